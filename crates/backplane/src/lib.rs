@@ -1,0 +1,1 @@
+//! The seam between a hub and the other instances of a fleet.

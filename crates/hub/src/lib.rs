@@ -1,0 +1,1 @@
+//! SignalR hubs: connections, dispatch, Clients and Groups.

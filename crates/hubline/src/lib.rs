@@ -1,0 +1,1 @@
+//! A SignalR server for Rust.

@@ -1,0 +1,3 @@
+//! A small raw WebSocket load client for SignalR servers.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! The seam between a SignalR transport and a hub connection.

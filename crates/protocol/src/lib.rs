@@ -1,0 +1,1 @@
+//! SignalR hub protocols: bytes to hub messages and back.

@@ -1,0 +1,1 @@
+//! Redis backplane, byte-compatible with ASP.NET Core SignalR.

@@ -1,0 +1,3 @@
+//! The Hubline server: chat and navigation state over SignalR.
+
+fn main() {}

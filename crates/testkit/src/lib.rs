@@ -1,0 +1,1 @@
+//! Real parts for tests: redis-server and the official clients.

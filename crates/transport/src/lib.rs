@@ -1,0 +1,1 @@
+//! SignalR over HTTP: negotiate and WebSockets.

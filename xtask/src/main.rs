@@ -1,0 +1,3 @@
+//! Everything there is to run: tests, conformance, benchmarks.
+
+fn main() {}
