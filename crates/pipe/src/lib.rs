@@ -1,1 +1,17 @@
 //! The seam between a SignalR transport and a hub connection.
+//!
+//! A transport gives every connection that it accepts to a [`ConnectionHandler`], as a [`Pipe`] and a
+//! [`ConnectionInfo`]. Above the seam nobody knows HTTP, below it nobody knows hubs.
+//!
+//! What goes out are [`Frame`]s: a hub message is encoded once, gets its WebSocket header once, and all its
+//! receivers share the same bytes.
+
+mod frame;
+mod handler;
+mod memory;
+mod pipe;
+
+pub use frame::Frame;
+pub use handler::{Accepted, ConnectionHandler, ConnectionInfo, Principal};
+pub use memory::{MemoryClient, memory};
+pub use pipe::{CloseCode, Pipe, PipeEnd};

@@ -1,0 +1,157 @@
+//! What every backplane must do, as a test that its own tests call.
+//!
+//! [`one_instance`] needs one backplane, [`two_instances`] two that share a fleet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_protocol::{ConnectionId, HubProtocol, encode};
+use tokio::sync::mpsc;
+
+use crate::{Backplane, Frames, HubBackplane, Inbox, Publication, Reach, Subject, Target};
+
+/// What a hub was given: target, excluded connections, text of the JSON message.
+type Delivered = (Target, Vec<ConnectionId>, String);
+
+struct Recorder(mpsc::Sender<Delivered>);
+
+impl Inbox for Recorder {
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+        async move {
+            let json = frames.get(HubProtocol::Json).map(|frame| frame.payload().to_vec()).unwrap_or_default();
+            assert!(frames.get(HubProtocol::MessagePack).is_some(), "both protocols are always published");
+            let delivered = (target, excluded.to_vec(), String::from_utf8_lossy(&json).into_owned());
+            assert!(self.0.send(delivered).await.is_ok(), "the test still listens");
+        }
+        .boxed()
+    }
+}
+
+struct Instance {
+    hub: Arc<dyn HubBackplane>,
+    delivered: mpsc::Receiver<Delivered>,
+}
+
+impl Instance {
+    fn attach(backplane: &dyn Backplane, hub_name: &str) -> Self {
+        let (sender, delivered) = mpsc::channel(4096);
+        Self { hub: backplane.attach(hub_name, Arc::new(Recorder(sender))), delivered }
+    }
+
+    async fn publish(&self, targets: Vec<Target>, excluded: &[&str], text: &str) -> Reach {
+        let frames = Frames::encode(|protocol| encode::invocation(protocol, None, "Receive", &(text,)));
+        let publication = Publication {
+            targets,
+            excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),
+            frames: frames.expect("a text can be encoded"),
+        };
+        self.hub.publish(publication).await.expect("the backplane takes it").reach
+    }
+
+    async fn expect(&mut self, target: &Target, excluded: &[&str], text: &str) {
+        let json = format!("{{\"type\":1,\"target\":\"Receive\",\"arguments\":[\"{text}\"]}}\u{1e}");
+        let expected = (target.clone(), excluded.iter().map(|id| ConnectionId::from(*id)).collect(), json);
+        assert_eq!(self.next().await, expected);
+    }
+
+    async fn next(&mut self) -> Delivered {
+        let waited = tokio::time::timeout(Duration::from_secs(10), self.delivered.recv()).await;
+        waited.expect("something is delivered").expect("the backplane is attached")
+    }
+}
+
+fn group(name: &str) -> Target {
+    Target::Subject(Subject::Group(name.into()))
+}
+
+fn user(name: &str) -> Target {
+    Target::Subject(Subject::User(name.into()))
+}
+
+fn connection(id: &str) -> Target {
+    Target::Subject(Subject::Connection(id.into()))
+}
+
+fn subject(target: &Target) -> Subject {
+    match target {
+        Target::Subject(subject) => subject.clone(),
+        Target::All => unreachable!("all is no subject"),
+    }
+}
+
+/// Every target arrives once, in order, with its exclusions.
+///
+/// # Panics
+/// If the backplane does not conform.
+pub async fn one_instance(backplane: &dyn Backplane) {
+    let mut here = Instance::attach(backplane, "Conformance");
+    let targets = [group("g"), user("u"), connection("c"), group("é😀 *?[x]:a/b")];
+    for target in &targets {
+        here.hub.subscribe(subject(target)).await;
+    }
+
+    assert_eq!(here.publish(vec![Target::All], &["x", "y"], "all").await, Reach::Fleet);
+    here.expect(&Target::All, &["x", "y"], "all").await;
+    for target in &targets {
+        here.publish(vec![target.clone()], &[], "one").await;
+        here.expect(target, &[], "one").await;
+    }
+    here.publish(vec![group("g"), user("u")], &[], "several").await;
+    here.expect(&group("g"), &[], "several").await;
+    here.expect(&user("u"), &[], "several").await;
+
+    for n in 0..500 {
+        here.publish(vec![Target::All], &[], &n.to_string()).await;
+    }
+    for n in 0..500 {
+        here.expect(&Target::All, &[], &n.to_string()).await;
+    }
+}
+
+/// What is published on one instance arrives on both, and only where there is interest.
+///
+/// # Panics
+/// If the backplanes do not conform.
+pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
+    let mut here = Instance::attach(one, "Conformance");
+    let mut there = Instance::attach(other, "Conformance");
+    let mut stranger = Instance::attach(other, "AnotherHub");
+    // A publication that is seen on the far side proves that its link is up.
+    while here.publish(vec![Target::All], &[], "up?").await != Reach::Fleet {
+        tokio::task::yield_now().await;
+    }
+    there.hub.subscribe(subject(&connection("probe"))).await;
+    here.publish(vec![connection("probe")], &[], "up").await;
+    while there.next().await.0 != connection("probe") {}
+    here.publish(vec![Target::All], &["x"], "all").await;
+    there.expect(&Target::All, &["x"], "all").await;
+    while here.next().await.2 != "{\"type\":1,\"target\":\"Receive\",\"arguments\":[\"all\"]}\u{1e}" {}
+
+    // Interest counts: two members, one leaves, one is left.
+    there.hub.subscribe(subject(&group("g"))).await;
+    there.hub.subscribe(subject(&group("g"))).await;
+    there.hub.unsubscribe(subject(&group("g"))).await;
+    here.publish(vec![group("g"), user("nobody")], &[], "to g").await;
+    there.expect(&group("g"), &[], "to g").await;
+
+    // The last one leaves; what is published then never comes, but what comes after does.
+    there.hub.unsubscribe(subject(&group("g"))).await;
+    there.hub.subscribe(subject(&user("u"))).await;
+    here.publish(vec![group("g")], &[], "nobody listens").await;
+    here.publish(vec![user("u")], &[], "to u").await;
+    there.expect(&user("u"), &[], "to u").await;
+
+    for n in 0..500 {
+        here.publish(vec![Target::All], &[], &n.to_string()).await;
+    }
+    for n in 0..500 {
+        here.expect(&Target::All, &[], &n.to_string()).await;
+        there.expect(&Target::All, &[], &n.to_string()).await;
+    }
+
+    stranger.publish(vec![Target::All], &[], "other hub").await;
+    stranger.expect(&Target::All, &[], "other hub").await;
+    assert!(here.delivered.is_empty(), "hubs do not mix");
+}

@@ -1,0 +1,79 @@
+//! The backplane of a fleet of one.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
+use tokio::sync::{Mutex, watch};
+
+use crate::{Backplane, HubBackplane, Inbox, Publication, PublishError, Published, Reach, Status, Subject, Target};
+
+/// Connects nothing with nothing: a publication goes straight to the hub's own connections.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct InProcess;
+
+impl Backplane for InProcess {
+    fn attach(&self, hub_name: &str, inbox: Arc<dyn Inbox>) -> Arc<dyn HubBackplane> {
+        Arc::new(Attached { hub_name: hub_name.into(), inbox, order: Mutex::new(()) })
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        watch::channel(Status::Alone).1
+    }
+}
+
+struct Attached {
+    hub_name: Box<str>,
+    inbox: Arc<dyn Inbox>,
+    /// Held while one publication is delivered, so that all connections see the same order.
+    order: Mutex<()>,
+}
+
+impl HubBackplane for Attached {
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
+        async move {
+            let Publication { targets, excluded, frames } = publication;
+            let targets = without_repeated_users_and_connections(targets);
+            let receivers = targets.len() as u64;
+            let _in_order = self.order.lock().await;
+            for target in targets {
+                self.inbox.deliver(target, Arc::clone(&excluded), frames.clone()).await;
+            }
+            Ok(Published { receivers, reach: Reach::Fleet })
+        }
+        .boxed()
+    }
+
+    fn subscribe(&self, _: Subject) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
+
+    fn unsubscribe(&self, _: Subject) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
+}
+
+/// In ASP.NET Core without a backplane a user or connection named twice receives once, a group named twice
+/// receives twice.
+fn without_repeated_users_and_connections(mut targets: Vec<Target>) -> Vec<Target> {
+    if targets.len() > 1 {
+        let mut seen = HashSet::new();
+        targets.retain(|target| matches!(target, Target::Subject(Subject::Group(_))) || seen.insert(target.clone()));
+    }
+    targets
+}
+
+impl std::fmt::Debug for Attached {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InProcess").field("hub_name", &self.hub_name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[tokio::test]
+    async fn conforms() {
+        crate::conformance::one_instance(&super::InProcess).await;
+    }
+}

@@ -1,0 +1,93 @@
+//! What is published, and for whom.
+
+use std::sync::Arc;
+
+use hubline_pipe::Frame;
+use hubline_protocol::{ConnectionId, Encoded, GroupName, HubProtocol, UserId};
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// Every connection of the hub.
+    All,
+    /// Every connection with this interest.
+    Subject(Subject),
+}
+
+/// What an instance can have an interest in, because one of its connections belongs to it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Subject {
+    /// Members of a group.
+    Group(GroupName),
+    /// Connections of a user.
+    User(UserId),
+    /// One connection.
+    Connection(ConnectionId),
+}
+
+/// A message on its way to every instance.
+#[derive(Debug, Clone)]
+pub struct Publication {
+    /// Each is served, in order; what a target named twice means is the backplane's choice.
+    pub targets: Vec<Target>,
+    /// Connections that do not get it; honoured for [`Target::All`] and groups.
+    pub excluded: Arc<[ConnectionId]>,
+    /// The message itself.
+    pub frames: Frames,
+}
+
+/// One message, encoded once in each hub protocol. Cloning shares the bytes.
+#[derive(Debug, Clone, Default)]
+pub struct Frames {
+    json: Option<Frame>,
+    message_pack: Option<Frame>,
+}
+
+impl Frames {
+    /// Encodes a message in every protocol.
+    ///
+    /// # Errors
+    /// Whatever `encode` returns first.
+    pub fn encode<E>(encode: impl Fn(HubProtocol) -> Result<Encoded, E>) -> Result<Self, E> {
+        let mut frames = Self::default();
+        for protocol in HubProtocol::ALL {
+            frames.set(protocol, encode(protocol)?);
+        }
+        Ok(frames)
+    }
+
+    /// Adds the message in one more protocol.
+    pub fn set(&mut self, protocol: HubProtocol, encoded: Encoded) {
+        let frame = Some(Frame::new(encoded, protocol.transfer_format()));
+        match protocol {
+            HubProtocol::Json => self.json = frame,
+            HubProtocol::MessagePack => self.message_pack = frame,
+        }
+    }
+
+    /// The message for a connection of this protocol. `None` if another server published without it.
+    pub fn get(&self, protocol: HubProtocol) -> Option<&Frame> {
+        match protocol {
+            HubProtocol::Json => self.json.as_ref(),
+            HubProtocol::MessagePack => self.message_pack.as_ref(),
+        }
+    }
+}
+
+/// What became of a publication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Published {
+    /// How many instances listened, this one included, summed over the targets.
+    pub receivers: u64,
+    /// How far it got.
+    pub reach: Reach,
+}
+
+/// How far a publication got.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Every instance that listens.
+    Fleet,
+    /// The link to the others is down; the connections here have it.
+    ThisInstance,
+}

@@ -1,0 +1,61 @@
+//! Who takes the connections that a transport accepts.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+
+use hubline_protocol::negotiate::TransportKind;
+use hubline_protocol::{ConnectionId, UserId};
+
+use crate::Pipe;
+
+/// Takes over accepted connections, each for its whole life.
+pub trait ConnectionHandler: Send + Sync + 'static {
+    /// Runs the connection to its end.
+    fn run(&self, accepted: Accepted) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+}
+
+/// A connection whose transport is attached and which nobody has spoken on.
+pub struct Accepted {
+    /// Its bytes.
+    pub pipe: Box<dyn Pipe>,
+    /// Who it is and how it came.
+    pub info: ConnectionInfo,
+}
+
+/// What is known of a connection from its HTTP request.
+#[derive(Debug, Clone)]
+pub struct ConnectionInfo {
+    /// The public id.
+    pub id: ConnectionId,
+    /// What carries it.
+    pub transport: TransportKind,
+    /// Who it was authenticated as by the host application, if anyone.
+    pub principal: Option<Principal>,
+    /// Path of the request that attached the transport.
+    pub path: Box<str>,
+    /// Its query without the question mark and without the token parameters `id` and `access_token`.
+    pub query: Box<str>,
+}
+
+impl ConnectionInfo {
+    /// The first value of a query parameter, decoded.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+    }
+}
+
+/// Who the host application says a request comes from.
+///
+/// Put it into the request's extensions in a middleware in front of the hub's route.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Principal {
+    /// The name identifier: the claim that is the user's id.
+    pub name_identifier: Option<UserId>,
+}
+
+impl fmt::Debug for Accepted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Accepted").field("info", &self.info).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,202 @@
+//! Hub messages to bytes, framed, in either protocol.
+
+use serde::Serialize;
+
+use crate::framing::{VAR_INT_MAX, var_int};
+use crate::{HubProtocol, json, message_pack};
+
+/// Room in front of a payload: a WebSocket header takes at most 10 bytes, a VarInt 5.
+const HEADROOM: usize = 16;
+
+/// One framed hub message, with room in front of it for a transport's header, so that the header never
+/// costs a second buffer.
+#[derive(Debug, Clone)]
+pub struct Encoded {
+    buffer: Vec<u8>,
+    start: usize,
+}
+
+impl Encoded {
+    /// Most bytes that [`Encoded::prepend`] takes.
+    pub const MAX_PREFIX: usize = HEADROOM - VAR_INT_MAX;
+
+    /// A copy of bytes that are framed already, as they come from a backplane.
+    pub fn copy_from(payload: &[u8]) -> Self {
+        let mut buffer = Vec::with_capacity(HEADROOM + payload.len());
+        buffer.resize(HEADROOM, 0);
+        buffer.extend_from_slice(payload);
+        Self { buffer, start: HEADROOM }
+    }
+
+    /// The message as it stands on the wire: its VarInt or its separator included.
+    pub fn payload(&self) -> &[u8] {
+        &self.buffer[self.start..]
+    }
+
+    /// Puts `prefix` in front of the payload and gives up the buffer and the offset where the prefix begins.
+    ///
+    /// # Panics
+    /// If `prefix` is longer than [`Encoded::MAX_PREFIX`].
+    pub fn prepend(mut self, prefix: &[u8]) -> (Vec<u8>, usize) {
+        let start = self.start - prefix.len();
+        self.buffer[start..self.start].copy_from_slice(prefix);
+        (self.buffer, start)
+    }
+
+    fn build<E>(
+        protocol: HubProtocol,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut buffer = Vec::with_capacity(HEADROOM + 112);
+        buffer.resize(HEADROOM, 0);
+        write(&mut buffer)?;
+        let mut start = HEADROOM;
+        if protocol == HubProtocol::MessagePack {
+            let length = u32::try_from(buffer.len() - HEADROOM).unwrap_or(u32::MAX);
+            let mut prefix = [0; VAR_INT_MAX];
+            let used = var_int(length, &mut prefix);
+            start -= used;
+            buffer[start..HEADROOM].copy_from_slice(&prefix[..used]);
+        }
+        Ok(Self { buffer, start })
+    }
+}
+
+/// A value that its type's `Serialize` refused to write, or that the protocol cannot express.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot be written as {format}: {cause}")]
+pub struct EncodeError {
+    format: &'static str,
+    cause: String,
+}
+
+impl EncodeError {
+    pub(crate) fn new(format: &'static str, cause: &impl ToString) -> Self {
+        Self { format, cause: cause.to_string() }
+    }
+}
+
+/// How a call ended, its value encoded already.
+#[derive(Debug, Clone, Copy)]
+pub enum CompletionOutcome<'a> {
+    /// The text for the caller.
+    Error(&'a str),
+    /// A stream has ended.
+    Void,
+    /// What [`value`] made.
+    Value(&'a [u8]),
+}
+
+/// A call of a client's method; `arguments` must serialize as a sequence.
+///
+/// # Errors
+/// An argument cannot be written.
+pub fn invocation(
+    protocol: HubProtocol,
+    invocation_id: Option<&str>,
+    target: &str,
+    arguments: &impl Serialize,
+) -> Result<Encoded, EncodeError> {
+    Encoded::build(protocol, |out| match protocol {
+        HubProtocol::Json => json::invocation(out, invocation_id, target, arguments),
+        HubProtocol::MessagePack => message_pack::invocation(out, invocation_id, target, arguments),
+    })
+}
+
+/// One value, unframed: the result of a call or the item of a stream.
+///
+/// # Errors
+/// It cannot be written.
+pub fn value(protocol: HubProtocol, value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
+    let mut out = Vec::new();
+    match protocol {
+        HubProtocol::Json => json::value(&mut out, value)?,
+        HubProtocol::MessagePack => message_pack::value(&mut out, value)?,
+    }
+    Ok(out)
+}
+
+/// The end of a client's call.
+pub fn completion(protocol: HubProtocol, invocation_id: &str, outcome: CompletionOutcome<'_>) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => json::completion(out, invocation_id, &outcome),
+        HubProtocol::MessagePack => message_pack::completion(out, invocation_id, &outcome),
+    })
+}
+
+/// A sign of life.
+pub fn ping(protocol: HubProtocol) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => out.extend(json::PING),
+        HubProtocol::MessagePack => message_pack::ping(out),
+    })
+}
+
+/// The last message of a connection.
+pub fn close(protocol: HubProtocol, error: Option<&str>, allow_reconnect: bool) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => json::close(out, error, allow_reconnect),
+        HubProtocol::MessagePack => message_pack::close(out, error, allow_reconnect),
+    })
+}
+
+fn written(protocol: HubProtocol, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
+    let built = Encoded::build(protocol, |out| {
+        write(out);
+        Ok::<_, std::convert::Infallible>(())
+    });
+    match built {
+        Ok(encoded) => encoded,
+        Err(never) => match never {},
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(encoded: &Encoded) -> String {
+        String::from_utf8(encoded.payload().to_vec()).unwrap().replace('\u{1e}', "␞")
+    }
+
+    fn hex(encoded: &Encoded) -> String {
+        encoded.payload().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    #[test]
+    fn vectors_of_the_specification() {
+        use HubProtocol::{Json, MessagePack};
+        let send = |protocol| invocation(protocol, None, "Send", &("hi",)).unwrap();
+        assert_eq!(json(&send(Json)), r#"{"type":1,"target":"Send","arguments":["hi"]}␞"#);
+        assert_eq!(hex(&send(MessagePack)), "0e960180c0a453656e6491a2686990");
+        assert_eq!(json(&ping(Json)), r#"{"type":6}␞"#);
+        assert_eq!(hex(&ping(MessagePack)), "029106");
+        assert_eq!(json(&close(Json, None, false)), r#"{"type":7}␞"#);
+        assert_eq!(json(&close(Json, Some("e"), true)), r#"{"type":7,"error":"e","allowReconnect":true}␞"#);
+        assert_eq!(hex(&close(MessagePack, None, true)), "049307c0c3");
+
+        let four = value(Json, &4).unwrap();
+        let outcome = CompletionOutcome::Value(&four);
+        assert_eq!(json(&completion(Json, "1", outcome)), r#"{"type":3,"invocationId":"1","result":4}␞"#);
+        let four = value(MessagePack, &4).unwrap();
+        let outcome = CompletionOutcome::Value(&four);
+        assert_eq!(hex(&completion(MessagePack, "1", outcome)), "07950380a1310304");
+        assert_eq!(hex(&completion(MessagePack, "1", CompletionOutcome::Void)), "06940380a13102");
+    }
+
+    #[test]
+    fn long_messages_get_a_longer_length() {
+        let text = "x".repeat(300);
+        let encoded = invocation(HubProtocol::MessagePack, None, "Send", &(&text,)).unwrap();
+        let length = encoded.payload().len() - 2;
+        assert_eq!(encoded.payload()[..2], [(length & 0x7f) as u8 | 0x80, (length >> 7) as u8]);
+    }
+
+    #[test]
+    fn a_prefix_goes_in_front_without_a_copy() {
+        let encoded = ping(HubProtocol::Json);
+        let payload = encoded.payload().to_vec();
+        let (buffer, start) = encoded.prepend(b"header");
+        assert_eq!(&buffer[start..], [b"header".as_slice(), &payload].concat());
+    }
+}

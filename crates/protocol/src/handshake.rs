@@ -1,0 +1,164 @@
+//! The first message of a connection, always JSON: `{"protocol":"json","version":1}` and the byte 0x1E.
+//!
+//! Source: HubProtocol.md, "Handshake", and the recorded cases in `conformance/cases/handshake.json`.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::framing::RECORD_SEPARATOR;
+use crate::json::{self, Fields};
+use crate::{DecodeError, HubProtocol};
+
+/// Highest protocol version the server speaks. Version 2 adds acknowledgements.
+pub const MAX_VERSION: i32 = 2;
+
+/// The whole successful answer.
+pub const ACCEPTED: &[u8] = b"{}\x1e";
+
+/// What a client asked for and may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HandshakeRequest {
+    /// The hub protocol of everything that follows.
+    pub protocol: HubProtocol,
+    /// 2 or less; 0 and negative ones are accepted, as ASP.NET Core does.
+    pub version: i32,
+}
+
+/// Why a handshake is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// No such protocol, or the hub does not offer it.
+    #[error("The protocol '{0}' is not supported.")]
+    UnknownProtocol(String),
+    /// The version is over [`MAX_VERSION`].
+    #[error("The server does not support version {version} of the '{protocol}' protocol.")]
+    UnsupportedVersion {
+        /// As sent.
+        version: i32,
+        /// As sent.
+        protocol: String,
+    },
+    /// The transport carries text alone.
+    #[error(
+        "Cannot use the '{0}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+    )]
+    TextOnlyTransport(String),
+    /// Not finished in time, or longer than a message may be.
+    #[error("Handshake was canceled.")]
+    Canceled,
+    /// Not a handshake request. The detail is shown only when detailed errors are on.
+    #[error("An unexpected error occurred during connection handshake.")]
+    Malformed {
+        /// .NET's name for the error and its text.
+        detail: String,
+    },
+}
+
+impl HandshakeError {
+    fn malformed(error: &DecodeError, text: &[u8]) -> Self {
+        let content = match error {
+            DecodeError::MissingProperty(_) => {
+                format!(" Message content: {}", String::from_utf8_lossy(text))
+            }
+            _ => String::new(),
+        };
+        Self::Malformed { detail: format!("InvalidDataException: {error}{content}") }
+    }
+
+    /// The error object a client gets, separator included.
+    pub fn response(&self, detailed_errors: DetailedErrors) -> Vec<u8> {
+        let text = match (self, detailed_errors) {
+            (Self::Malformed { detail }, DetailedErrors::Shown) => format!("{self} {detail}"),
+            _ => self.to_string(),
+        };
+        let mut response = br#"{"error":"#.to_vec();
+        json::write_string(&mut response, &text);
+        response.extend([b'}', RECORD_SEPARATOR]);
+        response
+    }
+}
+
+/// Whether clients are told what went wrong inside the server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DetailedErrors {
+    /// Only what a hub method means for its caller.
+    #[default]
+    Hidden,
+    /// Everything; for development.
+    Shown,
+}
+
+impl From<bool> for DetailedErrors {
+    fn from(shown: bool) -> Self {
+        if shown { Self::Shown } else { Self::Hidden }
+    }
+}
+
+/// Reads a handshake request, given without its separator.
+///
+/// # Errors
+/// Everything that [`HandshakeError`] lists but the transport's own abilities and the time limit.
+pub fn read(text: &[u8]) -> Result<HandshakeRequest, HandshakeError> {
+    let (protocol, version) = properties(text).map_err(|error| HandshakeError::malformed(&error, text))?;
+    let Some(known) = HubProtocol::from_name(&protocol) else {
+        return Err(HandshakeError::UnknownProtocol(protocol));
+    };
+    if version > MAX_VERSION {
+        return Err(HandshakeError::UnsupportedVersion { version, protocol });
+    }
+    Ok(HandshakeRequest { protocol: known, version })
+}
+
+fn properties(text: &[u8]) -> Result<(String, i32), DecodeError> {
+    let mut protocol = None;
+    let mut version = None;
+    Fields::read(text, |name, value| {
+        match name {
+            "protocol" => protocol = Some(json::string("protocol", value)?.into_owned()),
+            "version" => version = Some(integer("version", value)?),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    Ok((
+        protocol.ok_or(DecodeError::MissingProperty("protocol"))?,
+        version.ok_or(DecodeError::MissingProperty("version"))?,
+    ))
+}
+
+fn integer(property: &'static str, value: &RawValue) -> Result<i32, DecodeError> {
+    i32::deserialize(value).map_err(|_| DecodeError::WrongType { property, expected: "of type Number" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepts_what_clients_send() {
+        let json = HandshakeRequest { protocol: HubProtocol::Json, version: 1 };
+        assert_eq!(read(br#"{"protocol":"json","version":1}"#), Ok(json));
+        assert_eq!(read(br#"{"x":[{}],"version":0,"protocol":"JSON","version":1} rest"#), Ok(json));
+        assert_eq!(
+            read(br#"{"protocol":"messagepack","version":2}"#),
+            Ok(HandshakeRequest { protocol: HubProtocol::MessagePack, version: 2 })
+        );
+    }
+
+    #[test]
+    fn says_why_it_refuses() {
+        let text = |request: &str| String::from_utf8(read(request.as_bytes()).unwrap_err().response(DetailedErrors::Shown)).unwrap();
+        assert_eq!(text(r#"{"protocol":"Zip","version":9}"#), "{\"error\":\"The protocol 'Zip' is not supported.\"}\u{1e}");
+        assert_eq!(
+            text(r#"{"protocol":"json","version":3}"#),
+            "{\"error\":\"The server does not support version 3 of the 'json' protocol.\"}\u{1e}"
+        );
+        assert_eq!(
+            text(r#"{"version":1}"#),
+            "{\"error\":\"An unexpected error occurred during connection handshake. InvalidDataException: Missing required property 'protocol'. Message content: {\\\"version\\\":1}\"}\u{1e}"
+        );
+        assert!(matches!(read(b"{\"protocol\":\"json\",\"version\":1.0}"), Err(HandshakeError::Malformed { .. })));
+        assert!(matches!(read(b""), Err(HandshakeError::Malformed { .. })));
+    }
+}

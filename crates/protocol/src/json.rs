@@ -1,0 +1,15 @@
+//! The JSON hub protocol.
+//!
+//! Source: HubProtocol.md, "JSON Encoding"; what the real reader tolerates and the real writer writes is
+//! recorded in `conformance/cases/json-protocol.json` and `json-values.json`.
+
+mod formatter;
+mod reader;
+mod writer;
+
+pub use reader::read;
+pub(crate) use reader::{Fields, string};
+pub(crate) use writer::{close, completion, invocation, value, write_string};
+
+/// A ping, separator included.
+pub(crate) const PING: &[u8] = b"{\"type\":6}\x1e";

@@ -1,0 +1,111 @@
+//! Numbers and strings spelled as System.Text.Json spells them.
+//!
+//! Any JSON reader takes either spelling. It matters where bytes are compared: recorded cases, and Redis
+//! payloads beside those of ASP.NET Core servers.
+
+use std::io::{self, Write};
+
+use serde_json::ser::{CharEscape, Formatter};
+
+pub(super) struct DotNetFormatter;
+
+impl Formatter for DotNetFormatter {
+    fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
+        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 15)
+    }
+
+    fn write_f32<W: Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
+        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 7)
+    }
+
+    fn write_char_escape<W: Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
+        match escape {
+            CharEscape::Quote => writer.write_all(br#"\""#),
+            CharEscape::ReverseSolidus => writer.write_all(br"\\"),
+            CharEscape::Solidus => writer.write_all(b"/"),
+            CharEscape::Backspace => writer.write_all(br"\b"),
+            CharEscape::FormFeed => writer.write_all(br"\f"),
+            CharEscape::LineFeed => writer.write_all(br"\n"),
+            CharEscape::CarriageReturn => writer.write_all(br"\r"),
+            CharEscape::Tab => writer.write_all(br"\t"),
+            CharEscape::AsciiControl(byte) => write!(writer, "\\u{byte:04X}"),
+        }
+    }
+
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut written = 0;
+        for (at, character) in fragment.char_indices() {
+            if !is_escaped(character) {
+                continue;
+            }
+            writer.write_all(&fragment.as_bytes()[written..at])?;
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                write!(writer, "\\u{unit:04X}")?;
+            }
+            written = at + character.len_utf8();
+        }
+        writer.write_all(&fragment.as_bytes()[written..])
+    }
+}
+
+/// What `JavaScriptEncoder.UnsafeRelaxedJsonEscaping` escapes beyond quotes, backslashes and C0 controls.
+fn is_escaped(character: char) -> bool {
+    matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{10000}'..)
+}
+
+/// Shortest digits; an exponent (`1E+300`, `1E-07`) from `10^precision` up and below `10^-5`.
+fn write_float<W: Write + ?Sized>(
+    writer: &mut W,
+    scientific: std::fmt::Arguments<'_>,
+    positional: std::fmt::Arguments<'_>,
+    precision: i32,
+) -> io::Result<()> {
+    let scientific = scientific.to_string();
+    let Some((digits, exponent)) = scientific.split_once('e') else {
+        return writer.write_fmt(positional);
+    };
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-5..precision).contains(&exponent) {
+        return writer.write_fmt(positional);
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    write!(writer, "{digits}E{sign}{:02}", exponent.abs())
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::json::value;
+
+    fn written(value_to_write: &impl serde::Serialize) -> String {
+        let mut out = Vec::new();
+        value(&mut out, value_to_write).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn numbers() {
+        for (number, text) in [
+            (3.0, "3"),
+            (1.5, "1.5"),
+            (-0.0, "-0"),
+            (1e300, "1E+300"),
+            (1e-7, "1E-07"),
+            (0.0001, "0.0001"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e15, "1E+15"),
+            (1.234_5e20, "1.2345E+20"),
+            (f64::MAX, "1.7976931348623157E+308"),
+        ] {
+            assert_eq!(written(&number), text);
+        }
+        assert_eq!(written(&0.1f32), "0.1");
+        assert_eq!(written(&1e7f32), "1E+07");
+    }
+
+    #[test]
+    fn strings() {
+        assert_eq!(written(&"<&'+é>/\"\\"), r#""<&'+é>/\"\\""#);
+        assert_eq!(written(&"\u{1}\u{1f}\n\u{7f}\u{80}"), r#""\u0001\u001F\n\u007F\u0080""#);
+        assert_eq!(written(&"😀\u{2028}"), r#""\uD83D\uDE00\u2028""#);
+    }
+}

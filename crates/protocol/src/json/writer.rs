@@ -1,0 +1,70 @@
+//! Hub messages to bytes. The order of properties is ASP.NET Core's.
+
+use serde::Serialize;
+
+use super::formatter::DotNetFormatter;
+use crate::encode::{CompletionOutcome, EncodeError};
+use crate::framing::RECORD_SEPARATOR;
+
+/// `{"type":1,"invocationId":…,"target":…,"arguments":[…]}`
+pub(crate) fn invocation(
+    out: &mut Vec<u8>,
+    invocation_id: Option<&str>,
+    target: &str,
+    arguments: &impl Serialize,
+) -> Result<(), EncodeError> {
+    out.extend(br#"{"type":1,"#);
+    if let Some(id) = invocation_id {
+        out.extend(br#""invocationId":"#);
+        write_string(out, id);
+        out.push(b',');
+    }
+    out.extend(br#""target":"#);
+    write_string(out, target);
+    out.extend(br#","arguments":"#);
+    value(out, arguments)?;
+    out.extend([b'}', RECORD_SEPARATOR]);
+    Ok(())
+}
+
+/// `{"type":3,"invocationId":…}` with `error` or `result` behind it, or nothing.
+pub(crate) fn completion(out: &mut Vec<u8>, invocation_id: &str, outcome: &CompletionOutcome<'_>) {
+    out.extend(br#"{"type":3,"invocationId":"#);
+    write_string(out, invocation_id);
+    match outcome {
+        CompletionOutcome::Error(error) => {
+            out.extend(br#","error":"#);
+            write_string(out, error);
+        }
+        CompletionOutcome::Value(encoded) => {
+            out.extend(br#","result":"#);
+            out.extend(*encoded);
+        }
+        CompletionOutcome::Void => {}
+    }
+    out.extend([b'}', RECORD_SEPARATOR]);
+}
+
+/// `{"type":7,"error":…,"allowReconnect":true}`; a false `allowReconnect` is left out.
+pub(crate) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
+    out.extend(br#"{"type":7"#);
+    if let Some(error) = error {
+        out.extend(br#","error":"#);
+        write_string(out, error);
+    }
+    if allow_reconnect {
+        out.extend(br#","allowReconnect":true"#);
+    }
+    out.extend([b'}', RECORD_SEPARATOR]);
+}
+
+/// One value as System.Text.Json writes it under SignalR's settings.
+pub(crate) fn value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), EncodeError> {
+    let mut serializer = serde_json::Serializer::with_formatter(out, DotNetFormatter);
+    value.serialize(&mut serializer).map_err(|error| EncodeError::new("JSON", &error))
+}
+
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    // Writing a string to a Vec has no way to fail.
+    _ = value(out, text);
+}
