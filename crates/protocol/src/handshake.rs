@@ -2,9 +2,6 @@
 //!
 //! Source: HubProtocol.md, "Handshake", and the recorded cases in `conformance/cases/handshake.json`.
 
-use serde::Deserialize;
-use serde_json::value::RawValue;
-
 use crate::framing::RECORD_SEPARATOR;
 use crate::json::{self, Fields};
 use crate::{DecodeError, HubProtocol};
@@ -63,7 +60,7 @@ impl HandshakeError {
             }
             _ => String::new(),
         };
-        Self::Malformed { detail: format!("InvalidDataException: {error}{content}") }
+        Self::Malformed { detail: format!("{}: {error}{content}", error.type_name()) }
     }
 
     /// The error object a client gets, separator included.
@@ -116,7 +113,7 @@ fn properties(text: &[u8]) -> Result<(String, i32), DecodeError> {
     Fields::read(text, |name, value| {
         match name {
             "protocol" => protocol = Some(json::string("protocol", value)?.into_owned()),
-            "version" => version = Some(integer("version", value)?),
+            "version" => version = Some(json::integer32("version", value)?),
             _ => {}
         }
         Ok(())
@@ -125,10 +122,6 @@ fn properties(text: &[u8]) -> Result<(String, i32), DecodeError> {
         protocol.ok_or(DecodeError::MissingProperty("protocol"))?,
         version.ok_or(DecodeError::MissingProperty("version"))?,
     ))
-}
-
-fn integer(property: &'static str, value: &RawValue) -> Result<i32, DecodeError> {
-    i32::deserialize(value).map_err(|_| DecodeError::WrongType { property, expected: "of type Number" })
 }
 
 #[cfg(test)]

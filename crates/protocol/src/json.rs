@@ -8,7 +8,7 @@ mod reader;
 mod writer;
 
 pub use reader::read;
-pub(crate) use reader::{Fields, string};
+pub(crate) use reader::{Fields, integer32, string};
 pub(crate) use writer::{close, completion, invocation, value, write_string};
 
 /// A ping, separator included.

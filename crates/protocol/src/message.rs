@@ -63,7 +63,7 @@ pub enum HubMessage<'a> {
     Completion(Completion<'a>),
     /// Type 5: the caller no longer wants the results of that invocation.
     CancelInvocation {
-        /// Echoes the invocation; never absent, may be empty.
+        /// Echoes the invocation; never empty.
         invocation_id: Cow<'a, str>,
     },
     /// Type 6.
@@ -108,7 +108,7 @@ pub struct Invocation<'a> {
 /// One item of a stream.
 #[derive(Debug)]
 pub struct StreamItem<'a> {
-    /// The stream's id; may be empty.
+    /// The stream's id; never empty.
     pub invocation_id: Cow<'a, str>,
     /// One JSON value; `null` is a value.
     pub item: &'a RawValue,
@@ -117,7 +117,7 @@ pub struct StreamItem<'a> {
 /// The end of a stream or the answer to a client result.
 #[derive(Debug)]
 pub struct Completion<'a> {
-    /// Echoes what is completed; may be empty.
+    /// Echoes what is completed; never empty.
     pub invocation_id: Cow<'a, str>,
     /// How it ended.
     pub result: CompletionResult<'a>,
@@ -160,8 +160,8 @@ impl<'a> Arguments<'a> {
     /// # Errors
     /// There is none left, or it is not a `T`.
     pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
-        let value = self.values.next().ok_or_else(|| BindError { cause: "too few arguments".into() })?;
-        serde_json::from_str(value.get()).map_err(|error| BindError { cause: error.to_string() })
+        let value = self.values.next().ok_or_else(|| BindError::new("too few arguments"))?;
+        serde_json::from_str(value.get()).map_err(|error| BindError::new(error.to_string()))
     }
 }
 
@@ -170,6 +170,13 @@ impl<'a> Arguments<'a> {
 #[error("{cause}")]
 pub struct BindError {
     cause: String,
+}
+
+impl BindError {
+    /// With the reason, for logs and detailed errors.
+    pub fn new(cause: impl Into<String>) -> Self {
+        Self { cause: cause.into() }
+    }
 }
 
 /// Why bytes are not a hub message. The connection ends with it.
@@ -203,6 +210,9 @@ pub enum DecodeError {
         /// What it must be, as ASP.NET Core words it.
         expected: &'static str,
     },
+    /// A number that must be a 32-bit integer is not.
+    #[error("Either the JSON value is not in a supported format, or is out of bounds for an Int32.")]
+    NotInt32,
     /// A header's value is not a string.
     #[error("Expected header '{0}' to be of type String.")]
     HeaderType(String),
@@ -212,6 +222,16 @@ pub enum DecodeError {
     /// A completion cannot both fail and succeed.
     #[error("The 'error' and 'result' properties are mutually exclusive.")]
     ErrorAndResult,
+}
+
+impl DecodeError {
+    /// The .NET type that detailed errors name in front of the text.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::NotInt32 => "FormatException",
+            _ => "InvalidDataException",
+        }
+    }
 }
 
 impl fmt::Display for HubProtocol {

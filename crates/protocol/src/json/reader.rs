@@ -40,7 +40,7 @@ struct Properties<'a> {
 impl<'a> Properties<'a> {
     fn set(&mut self, name: &str, value: &'a RawValue) -> Result<(), DecodeError> {
         match name {
-            "type" => self.message_type = Some(integer("type", value)?),
+            "type" => self.message_type = Some(integer32("type", value)?.into()),
             "invocationId" => self.invocation_id = Some(string("invocationId", value)?),
             "target" => self.target = Some(string("target", value)?),
             "arguments" => self.arguments = Some(array("arguments", value)?),
@@ -58,14 +58,16 @@ impl<'a> Properties<'a> {
 
     fn build(self) -> Result<HubMessage<'a>, DecodeError> {
         let missing = DecodeError::MissingProperty;
-        let required_id = |id: Option<Cow<'a, str>>| id.ok_or(missing("invocationId"));
+        let required_id = |id: Option<Cow<'a, str>>| id.filter(|id| !id.is_empty()).ok_or(missing("invocationId"));
         Ok(match self.message_type.ok_or(missing("type"))? {
             message_type @ (1 | 4) => {
                 let streaming = message_type == 4;
-                let invocation_id =
-                    if streaming { Some(required_id(self.invocation_id)?) } else { self.invocation_id };
+                let invocation_id = match streaming {
+                    true => Some(required_id(self.invocation_id)?),
+                    false => self.invocation_id.filter(|id| !id.is_empty()),
+                };
                 HubMessage::Invocation(Invocation {
-                    invocation_id: invocation_id.filter(|id| !id.is_empty()),
+                    invocation_id,
                     target: self.target.ok_or(missing("target"))?,
                     arguments: Arguments::new(self.arguments.ok_or(missing("arguments"))?),
                     stream_ids: self.stream_ids,
@@ -177,6 +179,13 @@ fn integer(property: &'static str, value: &RawValue) -> Result<i64, DecodeError>
     i64::deserialize(value).map_err(|_| DecodeError::WrongType { property, expected: "of type Number" })
 }
 
+pub(crate) fn integer32(property: &'static str, value: &RawValue) -> Result<i32, DecodeError> {
+    if !value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return Err(DecodeError::WrongType { property, expected: "of type Number" });
+    }
+    i32::deserialize(value).map_err(|_| DecodeError::NotInt32)
+}
+
 fn array<'a>(property: &'static str, value: &'a RawValue) -> Result<Vec<&'a RawValue>, DecodeError> {
     if !value.get().starts_with('[') {
         return Err(DecodeError::WrongType { property, expected: "of type Array" });
@@ -278,6 +287,14 @@ mod tests {
         let text = br#"{"type":6,"t\u0079pe":7,"error":"a","error":"b\n"} trailing"#;
         let HubMessage::Close { error: Some(error) } = read(text).unwrap() else { panic!("not a close") };
         assert_eq!(error, "b\n");
+    }
+
+    #[test]
+    fn an_empty_id_is_fatal_where_one_is_needed() {
+        for kind in [3, 4, 5] {
+            let text = format!(r#"{{"type":{kind},"invocationId":"","target":"a","arguments":[]}}"#);
+            assert_eq!(error(&text), "Missing required property 'invocationId'.");
+        }
     }
 
     #[test]

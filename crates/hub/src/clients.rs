@@ -1,0 +1,221 @@
+//! Whom a message is for, and sending it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use hubline_backplane::{Frames, Publication, PublishError, Subject, Target};
+use hubline_pipe::Frame;
+use hubline_protocol::{ConnectionId, EncodeError, Encoded, GroupName, HubProtocol, UserId, encode};
+use serde::Serialize;
+
+use crate::outbox::Outbox;
+use crate::{Caller, HubContext};
+
+/// The clients of a hub, wherever they are connected.
+#[derive(Debug, Clone)]
+pub struct HubClients(HubContext);
+
+impl HubClients {
+    pub(crate) fn new(context: HubContext) -> Self {
+        Self(context)
+    }
+
+    /// Every connection of the hub.
+    pub fn all(&self) -> ClientProxy<'_> {
+        self.proxy(vec![Target::All])
+    }
+
+    /// Every connection but these.
+    pub fn all_except<I: Into<ConnectionId>>(&self, excluded: impl IntoIterator<Item = I>) -> ClientProxy<'_> {
+        self.all().except(excluded)
+    }
+
+    /// One connection, by its id; nobody if there is none.
+    pub fn client(&self, id: &ConnectionId) -> ClientProxy<'_> {
+        let mut proxy = self.proxy(vec![Target::Subject(Subject::Connection(id.clone()))]);
+        proxy.local = self.0.0.router.find(id);
+        proxy
+    }
+
+    /// Several connections.
+    pub fn clients<I: Into<ConnectionId>>(&self, ids: impl IntoIterator<Item = I>) -> ClientProxy<'_> {
+        self.subjects(ids, Subject::Connection)
+    }
+
+    /// The members of a group.
+    pub fn group(&self, name: impl Into<GroupName>) -> ClientProxy<'_> {
+        self.subjects([name.into()], Subject::Group)
+    }
+
+    /// The members of several groups; who is in two of them receives twice.
+    pub fn groups<G: Into<GroupName>>(&self, names: impl IntoIterator<Item = G>) -> ClientProxy<'_> {
+        self.subjects(names, Subject::Group)
+    }
+
+    /// The members of a group but these connections.
+    pub fn group_except<I: Into<ConnectionId>>(
+        &self,
+        name: impl Into<GroupName>,
+        excluded: impl IntoIterator<Item = I>,
+    ) -> ClientProxy<'_> {
+        self.group(name).except(excluded)
+    }
+
+    /// All connections of a user.
+    pub fn user(&self, id: &UserId) -> ClientProxy<'_> {
+        self.subjects([id.clone()], Subject::User)
+    }
+
+    /// All connections of several users.
+    pub fn users<U: Into<UserId>>(&self, ids: impl IntoIterator<Item = U>) -> ClientProxy<'_> {
+        self.subjects(ids, Subject::User)
+    }
+
+    fn subjects<T: Into<N>, N>(&self, names: impl IntoIterator<Item = T>, subject: fn(N) -> Subject) -> ClientProxy<'_> {
+        self.proxy(names.into_iter().map(|name| Target::Subject(subject(name.into()))).collect())
+    }
+
+    fn proxy(&self, targets: Vec<Target>) -> ClientProxy<'_> {
+        ClientProxy { context: &self.0, targets, excluded: Vec::new(), local: None }
+    }
+}
+
+/// The clients of a hub as a method sees them: [`HubClients`] and the caller's own targets.
+#[derive(Debug, Clone)]
+pub struct Clients {
+    hub: HubClients,
+    caller: Caller,
+}
+
+impl Clients {
+    pub(crate) fn new(hub: HubClients, caller: Caller) -> Self {
+        Self { hub, caller }
+    }
+
+    /// The connection that calls.
+    pub fn caller(&self) -> ClientProxy<'_> {
+        ClientProxy { local: Some(Arc::clone(&self.caller.0.outbox)), ..self.hub.proxy(Vec::new()) }
+    }
+
+    /// Every connection but the one that calls.
+    pub fn others(&self) -> ClientProxy<'_> {
+        self.hub.all_except([self.caller.connection_id().clone()])
+    }
+
+    /// The members of a group but the one that calls.
+    pub fn others_in_group(&self, name: impl Into<GroupName>) -> ClientProxy<'_> {
+        self.hub.group_except(name, [self.caller.connection_id().clone()])
+    }
+}
+
+impl Deref for Clients {
+    type Target = HubClients;
+
+    fn deref(&self) -> &HubClients {
+        &self.hub
+    }
+}
+
+/// Some of a hub's clients, ready to be sent to.
+#[derive(Debug)]
+#[must_use = "nothing is sent until `send` is called and awaited"]
+pub struct ClientProxy<'a> {
+    context: &'a HubContext,
+    targets: Vec<Target>,
+    excluded: Vec<ConnectionId>,
+    /// One connection of this instance, which is reached without the backplane.
+    local: Option<Arc<Outbox>>,
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// An argument cannot be written in one of the hub protocols.
+    #[error("an argument {0}")]
+    Encode(#[from] EncodeError),
+    /// See [`PublishError`].
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+}
+
+impl ClientProxy<'_> {
+    /// Calls a method of the clients, who do not answer.
+    ///
+    /// Ready when the message is in the queues of this instance's clients or with the backplane, not when
+    /// clients have read it. Awaited one after the other, messages to one target arrive in order.
+    ///
+    /// # Errors
+    /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a
+    /// backplane that is down, when the clients of this instance alone are reached.
+    pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
+        if let Some(outbox) = self.local {
+            let encoded = arguments.invocation(outbox.protocol, method)?;
+            outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
+            return Ok(());
+        }
+        if self.targets.is_empty() {
+            return Ok(());
+        }
+        let frames = Frames::encode(|protocol| arguments.invocation(protocol, method))?;
+        let publication = Publication { targets: self.targets, excluded: self.excluded.into(), frames };
+        self.context.0.backplane.publish(publication).await?;
+        Ok(())
+    }
+
+    fn except<I: Into<ConnectionId>>(mut self, excluded: impl IntoIterator<Item = I>) -> Self {
+        self.excluded.extend(excluded.into_iter().map(Into::into));
+        self
+    }
+}
+
+/// The arguments of a client's method: a tuple of up to twelve values, or a `Vec` of as many as there are.
+pub trait ClientArguments: sealed::Sealed + Send + Sync {
+    /// Encodes a call with these arguments.
+    ///
+    /// # Errors
+    /// One of them cannot be written in this protocol.
+    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl sealed::Sealed for () {}
+impl ClientArguments for () {
+    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
+        encode::invocation(protocol, None, method, &[(); 0])
+    }
+}
+
+impl<T> sealed::Sealed for Vec<T> {}
+impl<T: Serialize + Send + Sync> ClientArguments for Vec<T> {
+    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
+        encode::invocation(protocol, None, method, self)
+    }
+}
+
+macro_rules! client_arguments {
+    ($($argument:ident),+) => {
+        impl<$($argument),+> sealed::Sealed for ($($argument,)+) {}
+        impl<$($argument: Serialize + Send + Sync),+> ClientArguments for ($($argument,)+) {
+            fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
+                encode::invocation(protocol, None, method, self)
+            }
+        }
+    };
+}
+
+client_arguments!(A1);
+client_arguments!(A1, A2);
+client_arguments!(A1, A2, A3);
+client_arguments!(A1, A2, A3, A4);
+client_arguments!(A1, A2, A3, A4, A5);
+client_arguments!(A1, A2, A3, A4, A5, A6);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7, A8);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7, A8, A9);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11);
+client_arguments!(A1, A2, A3, A4, A5, A6, A7, A8, A9, A10, A11, A12);

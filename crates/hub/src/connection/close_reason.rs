@@ -1,0 +1,138 @@
+//! Why a connection ends, and what that means to everybody concerned.
+
+use std::fmt;
+use std::sync::Arc;
+
+use hubline_pipe::{CloseCode, Frame, PipeEnd};
+use hubline_protocol::handshake::DetailedErrors;
+use hubline_protocol::{DecodeError, HubProtocol, encode};
+
+use crate::HubError;
+
+/// Why a connection ended.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum CloseReason {
+    /// The client said good-bye with a Close message, perhaps with an error of its own.
+    ClientClosed(Option<Box<str>>),
+    /// The transport ended.
+    TransportEnded(PipeEnd),
+    /// A hub method called [`crate::Caller::abort`].
+    Aborted,
+    /// The instance is stopping.
+    ServerShutdown,
+    /// The client sent something that is not a hub message.
+    ProtocolError(DecodeError),
+    /// The client was silent for longer than `client_timeout_interval`.
+    ClientTimeout,
+    /// The client let more messages pile up than `outbound_limit_bytes` and `outbound_limit_messages` allow.
+    SlowClient,
+    /// The client took nothing for 10 s.
+    SendTimeout,
+    /// Another server published a message without this connection's hub protocol.
+    ProtocolMissing,
+    /// `on_connected` failed.
+    OnConnectedFailed(Arc<HubError>),
+}
+
+impl CloseReason {
+    /// Whether a client with automatic reconnect should come back.
+    pub fn allow_reconnect(&self) -> bool {
+        !matches!(self, Self::ClientClosed(_) | Self::Aborted | Self::OnConnectedFailed(_))
+    }
+
+    /// A short name for metrics.
+    pub fn metric_label(&self) -> &'static str {
+        match self {
+            Self::ClientClosed(_) => "client_closed",
+            Self::TransportEnded(PipeEnd::Closed) => "transport_closed",
+            Self::TransportEnded(PipeEnd::Lost) => "transport_lost",
+            Self::TransportEnded(PipeEnd::Violation(_)) => "transport_violation",
+            Self::Aborted => "aborted",
+            Self::ServerShutdown => "server_shutdown",
+            Self::ProtocolError(_) => "protocol_error",
+            Self::ClientTimeout => "client_timeout",
+            Self::SlowClient => "slow_client",
+            Self::SendTimeout => "send_timeout",
+            Self::ProtocolMissing => "protocol_missing",
+            Self::OnConnectedFailed(_) => "on_connected_failed",
+        }
+    }
+
+    /// The error behind it, as `on_disconnected` and detailed errors tell it; `None` for a normal end.
+    fn error(&self) -> Option<String> {
+        Some(match self {
+            Self::ClientClosed(None) | Self::TransportEnded(_) | Self::Aborted | Self::ServerShutdown => return None,
+            Self::ClientClosed(Some(error)) => format!("HubException: {error}"),
+            Self::ProtocolError(error) => format!("{}: {error}", error.type_name()),
+            Self::ClientTimeout => "OperationCanceledException: Client hasn't sent a message/ping within the configured ClientTimeoutInterval.".into(),
+            Self::SlowClient => "SlowClientException: The client did not read its messages fast enough.".into(),
+            Self::SendTimeout => "OperationCanceledException: The client took no message for 10 seconds.".into(),
+            Self::ProtocolMissing => "InvalidOperationException: This message was received from another server that did not have the requested protocol available.".into(),
+            Self::OnConnectedFailed(error) => error.to_string(),
+        })
+    }
+
+    /// The Close message, unless the transport is gone.
+    pub(super) fn message(&self, protocol: HubProtocol, detailed_errors: DetailedErrors) -> Option<Frame> {
+        const BASE: &str = "Connection closed with an error.";
+        let text = match self {
+            Self::TransportEnded(_) => return None,
+            Self::ClientClosed(_) | Self::Aborted | Self::ServerShutdown => None,
+            Self::OnConnectedFailed(error) => Some(error.text_for_client(BASE, detailed_errors)),
+            _ => Some(match (detailed_errors, self.error()) {
+                (DetailedErrors::Shown, Some(error)) => format!("{BASE} {error}"),
+                _ => BASE.to_owned(),
+            }),
+        };
+        let encoded = encode::close(protocol, text.as_deref(), self.allow_reconnect());
+        Some(Frame::new(encoded, protocol.transfer_format()))
+    }
+
+    pub(super) fn close_code(&self) -> CloseCode {
+        match self {
+            Self::TransportEnded(PipeEnd::Violation(code)) => *code,
+            _ => CloseCode::Normal,
+        }
+    }
+}
+
+impl fmt::Display for CloseReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self, self.error()) {
+            (Self::TransportEnded(end), _) => end.fmt(f),
+            (_, Some(error)) => f.write_str(&error),
+            (Self::ServerShutdown, None) => f.write_str("the server is stopping"),
+            (Self::Aborted, None) => f.write_str("aborted by the hub"),
+            (_, None) => f.write_str("closed by the client"),
+        }
+    }
+}
+
+impl From<DecodeError> for CloseReason {
+    fn from(error: DecodeError) -> Self {
+        Self::ProtocolError(error)
+    }
+}
+
+/// A parameter of `on_disconnected`: why the connection ended.
+#[derive(Debug, Clone)]
+pub struct Disconnected {
+    reason: CloseReason,
+}
+
+impl Disconnected {
+    pub(super) fn new(reason: &CloseReason) -> Self {
+        Self { reason: reason.clone() }
+    }
+
+    /// What happened.
+    pub fn reason(&self) -> &CloseReason {
+        &self.reason
+    }
+
+    /// What went wrong, as `Type: message`; `None` if the connection just ended, which a lost one does too.
+    pub fn error(&self) -> Option<String> {
+        self.reason.error()
+    }
+}

@@ -1,0 +1,99 @@
+//! The clocks of a connection, in one timer.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::HubOptions;
+
+/// How long one write may make no progress (ASP.NET Core's `TransportSendTimeout`).
+const SEND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Pings, the client's silence, and writes that hang.
+///
+/// The server pings every `keep_alive_interval`, whatever else it sends: clients schedule their own pings by
+/// it. The client's timeout is armed by its first ping and restarted by every whole message.
+pub(super) struct KeepAlive {
+    interval: Option<Duration>,
+    client_timeout: Duration,
+    next_ping: Option<Instant>,
+    heard: Instant,
+    client_timeout_armed: bool,
+    sending_since: Option<Instant>,
+    timer: Pin<Box<Sleep>>,
+}
+
+/// What is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    Ping,
+    ClientTimeout,
+    SendTimeout,
+}
+
+impl KeepAlive {
+    pub(super) fn new(options: &HubOptions, wants_keep_alive: bool) -> Self {
+        let now = Instant::now();
+        Self {
+            interval: wants_keep_alive.then_some(options.keep_alive_interval),
+            client_timeout: options.client_timeout_interval,
+            next_ping: None,
+            heard: now,
+            client_timeout_armed: false,
+            sending_since: None,
+            timer: Box::pin(sleep_until(now)),
+        }
+    }
+
+    /// Starts pinging.
+    pub(super) fn start(&mut self) {
+        self.next_ping = self.interval.map(|interval| Instant::now() + interval);
+    }
+
+    /// A whole message came, or reading goes on after it had to stop.
+    pub(super) fn heard(&mut self) {
+        if self.client_timeout_armed {
+            self.heard = Instant::now();
+        }
+    }
+
+    pub(super) fn arm_client_timeout(&mut self) {
+        self.client_timeout_armed = true;
+        self.heard = Instant::now();
+    }
+
+    /// Ready when something is due. While nothing is read the client's silence does not count.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, sending: bool, reading: bool) -> Poll<Due> {
+        loop {
+            match (sending, self.sending_since) {
+                (true, None) => self.sending_since = Some(Instant::now()),
+                (false, Some(_)) => self.sending_since = None,
+                _ => {}
+            }
+            let client_timeout = (self.client_timeout_armed && reading).then(|| self.heard + self.client_timeout);
+            let send_timeout = self.sending_since.map(|since| since + SEND_TIMEOUT);
+            let Some(deadline) = [self.next_ping, client_timeout, send_timeout].into_iter().flatten().min() else {
+                return Poll::Pending;
+            };
+            if self.timer.deadline() != deadline {
+                self.timer.as_mut().reset(deadline);
+            }
+            if self.timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Some(deadline) == client_timeout {
+                return Poll::Ready(Due::ClientTimeout);
+            }
+            if Some(deadline) == send_timeout {
+                return Poll::Ready(Due::SendTimeout);
+            }
+            self.next_ping = self.interval.map(|interval| deadline + interval);
+            // A ping behind unsent messages would tell the client nothing new.
+            if !sending {
+                return Poll::Ready(Due::Ping);
+            }
+        }
+    }
+}

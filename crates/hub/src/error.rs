@@ -1,0 +1,99 @@
+//! How a hub method fails.
+
+use std::fmt;
+
+use hubline_protocol::handshake::DetailedErrors;
+
+/// The failure of a hub method.
+///
+/// One made with [`HubError::new`] is meant for the caller, who sees its text, as a `HubException`'s is seen
+/// in ASP.NET Core. One that comes from another error by `?` or [`From`] is logged, and its text hidden
+/// unless detailed errors are on.
+pub struct HubError {
+    /// What .NET clients see as the exception's type.
+    type_name: &'static str,
+    message: String,
+    visibility: Visibility,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Visibility {
+    Caller,
+    Server,
+}
+
+impl HubError {
+    /// A failure whose text the caller may see.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self::named("HubException", message)
+    }
+
+    /// A failure whose text the caller may see, under a type name of its own.
+    ///
+    /// ```
+    /// use hubline_hub::HubError;
+    ///
+    /// assert_eq!(HubError::named("TeapotException", "short and stout").to_string(), "TeapotException: short and stout");
+    /// ```
+    pub fn named(type_name: &'static str, message: impl Into<String>) -> Self {
+        Self { type_name, message: message.into(), visibility: Visibility::Caller }
+    }
+
+    /// A failure whose text the caller sees only with detailed errors on, under a .NET type name.
+    pub(crate) fn hidden(type_name: &'static str, message: impl Into<String>) -> Self {
+        Self { type_name, message: message.into(), visibility: Visibility::Server }
+    }
+
+    /// `base`, and the error's type and text behind it where the client may see them.
+    pub(crate) fn text_for_client(&self, base: &str, detailed_errors: DetailedErrors) -> String {
+        match (self.visibility, detailed_errors) {
+            (Visibility::Caller, _) | (_, DetailedErrors::Shown) => format!("{base} {self}"),
+            (Visibility::Server, DetailedErrors::Hidden) => base.to_owned(),
+        }
+    }
+
+    pub(crate) fn is_for_caller(&self) -> bool {
+        self.visibility == Visibility::Caller
+    }
+}
+
+impl<E: std::error::Error> From<E> for HubError {
+    fn from(error: E) -> Self {
+        Self::hidden(short_type_name::<E>(), error.to_string())
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.type_name, self.message)
+    }
+}
+
+impl fmt::Debug for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// `std::io::error::Error` becomes `Error`; type parameters are left out.
+fn short_type_name<T>() -> &'static str {
+    let path = std::any::type_name::<T>();
+    let path = path.split('<').next().unwrap_or(path);
+    path.rsplit("::").next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_meant_for_the_caller_is_shown() {
+        let base = "An unexpected error occurred invoking 'X' on the server.";
+        let own = HubError::new("no");
+        let foreign = HubError::from(std::io::Error::other("disk full"));
+        let text = |error: &HubError, shown| error.text_for_client(base, DetailedErrors::from(shown));
+        assert_eq!(text(&own, false), format!("{base} HubException: no"));
+        assert_eq!(text(&foreign, false), base);
+        assert_eq!(text(&foreign, true), format!("{base} Error: disk full"));
+    }
+}

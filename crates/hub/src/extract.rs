@@ -1,0 +1,132 @@
+//! What a hub method's parameters can be.
+
+use hubline_protocol::{Arguments, BindError};
+use serde::de::DeserializeOwned;
+
+use crate::{Caller, Clients, Disconnected, Groups, HubContext};
+
+/// What an invocation offers to the parameters of a hub method.
+#[derive(Debug)]
+pub struct Binding<'a, S = ()> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) context: &'a HubContext,
+    pub(crate) state: &'a S,
+    pub(crate) arguments: Arguments<'a>,
+    pub(crate) disconnected: Option<&'a Disconnected>,
+}
+
+impl<'a, S> Binding<'a, S> {
+    /// Who calls.
+    pub fn caller(&self) -> &'a Caller {
+        self.caller
+    }
+
+    /// The hub that is called.
+    pub fn context(&self) -> &'a HubContext {
+        self.context
+    }
+
+    /// The hub's state.
+    pub fn state(&self) -> &'a S {
+        self.state
+    }
+}
+
+/// A type that can be a parameter of a hub method.
+///
+/// Everything that serde can deserialize is: it takes the next argument the client sent. Types that take
+/// something else implement this trait, as axum's extractors do theirs, and must not be deserializable.
+///
+/// ```
+/// use hubline_hub::{Binding, FromInvocation, Hub};
+/// use hubline_protocol::BindError;
+///
+/// struct Path(String);
+///
+/// impl<S> FromInvocation<S> for Path {
+///     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+///         Ok(Path(binding.caller().info().path.to_string()))
+///     }
+/// }
+///
+/// async fn where_am_i(Path(path): Path) -> String {
+///     path
+/// }
+/// let hub: Hub = Hub::new("Example").method("WhereAmI", where_am_i);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a parameter of a hub method",
+    label = "neither an extractor nor deserializable",
+    note = "arguments of the client need `serde::Deserialize`; others need `FromInvocation`"
+)]
+pub trait FromInvocation<S>: Sized {
+    /// How many arguments of the client it takes.
+    const ARGUMENTS: usize = 0;
+
+    /// Takes it from the invocation.
+    ///
+    /// # Errors
+    /// What the client sent does not fit; the call fails, the connection goes on.
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError>;
+}
+
+impl<S, T: DeserializeOwned> FromInvocation<S> for T {
+    const ARGUMENTS: usize = 1;
+
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        binding.arguments.take()
+    }
+}
+
+impl<S> FromInvocation<S> for Caller {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(binding.caller.clone())
+    }
+}
+
+impl<S> FromInvocation<S> for Clients {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(Clients::new(binding.context.clients(), binding.caller.clone()))
+    }
+}
+
+impl<S> FromInvocation<S> for Groups {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(binding.context.groups())
+    }
+}
+
+impl<S> FromInvocation<S> for HubContext {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(binding.context.clone())
+    }
+}
+
+/// Only for `on_disconnected`; anywhere else the call fails to bind.
+impl<S> FromInvocation<S> for Disconnected {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        binding.disconnected.cloned().ok_or_else(|| BindError::new("the connection has not ended"))
+    }
+}
+
+/// The hub's state, or a part of it, as given to [`crate::Hub::state`].
+#[derive(Debug, Clone, Copy)]
+pub struct State<T>(pub T);
+
+impl<S, T: FromRef<S>> FromInvocation<S> for State<T> {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(Self(T::from_ref(binding.state)))
+    }
+}
+
+/// A part of a state. Everything that can be cloned is a part of itself.
+pub trait FromRef<S> {
+    /// Takes the part.
+    fn from_ref(state: &S) -> Self;
+}
+
+impl<S: Clone> FromRef<S> for S {
+    fn from_ref(state: &S) -> Self {
+        state.clone()
+    }
+}

@@ -1,0 +1,44 @@
+//! What can be set for a hub.
+
+use std::time::Duration;
+
+use hubline_protocol::handshake::DetailedErrors;
+
+/// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and two of our own.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HubOptions {
+    /// How often the server pings, whatever else it sends. Default: 15 s.
+    pub keep_alive_interval: Duration,
+    /// How long a client that has pinged once may be silent. Default: 30 s.
+    pub client_timeout_interval: Duration,
+    /// How long a client may take for its handshake. Default: 15 s.
+    pub handshake_timeout: Duration,
+    /// Largest hub message from a client in bytes, framing included; `None`: no limit. Default: 32768.
+    pub maximum_receive_message_size: Option<usize>,
+    /// Whether clients see the texts of errors that are not [`crate::HubError`]s of the application's own
+    /// making. Default: hidden.
+    pub detailed_errors: DetailedErrors,
+    /// How many invocations of one client run at once, at least 1. Default: 1.
+    pub maximum_parallel_invocations_per_client: usize,
+    /// Bytes that may wait for one client to read them. A client that falls further behind is closed with
+    /// `allowReconnect`. It is looked at before a message is added, so one of any size gets in. Default: 1 MiB.
+    pub outbound_limit_bytes: usize,
+    /// Messages that may wait for one client. Default: 8192.
+    pub outbound_limit_messages: usize,
+}
+
+impl Default for HubOptions {
+    fn default() -> Self {
+        Self {
+            keep_alive_interval: Duration::from_secs(15),
+            client_timeout_interval: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(15),
+            maximum_receive_message_size: Some(32768),
+            detailed_errors: DetailedErrors::Hidden,
+            maximum_parallel_invocations_per_client: 1,
+            outbound_limit_bytes: 1024 * 1024,
+            outbound_limit_messages: 8192,
+        }
+    }
+}

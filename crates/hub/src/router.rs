@@ -1,0 +1,228 @@
+//! Who is here: the connections of one hub on this instance.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_backplane::{Frames, Inbox, Subject, Target};
+use hubline_protocol::{ConnectionId, GroupName, UserId};
+
+use crate::CloseReason;
+use crate::outbox::Outbox;
+
+/// Finds the local connections of a target. Each connection lives in one shard, so that joining, leaving
+/// and delivering to many lock only a part, and for a short time.
+#[derive(Debug)]
+pub(crate) struct Router {
+    shards: Box<[Mutex<Shard>]>,
+    hasher: RandomState,
+}
+
+#[derive(Debug, Default)]
+struct Shard {
+    connections: HashMap<ConnectionId, Entry>,
+    groups: HashMap<GroupName, Members>,
+    users: HashMap<UserId, Members>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    outbox: Arc<Outbox>,
+    user_id: Option<UserId>,
+    groups: HashSet<GroupName>,
+}
+
+type Members = HashMap<ConnectionId, Arc<Outbox>>;
+
+/// What joining or leaving a group changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Membership {
+    Changed,
+    Unchanged,
+    /// The connection is not on this instance.
+    Elsewhere,
+}
+
+impl Router {
+    pub(crate) fn new() -> Self {
+        let shards = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(16);
+        Self { shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+    }
+
+    pub(crate) fn add(&self, outbox: Arc<Outbox>, user_id: Option<UserId>) {
+        let id = outbox.connection_id.clone();
+        let mut shard = self.shard(&id);
+        if let Some(user) = &user_id {
+            shard.users.entry(user.clone()).or_default().insert(id.clone(), Arc::clone(&outbox));
+        }
+        shard.connections.insert(id, Entry { outbox, user_id, groups: HashSet::new() });
+    }
+
+    /// Forgets a connection and returns the interests that end with it.
+    pub(crate) fn remove(&self, id: &ConnectionId) -> Vec<Subject> {
+        let mut shard = self.shard(id);
+        let Some(entry) = shard.connections.remove(id) else { return Vec::new() };
+        for group in &entry.groups {
+            remove_member(&mut shard.groups, group, id);
+        }
+        if let Some(user) = &entry.user_id {
+            remove_member(&mut shard.users, user, id);
+        }
+        drop(shard);
+        let groups = entry.groups.into_iter().map(Subject::Group);
+        std::iter::once(Subject::Connection(id.clone()))
+            .chain(groups)
+            .chain(entry.user_id.map(Subject::User))
+            .collect()
+    }
+
+    pub(crate) fn join(&self, id: &ConnectionId, group: &GroupName) -> Membership {
+        let mut shard = self.shard(id);
+        let Some(entry) = shard.connections.get_mut(id) else { return Membership::Elsewhere };
+        if !entry.groups.insert(group.clone()) {
+            return Membership::Unchanged;
+        }
+        let outbox = Arc::clone(&entry.outbox);
+        shard.groups.entry(group.clone()).or_default().insert(id.clone(), outbox);
+        Membership::Changed
+    }
+
+    pub(crate) fn leave(&self, id: &ConnectionId, group: &GroupName) -> Membership {
+        let mut shard = self.shard(id);
+        let Some(entry) = shard.connections.get_mut(id) else { return Membership::Elsewhere };
+        if !entry.groups.remove(group) {
+            return Membership::Unchanged;
+        }
+        remove_member(&mut shard.groups, group, id);
+        Membership::Changed
+    }
+
+    pub(crate) fn find(&self, id: &ConnectionId) -> Option<Arc<Outbox>> {
+        self.shard(id).connections.get(id).map(|entry| Arc::clone(&entry.outbox))
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).connections.len()).sum()
+    }
+
+    pub(crate) fn close_all(&self, reason: &CloseReason) {
+        for shard in &self.shards {
+            for entry in lock(shard).connections.values() {
+                entry.outbox.close(reason.clone());
+            }
+        }
+    }
+
+    fn shard(&self, id: &ConnectionId) -> MutexGuard<'_, Shard> {
+        let hash = self.hasher.hash_one(id);
+        let index = hash & (self.shards.len() as u64 - 1);
+        lock(&self.shards[usize::try_from(index).unwrap_or(0)])
+    }
+}
+
+impl Inbox for Router {
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+        async move {
+            if let Target::Subject(Subject::Connection(id)) = &target {
+                if let Some(outbox) = self.find(id) {
+                    push(&outbox, &frames);
+                }
+                return;
+            }
+            for shard in &self.shards {
+                lock(shard).deliver(&target, &excluded, &frames);
+                // A fan-out to very many gives other tasks of this thread their turn in between.
+                tokio::task::consume_budget().await;
+            }
+        }
+        .boxed()
+    }
+}
+
+impl Shard {
+    fn deliver(&self, target: &Target, excluded: &[ConnectionId], frames: &Frames) {
+        match target {
+            Target::All => {
+                for (id, entry) in &self.connections {
+                    if !excluded.contains(id) {
+                        push(&entry.outbox, frames);
+                    }
+                }
+            }
+            Target::Subject(Subject::Group(group)) => {
+                for (id, outbox) in self.groups.get(group).into_iter().flatten() {
+                    if !excluded.contains(id) {
+                        push(outbox, frames);
+                    }
+                }
+            }
+            Target::Subject(Subject::User(user)) => {
+                for outbox in self.users.get(user).into_iter().flat_map(HashMap::values) {
+                    push(outbox, frames);
+                }
+            }
+            Target::Subject(Subject::Connection(id)) => {
+                if let Some(entry) = self.connections.get(id) {
+                    push(&entry.outbox, frames);
+                }
+            }
+        }
+    }
+}
+
+/// Another server may publish without this connection's protocol; ASP.NET Core closes the connection then.
+fn push(outbox: &Outbox, frames: &Frames) {
+    match frames.get(outbox.protocol) {
+        Some(frame) => outbox.push(frame.clone()),
+        None => outbox.close(CloseReason::ProtocolMissing),
+    }
+}
+
+fn remove_member<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Members>, key: &K, id: &ConnectionId) {
+    if let Some(members) = index.get_mut(key) {
+        members.remove(id);
+        if members.is_empty() {
+            index.remove(key);
+        }
+    }
+}
+
+fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use hubline_protocol::HubProtocol;
+
+    use super::*;
+    use crate::HubOptions;
+
+    fn add(router: &Router, id: &str, user: Option<&str>) -> ConnectionId {
+        let outbox = Outbox::new(id.into(), HubProtocol::Json, &HubOptions::default());
+        router.add(Arc::new(outbox), user.map(UserId::from));
+        id.into()
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_connection_that_has_gone() {
+        let router = Router::new();
+        let a = add(&router, "a", Some("u"));
+        let b = add(&router, "b", Some("u"));
+        assert_eq!(router.join(&a, &"g".into()), Membership::Changed);
+        assert_eq!(router.join(&a, &"g".into()), Membership::Unchanged);
+        assert_eq!(router.join(&"x".into(), &"g".into()), Membership::Elsewhere);
+        let ended = router.remove(&a);
+        assert_eq!(ended, [Subject::Connection(a.clone()), Subject::Group("g".into()), Subject::User("u".into())]);
+        assert!(router.remove(&a).is_empty());
+        assert_eq!(router.leave(&a, &"g".into()), Membership::Elsewhere);
+        router.remove(&b);
+        assert_eq!(router.len(), 0);
+        for shard in &router.shards {
+            let shard = lock(shard);
+            assert!(shard.groups.is_empty() && shard.users.is_empty());
+        }
+    }
+}

@@ -1,0 +1,148 @@
+//! Hubs and the paths they are mapped on.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::Router;
+use hubline_backplane::{Backplane, InProcess, Status};
+use hubline_hub::{Hub, HubContext, HubOptions};
+use hubline_transport::{Connections, Endpoint, EndpointOptions};
+use tokio::sync::watch;
+use tokio_util::task::TaskTracker;
+
+use crate::HubService;
+
+/// The hubs of a process, their connections and their backplane. Cloning shares them.
+#[derive(Debug, Clone)]
+pub struct Server(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    backplane: Arc<dyn Backplane>,
+    options: HubOptions,
+    connections: Connections,
+    tasks: TaskTracker,
+    hubs: Mutex<Vec<HubContext>>,
+}
+
+/// Puts a [`Server`] together.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    backplane: Arc<dyn Backplane>,
+    options: HubOptions,
+}
+
+impl Server {
+    /// A server of one instance, with default options.
+    pub fn new() -> Self {
+        Self::builder().build()
+    }
+
+    /// A server with a backplane or options of its own.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder { backplane: Arc::new(InProcess), options: HubOptions::default() }
+    }
+
+    /// Starts a hub. Map it on one or several paths next; all of them share its groups and targets.
+    pub fn add_hub(&self, hub: Hub) -> HubHandle {
+        self.add_hub_with(hub, self.0.options.clone())
+    }
+
+    /// [`Server::add_hub`] with options of its own instead of the server's.
+    pub fn add_hub_with(&self, hub: Hub, options: HubOptions) -> HubHandle {
+        let context = HubContext::start(hub, options, &*self.0.backplane, self.0.tasks.clone());
+        self.0.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(context.clone());
+        HubHandle { server: self.clone(), context }
+    }
+
+    /// Whether other instances can be reached, and every change of that.
+    pub fn backplane_status(&self) -> watch::Receiver<Status> {
+        self.0.backplane.status()
+    }
+
+    /// How many connections this instance has, over all hubs.
+    pub fn connection_count(&self) -> usize {
+        self.hubs().iter().map(HubContext::connection_count).sum()
+    }
+
+    /// Tells every client to reconnect and waits until all have gone and all hub methods have ended, for
+    /// `grace` at most. Returns whether they did. Connections made from now on are told so at once.
+    pub async fn shutdown(&self, grace: Duration) -> bool {
+        for hub in self.hubs() {
+            hub.close_all();
+        }
+        self.0.tasks.close();
+        tokio::time::timeout(grace, self.0.tasks.wait()).await.is_ok()
+    }
+
+    fn hubs(&self) -> Vec<HubContext> {
+        self.0.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl ServerBuilder {
+    /// How instances reach each other. Default: [`InProcess`], there is one instance.
+    #[must_use]
+    pub fn backplane(mut self, backplane: impl Backplane) -> Self {
+        self.backplane = Arc::new(backplane);
+        self
+    }
+
+    /// Options for every hub that is added without its own.
+    #[must_use]
+    pub fn hub_options(mut self, options: HubOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// The server.
+    pub fn build(self) -> Server {
+        Server(Arc::new(Shared {
+            backplane: self.backplane,
+            options: self.options,
+            connections: Connections::default(),
+            tasks: TaskTracker::new(),
+            hubs: Mutex::default(),
+        }))
+    }
+}
+
+/// A hub that runs. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct HubHandle {
+    server: Server,
+    context: HubContext,
+}
+
+impl HubHandle {
+    /// Sending from outside of the hub's methods.
+    pub fn context(&self) -> &HubContext {
+        &self.context
+    }
+
+    /// Routes for an axum application: `path` and its `/negotiate`.
+    pub fn map(&self, path: &str) -> Router {
+        self.map_with(path, EndpointOptions::default())
+    }
+
+    /// [`HubHandle::map`] with options for this path.
+    pub fn map_with(&self, path: &str, options: EndpointOptions) -> Router {
+        let service = self.service(options);
+        let path = path.trim_end_matches('/');
+        let hub = if path.is_empty() { "/" } else { path };
+        Router::new().route_service(hub, service.clone()).route_service(&format!("{path}/negotiate"), service)
+    }
+
+    /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own.
+    pub fn service(&self, options: EndpointOptions) -> HubService {
+        let shared = &self.server.0;
+        let handler = Arc::new(self.context.clone());
+        HubService::new(Endpoint::new(handler, shared.connections.clone(), options, shared.tasks.clone()))
+    }
+}

@@ -1,0 +1,56 @@
+//! Ids and secrets of connections.
+
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hubline_protocol::ConnectionId;
+
+/// The secret that ties a client's later requests to its negotiation. Never shown in logs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ConnectionToken(Arc<str>);
+
+impl ConnectionToken {
+    /// A new one that nobody can guess.
+    pub(crate) fn random() -> Self {
+        Self(random_text().into())
+    }
+
+    /// The text that travels as the query parameter `id`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&ConnectionId> for ConnectionToken {
+    /// In version 0, and without a negotiation, the id is its own token.
+    fn from(id: &ConnectionId) -> Self {
+        Self(id.as_str().into())
+    }
+}
+
+impl std::borrow::Borrow<str> for ConnectionToken {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for ConnectionToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ConnectionToken(..)")
+    }
+}
+
+/// A new public id.
+pub(crate) fn random_id() -> ConnectionId {
+    random_text().into()
+}
+
+/// 16 random bytes as 22 characters of base64url, as ASP.NET Core makes them.
+fn random_text() -> String {
+    let mut bytes = [0; 16];
+    #[expect(clippy::expect_used, reason = "without the system's random numbers no id is safe to hand out")]
+    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
+    URL_SAFE_NO_PAD.encode(bytes)
+}

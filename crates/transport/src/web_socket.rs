@@ -1,0 +1,193 @@
+//! A WebSocket as a pipe.
+
+mod frame_reader;
+mod utf8;
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io::IoSlice;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use hubline_pipe::{CloseCode, Frame, Pipe, PipeEnd};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::timeout;
+
+use frame_reader::{FrameReader, Received};
+
+/// How long the peer has to answer a close frame (ASP.NET Core's `CloseTimeout`).
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Most frames in one system call; more than fits a socket buffer gains nothing.
+const FRAMES_PER_WRITE: usize = 64;
+
+const SCRATCH_SIZE: usize = 16 * 1024;
+
+thread_local! {
+    /// Sockets are read into this and copied out: a copy of what little clients send is cheaper than a
+    /// buffer in every idle connection.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_SIZE].into());
+}
+
+pub(crate) struct WebSocket<Io> {
+    io: Io,
+    reader: FrameReader,
+    /// Bytes that came in one piece with the upgrade request.
+    early: Bytes,
+    /// Encoded pong or close frames, which go before the next data frame.
+    control: Vec<u8>,
+    /// How much of the front data frame is sent already.
+    sent: usize,
+    peer_closed: bool,
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
+    pub(crate) fn new(io: Io, early: Bytes) -> Self {
+        Self { io, reader: FrameReader::default(), early, control: Vec::new(), sent: 0, peer_closed: false }
+    }
+
+    /// Reads once and gives what came to the frame reader.
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<Received, PipeEnd>> {
+        if !self.early.is_empty() {
+            let mut early = BytesMut::from(std::mem::take(&mut self.early));
+            return Poll::Ready(self.take(&mut early, input));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                Ok(()) if buffer.filled().is_empty() => Poll::Ready(Err(PipeEnd::Lost)),
+                Ok(()) => Poll::Ready(self.take(buffer.filled_mut(), input)),
+                Err(_) => Poll::Ready(Err(PipeEnd::Lost)),
+            }
+        })
+    }
+
+    fn take(&mut self, bytes: &mut [u8], input: &mut BytesMut) -> Result<Received, PipeEnd> {
+        let received = self.reader.take(bytes, input, &mut self.control).map_err(PipeEnd::Violation)?;
+        self.peer_closed |= received == Received::Close;
+        Ok(received)
+    }
+
+    /// Sends pongs, unless a data frame is half sent.
+    fn poll_send_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PipeEnd>> {
+        while !self.control.is_empty() && self.sent == 0 {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.control)).map_err(|_| PipeEnd::Lost)?;
+            if written == 0 {
+                return Poll::Ready(Err(PipeEnd::Lost));
+            }
+            self.control.drain(..written);
+            if self.control.is_empty() {
+                self.control = Vec::new();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_write_frames(&mut self, cx: &mut Context<'_>, frames: &VecDeque<Frame>) -> Poll<Result<usize, PipeEnd>> {
+        let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
+        let mut used = 0;
+        for (slice, frame) in slices.iter_mut().zip(frames) {
+            let skipped = if used == 0 { self.sent } else { 0 };
+            *slice = IoSlice::new(&frame.web_socket()[skipped..]);
+            used += 1;
+        }
+        match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..used])) {
+            Ok(0) | Err(_) => Poll::Ready(Err(PipeEnd::Lost)),
+            Ok(written) => Poll::Ready(Ok(written)),
+        }
+    }
+
+    /// Reads on until the peer's close frame or the end; what else comes is of no interest any more.
+    async fn wait_for_close(&mut self) {
+        let mut ignored = BytesMut::new();
+        while !self.peer_closed {
+            ignored.clear();
+            if poll_fn(|cx| self.poll_read(cx, &mut ignored)).await.is_err() {
+                return;
+            }
+        }
+    }
+
+    /// After a violation frames cannot be told apart any more; reading to the end keeps the close frame
+    /// from being lost in a reset.
+    async fn wait_for_end(&mut self) {
+        poll_fn(|cx| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                loop {
+                    let mut buffer = ReadBuf::new(scratch);
+                    match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
+                        Ok(()) if !buffer.filled().is_empty() => {}
+                        _ => return Poll::Ready(()),
+                    }
+                }
+            })
+        })
+        .await;
+    }
+}
+
+impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io> {
+    fn carries_binary(&self) -> bool {
+        true
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {
+        loop {
+            // Errors of a pong are seen by the next read.
+            let _ = self.poll_send_control(cx);
+            if self.peer_closed {
+                return Poll::Ready(Err(PipeEnd::Closed));
+            }
+            match ready!(self.poll_read(cx, input))? {
+                Received::Data => return Poll::Ready(Ok(())),
+                Received::Close | Received::Nothing => {}
+            }
+        }
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut VecDeque<Frame>) -> Poll<Result<(), PipeEnd>> {
+        while !frames.is_empty() {
+            ready!(self.poll_send_control(cx))?;
+            let mut written = ready!(self.poll_write_frames(cx, frames))?;
+            while let Some(front) = frames.front() {
+                let left = front.size() - self.sent;
+                if written < left {
+                    self.sent += written;
+                    break;
+                }
+                written -= left;
+                self.sent = 0;
+                frames.pop_front();
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+        Box::pin(async move {
+            let farewell = async {
+                if self.sent > 0 {
+                    return;
+                }
+                frame_reader::write_close(&mut self.control, code);
+                let mut control = Bytes::from(std::mem::take(&mut self.control));
+                while control.has_remaining() {
+                    match self.io.write_buf(&mut control).await {
+                        Ok(written) if written > 0 => {}
+                        _ => return,
+                    }
+                }
+                if matches!(code, CloseCode::ProtocolError | CloseCode::InvalidPayload) {
+                    _ = self.io.shutdown().await;
+                    self.wait_for_end().await;
+                } else {
+                    self.wait_for_close().await;
+                }
+            };
+            _ = timeout(CLOSE_TIMEOUT, farewell).await;
+        })
+    }
+}
