@@ -38,9 +38,6 @@ impl HubBackplane for Attached {
             let receivers = targets.len() as u64;
             let _in_order = self.order.lock().await;
             for target in targets {
-                if receivers > 1 && is_nameless_group(&target) {
-                    return Err(PublishError::EmptyGroupName);
-                }
                 self.inbox.deliver(target, Arc::clone(&excluded), frames.clone()).await;
             }
             Ok(Published { receivers, reach: Reach::Fleet })
@@ -55,10 +52,6 @@ impl HubBackplane for Attached {
     fn unsubscribe(&self, _: Subject) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
-}
-
-fn is_nameless_group(target: &Target) -> bool {
-    matches!(target, Target::Subject(Subject::Group(name)) if name.as_str().is_empty())
 }
 
 /// In ASP.NET Core without a backplane a user or connection named twice receives once, a group named twice

@@ -72,9 +72,6 @@ pub enum Status {
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum PublishError {
-    /// One of several groups has an empty name; those before it got the message.
-    #[error("Cannot send to an empty group name.")]
-    EmptyGroupName,
     /// The backplane refused it.
     #[error("the backplane refused the message: {0}")]
     Refused(String),

@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use hubline_backplane::{Frames, Publication, PublishError, Subject, Target};
+use hubline_backplane::{Frames, Publication, PublishError, Status, Subject, Target};
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, EncodeError, Encoded, GroupName, HubProtocol, UserId, encode};
 use serde::Serialize;
@@ -48,8 +48,22 @@ impl HubClients {
     }
 
     /// The members of several groups; who is in two of them receives twice.
+    ///
+    /// An empty name is skipped. Without other instances it is an error, [`SendError::EmptyGroupName`], and
+    /// the groups behind it get nothing: ASP.NET Core has the same two manners.
     pub fn groups<G: Into<GroupName>>(&self, names: impl IntoIterator<Item = G>) -> ClientProxy<'_> {
-        self.subjects(names, Subject::Group)
+        let mut names: Vec<GroupName> = names.into_iter().map(Into::into).collect();
+        let nameless = names.iter().position(|name| name.as_str().is_empty());
+        let mut refused = None;
+        match nameless {
+            Some(first) if *self.0.0.status.borrow() == Status::Alone => {
+                names.truncate(first);
+                refused = Some(SendError::EmptyGroupName);
+            }
+            Some(_) => names.retain(|name| !name.as_str().is_empty()),
+            None => {}
+        }
+        ClientProxy { refused, ..self.subjects(names, Subject::Group) }
     }
 
     /// The members of a group but these connections.
@@ -76,7 +90,7 @@ impl HubClients {
     }
 
     fn proxy(&self, targets: Vec<Target>) -> ClientProxy<'_> {
-        ClientProxy { context: &self.0, targets, excluded: Vec::new(), local: None }
+        ClientProxy { context: &self.0, targets, excluded: Vec::new(), local: None, refused: None }
     }
 }
 
@@ -125,12 +139,17 @@ pub struct ClientProxy<'a> {
     excluded: Vec<ConnectionId>,
     /// One connection of this instance, which is reached without the backplane.
     local: Option<Arc<Outbox>>,
+    /// What to report once the targets have been served.
+    refused: Option<SendError>,
 }
 
 /// Why a message was not sent.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {
+    /// One of several groups has an empty name.
+    #[error("Cannot send to an empty group name.")]
+    EmptyGroupName,
     /// An argument cannot be written in one of the hub protocols.
     #[error("an argument {0}")]
     Encode(#[from] EncodeError),
@@ -154,13 +173,12 @@ impl ClientProxy<'_> {
             outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
             return Ok(());
         }
-        if self.targets.is_empty() {
-            return Ok(());
+        if !self.targets.is_empty() {
+            let frames = Frames::encode(|protocol| arguments.invocation(protocol, method))?;
+            let publication = Publication { targets: self.targets, excluded: self.excluded.into(), frames };
+            self.context.0.backplane.publish(publication).await?;
         }
-        let frames = Frames::encode(|protocol| arguments.invocation(protocol, method))?;
-        let publication = Publication { targets: self.targets, excluded: self.excluded.into(), frames };
-        self.context.0.backplane.publish(publication).await?;
-        Ok(())
+        self.refused.map_or(Ok(()), Err)
     }
 
     fn except<I: Into<ConnectionId>>(mut self, excluded: impl IntoIterator<Item = I>) -> Self {

@@ -123,7 +123,8 @@ impl Connection {
                 Ok(Event::Due(Due::ClientTimeout)) => return CloseReason::ClientTimeout,
                 Ok(Event::Due(Due::SendTimeout)) => return CloseReason::SendTimeout,
                 Ok(Event::Closing(reason)) => return reason,
-                Err(end) => return CloseReason::TransportEnded(end),
+                Err(end) if self.wire.input.is_empty() => return CloseReason::TransportEnded(end),
+                Err(end) => return CloseReason::Truncated(end),
             }
         }
     }

@@ -1,3 +1,72 @@
-//! The Hubline server: chat and navigation state over SignalR.
+//! The Hubline server: chat and navigation state over SignalR, on one instance or on many behind a load
+//! balancer.
 
-fn main() {}
+mod app;
+mod cli;
+mod config;
+mod health;
+mod home;
+mod hubs;
+mod serve;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use cli::{Cli, Command, ConfigArgs};
+use config::{Config, Loaded};
+
+/// Exit code for a configuration that cannot be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments = Cli::try_from_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    match arguments.command {
+        Command::Serve(arguments) => with_configuration(&arguments, serve),
+        Command::Config(arguments) => with_configuration(&arguments, |loaded| {
+            print(&loaded.describe());
+            ExitCode::SUCCESS
+        }),
+    }
+}
+
+fn with_configuration(arguments: &ConfigArgs, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+    let loaded = std::env::current_dir()
+        .map_err(|error| format!("the working directory cannot be used: {error}"))
+        .and_then(|directory| {
+            Config::load(arguments, config::process_variables(), &directory).map_err(|errors| errors.to_string())
+        });
+    match loaded {
+        Ok(loaded) => run(loaded),
+        Err(errors) => {
+            eprintln!("{}", errors.trim_end());
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn serve(loaded: Loaded) -> ExitCode {
+    let Loaded { config, warnings, .. } = loaded;
+    tracing_subscriber::fmt().with_max_level(config.log_level).with_writer(std::io::stderr).init();
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("the runtime cannot be started: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve::run(&config)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Prints to a standard output that may be closed already.
+fn print(text: &str) {
+    _ = std::io::stdout().write_all(text.as_bytes());
+}

@@ -17,6 +17,8 @@ pub enum CloseReason {
     ClientClosed(Option<Box<str>>),
     /// The transport ended.
     TransportEnded(PipeEnd),
+    /// The transport ended in the middle of a hub message.
+    Truncated(PipeEnd),
     /// A hub method called [`crate::Caller::abort`].
     Aborted,
     /// The instance is stopping.
@@ -48,6 +50,7 @@ impl CloseReason {
             Self::TransportEnded(PipeEnd::Closed) => "transport_closed",
             Self::TransportEnded(PipeEnd::Lost) => "transport_lost",
             Self::TransportEnded(PipeEnd::Violation(_)) => "transport_violation",
+            Self::Truncated(_) => "truncated",
             Self::Aborted => "aborted",
             Self::ServerShutdown => "server_shutdown",
             Self::ProtocolError(_) => "protocol_error",
@@ -65,6 +68,7 @@ impl CloseReason {
             Self::ClientClosed(None) | Self::TransportEnded(_) | Self::Aborted | Self::ServerShutdown => return None,
             Self::ClientClosed(Some(error)) => format!("HubException: {error}"),
             Self::ProtocolError(error) => format!("{}: {error}", error.type_name()),
+            Self::Truncated(_) => "InvalidDataException: Connection terminated while reading a message.".into(),
             Self::ClientTimeout => "OperationCanceledException: Client hasn't sent a message/ping within the configured ClientTimeoutInterval.".into(),
             Self::SlowClient => "SlowClientException: The client did not read its messages fast enough.".into(),
             Self::SendTimeout => "OperationCanceledException: The client took no message for 10 seconds.".into(),
@@ -77,7 +81,7 @@ impl CloseReason {
     pub(super) fn message(&self, protocol: HubProtocol, detailed_errors: DetailedErrors) -> Option<Frame> {
         const BASE: &str = "Connection closed with an error.";
         let text = match self {
-            Self::TransportEnded(_) => return None,
+            Self::TransportEnded(_) | Self::Truncated(_) => return None,
             Self::ClientClosed(_) | Self::Aborted | Self::ServerShutdown => None,
             Self::OnConnectedFailed(error) => Some(error.text_for_client(BASE, detailed_errors)),
             _ => Some(match (detailed_errors, self.error()) {
@@ -91,7 +95,7 @@ impl CloseReason {
 
     pub(super) fn close_code(&self) -> CloseCode {
         match self {
-            Self::TransportEnded(PipeEnd::Violation(code)) => *code,
+            Self::TransportEnded(PipeEnd::Violation(code)) | Self::Truncated(PipeEnd::Violation(code)) => *code,
             _ => CloseCode::Normal,
         }
     }

@@ -1,0 +1,191 @@
+//! The command line: `hubline serve` and `hubline config`.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser};
+
+use crate::config;
+
+/// A SignalR server with a Redis backplane.
+#[derive(Parser)]
+#[command(name = "hubline", version)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What the program is asked to do.
+#[derive(clap::Subcommand)]
+pub(crate) enum Command {
+    /// Serve the hubs until stopped
+    Serve(ConfigArgs),
+    /// Show every configuration key in effect, its value and where it came from
+    Config(ConfigArgs),
+}
+
+/// Configuration given on the command line; it goes over files and environment variables.
+///
+/// Values stay text here, so that their mistakes are reported with all the others. There is no
+/// `Debug`: a connection string would show its password.
+#[derive(Clone, Default, clap::Args)]
+pub(crate) struct ConfigArgs {
+    /// Addresses to listen on, separated by ';' [default: http://localhost:5000]
+    #[arg(long, value_name = "URLS")]
+    pub(crate) urls: Option<String>,
+    /// Redis connection string, for example redis:6379,password=secret
+    #[arg(long, value_name = "CONNECTION_STRING")]
+    pub(crate) redis: Option<String>,
+    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Development if only
+    /// loopback addresses are served, else Production]
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// Directory of the appsettings files [default: the working directory]
+    #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
+    pub(crate) content_root: Option<String>,
+    /// How long connections may take to end when the server stops [default: 5]
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) shutdown_timeout: Option<String>,
+    /// Any configuration key; --SignalR:ChannelPrefix=x is the same as --set SignalR:ChannelPrefix=x
+    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+impl Cli {
+    /// Parses a whole command line, the program's name first.
+    ///
+    /// # Errors
+    /// What clap reports, also for `--help` and `--version`: call `exit` on it.
+    pub(crate) fn try_from_arguments(
+        arguments: impl IntoIterator<Item = OsString>,
+    ) -> Result<Self, clap::Error> {
+        Self::try_parse_from(overrides_as_set(arguments))
+    }
+}
+
+/// Turns .NET's `--Section:Key value` and `--Section:Key=value` into `--set=Section:Key=value`.
+fn overrides_as_set(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let flags = flags();
+    let mut arguments = arguments.into_iter();
+    let mut rewritten = Vec::new();
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_str().and_then(|text| text.strip_prefix("--"));
+        let (key, value) = match text.map(|text| text.split_once('=').unwrap_or((text, ""))) {
+            Some((key, value)) if is_override(key, &flags) => (key, value),
+            _ => {
+                rewritten.push(argument);
+                continue;
+            }
+        };
+        let mut set = OsString::from(format!("--set={key}"));
+        match text.is_some_and(|text| text.contains('=')) {
+            true => set.push(format!("={value}")),
+            false => {
+                if let Some(next) = arguments.next() {
+                    set.push("=");
+                    set.push(next);
+                }
+            }
+        }
+        rewritten.push(set);
+    }
+    rewritten
+}
+
+fn is_override(name: &str, flags: &[String]) -> bool {
+    name.contains(':') || (config::is_known_key(name) && !flags.iter().any(|flag| flag == name))
+}
+
+/// Long flags and their aliases, of all subcommands.
+fn flags() -> Vec<String> {
+    let command = Cli::command();
+    let arguments = command
+        .get_subcommands()
+        .flat_map(clap::Command::get_arguments);
+    arguments
+        .flat_map(|argument| argument.get_long_and_visible_aliases().unwrap_or_default())
+        .map(str::to_owned)
+        .collect()
+}
+
+fn key_and_value(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn serve(arguments: &[&str]) -> ConfigArgs {
+        let arguments = ["hubline", "serve"]
+            .iter()
+            .chain(arguments)
+            .map(OsString::from);
+        match Cli::try_from_arguments(arguments).unwrap().command {
+            Command::Serve(args) => args,
+            Command::Config(_) => panic!("not serve"),
+        }
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_and_overrides_mix_in_any_order() {
+        let args = serve(&[
+            "--SignalR:ChannelPrefix=x=y",
+            "--Redis:ConnectionString",
+            "redis:6379",
+            "--urls",
+            "http://+:1",
+            "--URLS=http://+:2",
+            "--ShutdownTimeout",
+            "3",
+            "--contentRoot",
+            "/app",
+            "--shutdown-timeout=7",
+            "--set",
+            "Redis:InstanceName=i",
+        ]);
+        assert_eq!(args.urls.as_deref(), Some("http://+:1"));
+        assert_eq!(args.content_root.as_deref(), Some("/app"));
+        assert_eq!(args.shutdown_timeout.as_deref(), Some("7"));
+        let set: Vec<_> = args
+            .set
+            .iter()
+            .map(|(key, value)| format!("{key} -> {value}"))
+            .collect();
+        assert_eq!(
+            set,
+            [
+                "SignalR:ChannelPrefix -> x=y",
+                "Redis:ConnectionString -> redis:6379",
+                "URLS -> http://+:2",
+                "ShutdownTimeout -> 3",
+                "Redis:InstanceName -> i",
+            ]
+        );
+    }
+
+    #[test]
+    fn override_without_value_is_refused() {
+        let arguments = ["hubline", "serve", "--SignalR:ChannelPrefix"].map(OsString::from);
+        let error = Cli::try_from_arguments(arguments)
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(
+            error.contains("'SignalR:ChannelPrefix'") && error.contains("KEY=VALUE"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn unknown_flag_is_refused() {
+        let arguments = ["hubline", "serve", "--urlz=x"].map(OsString::from);
+        assert!(Cli::try_from_arguments(arguments).is_err());
+    }
+}

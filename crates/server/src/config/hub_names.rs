@@ -1,0 +1,45 @@
+//! What hubs are called on Redis.
+
+use super::keys;
+use super::reader::Reader;
+
+/// Names on Redis by the names of hubs, `SignalR:HubNames:{hub}`.
+///
+/// ASP.NET Core uses the hub's full .NET type name, such as `TeleDoctor.Hubs.ChatHub`; servers
+/// hear one another only if they agree on it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct HubNames(Vec<(String, String)>);
+
+impl HubNames {
+    pub(super) fn read(reader: &mut Reader) -> Self {
+        let settings = reader
+            .settings
+            .iter()
+            .filter(|setting| !setting.value.trim().is_empty());
+        let named: Vec<_> = settings
+            .filter_map(|setting| Some((keys::hub_of(&setting.key)?.to_owned(), setting.clone())))
+            .collect();
+        let mut names = Vec::new();
+        for (hub, setting) in named {
+            let name = setting.value.trim().to_owned();
+            reader.note(&setting.key, name.clone(), setting.source);
+            names.push((hub, name));
+        }
+        Self(names)
+    }
+
+    /// The name of a hub on Redis, if one was set; hubs compare without case.
+    pub(crate) fn get(&self, hub: &str) -> Option<&str> {
+        let mut names = self.0.iter();
+        names
+            .find(|(known, _)| known.eq_ignore_ascii_case(hub))
+            .map(|(_, name)| name.as_str())
+    }
+
+    /// Hub and name on Redis, as configured.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0
+            .iter()
+            .map(|(hub, name)| (hub.as_str(), name.as_str()))
+    }
+}

@@ -1,0 +1,109 @@
+//! The keys this program reads, spelt as .NET does; they compare without case.
+
+pub(super) const URLS: &str = "Urls";
+pub(super) const HTTP_PORTS: &str = "http_ports";
+pub(super) const HTTPS_PORTS: &str = "https_ports";
+pub(super) const ENVIRONMENT: &str = "Environment";
+pub(super) const CONTENT_ROOT: &str = "contentRoot";
+pub(super) const REDIS_SIGNALR: &str = "ConnectionStrings:RedisSignalR";
+pub(super) const REDIS_CONNECTION_STRING: &str = "Redis:ConnectionString";
+pub(super) const REDIS_ABORT_ON_CONNECT_FAIL: &str = "Redis:AbortOnConnectFail";
+pub(super) const REDIS_INSTANCE_NAME: &str = "Redis:InstanceName";
+pub(super) const USE_REDIS_BACKPLANE: &str = "SignalR:UseRedisBackplane";
+pub(super) const CHANNEL_PREFIX: &str = "SignalR:ChannelPrefix";
+pub(super) const MAXIMUM_MESSAGE_SIZE: &str = "SignalR:MaximumMessageSize";
+pub(super) const ENABLE_DETAILED_ERRORS: &str = "SignalR:EnableDetailedErrors";
+pub(super) const KEEP_ALIVE_INTERVAL: &str = "SignalR:KeepAliveInterval";
+pub(super) const CLIENT_TIMEOUT_INTERVAL: &str = "SignalR:ClientTimeoutInterval";
+pub(super) const HANDSHAKE_TIMEOUT: &str = "SignalR:HandshakeTimeout";
+pub(super) const SHUTDOWN_TIMEOUT: &str = "ShutdownTimeout";
+pub(super) const HOST_OPTIONS_SHUTDOWN_TIMEOUT: &str = "HostOptions:ShutdownTimeout";
+pub(super) const SHUTDOWN_TIMEOUT_SECONDS: &str = "shutdownTimeoutSeconds";
+pub(super) const DATABASE: &str = "ConnectionStrings:Database";
+pub(super) const SKIP_DATABASE_INIT: &str = "CONDUIT_SKIP_DATABASE_INIT";
+pub(super) const LOG_LEVEL: &str = "Logging:LogLevel:Default";
+
+/// Followed by the name of a hub.
+pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
+
+/// Read only from the command line and from `DOTNET_` and `ASPNETCORE_` variables, because they
+/// decide which files are read.
+const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
+
+const KNOWN: [&str; 22] = [
+    URLS,
+    HTTP_PORTS,
+    HTTPS_PORTS,
+    ENVIRONMENT,
+    CONTENT_ROOT,
+    REDIS_SIGNALR,
+    REDIS_CONNECTION_STRING,
+    REDIS_ABORT_ON_CONNECT_FAIL,
+    REDIS_INSTANCE_NAME,
+    USE_REDIS_BACKPLANE,
+    CHANNEL_PREFIX,
+    MAXIMUM_MESSAGE_SIZE,
+    ENABLE_DETAILED_ERRORS,
+    KEEP_ALIVE_INTERVAL,
+    CLIENT_TIMEOUT_INTERVAL,
+    HANDSHAKE_TIMEOUT,
+    SHUTDOWN_TIMEOUT,
+    HOST_OPTIONS_SHUTDOWN_TIMEOUT,
+    SHUTDOWN_TIMEOUT_SECONDS,
+    DATABASE,
+    SKIP_DATABASE_INIT,
+    LOG_LEVEL,
+];
+
+/// Whether the program reads this key.
+pub(crate) fn is_known(key: &str) -> bool {
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key)) || hub_of(key).is_some()
+}
+
+pub(super) fn is_host_key(key: &str) -> bool {
+    HOST_KEYS
+        .iter()
+        .any(|host_key| host_key.eq_ignore_ascii_case(key))
+}
+
+/// The hub a `SignalR:HubNames:{hub}` key names.
+pub(super) fn hub_of(key: &str) -> Option<&str> {
+    let (section, hub) = key.split_at_checked(HUB_NAMES.len())?;
+    (section.eq_ignore_ascii_case(HUB_NAMES) && !hub.is_empty()).then_some(hub)
+}
+
+/// Whether the key is in a section no other program has keys in.
+pub(super) fn is_ours(key: &str) -> bool {
+    ["SignalR", "Redis"]
+        .iter()
+        .any(|ours| ours.eq_ignore_ascii_case(section(key)))
+}
+
+/// The known keys of the section a key is in, if that section is ours.
+pub(super) fn in_section_of(key: &str) -> Vec<&'static str> {
+    let beside = |known: &&str| is_ours(key) && section(known).eq_ignore_ascii_case(section(key));
+    let known = KNOWN.into_iter().chain(["SignalR:HubNames:{hub}"]);
+    known.filter(beside).collect()
+}
+
+fn section(key: &str) -> &str {
+    key.split(':').next().unwrap_or(key)
+}
+
+/// The known key a misspelt one was probably meant to be.
+pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    let key = key.to_ascii_lowercase();
+    let likeness =
+        |known: &str| strsim::normalized_damerau_levenshtein(&key, &known.to_ascii_lowercase());
+    KNOWN
+        .into_iter()
+        .map(|known| (likeness(known), known))
+        .filter(|(likeness, _)| *likeness >= 0.6)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+/// The environment variable that sets a key.
+pub(super) fn variable(key: &str) -> String {
+    key.replace(':', "__")
+}

@@ -1,0 +1,224 @@
+//! The configuration, typed, from the layers a .NET application has. Lowest first:
+//!
+//! 1. defaults;
+//! 2. `appsettings.json` and `appsettings.{Environment}.json` of the content root;
+//! 3. environment variables, `__` for `:`, from lowest to highest with prefix `ASPNETCORE_`,
+//!    with prefix `DOTNET_`, without prefix;
+//! 4. the command line.
+//!
+//! Keys compare without case. An empty value means the default, whatever lower layers say.
+
+mod addresses;
+mod describe;
+mod gather;
+mod host_environment;
+mod hub_names;
+mod json_file;
+mod keys;
+mod layer;
+mod listen_address;
+mod reader;
+mod redis;
+mod report;
+mod secrets;
+mod time_span;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hubline_redis::RedisOptions;
+use tracing::level_filters::LevelFilter;
+
+pub(crate) use describe::{ConfigFile, EffectiveSetting};
+pub(crate) use host_environment::HostEnvironment;
+pub(crate) use hub_names::HubNames;
+pub(crate) use keys::is_known as is_known_key;
+pub(crate) use listen_address::ListenAddress;
+pub(crate) use report::{ConfigErrors, Source, Warning};
+
+use crate::cli::ConfigArgs;
+use reader::Reader;
+
+/// Everything that can be configured. An environment variable is the key with `__` for `:`.
+///
+/// Time spans are .NET's (`00:00:15`, `1.12:00:00`) or plain seconds (`15`, `0.5`).
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    /// `Urls` (`--urls`, `ASPNETCORE_URLS`), separated by `;`; without it `http_ports`
+    /// (`ASPNETCORE_HTTP_PORTS`), ports to listen at on every address.
+    /// Never empty; default `http://localhost:5000`.
+    pub(crate) urls: Vec<ListenAddress>,
+    /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
+    /// file). Default Development if every address served is loopback, else Production.
+    pub(crate) environment: HostEnvironment,
+    /// `contentRoot` (`--content-root`, `DOTNET_CONTENTROOT`, `ASPNETCORE_CONTENTROOT`; never a
+    /// file): where the appsettings files are. As given; default `.`, the working directory.
+    pub(crate) content_root: PathBuf,
+    /// `ConnectionStrings:RedisSignalR` (`--redis` goes before it), else `Redis:ConnectionString`;
+    /// `None` means the in-process backplane, also with `SignalR:UseRedisBackplane=false`.
+    /// `Redis:AbortOnConnectFail` stands in for a missing `abortConnect`, `SignalR:ChannelPrefix`
+    /// replaces the string's `channelPrefix`.
+    pub(crate) redis: Option<RedisOptions>,
+    /// `Redis:InstanceName`: precedes the keys of the connection mapping. Default none.
+    pub(crate) redis_instance_name: Option<String>,
+    /// `SignalR:HubNames:{hub}`: what other servers call a hub on Redis.
+    pub(crate) hub_names: HubNames,
+    /// `SignalR:MaximumMessageSize`: bytes a client may send in one message,
+    /// `HubOptions.MaximumReceiveMessageSize` of ASP.NET Core. Default 32768.
+    pub(crate) maximum_message_size_bytes: usize,
+    /// `SignalR:EnableDetailedErrors`: whether clients see what went wrong. Default false.
+    pub(crate) enable_detailed_errors: bool,
+    /// `SignalR:KeepAliveInterval`: silence after which the server sends a ping. Default 15 s.
+    pub(crate) keep_alive_interval: Duration,
+    /// `SignalR:ClientTimeoutInterval`: silence after which a client is gone. Default 30 s.
+    pub(crate) client_timeout_interval: Duration,
+    /// `SignalR:HandshakeTimeout`: how long a client may take to say hello. Default 15 s.
+    pub(crate) handshake_timeout: Duration,
+    /// `ShutdownTimeout` (`--shutdown-timeout`), else `HostOptions:ShutdownTimeout`, else
+    /// `shutdownTimeoutSeconds`: how long connections may take to end. Default 5 s.
+    pub(crate) shutdown_timeout: Duration,
+    /// `ConnectionStrings:Database`, an Npgsql connection string. Default none.
+    pub(crate) database: Option<DatabaseConnectionString>,
+    /// `CONDUIT_SKIP_DATABASE_INIT`: leaves the database's tables to another instance.
+    /// Default false.
+    pub(crate) skip_database_init: bool,
+    /// `Logging:LogLevel:Default`, in .NET's words. Default Information; Critical logs as Error.
+    pub(crate) log_level: LevelFilter,
+}
+
+/// A configuration, and what there is to tell about it.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    /// The values.
+    pub(crate) config: Config,
+    /// To be logged at start.
+    pub(crate) warnings: Vec<Warning>,
+    /// Every key with its value and source.
+    pub(crate) settings: Vec<EffectiveSetting>,
+    /// The files that were looked for.
+    pub(crate) files: Vec<ConfigFile>,
+}
+
+impl Config {
+    /// Reads all layers; `variables` are usually [`process_variables`].
+    ///
+    /// # Errors
+    /// Every mistake there is, each with key, value, source and what would be right. Values that
+    /// a higher layer replaces are not looked at.
+    pub(crate) fn load(
+        args: &ConfigArgs,
+        variables: impl IntoIterator<Item = (String, String)>,
+        working_directory: &Path,
+    ) -> Result<Loaded, ConfigErrors> {
+        let gathered = gather::gather(args, variables, working_directory);
+        let mut mistakes = gathered.mistakes;
+        let mut files = Vec::new();
+        for file in gathered.files {
+            mistakes.extend(file.mistakes);
+            files.push(ConfigFile {
+                name: file.name,
+                found: file.found,
+            });
+        }
+        let mut reader = Reader::new(gathered.settings, mistakes);
+        let (environment, source) = gathered.environment;
+        reader.note(keys::ENVIRONMENT, environment.to_string(), source);
+        let (content_root, source) = gathered.content_root;
+        reader.note(
+            keys::CONTENT_ROOT,
+            content_root.display().to_string(),
+            source,
+        );
+        let config = Self::read(&mut reader, environment, content_root);
+        reader.warn_of_unknown_keys();
+
+        let Reader {
+            effective: settings,
+            mistakes,
+            warnings,
+            ..
+        } = reader;
+        match mistakes.is_empty() {
+            true => Ok(Loaded {
+                config,
+                warnings,
+                settings,
+                files,
+            }),
+            false => Err(ConfigErrors { mistakes, warnings }),
+        }
+    }
+
+    fn read(reader: &mut Reader, environment: HostEnvironment, content_root: PathBuf) -> Self {
+        let shutdown_timeout = [
+            keys::SHUTDOWN_TIMEOUT,
+            keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT,
+            keys::SHUTDOWN_TIMEOUT_SECONDS,
+        ];
+        let shutdown_timeout = reader.preferred(&shutdown_timeout);
+        Self {
+            urls: read_urls(reader),
+            environment,
+            content_root,
+            redis: redis::read(reader),
+            redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
+            hub_names: HubNames::read(reader),
+            maximum_message_size_bytes: reader.bytes(keys::MAXIMUM_MESSAGE_SIZE, 32 * 1024),
+            enable_detailed_errors: reader.boolean(keys::ENABLE_DETAILED_ERRORS, false),
+            keep_alive_interval: reader
+                .interval(keys::KEEP_ALIVE_INTERVAL, Duration::from_secs(15)),
+            client_timeout_interval: reader
+                .interval(keys::CLIENT_TIMEOUT_INTERVAL, Duration::from_secs(30)),
+            handshake_timeout: reader.interval(keys::HANDSHAKE_TIMEOUT, Duration::from_secs(15)),
+            shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
+            database: reader.text(keys::DATABASE).map(DatabaseConnectionString),
+            skip_database_init: reader.boolean(keys::SKIP_DATABASE_INIT, false),
+            log_level: reader.log_level(keys::LOG_LEVEL, LevelFilter::INFO),
+        }
+    }
+}
+
+fn read_urls(reader: &mut Reader) -> Vec<ListenAddress> {
+    reader.preferred(&[keys::URLS, keys::HTTP_PORTS, keys::HTTPS_PORTS]);
+    let addresses = addresses::read(&reader.settings);
+    let shown: Vec<String> = addresses.served.iter().map(ToString::to_string).collect();
+    let source = addresses
+        .setting
+        .map_or(Source::Default, |setting| setting.source.clone());
+    let addresses::Addresses {
+        key,
+        served,
+        mistakes,
+        ..
+    } = addresses;
+    reader.mistakes.extend(mistakes);
+    reader.note(key, shown.join(";"), source);
+    served
+}
+
+/// An Npgsql connection string; `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub(crate) struct DatabaseConnectionString(String);
+
+impl DatabaseConnectionString {
+    /// The connection string itself, password and all.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DatabaseConnectionString {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// The environment variables of this process; bytes that are not UTF-8 are replaced.
+pub(crate) fn process_variables() -> impl Iterator<Item = (String, String)> {
+    let lossy = |text: std::ffi::OsString| text.to_string_lossy().into_owned();
+    std::env::vars_os().map(move |(name, value)| (lossy(name), lossy(value)))
+}
+
+#[cfg(test)]
+mod tests;

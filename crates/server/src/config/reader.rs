@@ -1,0 +1,232 @@
+//! Reads typed values out of the layers, and notes every mistake and every value in effect.
+
+use std::time::Duration;
+
+use tracing::level_filters::LevelFilter;
+
+use super::describe::EffectiveSetting;
+use super::keys;
+use super::layer::{Layer, Setting};
+use super::report::{Mistake, Problem, Source, Warning};
+use super::{secrets, time_span};
+
+/// Reads values, and remembers what there is to tell about them.
+pub(super) struct Reader {
+    pub(super) settings: Layer,
+    pub(super) effective: Vec<EffectiveSetting>,
+    pub(super) mistakes: Vec<Mistake>,
+    pub(super) warnings: Vec<Warning>,
+}
+
+impl Reader {
+    pub(super) fn new(settings: Layer, mistakes: Vec<Mistake>) -> Self {
+        Self {
+            settings,
+            effective: Vec::new(),
+            mistakes,
+            warnings: Vec::new(),
+        }
+    }
+
+    /// Of several keys for one thing, the first that is set, else the first. Others that say
+    /// something else are warned about, except where a higher layer overrides a lower one.
+    pub(super) fn preferred(&mut self, keys: &[&'static str]) -> &'static str {
+        let set: Vec<_> = keys
+            .iter()
+            .filter_map(|key| Some((*key, self.settings.get(key)?)))
+            .collect();
+        let Some(((winner_key, winner), losers)) = set.split_first() else {
+            return keys[0];
+        };
+        let differing = losers.iter().filter(|(_, loser)| {
+            loser.value != winner.value && !loser.source.is_below(&winner.source)
+        });
+        self.warnings
+            .extend(differing.map(|(key, loser)| Warning::NotUsed {
+                key: (*key).to_owned(),
+                source: loser.source.clone(),
+                winner: (*winner_key).to_owned(),
+                winner_source: winner.source.clone(),
+            }));
+        winner_key
+    }
+
+    /// A text; `None` if unset or empty.
+    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+        self.optional(key, |value| Ok(value.to_owned()), Clone::clone)
+    }
+
+    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+        self.value(key, default, parse_boolean, bool::to_string)
+    }
+
+    /// `None` if unset.
+    pub(super) fn optional_boolean(&mut self, key: &'static str) -> Option<bool> {
+        self.optional(key, parse_boolean, bool::to_string)
+    }
+
+    /// A span of time, more than zero.
+    pub(super) fn interval(&mut self, key: &'static str, default: Duration) -> Duration {
+        let expected = "a time span above zero such as 00:00:15, or seconds such as 15";
+        let parse = |value: &str| {
+            time_span::parse(value)
+                .filter(|span| !span.is_zero())
+                .ok_or(expected)
+        };
+        self.value(key, default, parse, |span| format!("{span:?}"))
+    }
+
+    /// A span of time, perhaps zero.
+    pub(super) fn patience(&mut self, key: &'static str, default: Duration) -> Duration {
+        let expected = "a time span such as 00:00:05, or seconds such as 5";
+        let parse = |value: &str| time_span::parse(value).ok_or(expected);
+        self.value(key, default, parse, |span| format!("{span:?}"))
+    }
+
+    /// A size from 1 byte to 2 GiB, as far as a .NET peer can go.
+    pub(super) fn bytes(&mut self, key: &'static str, default: usize) -> usize {
+        let parse = |value: &str| match value.parse() {
+            Ok(bytes @ 1..=0x7fff_ffff) => Ok(bytes),
+            _ => Err("a number of bytes from 1 to 2147483647"),
+        };
+        self.value(key, default, parse, usize::to_string)
+    }
+
+    /// One of .NET's log levels.
+    pub(super) fn log_level(&mut self, key: &'static str, default: LevelFilter) -> LevelFilter {
+        self.value(key, default, parse_log_level, |level| {
+            log_level_name(*level).to_owned()
+        })
+    }
+
+    /// The setting itself, for values that are more than one thing.
+    pub(super) fn setting(&mut self, key: &'static str) -> Option<Setting> {
+        self.text(key)?;
+        self.settings.get(key).cloned()
+    }
+
+    /// Notes a value that did not come through this reader.
+    pub(super) fn note(&mut self, key: &str, value: String, source: Source) {
+        self.effective.push(EffectiveSetting {
+            key: key.to_owned(),
+            value: Some(value),
+            source,
+        });
+    }
+
+    /// Notes a mistake in the value of a setting.
+    pub(super) fn mistake(&mut self, key: &str, setting: &Setting, problem: Problem) {
+        self.mistakes.push(Mistake {
+            setting: Some((key.to_owned(), secrets::shown(key, &setting.value))),
+            source: setting.source.clone(),
+            problem,
+        });
+    }
+
+    /// Warns about keys of our sections, or of the command line, that nothing reads.
+    pub(super) fn warn_of_unknown_keys(&mut self) {
+        let ours = |setting: &&Setting| {
+            keys::is_ours(&setting.key) || matches!(setting.source, Source::CommandLine(_))
+        };
+        let unknown = self
+            .settings
+            .iter()
+            .filter(ours)
+            .filter(|setting| !keys::is_known(&setting.key));
+        self.warnings
+            .extend(unknown.map(|setting| Warning::UnknownKey {
+                key: setting.key.clone(),
+                source: setting.source.clone(),
+                nearest: keys::nearest(&setting.key),
+            }));
+        let kestrel = |setting: &&Setting| {
+            setting
+                .key
+                .to_ascii_lowercase()
+                .starts_with("kestrel:endpoints:")
+        };
+        if let Some(setting) = self.settings.iter().find(kestrel) {
+            self.warnings.push(Warning::KestrelEndpoints {
+                source: setting.source.clone(),
+            });
+        }
+    }
+
+    fn value<T>(
+        &mut self,
+        key: &'static str,
+        default: T,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+        show: impl Fn(&T) -> String,
+    ) -> T {
+        let position = self.effective.len();
+        match self.optional(key, parse, &show) {
+            Some(value) => value,
+            None => {
+                self.effective[position].value = Some(show(&default));
+                default
+            }
+        }
+    }
+
+    fn optional<T>(
+        &mut self,
+        key: &'static str,
+        parse: impl Fn(&str) -> Result<T, &'static str>,
+        show: impl Fn(&T) -> String,
+    ) -> Option<T> {
+        let setting = self.settings.get(key).cloned();
+        let parsed = setting
+            .as_ref()
+            .map(|setting| (setting, parse(setting.value.trim())));
+        let value = match parsed {
+            Some((setting, Err(expected))) => {
+                self.mistake(key, setting, Problem::Expected(expected));
+                None
+            }
+            Some((_, Ok(value))) => Some(value),
+            None => None,
+        };
+        self.effective.push(EffectiveSetting {
+            key: key.to_owned(),
+            value: value
+                .as_ref()
+                .map(|value| secrets::shown(key, &show(value))),
+            source: setting.map_or(Source::Default, |setting| setting.source),
+        });
+        value
+    }
+}
+
+fn parse_boolean(value: &str) -> Result<bool, &'static str> {
+    match value.to_ascii_lowercase().as_str() {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err("true or false"),
+    }
+}
+
+const LOG_LEVELS: [(&str, LevelFilter); 7] = [
+    ("Trace", LevelFilter::TRACE),
+    ("Debug", LevelFilter::DEBUG),
+    ("Information", LevelFilter::INFO),
+    ("Warning", LevelFilter::WARN),
+    ("Error", LevelFilter::ERROR),
+    ("Critical", LevelFilter::ERROR),
+    ("None", LevelFilter::OFF),
+];
+
+fn parse_log_level(value: &str) -> Result<LevelFilter, &'static str> {
+    let named = LOG_LEVELS
+        .iter()
+        .find(|(name, _)| name.eq_ignore_ascii_case(value));
+    let level = named.map(|(_, level)| *level);
+    level.ok_or("Trace, Debug, Information, Warning, Error, Critical or None")
+}
+
+fn log_level_name(level: LevelFilter) -> &'static str {
+    LOG_LEVELS
+        .iter()
+        .find(|(_, known)| *known == level)
+        .map_or("None", |(name, _)| name)
+}

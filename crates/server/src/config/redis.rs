@@ -1,0 +1,51 @@
+//! Which Redis, if any.
+
+use hubline_redis::{RedisOptions, RedisOptionsError};
+
+use super::keys;
+use super::reader::Reader;
+use super::report::Problem;
+
+/// Reads the connection string, and the keys that stand over or under it.
+pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
+    let key = reader.preferred(&[keys::REDIS_SIGNALR, keys::REDIS_CONNECTION_STRING]);
+    let connection_string = reader.setting(key);
+    let abort_on_connect_fail = reader.optional_boolean(keys::REDIS_ABORT_ON_CONNECT_FAIL);
+    let use_redis = reader.optional_boolean(keys::USE_REDIS_BACKPLANE);
+    let channel_prefix = reader.text(keys::CHANNEL_PREFIX);
+
+    if use_redis == Some(false) {
+        return None;
+    }
+    let Some(connection_string) = connection_string else {
+        if use_redis == Some(true)
+            && let Some(setting) = reader.settings.get(keys::USE_REDIS_BACKPLANE).cloned()
+        {
+            reader.mistake(
+                keys::USE_REDIS_BACKPLANE,
+                &setting,
+                Problem::NoRedisConnectionString,
+            );
+        }
+        return None;
+    };
+    match parse(&connection_string.value) {
+        Ok(mut options) => {
+            options.abort_connect = options.abort_connect.or(abort_on_connect_fail);
+            options.channel_prefix = channel_prefix.or(options.channel_prefix);
+            Some(options)
+        }
+        Err(error) => {
+            for mistake in error.mistakes() {
+                reader.mistake(key, &connection_string, Problem::Redis(mistake.clone()));
+            }
+            None
+        }
+    }
+}
+
+fn parse(connection_string: &str) -> Result<RedisOptions, RedisOptionsError> {
+    let options: RedisOptions = connection_string.parse()?;
+    options.check_supported()?;
+    Ok(options)
+}

@@ -1,0 +1,213 @@
+//! Where values come from, and what there is to say about them.
+
+use std::fmt;
+use std::io;
+
+use hubline_redis::RedisOptionsMistake;
+
+use super::keys;
+use super::listen_address::ListenAddressError;
+
+/// Where a value came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// Nothing was set.
+    Default,
+    /// Nothing was set; the default follows from something else.
+    Deduced(&'static str),
+    /// An appsettings file, by its name.
+    File(String),
+    /// An environment variable, by its name.
+    Variable(String),
+    /// A flag, with its dashes.
+    CommandLine(String),
+}
+
+impl Source {
+    /// Whether a value from here stands in a lower layer than one from there.
+    pub(super) fn is_below(&self, other: &Self) -> bool {
+        self.layer() < other.layer()
+    }
+
+    fn layer(&self) -> u8 {
+        match self {
+            Self::Default | Self::Deduced(_) => 0,
+            Self::File(_) => 1,
+            Self::Variable(_) => 2,
+            Self::CommandLine(_) => 3,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Deduced(why) => write!(f, "default, as {why}"),
+            Self::File(name) => f.write_str(name),
+            Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::CommandLine(flag) => write!(f, "command line {flag}"),
+        }
+    }
+}
+
+/// Every mistake of a configuration, and the warnings, which may explain them.
+#[derive(Debug)]
+pub(crate) struct ConfigErrors {
+    /// At least one.
+    pub(crate) mistakes: Vec<Mistake>,
+    /// What would have been logged had the configuration been right.
+    pub(crate) warnings: Vec<Warning>,
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mistakes.len() {
+            1 => f.write_str("there is a mistake in the configuration")?,
+            count => write!(f, "there are {count} mistakes in the configuration")?,
+        }
+        for mistake in &self.mistakes {
+            write!(f, "\n  {mistake}")?;
+        }
+        for warning in &self.warnings {
+            write!(f, "\n  warning: {warning}")?;
+        }
+        Ok(())
+    }
+}
+
+/// One value, or one file, that cannot be used.
+#[derive(Debug)]
+pub(crate) struct Mistake {
+    /// The key and what is wrong there, secrets hidden; `None` if the whole source is wrong.
+    pub(crate) setting: Option<(String, String)>,
+    /// Where it came from.
+    pub(crate) source: Source,
+    /// What is wrong and what would be right.
+    pub(crate) problem: Problem,
+}
+
+impl fmt::Display for Mistake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            source,
+            problem,
+        } = self;
+        match setting {
+            Some((key, value)) => write!(f, "{key} = '{value}' ({source}): {problem}"),
+            None => write!(f, "{source}: {problem}"),
+        }
+    }
+}
+
+/// What is wrong, with what would be right.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Problem {
+    /// A value of the wrong kind.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// One of the addresses to listen on.
+    #[error(transparent)]
+    Address(#[from] ListenAddressError),
+    /// One part of the Redis connection string.
+    #[error(transparent)]
+    Redis(#[from] RedisOptionsMistake),
+    /// Redis is asked for and nothing says where it is.
+    #[error(
+        "there is no Redis connection string; set --redis, {} or {}",
+        keys::variable(keys::REDIS_SIGNALR),
+        keys::variable(keys::REDIS_CONNECTION_STRING)
+    )]
+    NoRedisConnectionString,
+    /// A file that is there and cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(#[from] io::Error),
+    /// A file that is not JSON; comments and trailing commas are fine.
+    #[error("line {line}, column {column}: {reason}")]
+    Json {
+        /// From 1.
+        line: usize,
+        /// From 1.
+        column: usize,
+        /// The parser's words.
+        reason: String,
+    },
+    /// A file with another value than an object.
+    #[error("expected an object {{ ... }}")]
+    NotAnObject,
+    /// The same key twice in one file, in any case.
+    #[error("this key is there twice, expected once")]
+    DuplicateKey,
+}
+
+/// Something that works, probably not as meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Warning {
+    /// A key in one of our sections that nothing reads.
+    UnknownKey {
+        /// As written.
+        key: String,
+        /// Where it stands.
+        source: Source,
+        /// The key that was probably meant.
+        nearest: Option<&'static str>,
+    },
+    /// Two keys say the same thing differently, and the one that wins is in no higher layer.
+    NotUsed {
+        /// The one that loses.
+        key: String,
+        /// Where it stands.
+        source: Source,
+        /// The one that wins.
+        winner: String,
+        /// Where that one stands.
+        winner_source: Source,
+    },
+    /// Kestrel's own way to configure addresses.
+    KestrelEndpoints {
+        /// Where it stands.
+        source: Source,
+    },
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownKey {
+                key,
+                source,
+                nearest,
+            } => {
+                write!(f, "{key} ({source}) is not a known key")?;
+                match (nearest, keys::in_section_of(key)) {
+                    (Some(nearest), _) => write!(f, ", did you mean {nearest}?"),
+                    (None, known) if !known.is_empty() => {
+                        write!(f, ", known keys are {}", known.join(", "))
+                    }
+                    (None, _) => Ok(()),
+                }
+            }
+            Self::NotUsed {
+                key,
+                source,
+                winner,
+                winner_source,
+            } => {
+                write!(
+                    f,
+                    "{key} ({source}) is not used, {winner} ({winner_source}) goes before it"
+                )
+            }
+            Self::KestrelEndpoints { source } => {
+                write!(
+                    f,
+                    "Kestrel:Endpoints ({source}) is not read, set {}",
+                    keys::URLS
+                )
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Values as logs, reports and `hubline config` may show them.
+
+use hubline_redis::redact_connection_string;
+
+use super::keys;
+
+const HIDDEN: &str = "***";
+
+/// A value as it may be shown, by what its key holds.
+pub(super) fn shown(key: &str, value: &str) -> String {
+    let is = |known: &str| key.eq_ignore_ascii_case(known);
+    if is(keys::REDIS_SIGNALR) || is(keys::REDIS_CONNECTION_STRING) {
+        redact_connection_string(value)
+    } else if is(keys::DATABASE) {
+        redact_database(value)
+    } else if keys::is_known(key) {
+        value.to_owned()
+    } else {
+        HIDDEN.to_owned()
+    }
+}
+
+/// An Npgsql connection string, `Key=value;Key=value`, with nothing readable but where it leads.
+fn redact_database(text: &str) -> String {
+    if text.contains(['"', '\'']) {
+        return HIDDEN.to_owned(); // a quoted password may hold what looks like a key
+    }
+    let parts = text
+        .split(';')
+        .map(str::trim)
+        .filter(|part| !part.is_empty());
+    let shown: Vec<String> = parts
+        .map(|part| match part.split_once('=') {
+            Some((key, _)) if says_where(key.trim()) => part.to_owned(),
+            Some((key, _)) if !key.contains("://") => format!("{}={HIDDEN}", key.trim()),
+            _ => HIDDEN.to_owned(),
+        })
+        .collect();
+    shown.join(";")
+}
+
+fn says_where(key: &str) -> bool {
+    let readable = [
+        "Host",
+        "Server",
+        "Port",
+        "Database",
+        "Username",
+        "User ID",
+        "User Name",
+    ];
+    readable
+        .iter()
+        .any(|readable| readable.eq_ignore_ascii_case(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn database_strings_show_only_where_they_lead() {
+        let cases = [
+            (
+                "Host=postgres;Database=conduit;Username=conduit;Password=conduit123",
+                "Host=postgres;Database=conduit;Username=conduit;Password=***",
+            ),
+            ("host = db ; PWD=s3=cret", "host = db;PWD=***"),
+            ("postgres://me:s3=cret@db/x", "***"),
+            ("Password=\"a;Host=s3cret\"", "***"),
+        ];
+        for (text, expected) in cases {
+            assert_eq!(shown("connectionstrings:database", text), expected);
+        }
+    }
+}

@@ -1,0 +1,390 @@
+use std::fs;
+
+use super::*;
+
+/// A configuration about to be loaded: files in a directory of its own, variables, flags.
+struct Setup {
+    directory: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+    args: ConfigArgs,
+}
+
+impl Setup {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        Self {
+            directory,
+            variables: Vec::new(),
+            args: ConfigArgs::default(),
+        }
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        fs::write(self.directory.path().join(name), text).unwrap();
+        self
+    }
+
+    fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn set(mut self, key: &str, value: &str) -> Self {
+        self.args.set.push((key.to_owned(), value.to_owned()));
+        self
+    }
+
+    fn args(mut self, change: impl FnOnce(&mut ConfigArgs)) -> Self {
+        change(&mut self.args);
+        self
+    }
+
+    fn result(self) -> Result<Loaded, ConfigErrors> {
+        Config::load(&self.args, self.variables, self.directory.path())
+    }
+
+    fn loaded(self) -> Loaded {
+        self.result().unwrap_or_else(|errors| panic!("{errors}"))
+    }
+
+    fn config(self) -> Config {
+        self.loaded().config
+    }
+
+    fn errors(self) -> String {
+        self.result().unwrap_err().to_string()
+    }
+
+    fn warnings(self) -> String {
+        let warnings = self.loaded().warnings;
+        warnings
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("\n")
+    }
+}
+
+fn urls(config: &Config) -> String {
+    config
+        .urls
+        .iter()
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+const TELEDOCTOR: &str = r#"{
+  "Redis": {
+    "ConnectionString": "localhost:6379",
+    "InstanceName": "TeleDoctor:",
+    "AbortOnConnectFail": false
+  },
+  "SignalR": {
+    "UseRedisBackplane": true,
+    "MaximumMessageSize": 32768
+  }
+}"#;
+
+#[test]
+fn nothing_set() {
+    insta::assert_snapshot!(Setup::new().loaded().describe());
+}
+
+#[test]
+fn everything_set() {
+    let loaded = Setup::new()
+        .file("appsettings.json", TELEDOCTOR)
+        .file(
+            "appsettings.Staging.json",
+            "\u{feff}{ // ours\n \"SignalR\": { \"KeepAliveInterval\": \"00:00:05\", /* s */ \"HandshakeTimeout\": 2.5, }, \"AllowedHosts\": \"*\", }",
+        )
+        .variable("ASPNETCORE_ENVIRONMENT", "Staging")
+        .variable("ASPNETCORE_URLS", "http://+:5000;http://[::1]:5001")
+        .variable("Redis__ConnectionString", "redis:6379,password=YourRedisPassword,defaultDatabase=2")
+        .variable("ConnectionStrings__Database", "Host=postgres;Database=conduit;Username=conduit;Password=conduit123")
+        .variable("CONDUIT_SKIP_DATABASE_INIT", "true")
+        .variable("SignalR__HubNames__ChatHub", "TeleDoctor.Hubs.ChatHub")
+        .variable("Logging__LogLevel__Default", "warning")
+        .variable("PATH", "/usr/bin")
+        .set("SignalR:ChannelPrefix", "TeleDoctor")
+        .args(|args| args.shutdown_timeout = Some("30".to_owned()))
+        .loaded();
+    insta::assert_snapshot!(loaded.describe());
+
+    let config = loaded.config;
+    let redis = config.redis.unwrap();
+    assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
+    assert_eq!(redis.password.unwrap().expose(), "YourRedisPassword");
+    assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
+    assert_eq!(
+        config.hub_names.get("chathub"),
+        Some("TeleDoctor.Hubs.ChatHub")
+    );
+    assert_eq!(config.hub_names.iter().count(), 1);
+    assert_eq!(config.keep_alive_interval, Duration::from_secs(5));
+    assert_eq!(config.handshake_timeout, Duration::from_millis(2500));
+    assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!(config.log_level, LevelFilter::WARN);
+    let database = config.database.unwrap();
+    assert!(database.expose().ends_with("Password=conduit123") && format!("{database:?}") == "***");
+}
+
+#[test]
+fn every_mistake_is_reported_at_once() {
+    let errors = Setup::new()
+        .file(
+            "appsettings.json",
+            r#"{ "SignalR": { "MaximumMessageSize": "32 KB", "maximummessagesize": 1, "ChanelPrefix": "x" } }"#,
+        )
+        .file("appsettings.Production.json", "{ \"SignalR\": { \"EnableDetailedErrors\": yes } }")
+        .variable("ASPNETCORE_URLS", "https://+:5001;http://+:5000;http://localhost:0")
+        .variable("Redis__ConnectionString", "redis:6379,password=s3cret,pasword=s3cret,connectTimeout=5s")
+        .variable("SignalR__KeepAliveInterval", "15 s")
+        .variable("SignalR__ClientTimeoutInterval", "0")
+        .variable("CONDUIT_SKIP_DATABASE_INIT", "1")
+        .variable("Logging__LogLevel__Default", "Info")
+        .set("SignalR:UseRedisBackplane", "maybe")
+        .args(|args| args.shutdown_timeout = Some("soon".to_owned()))
+        .errors();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn redis_asked_for_and_not_found() {
+    let errors = Setup::new()
+        .variable("SignalR__UseRedisBackplane", "true")
+        .variable("Redis__ConectionString", "redis:6379")
+        .errors();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn redis_with_what_is_not_supported_yet() {
+    let errors = Setup::new()
+        .file(
+            "appsettings.json",
+            r#"{"Redis": {"ConnectionString": "your-redis.redis.cache.windows.net:6380,password=your-redis-key,ssl=True,abortConnect=False"}}"#,
+        )
+        .errors();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn broken_files_and_places() {
+    let errors = Setup::new()
+        .file("appsettings.json", "[1]")
+        .variable("DOTNET_ENVIRONMENT", "../Production")
+        .args(|args| args.urls = Some("; ;".to_owned()))
+        .errors();
+    insta::assert_snapshot!(errors);
+    let errors = Setup::new()
+        .args(|args| args.content_root = Some("nowhere".to_owned()))
+        .errors();
+    insta::assert_snapshot!(errors);
+}
+
+#[test]
+fn warnings() {
+    let warnings = Setup::new()
+        .file(
+            "appsettings.json",
+            r#"{
+                "Redis": "localhost:6379",
+                "SignalR": { "MaximumReceiveMessageSize": 1, "Unheard": { "Of": 1 } },
+                "Kestrel": { "Endpoints": { "Http": { "Url": "http://+:1" } } },
+                "AllowedHosts": "*"
+            }"#,
+        )
+        .variable("ConnectionStrings__RedisSignalR", "redis-signalr:6379")
+        .variable("ASPNETCORE_HTTP_PORTS", "8080")
+        .set("Redis:ConnectionString", "other:6379")
+        .variable("ASPNETCORE_URLS", "http://+:5000")
+        .set("Lgging:LogLevel:Default", "Debug")
+        .warnings();
+    insta::assert_snapshot!(warnings);
+}
+
+#[test]
+fn overriding_a_lower_layer_by_another_key_is_no_reason_to_warn() {
+    let setup = Setup::new()
+        .file("appsettings.json", TELEDOCTOR)
+        .variable("ASPNETCORE_HTTP_PORTS", "8080")
+        .variable("ConnectionStrings__RedisSignalR", "redis-signalr:6379")
+        .set("Urls", "http://+:5000");
+    assert_eq!(setup.warnings(), "");
+}
+
+#[test]
+fn each_layer_goes_over_those_below() {
+    let key = "SignalR:ChannelPrefix";
+    let redis = || Setup::new().variable("Redis__ConnectionString", "redis,channelPrefix=string");
+    let prefix = |setup: Setup| setup.config().redis.unwrap().channel_prefix.unwrap();
+    assert_eq!(prefix(redis()), "string");
+
+    let base = || {
+        redis().file(
+            "appsettings.json",
+            r#"{"signalr": {"channelprefix": "base"}}"#,
+        )
+    };
+    assert_eq!(prefix(base()), "base");
+    let named = || {
+        base().file(
+            "appsettings.Development.json",
+            r#"{"SignalR:ChannelPrefix": "named"}"#,
+        )
+    };
+    assert_eq!(prefix(named()), "named");
+    let aspnetcore = || named().variable("AspNetCore_SignalR__ChannelPrefix", "aspnetcore");
+    assert_eq!(prefix(aspnetcore()), "aspnetcore");
+    let dotnet = || aspnetcore().variable("DOTNET_SignalR__ChannelPrefix", "dotnet");
+    assert_eq!(prefix(dotnet()), "dotnet");
+    let variable = || dotnet().variable("SIGNALR__CHANNELPREFIX", "variable");
+    assert_eq!(prefix(variable()), "variable");
+    assert_eq!(prefix(variable().set(key, "flag")), "flag");
+    assert_eq!(
+        prefix(variable().set(key, "")),
+        "string",
+        "an empty value means the default"
+    );
+}
+
+#[test]
+fn addresses_by_urls_then_by_ports() {
+    assert_eq!(urls(&Setup::new().config()), "http://localhost:5000");
+    let ports = || Setup::new().variable("ASPNETCORE_HTTP_PORTS", "8080;8081");
+    assert_eq!(urls(&ports().config()), "http://*:8080 http://*:8081");
+    let file = || {
+        ports().file(
+            "appsettings.json",
+            r#"{"Urls": "http://+:5000; http://*:5000"}"#,
+        )
+    };
+    assert_eq!(
+        urls(&file().config()),
+        "http://*:5000",
+        "urls of a lower layer, without repetition"
+    );
+    let both = file()
+        .variable("ASPNETCORE_URLS", "http://+:1")
+        .args(|args| args.urls = Some("http://+:2".into()));
+    assert_eq!(urls(&both.config()), "http://*:2");
+    assert_eq!(
+        urls(&ports().variable("ASPNETCORE_URLS", "").config()),
+        "http://*:8080 http://*:8081"
+    );
+}
+
+#[test]
+fn environment_follows_the_addresses_unless_set() {
+    let environment = |setup: Setup| setup.config().environment.to_string();
+    let reachable = || Setup::new().variable("ASPNETCORE_URLS", "http://127.0.0.1:1;http://+:2");
+    assert_eq!(environment(Setup::new()), "Development");
+    assert_eq!(environment(reachable()), "Production");
+    assert_eq!(
+        environment(reachable().variable("ASPNETCORE_ENVIRONMENT", "Test")),
+        "Test"
+    );
+    let both = || {
+        Setup::new()
+            .variable("ASPNETCORE_ENVIRONMENT", "A")
+            .variable("DOTNET_ENVIRONMENT", "B")
+    };
+    assert_eq!(environment(both()), "B", "as in .NET");
+    assert_eq!(
+        environment(both().args(|args| args.environment = Some("C".into()))),
+        "C"
+    );
+    assert_eq!(environment(both().set("ENVIRONMENT", "D")), "D");
+
+    let elsewhere = Setup::new()
+        .variable("ENVIRONMENT", "Shell")
+        .file("appsettings.json", r#"{"Environment": "File"}"#);
+    assert_eq!(
+        environment(elsewhere),
+        "Development",
+        "these two do not decide"
+    );
+    let opened = Setup::new()
+        .file(
+            "appsettings.Development.json",
+            r#"{"Urls": "http://+:5000", "SignalR": {"EnableDetailedErrors": true}}"#,
+        )
+        .config();
+    assert!(opened.environment.is_production() && !opened.environment.is_development());
+    assert!(!opened.enable_detailed_errors, "its file is not read then");
+}
+
+#[test]
+fn content_root_is_where_the_files_are() {
+    let setup = Setup::new();
+    fs::create_dir(setup.directory.path().join("app")).unwrap();
+    let setup = setup
+        .file("app/appsettings.json", TELEDOCTOR)
+        .args(|args| args.content_root = Some("app".into()));
+    let config = setup.config();
+    assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
+    assert_eq!(config.content_root, PathBuf::from("app"));
+}
+
+#[test]
+fn which_redis() {
+    let host = |setup: Setup| {
+        setup
+            .config()
+            .redis
+            .map(|redis| redis.endpoints[0].host.clone())
+    };
+    let plain = || Setup::new().set("Redis:ConnectionString", "plain");
+    let named = || plain().variable("ConnectionStrings__RedisSignalR", "named");
+    assert_eq!(host(Setup::new()), None);
+    assert_eq!(host(plain()).as_deref(), Some("plain"));
+    assert_eq!(host(named()).as_deref(), Some("named"));
+    assert_eq!(
+        host(named().args(|args| args.redis = Some("flag".into()))).as_deref(),
+        Some("flag")
+    );
+    assert_eq!(
+        host(named().set("SignalR:UseRedisBackplane", "False")),
+        None
+    );
+    assert_eq!(
+        host(Setup::new().variable("CUSTOMCONNSTR_RedisSignalR", "azure")).as_deref(),
+        Some("azure")
+    );
+}
+
+#[test]
+fn only_an_explicit_true_aborts() {
+    let abort = |text: &str, key: &str| {
+        let setup = Setup::new()
+            .set("Redis:ConnectionString", text)
+            .set("Redis:AbortOnConnectFail", key);
+        setup.config().redis.unwrap().aborts_on_connect_fail()
+    };
+    assert!(!abort("redis", ""));
+    assert!(!abort("redis", "false"));
+    assert!(abort("redis", "true"));
+    assert!(abort("redis,abortConnect=true", "false"));
+    assert!(
+        !abort("redis,abortConnect=false", "true"),
+        "the string says so itself"
+    );
+}
+
+#[test]
+fn shutdown_timeout_in_three_spellings() {
+    let timeout = |setup: Setup| setup.config().shutdown_timeout.as_secs();
+    let seconds = || Setup::new().variable("DOTNET_shutdownTimeoutSeconds", "1");
+    let host_options = || {
+        seconds().file(
+            "appsettings.json",
+            r#"{"HostOptions": {"ShutdownTimeout": "00:00:02"}}"#,
+        )
+    };
+    assert_eq!(timeout(Setup::new()), 5);
+    assert_eq!(timeout(seconds()), 1);
+    assert_eq!(timeout(host_options()), 2);
+    assert_eq!(timeout(host_options().variable("ShutdownTimeout", "0")), 0);
+}

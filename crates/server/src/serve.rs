@@ -1,0 +1,119 @@
+//! The life of the process: start, serve, stop.
+
+use std::io;
+
+use anyhow::{Context, Result};
+use hubline::Server;
+use hubline_redis::RedisBackplane;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::app;
+use crate::config::{Config, ListenAddress};
+
+/// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
+const INTERRUPTED: i32 = 130;
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// An address cannot be listened on, or Redis cannot be reached and `abortConnect=true` asks to stop then.
+pub(crate) async fn run(config: &Config) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let server = tokio::select! {
+        server = build(config) => server?,
+        () = signals.next() => return Ok(()),
+    };
+    let listeners = listen(&config.urls).await?;
+    let stop = CancellationToken::new();
+    let app = app::router(&server, config);
+    let mut serving = JoinSet::new();
+    for listener in listeners {
+        serving.spawn(hubline::serve(listener, app.clone(), stop.clone()));
+    }
+    crate::print(&app::banner(config));
+
+    tokio::select! {
+        () = signals.next() => {}
+        Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
+    }
+    tracing::info!(
+        connections = server.connection_count(),
+        seconds = config.shutdown_timeout.as_secs_f64(),
+        "Stopping: clients are told to reconnect. A second signal stops at once"
+    );
+    stop.cancel();
+    tokio::select! {
+        all_gone = server.shutdown(config.shutdown_timeout) => {
+            if !all_gone {
+                tracing::warn!("Stopped before every connection had ended");
+            }
+        }
+        () = signals.next() => std::process::exit(INTERRUPTED),
+    }
+    Ok(())
+}
+
+async fn build(config: &Config) -> Result<Server> {
+    let server = Server::builder().hub_options(app::hub_options(config));
+    Ok(match &config.redis {
+        Some(options) => server.backplane(RedisBackplane::connect(options.clone()).await?).build(),
+        None => server.build(),
+    })
+}
+
+async fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.extend(bind(address).await.with_context(|| {
+            format!("cannot listen on {address}; choose another address with --urls or ASPNETCORE_URLS")
+        })?);
+    }
+    Ok(listeners)
+}
+
+/// `localhost` is two addresses, of which a machine without IPv6 has one.
+async fn bind(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    let mut failure = None;
+    for socket_address in address.socket_addresses() {
+        match TcpListener::bind(socket_address).await {
+            Ok(listener) => listeners.push(listener),
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
+                failure = Some(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match failure {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// Whether the machine has no IPv6 at all (EAFNOSUPPORT).
+fn is_unsupported(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(97)
+}
+
+/// SIGTERM and Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let signal = |kind| signal(kind).context("signals cannot be received");
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
