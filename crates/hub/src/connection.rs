@@ -56,7 +56,7 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         wire,
         running: FuturesUnordered::new(),
         waiting: None,
-        stalled: false,
+        unread: false,
     };
     let reason = connection.live().await;
     connection.end(reason).await;
@@ -70,8 +70,9 @@ struct Connection {
     running: FuturesUnordered<BoxFuture<'static, Option<Encoded>>>,
     /// A call that is bound but finds no free slot; until it does nothing more is read.
     waiting: Option<BoundCall>,
-    /// Whether whole messages were left in the input because the client should read first.
-    stalled: bool,
+    /// Whether whole messages may be left in the input: a call begins to run before what comes behind it is
+    /// looked at, and a client that is behind should read before it asks for more.
+    unread: bool,
 }
 
 /// Something a connection must act on.
@@ -142,7 +143,7 @@ impl Connection {
             return Poll::Ready(Ok(Event::Closing(reason)));
         }
         let may_read = self.may_read();
-        if may_read && (std::mem::take(&mut self.stalled) || self.wire.poll_receive(cx)?.is_ready()) {
+        if may_read && (std::mem::take(&mut self.unread) || self.wire.poll_receive(cx)?.is_ready()) {
             return Poll::Ready(Ok(Event::Received));
         }
         self.keep_alive.poll(cx, self.wire.is_sending(), may_read).map(|due| Ok(Event::Due(due)))
@@ -153,17 +154,17 @@ impl Connection {
         self.waiting.is_none() && !self.caller.0.outbox.is_over_half()
     }
 
-    /// Acts on every whole message that has come, up to a call that must wait.
+    /// Acts on the whole messages that have come, up to a call.
     fn read_messages(&mut self) -> Result<(), CloseReason> {
         if self.wire.input.is_empty() {
             return Ok(());
         }
         let limit = self.context.0.options.maximum_receive_message_size.unwrap_or(usize::MAX);
         let mut input = std::mem::take(&mut self.wire.input);
-        while self.waiting.is_none() {
+        while !self.unread && self.waiting.is_none() {
             let Some(text) = framing::split_text(&input, limit)? else { break };
             if self.caller.0.outbox.is_over_half() {
-                self.stalled = true;
+                self.unread = true;
                 break;
             }
             self.keep_alive.heard();
@@ -202,6 +203,7 @@ impl Connection {
     }
 
     fn begin(&mut self, call: BoundCall) {
+        self.unread = true;
         self.running.push(call.run(self.context.clone(), self.caller.0.outbox.protocol));
     }
 

@@ -1,0 +1,324 @@
+//! A connection's life over a pipe in memory, with the clock paused where time matters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hubline_backplane::InProcess;
+use hubline_hub::{Caller, Clients, Disconnected, Groups, Hub, HubContext, HubError, HubOptions, State};
+use hubline_pipe::{Accepted, CloseCode, ConnectionHandler, ConnectionInfo, MemoryClient, memory};
+use hubline_protocol::negotiate::TransportKind;
+use tokio::sync::mpsc;
+use tokio::time::{advance, sleep};
+use tokio_util::task::TaskTracker;
+
+const ACCEPTED: &str = "{}␞";
+
+struct Client(MemoryClient);
+
+impl Client {
+    /// Opens a connection of that id to the hub, before its handshake.
+    fn open(hub: &HubContext, id: &str) -> Self {
+        Self::with_room_for(hub, id, 64)
+    }
+
+    fn with_room_for(hub: &HubContext, id: &str, frames: usize) -> Self {
+        let (pipe, client) = memory(frames);
+        let info = ConnectionInfo {
+            id: id.into(),
+            transport: TransportKind::WebSockets,
+            principal: None,
+            path: "/hub".into(),
+            query: "".into(),
+        };
+        tokio::spawn(hub.run(Accepted { pipe, info }));
+        Self(client)
+    }
+
+    async fn connect(hub: &HubContext, id: &str) -> Self {
+        let mut client = Self::open(hub, id);
+        client.send(r#"{"protocol":"json","version":1}␞"#).await;
+        assert_eq!(client.next().await, ACCEPTED);
+        client
+    }
+
+    async fn send(&self, text: &str) {
+        self.0.send(text.replace('␞', "\u{1e}")).await;
+    }
+
+    async fn next(&mut self) -> String {
+        let frame = self.0.receive().await.expect("the server sends something");
+        String::from_utf8(frame.to_vec()).unwrap().replace('\u{1e}', "␞")
+    }
+
+    async fn closed(&mut self) -> Option<CloseCode> {
+        assert_eq!(self.0.receive().await, None);
+        self.0.close_code()
+    }
+}
+
+fn start(hub: Hub) -> HubContext {
+    start_with(hub, HubOptions::default())
+}
+
+fn start_with(hub: Hub, options: HubOptions) -> HubContext {
+    HubContext::start(hub, options, &InProcess, TaskTracker::new())
+}
+
+fn hub() -> Hub {
+    Hub::new("Test")
+        .method("Add", async |a: i32, b: i32| a + b)
+        .method("Sleep", async |milliseconds: u64| sleep(Duration::from_millis(milliseconds)).await)
+        .method("Panic", async || -> () { panic!("on purpose") })
+        .method("Fail", async || Err::<(), _>(HubError::new("no")))
+        .method("Abort", async |caller: Caller| caller.abort())
+        .method("Join", async |groups: Groups, caller: Caller, group: String| groups.add(caller.connection_id(), group).await)
+        .method("ToGroup", async |clients: Clients, group: String, text: String| clients.group(group).send("Receive", (text,)).await)
+}
+
+fn call(id: u32, method: &str, arguments: &str) -> String {
+    format!(r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":[{arguments}]}}␞"#)
+}
+
+fn result(id: u32, value: &str) -> String {
+    format!(r#"{{"type":3,"invocationId":"{id}","result":{value}}}␞"#)
+}
+
+#[tokio::test]
+async fn calls_are_answered_and_failures_cost_only_the_call() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    client.send(&format!("{}{}{}", call(1, "ADD", "1,2"), call(2, "Panic", ""), call(3, "Fail", ""))).await;
+    assert_eq!(client.next().await, result(1, "3"));
+    let failed = |id, text| {
+        format!(r#"{{"type":3,"invocationId":"{id}","error":"An unexpected error occurred invoking {text}"}}␞"#)
+    };
+    assert_eq!(client.next().await, failed(2, "'Panic' on the server."));
+    assert_eq!(client.next().await, failed(3, "'Fail' on the server. HubException: no"));
+    client.send(&call(4, "Add", "2,2")).await;
+    assert_eq!(client.next().await, result(4, "4"));
+}
+
+#[tokio::test]
+async fn a_message_may_come_in_pieces() {
+    let hub = start(hub());
+    let mut client = Client::open(&hub, "a");
+    let text = format!("{{\"protocol\":\"json\",\"version\":1}}␞{}", call(1, "Add", "1,2")).replace('␞', "\u{1e}");
+    for byte in text.into_bytes() {
+        client.0.send(vec![byte]).await;
+    }
+    assert_eq!(client.next().await, ACCEPTED);
+    assert_eq!(client.next().await, result(1, "3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_run_one_after_the_other_and_bad_ones_are_refused_at_once() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    client.send(&[call(1, "Sleep", "500"), call(2, "Nope", ""), call(3, "Sleep", "1"), call(4, "Add", "1,2")].concat()).await;
+    assert!(client.next().await.contains("Method does not exist"));
+    assert_eq!(client.next().await, result(1, "null"));
+    assert_eq!(client.next().await, result(3, "null"));
+    assert_eq!(client.next().await, result(4, "3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_parallel_limit_lets_as_many_run() {
+    let mut options = HubOptions::default();
+    options.maximum_parallel_invocations_per_client = 2;
+    let hub = start_with(hub(), options);
+    let mut client = Client::connect(&hub, "a").await;
+    client.send(&[call(1, "Sleep", "900"), call(2, "Sleep", "500"), call(3, "Sleep", "100")].concat()).await;
+    assert_eq!(client.next().await, result(2, "null"));
+    assert_eq!(client.next().await, result(3, "null"));
+    assert_eq!(client.next().await, result(1, "null"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_server_pings_on_its_own_schedule() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    let begin = tokio::time::Instant::now();
+    for n in 1..=3 {
+        assert_eq!(client.next().await, r#"{"type":6}␞"#);
+        assert_eq!(begin.elapsed().as_secs(), 15 * n);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_pinged_once_must_not_fall_silent() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    let mut silent = Client::connect(&hub, "b").await;
+    let begin = tokio::time::Instant::now();
+    client.send(r#"{"type":6}␞"#).await;
+    while client.next().await == r#"{"type":6}␞"# {}
+    assert_eq!(begin.elapsed().as_secs(), 30);
+    assert_eq!(client.closed().await, Some(CloseCode::Normal));
+    // One that never pinged is left alone.
+    advance(Duration::from_secs(60)).await;
+    silent.send(&call(1, "Add", "1,2")).await;
+    while silent.next().await != result(1, "3") {}
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handshake_must_come_in_time_and_be_one() {
+    let hub = start(hub());
+    let mut late = Client::open(&hub, "a");
+    assert_eq!(late.next().await, r#"{"error":"Handshake was canceled."}␞"#);
+    assert_eq!(late.closed().await, Some(CloseCode::Normal));
+    let mut wrong = Client::open(&hub, "b");
+    wrong.send(r#"{"protocol":"morse","version":1}␞"#).await;
+    assert_eq!(wrong.next().await, r#"{"error":"The protocol 'morse' is not supported."}␞"#);
+    assert_eq!(wrong.closed().await, Some(CloseCode::Normal));
+    assert_eq!(hub.connection_count(), 0);
+}
+
+#[tokio::test]
+async fn garbage_and_oversize_close_the_connection_that_sent_them_alone() {
+    let hub = start(hub());
+    let mut witness = Client::connect(&hub, "w").await;
+    let huge = format!("{}␞", "x".repeat(40_000));
+    for (id, bad) in [("a", "not json␞"), ("b", r#"{"type":1}␞"#), ("c", &huge)] {
+        let mut client = Client::connect(&hub, id).await;
+        client.send(bad).await;
+        let close = r#"{"type":7,"error":"Connection closed with an error.","allowReconnect":true}␞"#;
+        assert_eq!(client.next().await, close);
+        assert_eq!(client.closed().await, Some(CloseCode::Normal));
+    }
+    witness.send(&call(1, "Add", "1,2")).await;
+    assert_eq!(witness.next().await, result(1, "3"));
+}
+
+#[tokio::test]
+async fn a_slow_reader_is_closed_and_holds_nobody_up() {
+    let mut options = HubOptions::default();
+    options.outbound_limit_messages = 10;
+    let hub = start_with(hub(), options);
+    let mut reader = Client::connect(&hub, "reader").await;
+    let mut slow = Client::with_room_for(&hub, "slow", 1);
+    slow.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(slow.next().await, ACCEPTED);
+    while hub.connection_count() < 2 {
+        tokio::task::yield_now().await;
+    }
+    for n in 0..30 {
+        hub.clients().all().send("Receive", (n,)).await.unwrap();
+        assert_eq!(reader.next().await, format!(r#"{{"type":1,"target":"Receive","arguments":[{n}]}}␞"#));
+    }
+    let mut last = String::new();
+    while let Some(frame) = slow.0.receive().await {
+        last = String::from_utf8(frame.to_vec()).unwrap();
+    }
+    assert_eq!(last, "{\"type\":7,\"error\":\"Connection closed with an error.\",\"allowReconnect\":true}\u{1e}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_takes_nothing_is_given_up_after_ten_seconds() {
+    let hub = start(hub());
+    let mut client = Client::with_room_for(&hub, "a", 1);
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    client.send(&[call(1, "Add", "1,2"), call(2, "Add", "1,2")].concat()).await;
+    let begin = tokio::time::Instant::now();
+    while hub.connection_count() > 0 {
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(begin.elapsed().as_secs(), 10);
+}
+
+#[tokio::test]
+async fn groups_end_with_their_connection() {
+    let hub = start(hub());
+    let mut first = Client::connect(&hub, "a").await;
+    let second = Client::connect(&hub, "b").await;
+    first.send(&call(1, "Join", r#""g""#)).await;
+    assert_eq!(first.next().await, result(1, "null"));
+    drop(second);
+    first.send(&call(2, "ToGroup", r#""g","hi""#)).await;
+    // The message is there before the call that sent it is complete.
+    assert_eq!(first.next().await, r#"{"type":1,"target":"Receive","arguments":["hi"]}␞"#);
+    assert_eq!(first.next().await, result(2, "null"));
+    while hub.connection_count() > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn shutting_down_sends_everybody_away_to_come_back() {
+    let hub = start(hub());
+    let mut early = Client::connect(&hub, "a").await;
+    hub.close_all();
+    assert_eq!(early.next().await, r#"{"type":7,"allowReconnect":true}␞"#);
+    assert_eq!(early.closed().await, Some(CloseCode::Normal));
+    let mut late = Client::connect(&hub, "b").await;
+    assert_eq!(late.next().await, r#"{"type":7,"allowReconnect":true}␞"#);
+}
+
+#[tokio::test]
+async fn an_abort_is_for_good() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    client.send(r#"{"type":1,"target":"Abort","arguments":[]}␞"#).await;
+    assert_eq!(client.next().await, r#"{"type":7}␞"#);
+}
+
+#[tokio::test]
+async fn callbacks_frame_a_connection_and_see_the_state() {
+    let (log, mut logged) = mpsc::channel::<String>(16);
+    let hub = Hub::new("Test")
+        .method("Call", async |State(log): State<mpsc::Sender<String>>, caller: Caller| {
+            log.send(format!("call {}", caller.connection_id())).await.unwrap();
+        })
+        .on_connected(async |State(log): State<mpsc::Sender<String>>, caller: Caller| {
+            log.send(format!("connected {}", caller.connection_id())).await.unwrap();
+        })
+        .on_disconnected(async |State(log): State<mpsc::Sender<String>>, caller: Caller, disconnected: Disconnected| {
+            let error = disconnected.error().unwrap_or_default();
+            log.send(format!("disconnected {} {error}", caller.connection_id())).await.unwrap();
+        })
+        .state(log);
+    let hub = start(hub);
+    let client = Client::connect(&hub, "a").await;
+    client.send(&format!("{}{}", call(1, "Call", ""), r#"{"type":7,"error":"tired"}␞"#)).await;
+    assert_eq!(logged.recv().await.unwrap(), "connected a");
+    assert_eq!(logged.recv().await.unwrap(), "call a");
+    assert_eq!(logged.recv().await.unwrap(), "disconnected a HubException: tired");
+}
+
+#[tokio::test]
+async fn a_refused_connection_is_told_and_never_disconnected() {
+    let disconnections = Arc::new(AtomicUsize::new(0));
+    let hub = Hub::new("Test")
+        .on_connected(async || Err::<(), _>(HubError::new("not today")))
+        .on_disconnected(async |State(count): State<Arc<AtomicUsize>>| {
+            count.fetch_add(1, Ordering::SeqCst);
+        })
+        .state(Arc::clone(&disconnections));
+    let hub = start(hub);
+    let mut client = Client::connect(&hub, "a").await;
+    let close = r#"{"type":7,"error":"Connection closed with an error. HubException: not today"}␞"#;
+    assert_eq!(client.next().await, close);
+    assert_eq!(client.closed().await, Some(CloseCode::Normal));
+    while hub.connection_count() > 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(disconnections.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_is_never_dropped_half_way() {
+    let (done, mut finished) = mpsc::channel(1);
+    let hub = Hub::new("Test")
+        .method("Work", async |State(done): State<mpsc::Sender<()>>| {
+            sleep(Duration::from_secs(5)).await;
+            done.send(()).await.unwrap();
+        })
+        .state(done);
+    let hub = start(hub);
+    let client = Client::connect(&hub, "a").await;
+    client.send(&call(1, "Work", "")).await;
+    while client.0.send("").await == () && hub.connection_count() == 0 {}
+    drop(client);
+    finished.recv().await.expect("the call ran to its end");
+}
