@@ -74,11 +74,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
     /// Sends pongs, unless a data frame is half sent.
     fn poll_send_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PipeEnd>> {
         while !self.control.is_empty() && self.sent == 0 {
-            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.control)).map_err(|_| PipeEnd::Lost)?;
-            if written == 0 {
-                return Poll::Ready(Err(PipeEnd::Lost));
-            }
-            self.control.drain(..written);
+            let sent = written(ready!(Pin::new(&mut self.io).poll_write(cx, &self.control)))?;
+            self.control.drain(..sent);
             if self.control.is_empty() {
                 self.control = Vec::new();
             }
@@ -87,6 +84,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
     }
 
     fn poll_write_frames(&mut self, cx: &mut Context<'_>, frames: &VecDeque<Frame>) -> Poll<Result<usize, PipeEnd>> {
+        if let ([only], []) = frames.as_slices() {
+            let unsent = &only.web_socket()[self.sent..];
+            return Poll::Ready(written(ready!(Pin::new(&mut self.io).poll_write(cx, unsent))));
+        }
         let mut slices = [IoSlice::new(&[]); FRAMES_PER_WRITE];
         let mut used = 0;
         for (slice, frame) in slices.iter_mut().zip(frames) {
@@ -94,10 +95,7 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
             *slice = IoSlice::new(&frame.web_socket()[skipped..]);
             used += 1;
         }
-        match ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..used])) {
-            Ok(0) | Err(_) => Poll::Ready(Err(PipeEnd::Lost)),
-            Ok(written) => Poll::Ready(Ok(written)),
-        }
+        Poll::Ready(written(ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..used]))))
     }
 
     /// Reads on until the peer's close frame or the end; what else comes is of no interest any more.
@@ -126,6 +124,14 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
             })
         })
         .await;
+    }
+}
+
+/// A write that takes nothing will never take anything.
+fn written(outcome: std::io::Result<usize>) -> Result<usize, PipeEnd> {
+    match outcome {
+        Ok(0) | Err(_) => Err(PipeEnd::Lost),
+        Ok(written) => Ok(written),
     }
 }
 
