@@ -36,7 +36,10 @@ pub(crate) async fn require(request: Request, next: Next) -> Response {
 /// The query's token wins over the header's.
 fn token(request: &Request) -> Option<String> {
     let query = request.uri().query().unwrap_or_default();
-    let from_query = query.split('&').find_map(|pair| pair.strip_prefix("access_token=")).filter(|token| !token.is_empty());
+    let from_query = query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix("access_token="))
+        .filter(|token| !token.is_empty());
     let from_header = || request.headers().get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ");
     from_query.or_else(from_header).map(str::to_owned)
 }
@@ -46,6 +49,7 @@ fn principal(token: &str) -> Option<Principal> {
     validation.leeway = 0;
     validation.validate_nbf = true;
     validation.validate_aud = false;
-    let claims = jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(KEY), &validation).ok()?.claims;
+    let claims =
+        jsonwebtoken::decode::<Claims>(token, &DecodingKey::from_secret(KEY), &validation).ok()?.claims;
     Some(Principal { name_identifier: claims.sub.map(Into::into) })
 }

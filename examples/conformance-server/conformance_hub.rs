@@ -5,14 +5,17 @@ use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hubline::{Caller, Clients, ConnectionId, Disconnected, GroupError, Groups, Hub, HubError, SendError, UserId};
+use hubline::{
+    Caller, Clients, ConnectionId, Disconnected, GroupError, Groups, Hub, HubError, SendError, UserId,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 pub(crate) fn hub() -> Hub {
-    let hub = Hub::new("Conformance.ConformanceHub").on_connected(on_connected).on_disconnected(on_disconnected);
+    let hub =
+        Hub::new("Conformance.ConformanceHub").on_connected(on_connected).on_disconnected(on_disconnected);
     targets(values(hub))
         .method("TakeLog", async || lock().drain(..).collect::<Vec<_>>())
         .method("Abort", async |caller: Caller| caller.abort())
@@ -23,13 +26,19 @@ pub(crate) fn hub() -> Hub {
         .method("Null", async || None::<String>)
         .method("Throw", async |message: String| Err::<(), _>(InvalidOperationException(message)))
         .method("ThrowHub", async |message: String| Err::<(), _>(HubError::new(message)))
-        .method("ThrowTeapot", async |message: String| Err::<(), _>(HubError::named("TeapotException", message)))
+        .method("ThrowTeapot", async |message: String| {
+            Err::<(), _>(HubError::named("TeapotException", message))
+        })
         .method("Slow", slow)
         .method("renamed", async || "renamed")
         .method("JoinGroup", join_group)
         .method("LeaveGroup", leave_group)
-        .method("AddToGroup", async |groups: Groups, id: ConnectionId, group: String| groups.add(&id, group).await)
-        .method("RemoveFromGroup", async |groups: Groups, id: ConnectionId, group: String| groups.remove(&id, group).await)
+        .method("AddToGroup", async |groups: Groups, id: ConnectionId, group: String| {
+            groups.add(&id, group).await
+        })
+        .method("RemoveFromGroup", async |groups: Groups, id: ConnectionId, group: String| {
+            groups.remove(&id, group).await
+        })
 }
 
 /// What is reported where the reference server throws an exception of that name.
@@ -136,27 +145,47 @@ fn targets(hub: Hub) -> Hub {
     .method("SendCaller", async |clients: Clients, caller: Caller, text: String| -> Sent {
         clients.caller().send("Receive", (caller.connection_id(), text)).await
     })
-    .method("SendAllExcept", async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
-        clients.all_except(ids).send("Receive", (caller.connection_id(), text)).await
-    })
+    .method(
+        "SendAllExcept",
+        async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
+            clients.all_except(ids).send("Receive", (caller.connection_id(), text)).await
+        },
+    )
     .method("SendClient", async |clients: Clients, caller: Caller, id: ConnectionId, text: String| -> Sent {
         clients.client(&id).send("Receive", (caller.connection_id(), text)).await
     })
-    .method("SendClients", async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
-        clients.clients(ids).send("Receive", (caller.connection_id(), text)).await
-    })
+    .method(
+        "SendClients",
+        async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
+            clients.clients(ids).send("Receive", (caller.connection_id(), text)).await
+        },
+    )
     .method("SendGroup", async |clients: Clients, caller: Caller, group: String, text: String| -> Sent {
         clients.group(group).send("Receive", (caller.connection_id(), text)).await
     })
-    .method("SendGroups", async |clients: Clients, caller: Caller, groups: Vec<String>, text: String| -> Sent {
-        clients.groups(groups).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendGroupExcept", async |clients: Clients, caller: Caller, group: String, ids: Vec<ConnectionId>, text: String| -> Sent {
-        clients.group_except(group, ids).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendOthersInGroup", async |clients: Clients, caller: Caller, group: String, text: String| -> Sent {
-        clients.others_in_group(group).send("Receive", (caller.connection_id(), text)).await
-    })
+    .method(
+        "SendGroups",
+        async |clients: Clients, caller: Caller, groups: Vec<String>, text: String| -> Sent {
+            clients.groups(groups).send("Receive", (caller.connection_id(), text)).await
+        },
+    )
+    .method(
+        "SendGroupExcept",
+        async |clients: Clients,
+               caller: Caller,
+               group: String,
+               ids: Vec<ConnectionId>,
+               text: String|
+               -> Sent {
+            clients.group_except(group, ids).send("Receive", (caller.connection_id(), text)).await
+        },
+    )
+    .method(
+        "SendOthersInGroup",
+        async |clients: Clients, caller: Caller, group: String, text: String| -> Sent {
+            clients.others_in_group(group).send("Receive", (caller.connection_id(), text)).await
+        },
+    )
     .method("SendUser", async |clients: Clients, caller: Caller, user: UserId, text: String| -> Sent {
         clients.user(&user).send("Receive", (caller.connection_id(), text)).await
     })
@@ -179,10 +208,13 @@ fn targets(hub: Hub) -> Hub {
         }
         Ok(())
     })
-    .method("BurstTo", async |clients: Clients, caller: Caller, id: ConnectionId, count: u32, text: String| -> Sent {
-        for n in 0..count {
-            clients.client(&id).send("Receive", (caller.connection_id(), format!("{text}{n}"))).await?;
-        }
-        Ok(())
-    })
+    .method(
+        "BurstTo",
+        async |clients: Clients, caller: Caller, id: ConnectionId, count: u32, text: String| -> Sent {
+            for n in 0..count {
+                clients.client(&id).send("Receive", (caller.connection_id(), format!("{text}{n}"))).await?;
+            }
+            Ok(())
+        },
+    )
 }

@@ -118,21 +118,36 @@ struct Text {
 /// Sends from outside a hub.
 fn sends(hub: HubContext) -> Router {
     Router::new()
-        .route("/send/all", post(async |State(hub): State<HubContext>, Query(Text { text })| {
-            answer(hub.clients().all().send("Receive", ("context", text)).await)
-        }))
-        .route("/send/group/{group}", post(async |State(hub): State<HubContext>, Path(group): Path<String>, Query(Text { text })| {
-            answer(hub.clients().group(GroupName::from(group)).send("Receive", ("context", text)).await)
-        }))
-        .route("/send/user/{user}", post(async |State(hub): State<HubContext>, Path(user): Path<String>, Query(Text { text })| {
-            answer(hub.clients().user(&UserId::from(user)).send("Receive", ("context", text)).await)
-        }))
-        .route("/send/client/{id}", post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
-            answer(hub.clients().client(&id.into()).send("Receive", ("context", text)).await)
-        }))
-        .route("/send/except/{id}", post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
-            answer(hub.clients().all_except([id]).send("Receive", ("context", text)).await)
-        }))
+        .route(
+            "/send/all",
+            post(async |State(hub): State<HubContext>, Query(Text { text })| {
+                answer(hub.clients().all().send("Receive", ("context", text)).await)
+            }),
+        )
+        .route(
+            "/send/group/{group}",
+            post(async |State(hub): State<HubContext>, Path(group): Path<String>, Query(Text { text })| {
+                answer(hub.clients().group(GroupName::from(group)).send("Receive", ("context", text)).await)
+            }),
+        )
+        .route(
+            "/send/user/{user}",
+            post(async |State(hub): State<HubContext>, Path(user): Path<String>, Query(Text { text })| {
+                answer(hub.clients().user(&UserId::from(user)).send("Receive", ("context", text)).await)
+            }),
+        )
+        .route(
+            "/send/client/{id}",
+            post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
+                answer(hub.clients().client(&id.into()).send("Receive", ("context", text)).await)
+            }),
+        )
+        .route(
+            "/send/except/{id}",
+            post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
+                answer(hub.clients().all_except([id]).send("Receive", ("context", text)).await)
+            }),
+        )
         .with_state(hub)
 }
 
@@ -169,7 +184,14 @@ impl Options {
     }
 
     fn address(&self) -> anyhow::Result<SocketAddr> {
-        let address = self.urls.trim_end_matches('/').strip_prefix("http://").context("--urls takes http://ADDRESS:PORT")?;
-        address.replace("localhost", "127.0.0.1").parse().with_context(|| format!("--urls: `{address}` is not ADDRESS:PORT"))
+        let address = self
+            .urls
+            .trim_end_matches('/')
+            .strip_prefix("http://")
+            .context("--urls takes http://ADDRESS:PORT")?;
+        address
+            .replace("localhost", "127.0.0.1")
+            .parse()
+            .with_context(|| format!("--urls: `{address}` is not ADDRESS:PORT"))
     }
 }

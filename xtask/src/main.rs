@@ -1,3 +1,55 @@
 //! Everything there is to run: tests, conformance, benchmarks.
 
-fn main() {}
+mod bench;
+mod build;
+mod conformance;
+mod counts;
+mod javascript;
+mod prerequisites;
+mod process;
+mod report;
+mod test;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Everything there is to run
+#[derive(Debug, Parser)]
+#[command(bin_name = "cargo xtask")]
+enum Task {
+    /// Every test: Rust, conformance, the official JavaScript client
+    Test,
+    /// What reviewers would say anyway: formatting and clippy, warnings are errors
+    Check,
+    /// Replays the recorded cases against the release build of examples/conformance-server
+    Conformance(conformance::Options),
+    /// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
+    Bench(bench::Options),
+}
+
+fn main() -> ExitCode {
+    match run(Task::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<()> {
+    match task {
+        Task::Test => test::run(),
+        Task::Check => check(),
+        Task::Conformance(options) => conformance::run(&options),
+        Task::Bench(options) => bench::run(options),
+    }
+}
+
+fn check() -> Result<()> {
+    process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
+    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
+    process::run(process::cargo().args(clippy))
+}

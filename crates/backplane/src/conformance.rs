@@ -20,7 +20,8 @@ struct Recorder(mpsc::Sender<Delivered>);
 impl Inbox for Recorder {
     fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
         async move {
-            let json = frames.get(HubProtocol::Json).map(|frame| frame.payload().to_vec()).unwrap_or_default();
+            let json =
+                frames.get(HubProtocol::Json).map(|frame| frame.payload().to_vec()).unwrap_or_default();
             assert!(frames.get(HubProtocol::MessagePack).is_some(), "both protocols are always published");
             let delivered = (target, excluded.to_vec(), String::from_utf8_lossy(&json).into_owned());
             assert!(self.0.send(delivered).await.is_ok(), "the test still listens");

@@ -7,7 +7,9 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::{Mutex, watch};
 
-use crate::{Backplane, HubBackplane, Inbox, Publication, PublishError, Published, Reach, Status, Subject, Target};
+use crate::{
+    Backplane, HubBackplane, Inbox, Publication, PublishError, Published, Reach, Status, Subject, Target,
+};
 
 /// Connects nothing with nothing: a publication goes straight to the hub's own connections.
 #[derive(Debug, Clone, Copy, Default)]
@@ -59,7 +61,9 @@ impl HubBackplane for Attached {
 fn without_repeated_users_and_connections(mut targets: Vec<Target>) -> Vec<Target> {
     if targets.len() > 1 {
         let mut seen = HashSet::new();
-        targets.retain(|target| matches!(target, Target::Subject(Subject::Group(_))) || seen.insert(target.clone()));
+        targets.retain(|target| {
+            matches!(target, Target::Subject(Subject::Group(_))) || seen.insert(target.clone())
+        });
     }
     targets
 }

@@ -54,7 +54,12 @@ pub trait Inbox: Send + Sync + 'static {
     ///
     /// Called for one publication after the other, never at once: this is the hub's one order on this
     /// instance.
-    fn deliver(&self, target: Target, excluded: std::sync::Arc<[hubline_protocol::ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()>;
+    fn deliver(
+        &self,
+        target: Target,
+        excluded: std::sync::Arc<[hubline_protocol::ConnectionId]>,
+        frames: Frames,
+    ) -> BoxFuture<'_, ()>;
 }
 
 /// Whether the other instances can be reached.

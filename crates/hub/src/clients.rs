@@ -26,7 +26,10 @@ impl HubClients {
     }
 
     /// Every connection but these.
-    pub fn all_except<I: Into<ConnectionId>>(&self, excluded: impl IntoIterator<Item = I>) -> ClientProxy<'_> {
+    pub fn all_except<I: Into<ConnectionId>>(
+        &self,
+        excluded: impl IntoIterator<Item = I>,
+    ) -> ClientProxy<'_> {
         self.all().except(excluded)
     }
 
@@ -85,7 +88,11 @@ impl HubClients {
         self.subjects(ids, Subject::User)
     }
 
-    fn subjects<T: Into<N>, N>(&self, names: impl IntoIterator<Item = T>, subject: fn(N) -> Subject) -> ClientProxy<'_> {
+    fn subjects<T: Into<N>, N>(
+        &self,
+        names: impl IntoIterator<Item = T>,
+        subject: fn(N) -> Subject,
+    ) -> ClientProxy<'_> {
         self.proxy(names.into_iter().map(|name| Target::Subject(subject(name.into()))).collect())
     }
 

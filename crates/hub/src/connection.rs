@@ -180,15 +180,22 @@ impl Connection {
 
     fn dispatch(&mut self, message: HubMessage<'_>) -> Result<(), CloseReason> {
         match message {
-            HubMessage::Invocation(invocation) => match dispatcher::bind(&self.context, &self.caller, invocation) {
-                Ok(call) if self.running.len() < self.context.0.options.maximum_parallel_invocations_per_client => {
-                    self.begin(call);
+            HubMessage::Invocation(invocation) => {
+                match dispatcher::bind(&self.context, &self.caller, invocation) {
+                    Ok(call)
+                        if self.running.len()
+                            < self.context.0.options.maximum_parallel_invocations_per_client =>
+                    {
+                        self.begin(call);
+                    }
+                    Ok(call) => self.waiting = Some(call),
+                    Err(completion) => self.complete(completion),
                 }
-                Ok(call) => self.waiting = Some(call),
-                Err(completion) => self.complete(completion),
-            },
+            }
             HubMessage::Ping => self.keep_alive.arm_client_timeout(),
-            HubMessage::Close { error } => return Err(CloseReason::ClientClosed(error.map(|text| text.into()))),
+            HubMessage::Close { error } => {
+                return Err(CloseReason::ClientClosed(error.map(|text| text.into())));
+            }
             HubMessage::Unknown { message_type } => {
                 tracing::debug!(connection = %self.caller.connection_id(), message_type, "unknown hub message skipped");
             }
@@ -242,7 +249,8 @@ impl Connection {
             if matches!(reason, CloseReason::OnConnectedFailed(_)) {
                 return Ok(());
             }
-            dispatcher::callback(core.hub.on_disconnected.as_deref(), &context, &caller, Some(&disconnected)).await
+            dispatcher::callback(core.hub.on_disconnected.as_deref(), &context, &caller, Some(&disconnected))
+                .await
         };
         let forgotten = async {
             if let Err(error) = told.await {

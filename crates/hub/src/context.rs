@@ -36,7 +36,15 @@ impl HubContext {
         let router = Arc::new(Router::new());
         let attached = backplane.attach(hub.name(), Arc::clone(&router) as _);
         let status = backplane.status();
-        Self(Arc::new(HubCore { hub, options, router, backplane: attached, status, tasks, stopping: AtomicBool::new(false) }))
+        Self(Arc::new(HubCore {
+            hub,
+            options,
+            router,
+            backplane: attached,
+            status,
+            tasks,
+            stopping: AtomicBool::new(false),
+        }))
     }
 
     /// The hub's clients.

@@ -31,7 +31,11 @@ pub(crate) struct Reply {
 ///
 /// # Errors
 /// It cannot be called; with the completion for the caller, if there is to be one.
-pub(crate) fn bind(context: &HubContext, caller: &Caller, invocation: Invocation<'_>) -> Result<BoundCall, Option<Encoded>> {
+pub(crate) fn bind(
+    context: &HubContext,
+    caller: &Caller,
+    invocation: Invocation<'_>,
+) -> Result<BoundCall, Option<Encoded>> {
     let protocol = caller.0.outbox.protocol;
     let Invocation { invocation_id, target, arguments, stream_ids, streaming } = invocation;
     let mut reply = Reply { invocation_id: invocation_id.map(|id| id.into()), method: target.into() };
@@ -47,7 +51,11 @@ pub(crate) fn bind(context: &HubContext, caller: &Caller, invocation: Invocation
             arguments.len(),
             method.arguments
         );
-        return Err(reply.failed_to_invoke(context, protocol, &HubError::hidden("InvalidDataException", message)));
+        return Err(reply.failed_to_invoke(
+            context,
+            protocol,
+            &HubError::hidden("InvalidDataException", message),
+        ));
     }
     let mut binding = Binding { caller, context, state: &(), arguments, disconnected: None };
     let call = method.handler.call(&mut binding, protocol).map_err(|error| {
@@ -57,11 +65,14 @@ pub(crate) fn bind(context: &HubContext, caller: &Caller, invocation: Invocation
     })?;
     if streaming {
         let name = &reply.method;
-        let text = format!("The client attempted to invoke the non-streaming '{name}' method with a streaming invocation.");
+        let text = format!(
+            "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
+        );
         return Err(reply.error(protocol, &text));
     }
     if !stream_ids.is_empty() {
-        let error = HubError::new(format!("Client sent {} stream(s), Hub method expects 0.", stream_ids.len()));
+        let error =
+            HubError::new(format!("Client sent {} stream(s), Hub method expects 0.", stream_ids.len()));
         return Err(reply.unexpected_error(context, protocol, &error));
     }
     Ok(BoundCall { reply, call })
@@ -69,7 +80,11 @@ pub(crate) fn bind(context: &HubContext, caller: &Caller, invocation: Invocation
 
 impl BoundCall {
     /// Runs the call to its end. A panic fails the call and nothing else.
-    pub(crate) fn run(self, context: HubContext, protocol: HubProtocol) -> BoxFuture<'static, Option<Encoded>> {
+    pub(crate) fn run(
+        self,
+        context: HubContext,
+        protocol: HubProtocol,
+    ) -> BoxFuture<'static, Option<Encoded>> {
         let Self { reply, call } = self;
         AssertUnwindSafe(call)
             .catch_unwind()
@@ -87,12 +102,22 @@ impl BoundCall {
 }
 
 impl Reply {
-    fn failed_to_invoke(&self, context: &HubContext, protocol: HubProtocol, error: &HubError) -> Option<Encoded> {
+    fn failed_to_invoke(
+        &self,
+        context: &HubContext,
+        protocol: HubProtocol,
+        error: &HubError,
+    ) -> Option<Encoded> {
         let base = format!("Failed to invoke '{}' due to an error on the server.", self.method);
         self.error(protocol, &error.text_for_client(&base, context.0.options.detailed_errors))
     }
 
-    fn unexpected_error(&self, context: &HubContext, protocol: HubProtocol, error: &HubError) -> Option<Encoded> {
+    fn unexpected_error(
+        &self,
+        context: &HubContext,
+        protocol: HubProtocol,
+        error: &HubError,
+    ) -> Option<Encoded> {
         let base = format!("An unexpected error occurred invoking '{}' on the server.", self.method);
         self.error(protocol, &error.text_for_client(&base, context.0.options.detailed_errors))
     }
@@ -115,7 +140,8 @@ pub(crate) async fn callback(
 ) -> Result<(), HubError> {
     let Some(handler) = handler else { return Ok(()) };
     let call = {
-        let mut binding = Binding { caller, context, state: &(), arguments: Default::default(), disconnected };
+        let mut binding =
+            Binding { caller, context, state: &(), arguments: Default::default(), disconnected };
         handler.call(&mut binding, caller.0.outbox.protocol)?
     };
     match AssertUnwindSafe(call).catch_unwind().await {
@@ -125,6 +151,7 @@ pub(crate) async fn callback(
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HubError {
-    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     HubError::hidden("Panic", text.unwrap_or("the hub method panicked"))
 }

@@ -30,7 +30,11 @@ impl Groups {
     ///
     /// # Errors
     /// See [`GroupError`]. Without other instances an unknown connection is ignored, as in ASP.NET Core.
-    pub async fn add(&self, connection: &ConnectionId, group: impl Into<GroupName>) -> Result<(), GroupError> {
+    pub async fn add(
+        &self,
+        connection: &ConnectionId,
+        group: impl Into<GroupName>,
+    ) -> Result<(), GroupError> {
         let (core, group) = (&self.0.0, group.into());
         match core.router.join(connection, &group) {
             Membership::Changed => core.backplane.subscribe(Subject::Group(group)).await,
@@ -44,7 +48,11 @@ impl Groups {
     ///
     /// # Errors
     /// As [`Groups::add`].
-    pub async fn remove(&self, connection: &ConnectionId, group: impl Into<GroupName>) -> Result<(), GroupError> {
+    pub async fn remove(
+        &self,
+        connection: &ConnectionId,
+        group: impl Into<GroupName>,
+    ) -> Result<(), GroupError> {
         let (core, group) = (&self.0.0, group.into());
         match core.router.leave(connection, &group) {
             Membership::Changed => core.backplane.unsubscribe(Subject::Group(group)).await,

@@ -27,7 +27,11 @@ pub trait Handler<M, S>: Send + Sync + 'static {
     ///
     /// # Errors
     /// An argument does not fit.
-    fn call(&self, binding: &mut Binding<'_, S>, protocol: HubProtocol) -> Result<BoxFuture<'static, Result<Vec<u8>, HubError>>, BindError>;
+    fn call(
+        &self,
+        binding: &mut Binding<'_, S>,
+        protocol: HubProtocol,
+    ) -> Result<BoxFuture<'static, Result<Vec<u8>, HubError>>, BindError>;
 }
 
 /// What a hub method can return: a serializable value or a `Result` of one.

@@ -53,7 +53,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
         H: Handler<M, S>,
         M: 'static,
     {
-        let method = Method { name: name.into(), arguments: H::ARGUMENTS, handler: Box::new(Erased::new(handler)) };
+        let method =
+            Method { name: name.into(), arguments: H::ARGUMENTS, handler: Box::new(Erased::new(handler)) };
         let taken = self.methods.insert(key(name), method);
         assert!(taken.is_none(), "the hub has two methods named `{name}`; SignalR knows no overloads");
         self
@@ -86,7 +87,10 @@ impl<S: Send + Sync + 'static> Hub<S> {
 
     /// Decides whom a connection belongs to. Without it: the principal's name identifier, or nobody.
     #[must_use]
-    pub fn user_id(mut self, provider: impl Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync + 'static) -> Self {
+    pub fn user_id(
+        mut self,
+        provider: impl Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync + 'static,
+    ) -> Self {
         self.user_id = Arc::new(provider);
         self
     }
@@ -95,7 +99,9 @@ impl<S: Send + Sync + 'static> Hub<S> {
     #[must_use]
     pub fn state(self, state: S) -> Hub {
         let state = Arc::new(state);
-        let with_state = |handler| Box::new(WithState { handler, state: Arc::clone(&state) }) as Box<dyn ErasedHandler<()>>;
+        let with_state = |handler| {
+            Box::new(WithState { handler, state: Arc::clone(&state) }) as Box<dyn ErasedHandler<()>>
+        };
         let methods = self.methods.into_iter().map(|(key, method)| {
             let Method { name, arguments, handler } = method;
             (key, Method { name, arguments, handler: with_state(handler) })

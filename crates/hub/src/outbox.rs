@@ -98,7 +98,12 @@ impl Outbox {
     }
 
     /// Moves all frames into `sending`, which must be empty, and counts `sent` bytes as gone.
-    pub(crate) fn poll_take(&self, cx: &mut Context<'_>, sending: &mut VecDeque<Frame>, sent: usize) -> Poll<Taken> {
+    pub(crate) fn poll_take(
+        &self,
+        cx: &mut Context<'_>,
+        sending: &mut VecDeque<Frame>,
+        sent: usize,
+    ) -> Poll<Taken> {
         let mut queue = self.lock();
         queue.bytes = queue.bytes.saturating_sub(sent);
         if queue.frames.is_empty() {

@@ -215,7 +215,10 @@ mod tests {
         assert_eq!(router.join(&a, &"g".into()), Membership::Unchanged);
         assert_eq!(router.join(&"x".into(), &"g".into()), Membership::Elsewhere);
         let ended = router.remove(&a);
-        assert_eq!(ended, [Subject::Connection(a.clone()), Subject::Group("g".into()), Subject::User("u".into())]);
+        assert_eq!(
+            ended,
+            [Subject::Connection(a.clone()), Subject::Group("g".into()), Subject::User("u".into())]
+        );
         assert!(router.remove(&a).is_empty());
         assert_eq!(router.leave(&a, &"g".into()), Membership::Elsewhere);
         router.remove(&b);

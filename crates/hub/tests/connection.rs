@@ -72,8 +72,12 @@ fn hub() -> Hub {
         .method("Panic", async || -> () { panic!("on purpose") })
         .method("Fail", async || Err::<(), _>(HubError::new("no")))
         .method("Abort", async |caller: Caller| caller.abort())
-        .method("Join", async |groups: Groups, caller: Caller, group: String| groups.add(caller.connection_id(), group).await)
-        .method("ToGroup", async |clients: Clients, group: String, text: String| clients.group(group).send("Receive", (text,)).await)
+        .method("Join", async |groups: Groups, caller: Caller, group: String| {
+            groups.add(caller.connection_id(), group).await
+        })
+        .method("ToGroup", async |clients: Clients, group: String, text: String| {
+            clients.group(group).send("Receive", (text,)).await
+        })
 }
 
 fn call(id: u32, method: &str, arguments: &str) -> String {
@@ -91,7 +95,9 @@ async fn calls_are_answered_and_failures_cost_only_the_call() {
     client.send(&format!("{}{}{}", call(1, "ADD", "1,2"), call(2, "Panic", ""), call(3, "Fail", ""))).await;
     assert_eq!(client.next().await, result(1, "3"));
     let failed = |id, text| {
-        format!(r#"{{"type":3,"invocationId":"{id}","error":"An unexpected error occurred invoking {text}"}}␞"#)
+        format!(
+            r#"{{"type":3,"invocationId":"{id}","error":"An unexpected error occurred invoking {text}"}}␞"#
+        )
     };
     assert_eq!(client.next().await, failed(2, "'Panic' on the server."));
     assert_eq!(client.next().await, failed(3, "'Fail' on the server. HubException: no"));
@@ -103,7 +109,8 @@ async fn calls_are_answered_and_failures_cost_only_the_call() {
 async fn a_message_may_come_in_pieces() {
     let hub = start(hub());
     let mut client = Client::open(&hub, "a");
-    let text = format!("{{\"protocol\":\"json\",\"version\":1}}␞{}", call(1, "Add", "1,2")).replace('␞', "\u{1e}");
+    let text =
+        format!("{{\"protocol\":\"json\",\"version\":1}}␞{}", call(1, "Add", "1,2")).replace('␞', "\u{1e}");
     for byte in text.into_bytes() {
         client.0.send(vec![byte]).await;
     }
@@ -115,7 +122,12 @@ async fn a_message_may_come_in_pieces() {
 async fn calls_run_one_after_the_other_and_bad_ones_are_refused_at_once() {
     let hub = start(hub());
     let mut client = Client::connect(&hub, "a").await;
-    client.send(&[call(1, "Sleep", "500"), call(2, "Nope", ""), call(3, "Sleep", "1"), call(4, "Add", "1,2")].concat()).await;
+    client
+        .send(
+            &[call(1, "Sleep", "500"), call(2, "Nope", ""), call(3, "Sleep", "1"), call(4, "Add", "1,2")]
+                .concat(),
+        )
+        .await;
     assert!(client.next().await.contains("Method does not exist"));
     assert_eq!(client.next().await, result(1, "null"));
     assert_eq!(client.next().await, result(3, "null"));
@@ -210,7 +222,10 @@ async fn a_slow_reader_is_closed_and_holds_nobody_up() {
     while let Some(frame) = slow.0.receive().await {
         last = String::from_utf8(frame.to_vec()).unwrap();
     }
-    assert_eq!(last, "{\"type\":7,\"error\":\"Connection closed with an error.\",\"allowReconnect\":true}\u{1e}");
+    assert_eq!(
+        last,
+        "{\"type\":7,\"error\":\"Connection closed with an error.\",\"allowReconnect\":true}\u{1e}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -273,10 +288,12 @@ async fn callbacks_frame_a_connection_and_see_the_state() {
         .on_connected(async |State(log): State<mpsc::Sender<String>>, caller: Caller| {
             log.send(format!("connected {}", caller.connection_id())).await.unwrap();
         })
-        .on_disconnected(async |State(log): State<mpsc::Sender<String>>, caller: Caller, disconnected: Disconnected| {
-            let error = disconnected.error().unwrap_or_default();
-            log.send(format!("disconnected {} {error}", caller.connection_id())).await.unwrap();
-        })
+        .on_disconnected(
+            async |State(log): State<mpsc::Sender<String>>, caller: Caller, disconnected: Disconnected| {
+                let error = disconnected.error().unwrap_or_default();
+                log.send(format!("disconnected {} {error}", caller.connection_id())).await.unwrap();
+            },
+        )
         .state(log);
     let hub = start(hub);
     let client = Client::connect(&hub, "a").await;

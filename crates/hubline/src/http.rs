@@ -62,7 +62,9 @@ fn serve_one(http: &Builder<TokioExecutor>, graceful: &GracefulShutdown, socket:
 
 async fn pause_after(error: &io::Error) -> io::Result<()> {
     match error.kind() {
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused => Ok(()),
+        io::ErrorKind::ConnectionAborted
+        | io::ErrorKind::ConnectionReset
+        | io::ErrorKind::ConnectionRefused => Ok(()),
         io::ErrorKind::InvalidInput => Err(io::Error::new(error.kind(), error.to_string())),
         _ => {
             tracing::error!(%error, "cannot accept connections");

@@ -33,8 +33,9 @@ mod service;
 
 pub use hubline_backplane::{Backplane, InProcess, Status};
 pub use hubline_hub::{
-    Binding, Caller, ClientArguments, ClientProxy, Clients, CloseReason, Disconnected, FromInvocation, FromRef,
-    GroupError, Groups, Handler, Hub, HubClients, HubContext, HubError, HubOptions, IntoHubResult, SendError, State,
+    Binding, Caller, ClientArguments, ClientProxy, Clients, CloseReason, Disconnected, FromInvocation,
+    FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext, HubError, HubOptions, IntoHubResult,
+    SendError, State,
 };
 pub use hubline_pipe::{ConnectionInfo, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;

@@ -90,7 +90,8 @@ impl RawClient {
     }
 
     async fn echoes(&mut self) {
-        let call = "{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"still here\"]}\u{1e}";
+        let call =
+            "{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"still here\"]}\u{1e}";
         self.send(TEXT, call.as_bytes()).await;
         let answer = "{\"type\":3,\"invocationId\":\"1\",\"result\":\"still here\"}\u{1e}";
         loop {
@@ -117,7 +118,9 @@ fn resident_bytes() -> u64 {
 async fn broken_frames_get_their_close_code() {
     let running = start().await;
     let mut witness = RawClient::connect(running.address).await;
-    for (first, payload, code) in [(0xc1, &b"a"[..], 1002), (0x83, b"a", 1002), (0x80, b"a", 1002), (TEXT, b"\xff", 1007)] {
+    for (first, payload, code) in
+        [(0xc1, &b"a"[..], 1002), (0x83, b"a", 1002), (0x80, b"a", 1002), (TEXT, b"\xff", 1007)]
+    {
         let mut client = RawClient::connect(running.address).await;
         client.send(first, payload).await;
         client.closed_with(code).await;
@@ -166,7 +169,8 @@ async fn an_announced_gigabyte_is_closed_at_the_limit_without_growing() {
     for client in &mut clients {
         // What comes after the limit may meet a closed socket.
         _ = client.socket.write_all(&[b'x'; 33_000]).await;
-        let close = b"{\"type\":7,\"error\":\"Connection closed with an error.\",\"allowReconnect\":true}\x1e";
+        let close =
+            b"{\"type\":7,\"error\":\"Connection closed with an error.\",\"allowReconnect\":true}\x1e";
         assert_eq!(client.receive().await, Some((TEXT, close.to_vec())));
         client.closed_with(1000).await;
     }

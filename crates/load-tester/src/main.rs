@@ -1,3 +1,87 @@
-//! A small raw WebSocket load client for SignalR servers.
+//! Puts load on a SignalR server of this machine and says what came back.
 
-fn main() {}
+use std::fmt::Display;
+use std::num::NonZeroUsize;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use hubline_load_tester::{BroadcastOptions, EchoOptions, IdleOptions, Phase, Target, broadcast, echo, idle};
+use serde::Serialize;
+
+/// A small raw WebSocket load client for SignalR servers. Load goes to loopback addresses only.
+#[derive(Parser)]
+#[command(name = "hubline-load", version)]
+struct Arguments {
+    /// The hub, for example http://127.0.0.1:5000/benchhub
+    #[arg(long, global = true, default_value = "http://127.0.0.1:5000/benchhub")]
+    url: Target,
+    /// JSON lines: {"phase": ...} as it goes on, {"report": ...} at the end
+    #[arg(long, global = true)]
+    json: bool,
+    /// Threads of this program
+    #[arg(long, global = true, default_value = "2")]
+    threads: NonZeroUsize,
+    #[command(subcommand)]
+    scenario: Scenario,
+}
+
+#[derive(Subcommand)]
+enum Scenario {
+    /// Hold connections that only keep alive
+    Idle(IdleOptions),
+    /// Send to all connections at a steady pace and check that every one receives everything
+    Broadcast(BroadcastOptions),
+    /// Call a method over and over on one connection
+    Echo(EchoOptions),
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<T> {
+    Phase(Phase),
+    Report(T),
+}
+
+fn main() -> ExitCode {
+    match start(&Arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start(arguments: &Arguments) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(arguments.threads.get())
+        .enable_all()
+        .build()?
+        .block_on(run(arguments))
+}
+
+async fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let Arguments { url, json, .. } = arguments;
+    let mut progress = |phase| print(*json, &Line::<()>::Phase(phase), &format_args!("{phase:?}"));
+    match &arguments.scenario {
+        Scenario::Idle(options) => report(*json, idle(url, options, &mut progress).await?),
+        Scenario::Broadcast(options) => {
+            report(*json, broadcast(url, options, &mut progress).await?);
+        }
+        Scenario::Echo(options) => report(*json, echo(url, options, &mut progress).await?),
+    }
+    Ok(())
+}
+
+fn report<T: Serialize + Display>(json: bool, report: T) {
+    let text = report.to_string();
+    print(json, &Line::Report(report), &text);
+}
+
+fn print<T: Serialize>(json: bool, line: &Line<T>, text: &dyn Display) {
+    if json {
+        println!("{}", serde_json::to_string(line).expect("reports are plain data"));
+    } else {
+        println!("{text}");
+    }
+}

@@ -41,7 +41,9 @@ pub struct ConnectionInfo {
 impl ConnectionInfo {
     /// The first value of a query parameter, decoded.
     pub fn query_value(&self, name: &str) -> Option<String> {
-        form_urlencoded::parse(self.query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
+        form_urlencoded::parse(self.query.as_bytes())
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
     }
 }
 

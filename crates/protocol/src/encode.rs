@@ -43,10 +43,7 @@ impl Encoded {
         (self.buffer, start)
     }
 
-    fn build<E>(
-        protocol: HubProtocol,
-        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
-    ) -> Result<Self, E> {
+    fn build<E>(protocol: HubProtocol, write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>) -> Result<Self, E> {
         let mut buffer = Vec::with_capacity(HEADROOM + 112);
         buffer.resize(HEADROOM, 0);
         write(&mut buffer)?;

@@ -141,8 +141,13 @@ mod tests {
 
     #[test]
     fn says_why_it_refuses() {
-        let text = |request: &str| String::from_utf8(read(request.as_bytes()).unwrap_err().response(DetailedErrors::Shown)).unwrap();
-        assert_eq!(text(r#"{"protocol":"Zip","version":9}"#), "{\"error\":\"The protocol 'Zip' is not supported.\"}\u{1e}");
+        let text = |request: &str| {
+            String::from_utf8(read(request.as_bytes()).unwrap_err().response(DetailedErrors::Shown)).unwrap()
+        };
+        assert_eq!(
+            text(r#"{"protocol":"Zip","version":9}"#),
+            "{\"error\":\"The protocol 'Zip' is not supported.\"}\u{1e}"
+        );
         assert_eq!(
             text(r#"{"protocol":"json","version":3}"#),
             "{\"error\":\"The server does not support version 3 of the 'json' protocol.\"}\u{1e}"
@@ -151,7 +156,10 @@ mod tests {
             text(r#"{"version":1}"#),
             "{\"error\":\"An unexpected error occurred during connection handshake. InvalidDataException: Missing required property 'protocol'. Message content: {\\\"version\\\":1}\"}\u{1e}"
         );
-        assert!(matches!(read(b"{\"protocol\":\"json\",\"version\":1.0}"), Err(HandshakeError::Malformed { .. })));
+        assert!(matches!(
+            read(b"{\"protocol\":\"json\",\"version\":1.0}"),
+            Err(HandshakeError::Malformed { .. })
+        ));
         assert!(matches!(read(b""), Err(HandshakeError::Malformed { .. })));
     }
 }

@@ -110,7 +110,11 @@ impl NegotiateResponse<'_> {
                 .iter()
                 .map(|transport| Transport {
                     transport: transport.name(),
-                    transfer_formats: transport.transfer_formats().iter().map(|format| format.name()).collect(),
+                    transfer_formats: transport
+                        .transfer_formats()
+                        .iter()
+                        .map(|format| format.name())
+                        .collect(),
                 })
                 .collect(),
         })
@@ -171,8 +175,12 @@ mod tests {
             };
             String::from_utf8(response.to_json()).unwrap()
         };
-        let transports = r#""availableTransports":[{"transport":"ServerSentEvents","transferFormats":["Text"]}]}"#;
+        let transports =
+            r#""availableTransports":[{"transport":"ServerSentEvents","transferFormats":["Text"]}]}"#;
         assert_eq!(response(0), format!(r#"{{"negotiateVersion":0,"connectionId":"id",{transports}"#));
-        assert_eq!(response(1), format!(r#"{{"negotiateVersion":1,"connectionId":"id","connectionToken":"token",{transports}"#));
+        assert_eq!(
+            response(1),
+            format!(r#"{{"negotiateVersion":1,"connectionId":"id","connectionToken":"token",{transports}"#)
+        );
     }
 }

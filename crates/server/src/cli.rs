@@ -99,9 +99,7 @@ fn is_override(name: &str, flags: &[String]) -> bool {
 /// Long flags and their aliases, of all subcommands.
 fn flags() -> Vec<String> {
     let command = Cli::command();
-    let arguments = command
-        .get_subcommands()
-        .flat_map(clap::Command::get_arguments);
+    let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
     arguments
         .flat_map(|argument| argument.get_long_and_visible_aliases().unwrap_or_default())
         .map(str::to_owned)
@@ -118,10 +116,7 @@ mod tests {
     use super::*;
 
     fn serve(arguments: &[&str]) -> ConfigArgs {
-        let arguments = ["hubline", "serve"]
-            .iter()
-            .chain(arguments)
-            .map(OsString::from);
+        let arguments = ["hubline", "serve"].iter().chain(arguments).map(OsString::from);
         match Cli::try_from_arguments(arguments).unwrap().command {
             Command::Serve(args) => args,
             Command::Config(_) => panic!("not serve"),
@@ -153,11 +148,7 @@ mod tests {
         assert_eq!(args.urls.as_deref(), Some("http://+:1"));
         assert_eq!(args.content_root.as_deref(), Some("/app"));
         assert_eq!(args.shutdown_timeout.as_deref(), Some("7"));
-        let set: Vec<_> = args
-            .set
-            .iter()
-            .map(|(key, value)| format!("{key} -> {value}"))
-            .collect();
+        let set: Vec<_> = args.set.iter().map(|(key, value)| format!("{key} -> {value}")).collect();
         assert_eq!(
             set,
             [
@@ -173,14 +164,8 @@ mod tests {
     #[test]
     fn override_without_value_is_refused() {
         let arguments = ["hubline", "serve", "--SignalR:ChannelPrefix"].map(OsString::from);
-        let error = Cli::try_from_arguments(arguments)
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(
-            error.contains("'SignalR:ChannelPrefix'") && error.contains("KEY=VALUE"),
-            "{error}"
-        );
+        let error = Cli::try_from_arguments(arguments).err().unwrap().to_string();
+        assert!(error.contains("'SignalR:ChannelPrefix'") && error.contains("KEY=VALUE"), "{error}");
     }
 
     #[test]

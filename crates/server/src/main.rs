@@ -33,7 +33,8 @@ fn with_configuration(arguments: &ConfigArgs, run: impl FnOnce(Loaded) -> ExitCo
     let loaded = std::env::current_dir()
         .map_err(|error| format!("the working directory cannot be used: {error}"))
         .and_then(|directory| {
-            Config::load(arguments, config::process_variables(), &directory).map_err(|errors| errors.to_string())
+            Config::load(arguments, config::process_variables(), &directory)
+                .map_err(|errors| errors.to_string())
         });
     match loaded {
         Ok(loaded) => run(loaded),

@@ -1,1 +1,33 @@
-//! Real parts for tests: redis-server and the official clients.
+//! Real parts for tests: a `redis-server`, built server programs, and Node with the official client.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use hubline_testkit::{Launch, RedisServer, ServerProcess};
+//!
+//! let redis = RedisServer::start().await?;
+//! let launch = Launch::new("target/release/hubline")
+//!     .arg("serve")
+//!     .arg("--redis")
+//!     .arg(redis.connection_string());
+//! let server = ServerProcess::start(launch).await?;
+//! server.line_with("Redis").await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Everything started here ends when its value is dropped. Only tests and `xtask` use this crate; it
+//! knows no SignalR and shares no code with the server, so it cannot share its mistakes either.
+
+mod node;
+mod peer;
+mod port;
+mod redis_server;
+mod server_process;
+mod stream;
+
+pub use node::Node;
+pub use peer::peer;
+pub use port::free_port;
+pub use redis_server::RedisServer;
+pub use server_process::{Launch, ServerProcess};
+pub use stream::stream;

@@ -101,7 +101,8 @@ impl Table {
             return;
         }
         self.swept = Some(now);
-        self.records.retain(|_, record| !matches!(record, Record::Negotiated { expires, .. } if *expires <= now));
+        self.records
+            .retain(|_, record| !matches!(record, Record::Negotiated { expires, .. } if *expires <= now));
     }
 }
 

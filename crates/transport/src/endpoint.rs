@@ -44,8 +44,12 @@ impl Endpoint {
             Wanted::WebSocket => self.web_socket(request),
             Wanted::Send => self.send(&request),
             Wanted::Delete => self.delete(&request),
-            Wanted::ServerSentEvents => self.refuse(&request, "ServerSentEvents transport not supported by this end point type"),
-            Wanted::Poll => self.refuse(&request, "LongPolling transport not supported by this end point type"),
+            Wanted::ServerSentEvents => {
+                self.refuse(&request, "ServerSentEvents transport not supported by this end point type")
+            }
+            Wanted::Poll => {
+                self.refuse(&request, "LongPolling transport not supported by this end point type")
+            }
             Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
         }
     }
@@ -94,9 +98,10 @@ impl Endpoint {
         let Some(token) = token_of(request) else { return id_required() };
         match self.connections.find(&token) {
             None => unknown_id(),
-            Some(Known::Attached) => {
-                text(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
-            }
+            Some(Known::Attached) => text(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "POST requests are not allowed for WebSocket connections.",
+            ),
             // What is posted before the transport is there would have to wait for it; no client does this
             // with WebSockets.
             Some(Known::Waiting) => text(StatusCode::OK, ""),
@@ -129,7 +134,12 @@ impl std::fmt::Debug for Endpoint {
     }
 }
 
-async fn run(handler: Arc<dyn ConnectionHandler>, upgrade: Upgrade, info: ConnectionInfo, attachment: Attachment) {
+async fn run(
+    handler: Arc<dyn ConnectionHandler>,
+    upgrade: Upgrade,
+    info: ConnectionInfo,
+    attachment: Attachment,
+) {
     match upgrade.finish().await {
         Ok(pipe) => handler.run(Accepted { pipe, info }).await,
         Err(error) => tracing::debug!(connection = %info.id, %error, "the upgrade to a WebSocket failed"),

@@ -25,7 +25,9 @@ impl Wanted {
         match *method {
             Method::POST => Self::Send,
             Method::DELETE => Self::Delete,
-            Method::GET if has_item(request.headers(), header::ACCEPT, "text/event-stream") => Self::ServerSentEvents,
+            Method::GET if has_item(request.headers(), header::ACCEPT, "text/event-stream") => {
+                Self::ServerSentEvents
+            }
             Method::GET if is_web_socket(request.headers()) => Self::WebSocket,
             Method::GET => Self::Poll,
             _ => Self::NotAllowed,
@@ -53,7 +55,9 @@ fn has_item(headers: &HeaderMap, name: header::HeaderName, item: &str) -> bool {
 
 /// The values of a query parameter; its name counts in any letter case.
 pub(crate) fn query_values<'a>(query: &'a str, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
-    form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+    form_urlencoded::parse(query.as_bytes())
+        .filter(move |(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
 }
 
 /// The query as an application may see it: the secrets that transports carry in it are left out.
@@ -77,14 +81,18 @@ mod tests {
 
     #[test]
     fn requests_are_told_apart_as_the_real_server_does() {
-        let upgrade = [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-key", "x")];
+        let upgrade =
+            [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-key", "x")];
         let with = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
         assert_eq!(wanted("POST", "/hub/negotiate", &[]), Wanted::Negotiate);
         assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), Wanted::Negotiate);
         assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
         assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
         assert_eq!(wanted("GET", "/hub", &with("12")), Wanted::Poll);
-        assert_eq!(wanted("GET", "/hub", &[("accept", "text/html, TEXT/event-stream")]), Wanted::ServerSentEvents);
+        assert_eq!(
+            wanted("GET", "/hub", &[("accept", "text/html, TEXT/event-stream")]),
+            Wanted::ServerSentEvents
+        );
         assert_eq!(wanted("GET", "/hub", &[("accept", "text/event-stream;q=0.9")]), Wanted::Poll);
         assert_eq!(wanted("PUT", "/hub", &[]), Wanted::NotAllowed);
     }

@@ -83,7 +83,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_write_frames(&mut self, cx: &mut Context<'_>, frames: &VecDeque<Frame>) -> Poll<Result<usize, PipeEnd>> {
+    fn poll_write_frames(
+        &mut self,
+        cx: &mut Context<'_>,
+        frames: &VecDeque<Frame>,
+    ) -> Poll<Result<usize, PipeEnd>> {
         if let ([only], []) = frames.as_slices() {
             let unsent = &only.web_socket()[self.sent..];
             return Poll::Ready(written(ready!(Pin::new(&mut self.io).poll_write(cx, unsent))));

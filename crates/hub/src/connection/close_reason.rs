@@ -95,7 +95,9 @@ impl CloseReason {
 
     pub(super) fn close_code(&self) -> CloseCode {
         match self {
-            Self::TransportEnded(PipeEnd::Violation(code)) | Self::Truncated(PipeEnd::Violation(code)) => *code,
+            Self::TransportEnded(PipeEnd::Violation(code)) | Self::Truncated(PipeEnd::Violation(code)) => {
+                *code
+            }
             _ => CloseCode::Normal,
         }
     }

@@ -72,9 +72,11 @@ impl KeepAlive {
                 (false, Some(_)) => self.sending_since = None,
                 _ => {}
             }
-            let client_timeout = (self.client_timeout_armed && reading).then(|| self.heard + self.client_timeout);
+            let client_timeout =
+                (self.client_timeout_armed && reading).then(|| self.heard + self.client_timeout);
             let send_timeout = self.sending_since.map(|since| since + SEND_TIMEOUT);
-            let Some(deadline) = [self.next_ping, client_timeout, send_timeout].into_iter().flatten().min() else {
+            let Some(deadline) = [self.next_ping, client_timeout, send_timeout].into_iter().flatten().min()
+            else {
                 return Poll::Pending;
             };
             if self.timer.deadline() != deadline {

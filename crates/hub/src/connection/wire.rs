@@ -54,7 +54,11 @@ impl Wire {
 
     /// Sends what waits in the outbox until nothing is left or the pipe is full; returns the reason if the
     /// connection is to close, after what came before it unless the client does not read.
-    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Result<Option<CloseReason>, PipeEnd> {
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        outbox: &Outbox,
+    ) -> Result<Option<CloseReason>, PipeEnd> {
         loop {
             match self.pipe.poll_send(cx, &mut self.sending) {
                 Poll::Ready(Ok(())) => {}

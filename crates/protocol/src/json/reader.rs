@@ -58,7 +58,8 @@ impl<'a> Properties<'a> {
 
     fn build(self) -> Result<HubMessage<'a>, DecodeError> {
         let missing = DecodeError::MissingProperty;
-        let required_id = |id: Option<Cow<'a, str>>| id.filter(|id| !id.is_empty()).ok_or(missing("invocationId"));
+        let required_id =
+            |id: Option<Cow<'a, str>>| id.filter(|id| !id.is_empty()).ok_or(missing("invocationId"));
         Ok(match self.message_type.ok_or(missing("type"))? {
             message_type @ (1 | 4) => {
                 let streaming = message_type == 4;
@@ -309,14 +310,23 @@ mod tests {
         assert_eq!(error("{}"), "Missing required property 'type'.");
         assert_eq!(error(r#"{"type":1,"arguments":[]}"#), "Missing required property 'target'.");
         assert_eq!(error(r#"{"type":1,"target":"a"}"#), "Missing required property 'arguments'.");
-        assert_eq!(error(r#"{"type":4,"target":"a","arguments":[]}"#), "Missing required property 'invocationId'.");
+        assert_eq!(
+            error(r#"{"type":4,"target":"a","arguments":[]}"#),
+            "Missing required property 'invocationId'."
+        );
         assert_eq!(error(r#"{"type":"1"}"#), "Expected 'type' to be of type Number.");
-        assert_eq!(error(r#"{"type":1,"invocationId":null}"#), "Expected 'invocationId' to be of type String.");
+        assert_eq!(
+            error(r#"{"type":1,"invocationId":null}"#),
+            "Expected 'invocationId' to be of type String."
+        );
         assert_eq!(error(r#"{"type":1,"arguments":{}}"#), "Expected 'arguments' to be of type Array.");
         assert_eq!(error(r#"{"type":1,"headers":[]}"#), "Expected 'headers' to be of type StartObject.");
         assert_eq!(error(r#"{"type":1,"headers":{"a":1}}"#), "Expected header 'a' to be of type String.");
         assert_eq!(error(r#"{"type":1,"streamIds":[null]}"#), "Null value for 'streamIds' is not valid.");
-        assert_eq!(error(r#"{"type":7,"allowReconnect":1}"#), "Expected 'allowReconnect' to be true or false.");
+        assert_eq!(
+            error(r#"{"type":7,"allowReconnect":1}"#),
+            "Expected 'allowReconnect' to be true or false."
+        );
         assert_eq!(
             error(r#"{"type":3,"invocationId":"1","error":"e","result":null}"#),
             "The 'error' and 'result' properties are mutually exclusive."

@@ -21,9 +21,7 @@ pub(super) fn read(settings: &Layer) -> Addresses<'_> {
     let mut addresses = match settings.get(keys::HTTP_PORTS) {
         Some(ports) => read_list(keys::HTTP_PORTS, ports, |port| match parse_port(port) {
             Some(port) => Ok(ListenAddress::any(port)),
-            None => Err(Problem::Expected(
-                "port numbers from 0 to 65535, separated by ;",
-            )),
+            None => Err(Problem::Expected("port numbers from 0 to 65535, separated by ;")),
         }),
         None => Addresses {
             key: keys::URLS,
@@ -33,14 +31,8 @@ pub(super) fn read(settings: &Layer) -> Addresses<'_> {
         },
     };
     if let Some(ports) = settings.get(keys::HTTPS_PORTS) {
-        let refuse = |port: &str| {
-            Err(Problem::from(ListenAddressError::Https {
-                rest: format!("*:{port}"),
-            }))
-        };
-        addresses
-            .mistakes
-            .extend(read_list(keys::HTTPS_PORTS, ports, refuse).mistakes);
+        let refuse = |port: &str| Err(Problem::from(ListenAddressError::Https { rest: format!("*:{port}") }));
+        addresses.mistakes.extend(read_list(keys::HTTPS_PORTS, ports, refuse).mistakes);
     }
     addresses
 }
@@ -58,12 +50,7 @@ fn read_list<'a>(
 ) -> Addresses<'a> {
     let mut served = Vec::new();
     let mut mistakes = Vec::new();
-    for part in setting
-        .value
-        .split(';')
-        .map(str::trim)
-        .filter(|part| !part.is_empty())
-    {
+    for part in setting.value.split(';').map(str::trim).filter(|part| !part.is_empty()) {
         match parse(part) {
             Ok(address) if served.contains(&address) => {}
             Ok(address) => served.push(address),
@@ -81,10 +68,5 @@ fn read_list<'a>(
             problem: Problem::Expected("at least one address between the semicolons"),
         });
     }
-    Addresses {
-        key,
-        setting: Some(setting),
-        served,
-        mistakes,
-    }
+    Addresses { key, setting: Some(setting), served, mistakes }
 }

@@ -29,31 +29,14 @@ impl Loaded {
     /// Every key in effect with its value and source, secrets hidden, for people to read.
     pub(crate) fn describe(&self) -> String {
         let rows: Vec<[String; 3]> = self.settings.iter().map(row).collect();
-        let width = |column: usize| {
-            rows.iter()
-                .map(|row| row[column].chars().count())
-                .max()
-                .unwrap_or(0)
-        };
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
         let (keys, values) = (width(0), width(1).min(60));
 
         let mut text = String::new();
-        let backplane = self
-            .config
-            .redis
-            .as_ref()
-            .map(|options| format!("Redis ({options})"));
-        let _ = writeln!(
-            text,
-            "backplane: {}",
-            backplane.as_deref().unwrap_or("in-process")
-        );
+        let backplane = self.config.redis.as_ref().map(|options| format!("Redis ({options})"));
+        let _ = writeln!(text, "backplane: {}", backplane.as_deref().unwrap_or("in-process"));
         for ConfigFile { name, found } in &self.files {
-            let _ = writeln!(
-                text,
-                "{name}: {}",
-                if *found { "read" } else { "not there" }
-            );
+            let _ = writeln!(text, "{name}: {}", if *found { "read" } else { "not there" });
         }
         text.push('\n');
         for [key, value, source] in &rows {

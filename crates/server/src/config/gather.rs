@@ -30,12 +30,7 @@ pub(super) fn gather(
 ) -> Gathered {
     let variables = Layer::of_variables(variables);
     let command_line = Layer::of_command_line(args);
-    let host = Layer::stack([
-        &Layer::default(),
-        &Layer::default(),
-        &variables,
-        &command_line,
-    ]);
+    let host = Layer::stack([&Layer::default(), &Layer::default(), &variables, &command_line]);
     let mut mistakes = Vec::new();
     let content_root = content_root(&host, working_directory, &mut mistakes);
     let directory = working_directory.join(&content_root.0);
@@ -51,26 +46,13 @@ pub(super) fn gather(
             let layers = read(&named.0);
             (named, layers)
         }
-        None => deduce(
-            &Layer::stack([&base.settings, &Layer::default(), &variables, &command_line]),
-            read,
-        ),
+        None => deduce(&Layer::stack([&base.settings, &Layer::default(), &variables, &command_line]), read),
     };
-    Gathered {
-        settings,
-        environment,
-        content_root,
-        files: [base, file],
-        mistakes,
-    }
+    Gathered { settings, environment, content_root, files: [base, file], mistakes }
 }
 
 /// The directory of the files, as given, which may be relative to the working directory.
-fn content_root(
-    host: &Layer,
-    working_directory: &Path,
-    mistakes: &mut Vec<Mistake>,
-) -> (PathBuf, Source) {
+fn content_root(host: &Layer, working_directory: &Path, mistakes: &mut Vec<Mistake>) -> (PathBuf, Source) {
     let Some(setting) = host.get(keys::CONTENT_ROOT) else {
         return (PathBuf::from("."), Source::Default);
     };
@@ -107,22 +89,10 @@ where
         let development = HostEnvironment::development();
         let layers = read(&development);
         if addresses::all_loopback(&layers.1) {
-            return (
-                (
-                    development,
-                    Source::Deduced("every address served is loopback"),
-                ),
-                layers,
-            );
+            return ((development, Source::Deduced("every address served is loopback")), layers);
         }
     }
     let production = HostEnvironment::production();
     let layers = read(&production);
-    (
-        (
-            production,
-            Source::Deduced("not every address served is loopback"),
-        ),
-        layers,
-    )
+    ((production, Source::Deduced("not every address served is loopback")), layers)
 }

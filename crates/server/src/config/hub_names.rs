@@ -12,10 +12,7 @@ pub(crate) struct HubNames(Vec<(String, String)>);
 
 impl HubNames {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let settings = reader
-            .settings
-            .iter()
-            .filter(|setting| !setting.value.trim().is_empty());
+        let settings = reader.settings.iter().filter(|setting| !setting.value.trim().is_empty());
         let named: Vec<_> = settings
             .filter_map(|setting| Some((keys::hub_of(&setting.key)?.to_owned(), setting.clone())))
             .collect();
@@ -31,15 +28,11 @@ impl HubNames {
     /// The name of a hub on Redis, if one was set; hubs compare without case.
     pub(crate) fn get(&self, hub: &str) -> Option<&str> {
         let mut names = self.0.iter();
-        names
-            .find(|(known, _)| known.eq_ignore_ascii_case(hub))
-            .map(|(_, name)| name.as_str())
+        names.find(|(known, _)| known.eq_ignore_ascii_case(hub)).map(|(_, name)| name.as_str())
     }
 
     /// Hub and name on Redis, as configured.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(hub, name)| (hub.as_str(), name.as_str()))
+        self.0.iter().map(|(hub, name)| (hub.as_str(), name.as_str()))
     }
 }

@@ -22,11 +22,7 @@ pub(super) struct JsonFile {
 impl JsonFile {
     /// Reads a file of the directory; none there is as good as an empty one.
     pub(super) fn read(directory: &Path, name: String) -> Self {
-        let mut file = Self {
-            name,
-            found: true,
-            ..Self::default()
-        };
+        let mut file = Self { name, found: true, ..Self::default() };
         match std::fs::read_to_string(directory.join(&file.name)) {
             Ok(text) => file.parse(text.strip_prefix('\u{feff}').unwrap_or(&text)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => file.found = false,
@@ -36,22 +32,13 @@ impl JsonFile {
     }
 
     fn parse(&mut self, text: &str) {
-        match parse_to_ast(text, &CollectOptions::default(), &as_dotnet_reads())
-            .map(|parsed| parsed.value)
-        {
+        match parse_to_ast(text, &CollectOptions::default(), &as_dotnet_reads()).map(|parsed| parsed.value) {
             Ok(Some(Value::Object(object))) => self.object("", &object),
             Ok(_) => self.mistake(None, Problem::NotAnObject),
             Err(error) => {
                 let (line, column) = (error.line_display(), error.column_display());
                 let reason = error.kind().to_string();
-                self.mistake(
-                    None,
-                    Problem::Json {
-                        line,
-                        column,
-                        reason,
-                    },
-                );
+                self.mistake(None, Problem::Json { line, column, reason });
             }
         }
     }
@@ -86,11 +73,7 @@ impl JsonFile {
 
     fn mistake(&mut self, setting: Option<(String, String)>, problem: Problem) {
         let source = Source::File(self.name.clone());
-        self.mistakes.push(Mistake {
-            setting,
-            source,
-            problem,
-        });
+        self.mistakes.push(Mistake { setting, source, problem });
     }
 }
 

@@ -61,9 +61,7 @@ pub(crate) fn is_known(key: &str) -> bool {
 }
 
 pub(super) fn is_host_key(key: &str) -> bool {
-    HOST_KEYS
-        .iter()
-        .any(|host_key| host_key.eq_ignore_ascii_case(key))
+    HOST_KEYS.iter().any(|host_key| host_key.eq_ignore_ascii_case(key))
 }
 
 /// The hub a `SignalR:HubNames:{hub}` key names.
@@ -74,9 +72,7 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
 
 /// Whether the key is in a section no other program has keys in.
 pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Redis"]
-        .iter()
-        .any(|ours| ours.eq_ignore_ascii_case(section(key)))
+    ["SignalR", "Redis"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
 }
 
 /// The known keys of the section a key is in, if that section is ours.
@@ -93,8 +89,7 @@ fn section(key: &str) -> &str {
 /// The known key a misspelt one was probably meant to be.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let key = key.to_ascii_lowercase();
-    let likeness =
-        |known: &str| strsim::normalized_damerau_levenshtein(&key, &known.to_ascii_lowercase());
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&key, &known.to_ascii_lowercase());
     KNOWN
         .into_iter()
         .map(|known| (likeness(known), known))

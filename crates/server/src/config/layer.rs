@@ -28,11 +28,7 @@ impl Layer {
         for prefix in ["ASPNETCORE_", "DOTNET_"] {
             for (name, value) in &variables {
                 if let Some(key) = strip_prefix(name, prefix) {
-                    layer.set(
-                        key.replace("__", ":"),
-                        value,
-                        Source::Variable(name.clone()),
-                    );
+                    layer.set(key.replace("__", ":"), value, Source::Variable(name.clone()));
                 }
             }
         }
@@ -56,11 +52,7 @@ impl Layer {
             (keys::REDIS_SIGNALR, "--redis", &args.redis),
             (keys::ENVIRONMENT, "--environment", &args.environment),
             (keys::CONTENT_ROOT, "--content-root", &args.content_root),
-            (
-                keys::SHUTDOWN_TIMEOUT,
-                "--shutdown-timeout",
-                &args.shutdown_timeout,
-            ),
+            (keys::SHUTDOWN_TIMEOUT, "--shutdown-timeout", &args.shutdown_timeout),
         ];
         for (key, flag, value) in flags {
             if let Some(value) = value {
@@ -79,9 +71,7 @@ impl Layer {
     /// Sets a value; false if the key was there, in any case.
     pub(super) fn set(&mut self, key: String, value: &str, source: Source) -> bool {
         let value = value.to_owned();
-        self.0
-            .insert(key.to_ascii_lowercase(), Setting { key, value, source })
-            .is_none()
+        self.0.insert(key.to_ascii_lowercase(), Setting { key, value, source }).is_none()
     }
 
     /// The setting of a key. An empty value is as good as none.

@@ -27,17 +27,11 @@ pub(crate) enum ListenHost {
 impl ListenAddress {
     /// Listens on every address at this port.
     pub(crate) fn any(port: u16) -> Self {
-        Self {
-            host: ListenHost::Any,
-            port,
-        }
+        Self { host: ListenHost::Any, port }
     }
 
     /// `http://localhost:5000`.
-    pub(crate) const DEFAULT: Self = Self {
-        host: ListenHost::Localhost,
-        port: 5000,
-    };
+    pub(crate) const DEFAULT: Self = Self { host: ListenHost::Localhost, port: 5000 };
 
     /// Whether only this machine can connect.
     pub(crate) fn is_loopback(&self) -> bool {
@@ -53,15 +47,10 @@ impl ListenAddress {
     pub(crate) fn socket_addresses(&self) -> Vec<SocketAddr> {
         let ips: &[IpAddr] = match &self.host {
             ListenHost::Any => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
-            ListenHost::Localhost => &[
-                IpAddr::V4(Ipv4Addr::LOCALHOST),
-                IpAddr::V6(Ipv6Addr::LOCALHOST),
-            ],
+            ListenHost::Localhost => &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             ListenHost::Ip(ip) => std::slice::from_ref(ip),
         };
-        ips.iter()
-            .map(|ip| SocketAddr::new(*ip, self.port))
-            .collect()
+        ips.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect()
     }
 }
 
@@ -84,14 +73,10 @@ impl FromStr for ListenAddress {
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
             "https" => {
-                return Err(ListenAddressError::Https {
-                    rest: rest.to_owned(),
-                });
+                return Err(ListenAddressError::Https { rest: rest.to_owned() });
             }
             _ => {
-                return Err(ListenAddressError::Scheme {
-                    scheme: scheme.to_owned(),
-                });
+                return Err(ListenAddressError::Scheme { scheme: scheme.to_owned() });
             }
         }
         if rest.starts_with("unix:") || rest.starts_with("pipe:") {
@@ -99,21 +84,17 @@ impl FromStr for ListenAddress {
         }
         let authority = rest.strip_suffix('/').unwrap_or(rest);
         if let Some(path) = authority.find(['/', '?', '#']) {
-            return Err(ListenAddressError::Path {
-                path: authority[path..].to_owned(),
-            });
+            return Err(ListenAddressError::Path { path: authority[path..].to_owned() });
         }
         let (host, port) = host_and_port(authority);
         let port = match port {
             None => 80,
-            Some(port) => parse_port(port).ok_or_else(|| ListenAddressError::Port {
-                port: port.to_owned(),
-            })?,
+            Some(port) => {
+                parse_port(port).ok_or_else(|| ListenAddressError::Port { port: port.to_owned() })?
+            }
         };
-        let host = parse_host(host).ok_or_else(|| ListenAddressError::Host {
-            host: host.to_owned(),
-            port,
-        })?;
+        let host =
+            parse_host(host).ok_or_else(|| ListenAddressError::Host { host: host.to_owned(), port })?;
         match (host, port) {
             (ListenHost::Localhost, 0) => Err(ListenAddressError::AnyPortOfLocalhost),
             _ => Ok(Self { host, port }),
@@ -142,9 +123,7 @@ fn parse_host(host: &str) -> Option<ListenHost> {
     if host.eq_ignore_ascii_case("localhost") {
         return Some(ListenHost::Localhost);
     }
-    let bracketed = host
-        .strip_prefix('[')
-        .and_then(|host| host.strip_suffix(']'));
+    let bracketed = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
     let ip = match bracketed {
         Some(v6) => v6.parse().ok().map(IpAddr::V6),
         None => host.parse().ok().map(IpAddr::V4),
@@ -184,51 +163,22 @@ mod tests {
     #[test]
     fn addresses() {
         let cases = [
-            (
-                "http://localhost:5000",
-                "http://localhost:5000",
-                true,
-                "127.0.0.1:5000 [::1]:5000",
-            ),
-            (
-                "HTTP://LOCALHOST:5000/",
-                "http://localhost:5000",
-                true,
-                "127.0.0.1:5000 [::1]:5000",
-            ),
+            ("http://localhost:5000", "http://localhost:5000", true, "127.0.0.1:5000 [::1]:5000"),
+            ("HTTP://LOCALHOST:5000/", "http://localhost:5000", true, "127.0.0.1:5000 [::1]:5000"),
             ("http://+:5000", "http://*:5000", false, "[::]:5000"),
             ("http://*:0", "http://*:0", false, "[::]:0"),
             ("http://+", "http://*:80", false, "[::]:80"),
-            (
-                "http://0.0.0.0:5000",
-                "http://0.0.0.0:5000",
-                false,
-                "0.0.0.0:5000",
-            ),
+            ("http://0.0.0.0:5000", "http://0.0.0.0:5000", false, "0.0.0.0:5000"),
             ("http://[::]:5000", "http://[::]:5000", false, "[::]:5000"),
             ("http://[::1]:0", "http://[::1]:0", true, "[::1]:0"),
-            (
-                "http://127.0.0.2:0",
-                "http://127.0.0.2:0",
-                true,
-                "127.0.0.2:0",
-            ),
-            (
-                "http://[::ffff:127.0.0.1]:1",
-                "http://[::ffff:127.0.0.1]:1",
-                true,
-                "[::ffff:127.0.0.1]:1",
-            ),
+            ("http://127.0.0.2:0", "http://127.0.0.2:0", true, "127.0.0.2:0"),
+            ("http://[::ffff:127.0.0.1]:1", "http://[::ffff:127.0.0.1]:1", true, "[::ffff:127.0.0.1]:1"),
         ];
         for (text, shown, loopback, sockets) in cases {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), shown, "{text}");
             assert_eq!(address.is_loopback(), loopback, "{text}");
-            let bound: Vec<_> = address
-                .socket_addresses()
-                .iter()
-                .map(ToString::to_string)
-                .collect();
+            let bound: Vec<_> = address.socket_addresses().iter().map(ToString::to_string).collect();
             assert_eq!(bound.join(" "), sockets, "{text}");
         }
     }

@@ -116,46 +116,26 @@ impl Config {
         let mut files = Vec::new();
         for file in gathered.files {
             mistakes.extend(file.mistakes);
-            files.push(ConfigFile {
-                name: file.name,
-                found: file.found,
-            });
+            files.push(ConfigFile { name: file.name, found: file.found });
         }
         let mut reader = Reader::new(gathered.settings, mistakes);
         let (environment, source) = gathered.environment;
         reader.note(keys::ENVIRONMENT, environment.to_string(), source);
         let (content_root, source) = gathered.content_root;
-        reader.note(
-            keys::CONTENT_ROOT,
-            content_root.display().to_string(),
-            source,
-        );
+        reader.note(keys::CONTENT_ROOT, content_root.display().to_string(), source);
         let config = Self::read(&mut reader, environment, content_root);
         reader.warn_of_unknown_keys();
 
-        let Reader {
-            effective: settings,
-            mistakes,
-            warnings,
-            ..
-        } = reader;
+        let Reader { effective: settings, mistakes, warnings, .. } = reader;
         match mistakes.is_empty() {
-            true => Ok(Loaded {
-                config,
-                warnings,
-                settings,
-                files,
-            }),
+            true => Ok(Loaded { config, warnings, settings, files }),
             false => Err(ConfigErrors { mistakes, warnings }),
         }
     }
 
     fn read(reader: &mut Reader, environment: HostEnvironment, content_root: PathBuf) -> Self {
-        let shutdown_timeout = [
-            keys::SHUTDOWN_TIMEOUT,
-            keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT,
-            keys::SHUTDOWN_TIMEOUT_SECONDS,
-        ];
+        let shutdown_timeout =
+            [keys::SHUTDOWN_TIMEOUT, keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT, keys::SHUTDOWN_TIMEOUT_SECONDS];
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
             urls: read_urls(reader),
@@ -166,10 +146,8 @@ impl Config {
             hub_names: HubNames::read(reader),
             maximum_message_size_bytes: reader.bytes(keys::MAXIMUM_MESSAGE_SIZE, 32 * 1024),
             enable_detailed_errors: reader.boolean(keys::ENABLE_DETAILED_ERRORS, false),
-            keep_alive_interval: reader
-                .interval(keys::KEEP_ALIVE_INTERVAL, Duration::from_secs(15)),
-            client_timeout_interval: reader
-                .interval(keys::CLIENT_TIMEOUT_INTERVAL, Duration::from_secs(30)),
+            keep_alive_interval: reader.interval(keys::KEEP_ALIVE_INTERVAL, Duration::from_secs(15)),
+            client_timeout_interval: reader.interval(keys::CLIENT_TIMEOUT_INTERVAL, Duration::from_secs(30)),
             handshake_timeout: reader.interval(keys::HANDSHAKE_TIMEOUT, Duration::from_secs(15)),
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
             database: reader.text(keys::DATABASE).map(DatabaseConnectionString),
@@ -183,15 +161,8 @@ fn read_urls(reader: &mut Reader) -> Vec<ListenAddress> {
     reader.preferred(&[keys::URLS, keys::HTTP_PORTS, keys::HTTPS_PORTS]);
     let addresses = addresses::read(&reader.settings);
     let shown: Vec<String> = addresses.served.iter().map(ToString::to_string).collect();
-    let source = addresses
-        .setting
-        .map_or(Source::Default, |setting| setting.source.clone());
-    let addresses::Addresses {
-        key,
-        served,
-        mistakes,
-        ..
-    } = addresses;
+    let source = addresses.setting.map_or(Source::Default, |setting| setting.source.clone());
+    let addresses::Addresses { key, served, mistakes, .. } = addresses;
     reader.mistakes.extend(mistakes);
     reader.note(key, shown.join(";"), source);
     served

@@ -20,34 +20,25 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(settings: Layer, mistakes: Vec<Mistake>) -> Self {
-        Self {
-            settings,
-            effective: Vec::new(),
-            mistakes,
-            warnings: Vec::new(),
-        }
+        Self { settings, effective: Vec::new(), mistakes, warnings: Vec::new() }
     }
 
     /// Of several keys for one thing, the first that is set, else the first. Others that say
     /// something else are warned about, except where a higher layer overrides a lower one.
     pub(super) fn preferred(&mut self, keys: &[&'static str]) -> &'static str {
-        let set: Vec<_> = keys
-            .iter()
-            .filter_map(|key| Some((*key, self.settings.get(key)?)))
-            .collect();
+        let set: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.settings.get(key)?))).collect();
         let Some(((winner_key, winner), losers)) = set.split_first() else {
             return keys[0];
         };
-        let differing = losers.iter().filter(|(_, loser)| {
-            loser.value != winner.value && !loser.source.is_below(&winner.source)
-        });
-        self.warnings
-            .extend(differing.map(|(key, loser)| Warning::NotUsed {
-                key: (*key).to_owned(),
-                source: loser.source.clone(),
-                winner: (*winner_key).to_owned(),
-                winner_source: winner.source.clone(),
-            }));
+        let differing = losers
+            .iter()
+            .filter(|(_, loser)| loser.value != winner.value && !loser.source.is_below(&winner.source));
+        self.warnings.extend(differing.map(|(key, loser)| Warning::NotUsed {
+            key: (*key).to_owned(),
+            source: loser.source.clone(),
+            winner: (*winner_key).to_owned(),
+            winner_source: winner.source.clone(),
+        }));
         winner_key
     }
 
@@ -68,11 +59,7 @@ impl Reader {
     /// A span of time, more than zero.
     pub(super) fn interval(&mut self, key: &'static str, default: Duration) -> Duration {
         let expected = "a time span above zero such as 00:00:15, or seconds such as 15";
-        let parse = |value: &str| {
-            time_span::parse(value)
-                .filter(|span| !span.is_zero())
-                .ok_or(expected)
-        };
+        let parse = |value: &str| time_span::parse(value).filter(|span| !span.is_zero()).ok_or(expected);
         self.value(key, default, parse, |span| format!("{span:?}"))
     }
 
@@ -94,9 +81,7 @@ impl Reader {
 
     /// One of .NET's log levels.
     pub(super) fn log_level(&mut self, key: &'static str, default: LevelFilter) -> LevelFilter {
-        self.value(key, default, parse_log_level, |level| {
-            log_level_name(*level).to_owned()
-        })
+        self.value(key, default, parse_log_level, |level| log_level_name(*level).to_owned())
     }
 
     /// The setting itself, for values that are more than one thing.
@@ -107,11 +92,7 @@ impl Reader {
 
     /// Notes a value that did not come through this reader.
     pub(super) fn note(&mut self, key: &str, value: String, source: Source) {
-        self.effective.push(EffectiveSetting {
-            key: key.to_owned(),
-            value: Some(value),
-            source,
-        });
+        self.effective.push(EffectiveSetting { key: key.to_owned(), value: Some(value), source });
     }
 
     /// Notes a mistake in the value of a setting.
@@ -128,27 +109,15 @@ impl Reader {
         let ours = |setting: &&Setting| {
             keys::is_ours(&setting.key) || matches!(setting.source, Source::CommandLine(_))
         };
-        let unknown = self
-            .settings
-            .iter()
-            .filter(ours)
-            .filter(|setting| !keys::is_known(&setting.key));
-        self.warnings
-            .extend(unknown.map(|setting| Warning::UnknownKey {
-                key: setting.key.clone(),
-                source: setting.source.clone(),
-                nearest: keys::nearest(&setting.key),
-            }));
-        let kestrel = |setting: &&Setting| {
-            setting
-                .key
-                .to_ascii_lowercase()
-                .starts_with("kestrel:endpoints:")
-        };
+        let unknown = self.settings.iter().filter(ours).filter(|setting| !keys::is_known(&setting.key));
+        self.warnings.extend(unknown.map(|setting| Warning::UnknownKey {
+            key: setting.key.clone(),
+            source: setting.source.clone(),
+            nearest: keys::nearest(&setting.key),
+        }));
+        let kestrel = |setting: &&Setting| setting.key.to_ascii_lowercase().starts_with("kestrel:endpoints:");
         if let Some(setting) = self.settings.iter().find(kestrel) {
-            self.warnings.push(Warning::KestrelEndpoints {
-                source: setting.source.clone(),
-            });
+            self.warnings.push(Warning::KestrelEndpoints { source: setting.source.clone() });
         }
     }
 
@@ -176,9 +145,7 @@ impl Reader {
         show: impl Fn(&T) -> String,
     ) -> Option<T> {
         let setting = self.settings.get(key).cloned();
-        let parsed = setting
-            .as_ref()
-            .map(|setting| (setting, parse(setting.value.trim())));
+        let parsed = setting.as_ref().map(|setting| (setting, parse(setting.value.trim())));
         let value = match parsed {
             Some((setting, Err(expected))) => {
                 self.mistake(key, setting, Problem::Expected(expected));
@@ -189,9 +156,7 @@ impl Reader {
         };
         self.effective.push(EffectiveSetting {
             key: key.to_owned(),
-            value: value
-                .as_ref()
-                .map(|value| secrets::shown(key, &show(value))),
+            value: value.as_ref().map(|value| secrets::shown(key, &show(value))),
             source: setting.map_or(Source::Default, |setting| setting.source),
         });
         value
@@ -217,16 +182,11 @@ const LOG_LEVELS: [(&str, LevelFilter); 7] = [
 ];
 
 fn parse_log_level(value: &str) -> Result<LevelFilter, &'static str> {
-    let named = LOG_LEVELS
-        .iter()
-        .find(|(name, _)| name.eq_ignore_ascii_case(value));
+    let named = LOG_LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
     let level = named.map(|(_, level)| *level);
     level.ok_or("Trace, Debug, Information, Warning, Error, Critical or None")
 }
 
 fn log_level_name(level: LevelFilter) -> &'static str {
-    LOG_LEVELS
-        .iter()
-        .find(|(_, known)| *known == level)
-        .map_or("None", |(name, _)| name)
+    LOG_LEVELS.iter().find(|(_, known)| *known == level).map_or("None", |(name, _)| name)
 }

@@ -21,11 +21,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
         if use_redis == Some(true)
             && let Some(setting) = reader.settings.get(keys::USE_REDIS_BACKPLANE).cloned()
         {
-            reader.mistake(
-                keys::USE_REDIS_BACKPLANE,
-                &setting,
-                Problem::NoRedisConnectionString,
-            );
+            reader.mistake(keys::USE_REDIS_BACKPLANE, &setting, Problem::NoRedisConnectionString);
         }
         return None;
     };

@@ -91,11 +91,7 @@ pub(crate) struct Mistake {
 
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            setting,
-            source,
-            problem,
-        } = self;
+        let Self { setting, source, problem } = self;
         match setting {
             Some((key, value)) => write!(f, "{key} = '{value}' ({source}): {problem}"),
             None => write!(f, "{source}: {problem}"),
@@ -176,11 +172,7 @@ pub(crate) enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::UnknownKey {
-                key,
-                source,
-                nearest,
-            } => {
+            Self::UnknownKey { key, source, nearest } => {
                 write!(f, "{key} ({source}) is not a known key")?;
                 match (nearest, keys::in_section_of(key)) {
                     (Some(nearest), _) => write!(f, ", did you mean {nearest}?"),
@@ -190,23 +182,11 @@ impl fmt::Display for Warning {
                     (None, _) => Ok(()),
                 }
             }
-            Self::NotUsed {
-                key,
-                source,
-                winner,
-                winner_source,
-            } => {
-                write!(
-                    f,
-                    "{key} ({source}) is not used, {winner} ({winner_source}) goes before it"
-                )
+            Self::NotUsed { key, source, winner, winner_source } => {
+                write!(f, "{key} ({source}) is not used, {winner} ({winner_source}) goes before it")
             }
             Self::KestrelEndpoints { source } => {
-                write!(
-                    f,
-                    "Kestrel:Endpoints ({source}) is not read, set {}",
-                    keys::URLS
-                )
+                write!(f, "Kestrel:Endpoints ({source}) is not read, set {}", keys::URLS)
             }
         }
     }

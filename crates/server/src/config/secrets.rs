@@ -25,10 +25,7 @@ fn redact_database(text: &str) -> String {
     if text.contains(['"', '\'']) {
         return HIDDEN.to_owned(); // a quoted password may hold what looks like a key
     }
-    let parts = text
-        .split(';')
-        .map(str::trim)
-        .filter(|part| !part.is_empty());
+    let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
     let shown: Vec<String> = parts
         .map(|part| match part.split_once('=') {
             Some((key, _)) if says_where(key.trim()) => part.to_owned(),
@@ -40,18 +37,8 @@ fn redact_database(text: &str) -> String {
 }
 
 fn says_where(key: &str) -> bool {
-    let readable = [
-        "Host",
-        "Server",
-        "Port",
-        "Database",
-        "Username",
-        "User ID",
-        "User Name",
-    ];
-    readable
-        .iter()
-        .any(|readable| readable.eq_ignore_ascii_case(key))
+    let readable = ["Host", "Server", "Port", "Database", "Username", "User ID", "User Name"];
+    readable.iter().any(|readable| readable.eq_ignore_ascii_case(key))
 }
 
 #[cfg(test)]

@@ -12,11 +12,7 @@ struct Setup {
 impl Setup {
     fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        Self {
-            directory,
-            variables: Vec::new(),
-            args: ConfigArgs::default(),
-        }
+        Self { directory, variables: Vec::new(), args: ConfigArgs::default() }
     }
 
     fn file(self, name: &str, text: &str) -> Self {
@@ -57,21 +53,12 @@ impl Setup {
 
     fn warnings(self) -> String {
         let warnings = self.loaded().warnings;
-        warnings
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join("\n")
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 }
 
 fn urls(config: &Config) -> String {
-    config
-        .urls
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join(" ")
+    config.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 const TELEDOCTOR: &str = r#"{
@@ -117,10 +104,7 @@ fn everything_set() {
     assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
     assert_eq!(redis.password.unwrap().expose(), "YourRedisPassword");
     assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
-    assert_eq!(
-        config.hub_names.get("chathub"),
-        Some("TeleDoctor.Hubs.ChatHub")
-    );
+    assert_eq!(config.hub_names.get("chathub"), Some("TeleDoctor.Hubs.ChatHub"));
     assert_eq!(config.hub_names.iter().count(), 1);
     assert_eq!(config.keep_alive_interval, Duration::from_secs(5));
     assert_eq!(config.handshake_timeout, Duration::from_millis(2500));
@@ -178,9 +162,7 @@ fn broken_files_and_places() {
         .args(|args| args.urls = Some("; ;".to_owned()))
         .errors();
     insta::assert_snapshot!(errors);
-    let errors = Setup::new()
-        .args(|args| args.content_root = Some("nowhere".to_owned()))
-        .errors();
+    let errors = Setup::new().args(|args| args.content_root = Some("nowhere".to_owned())).errors();
     insta::assert_snapshot!(errors);
 }
 
@@ -222,19 +204,9 @@ fn each_layer_goes_over_those_below() {
     let prefix = |setup: Setup| setup.config().redis.unwrap().channel_prefix.unwrap();
     assert_eq!(prefix(redis()), "string");
 
-    let base = || {
-        redis().file(
-            "appsettings.json",
-            r#"{"signalr": {"channelprefix": "base"}}"#,
-        )
-    };
+    let base = || redis().file("appsettings.json", r#"{"signalr": {"channelprefix": "base"}}"#);
     assert_eq!(prefix(base()), "base");
-    let named = || {
-        base().file(
-            "appsettings.Development.json",
-            r#"{"SignalR:ChannelPrefix": "named"}"#,
-        )
-    };
+    let named = || base().file("appsettings.Development.json", r#"{"SignalR:ChannelPrefix": "named"}"#);
     assert_eq!(prefix(named()), "named");
     let aspnetcore = || named().variable("AspNetCore_SignalR__ChannelPrefix", "aspnetcore");
     assert_eq!(prefix(aspnetcore()), "aspnetcore");
@@ -243,11 +215,7 @@ fn each_layer_goes_over_those_below() {
     let variable = || dotnet().variable("SIGNALR__CHANNELPREFIX", "variable");
     assert_eq!(prefix(variable()), "variable");
     assert_eq!(prefix(variable().set(key, "flag")), "flag");
-    assert_eq!(
-        prefix(variable().set(key, "")),
-        "string",
-        "an empty value means the default"
-    );
+    assert_eq!(prefix(variable().set(key, "")), "string", "an empty value means the default");
 }
 
 #[test]
@@ -255,25 +223,12 @@ fn addresses_by_urls_then_by_ports() {
     assert_eq!(urls(&Setup::new().config()), "http://localhost:5000");
     let ports = || Setup::new().variable("ASPNETCORE_HTTP_PORTS", "8080;8081");
     assert_eq!(urls(&ports().config()), "http://*:8080 http://*:8081");
-    let file = || {
-        ports().file(
-            "appsettings.json",
-            r#"{"Urls": "http://+:5000; http://*:5000"}"#,
-        )
-    };
-    assert_eq!(
-        urls(&file().config()),
-        "http://*:5000",
-        "urls of a lower layer, without repetition"
-    );
-    let both = file()
-        .variable("ASPNETCORE_URLS", "http://+:1")
-        .args(|args| args.urls = Some("http://+:2".into()));
+    let file = || ports().file("appsettings.json", r#"{"Urls": "http://+:5000; http://*:5000"}"#);
+    assert_eq!(urls(&file().config()), "http://*:5000", "urls of a lower layer, without repetition");
+    let both =
+        file().variable("ASPNETCORE_URLS", "http://+:1").args(|args| args.urls = Some("http://+:2".into()));
     assert_eq!(urls(&both.config()), "http://*:2");
-    assert_eq!(
-        urls(&ports().variable("ASPNETCORE_URLS", "").config()),
-        "http://*:8080 http://*:8081"
-    );
+    assert_eq!(urls(&ports().variable("ASPNETCORE_URLS", "").config()), "http://*:8080 http://*:8081");
 }
 
 #[test]
@@ -282,30 +237,15 @@ fn environment_follows_the_addresses_unless_set() {
     let reachable = || Setup::new().variable("ASPNETCORE_URLS", "http://127.0.0.1:1;http://+:2");
     assert_eq!(environment(Setup::new()), "Development");
     assert_eq!(environment(reachable()), "Production");
-    assert_eq!(
-        environment(reachable().variable("ASPNETCORE_ENVIRONMENT", "Test")),
-        "Test"
-    );
-    let both = || {
-        Setup::new()
-            .variable("ASPNETCORE_ENVIRONMENT", "A")
-            .variable("DOTNET_ENVIRONMENT", "B")
-    };
+    assert_eq!(environment(reachable().variable("ASPNETCORE_ENVIRONMENT", "Test")), "Test");
+    let both = || Setup::new().variable("ASPNETCORE_ENVIRONMENT", "A").variable("DOTNET_ENVIRONMENT", "B");
     assert_eq!(environment(both()), "B", "as in .NET");
-    assert_eq!(
-        environment(both().args(|args| args.environment = Some("C".into()))),
-        "C"
-    );
+    assert_eq!(environment(both().args(|args| args.environment = Some("C".into()))), "C");
     assert_eq!(environment(both().set("ENVIRONMENT", "D")), "D");
 
-    let elsewhere = Setup::new()
-        .variable("ENVIRONMENT", "Shell")
-        .file("appsettings.json", r#"{"Environment": "File"}"#);
-    assert_eq!(
-        environment(elsewhere),
-        "Development",
-        "these two do not decide"
-    );
+    let elsewhere =
+        Setup::new().variable("ENVIRONMENT", "Shell").file("appsettings.json", r#"{"Environment": "File"}"#);
+    assert_eq!(environment(elsewhere), "Development", "these two do not decide");
     let opened = Setup::new()
         .file(
             "appsettings.Development.json",
@@ -320,9 +260,8 @@ fn environment_follows_the_addresses_unless_set() {
 fn content_root_is_where_the_files_are() {
     let setup = Setup::new();
     fs::create_dir(setup.directory.path().join("app")).unwrap();
-    let setup = setup
-        .file("app/appsettings.json", TELEDOCTOR)
-        .args(|args| args.content_root = Some("app".into()));
+    let setup =
+        setup.file("app/appsettings.json", TELEDOCTOR).args(|args| args.content_root = Some("app".into()));
     let config = setup.config();
     assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
     assert_eq!(config.content_root, PathBuf::from("app"));
@@ -330,59 +269,36 @@ fn content_root_is_where_the_files_are() {
 
 #[test]
 fn which_redis() {
-    let host = |setup: Setup| {
-        setup
-            .config()
-            .redis
-            .map(|redis| redis.endpoints[0].host.clone())
-    };
+    let host = |setup: Setup| setup.config().redis.map(|redis| redis.endpoints[0].host.clone());
     let plain = || Setup::new().set("Redis:ConnectionString", "plain");
     let named = || plain().variable("ConnectionStrings__RedisSignalR", "named");
     assert_eq!(host(Setup::new()), None);
     assert_eq!(host(plain()).as_deref(), Some("plain"));
     assert_eq!(host(named()).as_deref(), Some("named"));
-    assert_eq!(
-        host(named().args(|args| args.redis = Some("flag".into()))).as_deref(),
-        Some("flag")
-    );
-    assert_eq!(
-        host(named().set("SignalR:UseRedisBackplane", "False")),
-        None
-    );
-    assert_eq!(
-        host(Setup::new().variable("CUSTOMCONNSTR_RedisSignalR", "azure")).as_deref(),
-        Some("azure")
-    );
+    assert_eq!(host(named().args(|args| args.redis = Some("flag".into()))).as_deref(), Some("flag"));
+    assert_eq!(host(named().set("SignalR:UseRedisBackplane", "False")), None);
+    assert_eq!(host(Setup::new().variable("CUSTOMCONNSTR_RedisSignalR", "azure")).as_deref(), Some("azure"));
 }
 
 #[test]
 fn only_an_explicit_true_aborts() {
     let abort = |text: &str, key: &str| {
-        let setup = Setup::new()
-            .set("Redis:ConnectionString", text)
-            .set("Redis:AbortOnConnectFail", key);
+        let setup = Setup::new().set("Redis:ConnectionString", text).set("Redis:AbortOnConnectFail", key);
         setup.config().redis.unwrap().aborts_on_connect_fail()
     };
     assert!(!abort("redis", ""));
     assert!(!abort("redis", "false"));
     assert!(abort("redis", "true"));
     assert!(abort("redis,abortConnect=true", "false"));
-    assert!(
-        !abort("redis,abortConnect=false", "true"),
-        "the string says so itself"
-    );
+    assert!(!abort("redis,abortConnect=false", "true"), "the string says so itself");
 }
 
 #[test]
 fn shutdown_timeout_in_three_spellings() {
     let timeout = |setup: Setup| setup.config().shutdown_timeout.as_secs();
     let seconds = || Setup::new().variable("DOTNET_shutdownTimeoutSeconds", "1");
-    let host_options = || {
-        seconds().file(
-            "appsettings.json",
-            r#"{"HostOptions": {"ShutdownTimeout": "00:00:02"}}"#,
-        )
-    };
+    let host_options =
+        || seconds().file("appsettings.json", r#"{"HostOptions": {"ShutdownTimeout": "00:00:02"}}"#);
     assert_eq!(timeout(Setup::new()), 5);
     assert_eq!(timeout(seconds()), 1);
     assert_eq!(timeout(host_options()), 2);

@@ -24,7 +24,12 @@ fn user_id(connection: &ConnectionInfo) -> Option<UserId> {
     signed_in.or_else(|| Some(connection.id.as_str().into()))
 }
 
-async fn send_message(clients: Clients, caller: Caller, recipient: UserId, message: String) -> Result<(), SendError> {
+async fn send_message(
+    clients: Clients,
+    caller: Caller,
+    recipient: UserId,
+    message: String,
+) -> Result<(), SendError> {
     clients.user(&recipient).send("ReceiveMessage", (caller.user_id(), message)).await
 }
 
@@ -36,7 +41,12 @@ async fn leave_room(groups: Groups, caller: Caller, room: String) -> Result<(), 
     groups.remove(caller.connection_id(), room).await
 }
 
-async fn send_to_room(clients: Clients, caller: Caller, room: String, message: String) -> Result<(), SendError> {
+async fn send_to_room(
+    clients: Clients,
+    caller: Caller,
+    room: String,
+    message: String,
+) -> Result<(), SendError> {
     let sent_at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
     clients.group(room).send("ReceiveRoomMessage", (caller.user_id(), message, sent_at)).await
 }

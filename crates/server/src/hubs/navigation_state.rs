@@ -37,7 +37,9 @@ async fn request_current_state(clients: Clients) -> Result<NavigationState, Send
 }
 
 /// `POST /api/test/trigger-navigation-update`: sends the state to every client of every instance.
-pub(crate) async fn trigger(State(hub): State<HubContext>) -> Result<Json<NavigationState>, (StatusCode, String)> {
+pub(crate) async fn trigger(
+    State(hub): State<HubContext>,
+) -> Result<Json<NavigationState>, (StatusCode, String)> {
     let state = NavigationState::now();
     match hub.clients().all().send("NavigationStateChanged", (&state,)).await {
         Ok(()) => Ok(Json(state)),

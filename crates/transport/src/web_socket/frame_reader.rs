@@ -121,7 +121,9 @@ impl FrameReader {
     fn begin(&mut self, header: &Header) -> Result<(), CloseCode> {
         let opcode = header.opcode();
         match (opcode, &self.message) {
-            (OpCode::Continue, None) | (OpCode::Text | OpCode::Binary, Some(_)) => return Err(CloseCode::ProtocolError),
+            (OpCode::Continue, None) | (OpCode::Text | OpCode::Binary, Some(_)) => {
+                return Err(CloseCode::ProtocolError);
+            }
             (OpCode::Text, None) => self.message = Some(Message::Text(Utf8::default())),
             (OpCode::Binary, None) => self.message = Some(Message::Binary),
             _ => {}
@@ -226,7 +228,13 @@ mod tests {
 
     #[test]
     fn payloads_are_joined_and_pings_between_fragments_answered() {
-        let bytes = [frame(0x01, "né".as_bytes()), frame(0x89, b"hi"), frame(0x80, &[b'x'; 200]), frame(0x82, &[0xff])].concat();
+        let bytes = [
+            frame(0x01, "né".as_bytes()),
+            frame(0x89, b"hi"),
+            frame(0x80, &[b'x'; 200]),
+            frame(0x82, &[0xff]),
+        ]
+        .concat();
         let expected = ["né".as_bytes(), &[b'x'; 200], &[0xff]].concat();
         assert_eq!(read(&bytes), Ok((expected, vec![0x8a, 2, b'h', b'i'], false)));
     }
@@ -249,7 +257,15 @@ mod tests {
         let reserved_opcode = frame(0x83, b"a");
         let fragmented_ping = frame(0x09, b"a");
         let long_ping = frame(0x89, &[0; 126]);
-        for bytes in [unmasked, stray_continuation, text_within_text, reserved_bit, reserved_opcode, fragmented_ping, long_ping] {
+        for bytes in [
+            unmasked,
+            stray_continuation,
+            text_within_text,
+            reserved_bit,
+            reserved_opcode,
+            fragmented_ping,
+            long_ping,
+        ] {
             assert_eq!(read(&bytes), Err(CloseCode::ProtocolError), "{bytes:02x?}");
         }
     }

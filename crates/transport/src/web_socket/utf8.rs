@@ -54,10 +54,15 @@ mod tests {
 
     #[test]
     fn pieces_of_any_size_give_the_same_answer() {
-        let texts: [&[u8]; 6] = ["aé€😀z".as_bytes(), b"", b"\xff", b"a\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc3\x28"];
+        let texts: [&[u8]; 6] =
+            ["aé€😀z".as_bytes(), b"", b"\xff", b"a\xf0\x9f\x98", b"\xed\xa0\x80", b"\xc3\x28"];
         for text in texts {
             for size in 1..=text.len().max(1) {
-                assert_eq!(check(text, size).is_ok(), std::str::from_utf8(text).is_ok(), "{text:02x?} by {size}");
+                assert_eq!(
+                    check(text, size).is_ok(),
+                    std::str::from_utf8(text).is_ok(),
+                    "{text:02x?} by {size}"
+                );
             }
         }
     }

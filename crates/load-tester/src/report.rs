@@ -1,0 +1,153 @@
+use std::fmt::{Display, Formatter, Result};
+
+use hdrhistogram::Histogram;
+use serde::Serialize;
+
+/// Times in microseconds, to three digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Latency {
+    /// Half were faster.
+    pub p50_micros: u64,
+    /// One in a hundred was slower.
+    pub p99_micros: u64,
+    /// The slowest.
+    pub max_micros: u64,
+}
+
+impl Display for Latency {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { p50_micros, p99_micros, max_micros } = self;
+        write!(f, "p50 {p50_micros} µs, p99 {p99_micros} µs, max {max_micros} µs")
+    }
+}
+
+/// What [`idle`](crate::idle()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IdleReport {
+    /// Connections that were open at once.
+    pub connections: usize,
+    /// Seconds until the last of them was open.
+    pub connect_seconds: f64,
+    /// Time from connecting to the handshake's answer.
+    pub connect_latency: Latency,
+    /// Seconds they were held after that.
+    pub seconds: u64,
+    /// Pings that the server sent them.
+    pub pings: u64,
+    /// Connections that ended before they should.
+    pub lost: usize,
+    /// Why one of them did.
+    pub lost_reason: Option<String>,
+}
+
+impl Display for IdleReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "connections   {} in {:.2} s", self.connections, self.connect_seconds)?;
+        writeln!(f, "connecting    {}", self.connect_latency)?;
+        writeln!(f, "held          {} s, {} pings received", self.seconds, self.pings)?;
+        write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
+    }
+}
+
+/// What [`broadcast`](crate::broadcast()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct BroadcastReport {
+    /// Connections each broadcast goes to: the receivers and the sender.
+    pub connections: usize,
+    /// Broadcasts sent, without the warm-up.
+    pub broadcasts: u32,
+    /// Messages received.
+    pub deliveries: u64,
+    /// Messages that never came.
+    pub missing: u64,
+    /// Messages that came once more.
+    pub doubled: u64,
+    /// Messages that came after a later one.
+    pub out_of_order: u64,
+    /// Time from sending to receiving.
+    pub latency: Latency,
+    /// The most that the sender was behind its pace.
+    pub sender_late_max_micros: u64,
+    /// Connections that ended before they should.
+    pub lost: usize,
+    /// Why one of them did.
+    pub lost_reason: Option<String>,
+}
+
+impl Display for BroadcastReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "broadcasts    {} to {} connections", self.broadcasts, self.connections)?;
+        writeln!(
+            f,
+            "deliveries    {}: {} missing, {} doubled, {} out of order",
+            self.deliveries, self.missing, self.doubled, self.out_of_order
+        )?;
+        writeln!(f, "latency       {}", self.latency)?;
+        writeln!(f, "sender late   {} µs at most", self.sender_late_max_micros)?;
+        write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
+    }
+}
+
+/// What [`echo`](crate::echo()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct EchoReport {
+    /// Calls that were open at once.
+    pub in_flight: u32,
+    /// Seconds from the first call to the last completion.
+    pub seconds: f64,
+    /// Calls completed, errors included.
+    pub calls: u64,
+    /// Completions with an error, or without the value that was sent.
+    pub errors: u64,
+    /// Calls completed a second.
+    pub calls_per_second: f64,
+    /// Time from call to completion.
+    pub latency: Latency,
+}
+
+impl Display for EchoReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "calls         {} in {:.2} s, {} in flight", self.calls, self.seconds, self.in_flight)?;
+        writeln!(f, "calls/s       {:.0}", self.calls_per_second)?;
+        writeln!(f, "errors        {}", self.errors)?;
+        write!(f, "latency       {}", self.latency)
+    }
+}
+
+struct Lost<'a>(usize, Option<&'a str>);
+
+impl Display for Lost<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        match self {
+            Self(count, Some(reason)) => write!(f, "{count} ({reason})"),
+            Self(count, None) => write!(f, "{count}"),
+        }
+    }
+}
+
+/// Records times in microseconds.
+#[derive(Debug)]
+pub(crate) struct Recorder(Histogram<u64>);
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        const MINUTE_IN_MICROS: u64 = 60_000_000;
+        Self(Histogram::new_with_bounds(1, MINUTE_IN_MICROS, 3).expect("the bounds are in order"))
+    }
+
+    pub(crate) fn record(&mut self, micros: u64) {
+        self.0.saturating_record(micros);
+    }
+
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.0.add(&other.0).expect("the bounds are the same");
+    }
+
+    pub(crate) fn summary(&self) -> Latency {
+        Latency {
+            p50_micros: self.0.value_at_quantile(0.5),
+            p99_micros: self.0.value_at_quantile(0.99),
+            max_micros: self.0.max(),
+        }
+    }
+}

@@ -1,0 +1,61 @@
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{Phase, tell};
+use crate::connection::KEEP_ALIVE;
+use crate::crowd::{Crowd, Listener, check_room};
+use crate::report::IdleReport;
+use crate::target::Target;
+
+/// Many connections that only keep alive.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct IdleOptions {
+    /// Connections to hold
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=25_000))]
+    pub connections: u32,
+    /// Seconds to hold them once all are open
+    #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(0..=3600))]
+    pub seconds: u64,
+    /// Connections being opened at a time
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub connecting: u32,
+}
+
+#[derive(Debug, Default)]
+struct PingCount(u64);
+
+impl Listener for PingCount {
+    fn message(&mut self, kind: u8, _: &[u8]) {
+        self.0 += u64::from(kind == KEEP_ALIVE);
+    }
+}
+
+/// Opens the connections, holds them, pings every 15 s, and closes them.
+///
+/// # Errors
+/// A connection could not be opened. One that is lost later is counted instead.
+pub async fn idle(
+    target: &Target,
+    options: &IdleOptions,
+    progress: &mut dyn FnMut(Phase),
+) -> anyhow::Result<IdleReport> {
+    let connections = options.connections as usize;
+    check_room(connections)?;
+    let connecting = options.connecting as usize;
+    let crowd = Crowd::gather(target, connections, connecting, PingCount::default).await?;
+    tell(progress, Phase::Connected).await;
+    let (connect_time, connect_latency) = (crowd.connect_time, crowd.connect_latency);
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    tell(progress, Phase::Finished).await;
+    let members = crowd.leave().await;
+    Ok(IdleReport {
+        connections,
+        connect_seconds: connect_time.as_secs_f64(),
+        connect_latency,
+        seconds: options.seconds,
+        pings: members.iter().map(|member| member.listener.0).sum(),
+        lost: members.iter().filter(|member| member.lost.is_some()).count(),
+        lost_reason: members.into_iter().find_map(|member| member.lost),
+    })
+}

@@ -1,0 +1,95 @@
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::str::FromStr;
+
+/// The hub to load: `http://` or `ws://`, a loopback address, a port and the hub's path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) path: String,
+}
+
+/// Why a URL is no target.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// Neither `http://` nor `ws://`.
+    #[error("the URL has to begin with http:// or ws://")]
+    Scheme,
+    /// Not a loopback address. Names other than `localhost` are not looked up.
+    #[error("{0:?} is refused: load goes to this machine only (127.0.0.1, [::1] or localhost)")]
+    NotLoopback(String),
+    /// The path has characters that do not belong into a request line.
+    #[error("the path may only have visible ASCII characters")]
+    Path,
+}
+
+impl FromStr for Target {
+    type Err = TargetError;
+
+    fn from_str(url: &str) -> Result<Self, TargetError> {
+        let rest =
+            url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://")).ok_or(TargetError::Scheme)?;
+        let (authority, path) = match rest.find('/') {
+            Some(slash) => rest.split_at(slash),
+            None => (rest, "/"),
+        };
+        let address = socket_address(authority)
+            .filter(|address| address.ip().is_loopback())
+            .ok_or_else(|| TargetError::NotLoopback(authority.to_owned()))?;
+        if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(TargetError::Path);
+        }
+        Ok(Self { address, path: path.to_owned() })
+    }
+}
+
+fn socket_address(authority: &str) -> Option<SocketAddr> {
+    const HTTP_PORT: u16 = 80;
+    if let Some(port) = authority.strip_prefix("localhost:") {
+        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
+    }
+    let ip = |text: &str| text.parse::<IpAddr>().ok();
+    authority
+        .parse()
+        .ok()
+        .or_else(|| Some(SocketAddr::from((ip(authority.trim_matches(['[', ']']))?, HTTP_PORT))))
+        .or_else(|| (authority == "localhost").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_urls_are_targets() {
+        for (url, address, path) in [
+            ("http://127.0.0.1:5000/benchhub", "127.0.0.1:5000", "/benchhub"),
+            ("ws://localhost:81/hub?a=b", "127.0.0.1:81", "/hub?a=b"),
+            ("http://[::1]:5000", "[::1]:5000", "/"),
+            ("http://127.8.9.1", "127.8.9.1:80", "/"),
+            ("http://localhost/x", "127.0.0.1:80", "/x"),
+        ] {
+            let target: Target = url.parse().unwrap();
+            assert_eq!(target.address, address.parse().unwrap(), "{url}");
+            assert_eq!(target.path, path, "{url}");
+        }
+    }
+
+    #[test]
+    fn everything_else_is_refused() {
+        for url in [
+            "http://10.0.0.1:5000/hub",
+            "http://0.0.0.0:5000/hub",
+            "http://[2001:db8::1]:80/hub",
+            "http://example.org/hub",
+            "http://127.0.0.1.example.org/hub",
+            "http://127.0.0.1@example.org/hub",
+            "http://localhost:port/hub",
+        ] {
+            let refused = url.parse::<Target>();
+            assert!(matches!(refused, Err(TargetError::NotLoopback(_))), "{url}: {refused:?}");
+        }
+        assert_eq!("https://127.0.0.1/".parse::<Target>(), Err(TargetError::Scheme));
+        assert_eq!("http://127.0.0.1/a b".parse::<Target>(), Err(TargetError::Path));
+    }
+}

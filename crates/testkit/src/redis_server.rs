@@ -1,0 +1,185 @@
+use std::net::Ipv4Addr;
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
+use tokio::time::{sleep, timeout};
+
+use crate::free_port;
+
+const START_DEADLINE: Duration = Duration::from_secs(10);
+const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+
+/// A real `redis-server` on a port of its own, without persistence. Killed when dropped.
+#[derive(Debug)]
+pub struct RedisServer {
+    port: u16,
+    directory: TempDir,
+    options: Vec<String>,
+    child: Option<Child>,
+}
+
+impl RedisServer {
+    /// Starts one on a free port; it answers `PING` when this returns.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed or does not come up.
+    pub async fn start() -> Result<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with more options of `redis-server`, such as `["--requirepass", "secret"]`.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed or does not come up.
+    pub async fn start_with(options: &[&str]) -> Result<Self> {
+        let mut server = Self::absent()?;
+        server.options = options.iter().map(ToString::to_string).collect();
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// One that is not there yet: a port that refuses connections until
+    /// [`start_again`](Self::start_again).
+    ///
+    /// # Errors
+    /// When there is no place for temporary files.
+    pub fn absent() -> Result<Self> {
+        let directory = tempfile::tempdir().context("a directory for redis-server")?;
+        Ok(Self { port: free_port(), directory, options: Vec::new(), child: None })
+    }
+
+    /// Starts it, after [`stop`](Self::stop) or [`absent`](Self::absent), on the port it has;
+    /// nothing it held before is left.
+    ///
+    /// # Errors
+    /// When it runs already, or does not come up.
+    pub async fn start_again(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "redis-server on port {} runs already", self.port);
+        let child = Command::new("redis-server")
+            .args([
+                "--port",
+                &self.port.to_string(),
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .args(&self.options)
+            .current_dir(self.directory.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .context("redis-server (Debian package redis-server)")?;
+        let child = self.child.insert(child);
+        let answers = async {
+            while !ping(self.port).await {
+                if let Some(status) = child.try_wait()? {
+                    bail!("redis-server on port {} ended: {status}", self.port);
+                }
+                sleep(BETWEEN_TRIES).await;
+            }
+            Ok(())
+        };
+        timeout(START_DEADLINE, answers).await.context("redis-server does not answer PING")?
+    }
+
+    /// Kills it, as a crash would; its clients see their connections end.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub async fn stop(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("redis-server does not run")?;
+        child.kill().await.context("killing redis-server")
+    }
+
+    /// Freezes it: connections stay open and nothing answers.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on after [`pause`](Self::pause).
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
+    /// The port it has, running or not.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What servers are given to reach it, in StackExchange.Redis syntax.
+    pub fn connection_string(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    fn signal(&self, signal: Signal) -> Result<()> {
+        let id = self.child.as_ref().and_then(Child::id).context("redis-server does not run")?;
+        let pid = Pid::from_raw(i32::try_from(id)?).context("no process id")?;
+        kill_process(pid, signal).context("signalling redis-server")
+    }
+}
+
+async fn ping(port: u16) -> bool {
+    let answer = async {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+        stream.write_all(b"PING\r\n").await?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await?;
+        // With a password set the answer is an error, which shows as well that it is up.
+        std::io::Result::Ok(&answer == b"+PONG" || &answer == b"-NOAU")
+    };
+    answer.await.unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn comes_back_on_the_same_port() -> Result<()> {
+        let mut redis = RedisServer::start().await?;
+        assert!(ping(redis.port()).await);
+        redis.stop().await?;
+        assert!(!ping(redis.port()).await);
+        redis.start_again().await?;
+        assert!(ping(redis.port()).await);
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn answers_nothing_while_paused() -> Result<()> {
+        let redis = RedisServer::start().await?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).await?;
+        redis.pause()?;
+        stream.write_all(b"PING\r\n").await?;
+        redis.resume()?;
+        let mut answer = [0; 7];
+        stream.read_exact(&mut answer).await?;
+        assert_eq!(&answer, b"+PONG\r\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_dropped_server_is_gone() -> Result<()> {
+        let redis = RedisServer::start().await?;
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redis.port())).await?;
+        drop(redis);
+        assert_eq!(stream.read(&mut [0; 1]).await.unwrap_or(0), 0);
+        Ok(())
+    }
+}

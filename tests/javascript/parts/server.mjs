@@ -1,0 +1,39 @@
+import { freePort } from './port.mjs';
+import { Process } from './process.mjs';
+
+/** The program that a variable names; `cargo xtask test` sets them. */
+function program(variable) {
+  const path = process.env[variable];
+  if (!path) throw new Error(`${variable} must name the program to test; cargo xtask test sets it`);
+  return path;
+}
+
+/** A server program under test, on a port that it keeps. */
+export class Server {
+  constructor(command, args, port) {
+    Object.assign(this, { command, port, url: `http://127.0.0.1:${port}` });
+    this.args = [...args, '--urls', this.url];
+  }
+  /** The server with the recorded hubs: `/conformance` and the routes that send from outside a hub. */
+  static async conformance(...args) { return new Server(program('HUBLINE_CONFORMANCE_SERVER'), args, await freePort()); }
+  /** The program that people install, with its two applications. */
+  static async hubline(...args) { return new Server(program('HUBLINE_SERVER'), ['serve', ...args], await freePort()); }
+
+  launch() {
+    this.process = new Process(this.command, this.args);
+    return this.process;
+  }
+  async start() {
+    await this.launch().ready(() => this.health().then(() => true, () => false));
+    return this;
+  }
+  async health() { return (await fetch(`${this.url}/health`)).text(); }
+  /** The word that `/health` of the hubline program answers. */
+  async status() { return JSON.parse(await this.health()).status; }
+  async post(path) {
+    const response = await fetch(this.url + path, { method: 'POST' });
+    if (!response.ok) throw new Error(`POST ${path} answered ${response.status}`);
+  }
+  /** SIGTERM; returns the exit code. */
+  stop() { return this.process.stop(); }
+}

@@ -1,0 +1,97 @@
+use std::collections::BTreeMap;
+use std::fmt::{Display, Formatter};
+
+/// In the order of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Measure {
+    IdleMemoryAtFirst,
+    IdleMemoryHeld,
+    ConnectCpu,
+    IdleCpu,
+    DeliveryCpu,
+    DeliveryLatencyMedian,
+    DeliveryLatencyHigh,
+    EchoCpuAlone,
+    EchoRateAlone,
+    EchoCpuCrowded,
+    EchoRateCrowded,
+}
+
+impl Measure {
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::IdleMemoryAtFirst => "memory per idle connection, just connected (KB)",
+            Self::IdleMemoryHeld => "memory per idle connection, after 40 s (KB)",
+            Self::ConnectCpu => "CPU per connection made (µs)",
+            Self::IdleCpu => "CPU per idle connection and minute (µs)",
+            Self::DeliveryCpu => "CPU per delivery of the broadcast (µs)",
+            Self::DeliveryLatencyMedian => "broadcast latency, p50 (ms)",
+            Self::DeliveryLatencyHigh => "broadcast latency, p99 (ms)",
+            Self::EchoCpuAlone => "CPU per echo, 1 in flight (µs)",
+            Self::EchoRateAlone => "echoes a second, 1 in flight",
+            Self::EchoCpuCrowded => "CPU per echo, 16 in flight (µs)",
+            Self::EchoRateCrowded => "echoes a second, 16 in flight",
+        }
+    }
+}
+
+/// What was measured of one server: a value a round.
+#[derive(Debug, Default)]
+pub(super) struct Figures(BTreeMap<Measure, Vec<f64>>);
+
+impl Figures {
+    pub(super) fn add(&mut self, measure: Measure, value: f64) {
+        self.0.entry(measure).or_default().push(value);
+    }
+
+    pub(super) fn get(&self, measure: Measure) -> Option<Figure> {
+        let mut values = self.0.get(&measure)?.clone();
+        values.sort_by(f64::total_cmp);
+        let (lower, upper) = (values[(values.len() - 1) / 2], values[values.len() / 2]);
+        Some(Figure { median: f64::midpoint(lower, upper), least: *values.first()?, most: *values.last()? })
+    }
+
+    pub(super) fn measures(&self) -> impl Iterator<Item = Measure> {
+        self.0.keys().copied()
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Figure {
+    pub(super) median: f64,
+    pub(super) least: f64,
+    pub(super) most: f64,
+}
+
+impl Display for Figure {
+    fn fmt(&self, f: &mut Formatter<'_>) -> std::fmt::Result {
+        let digits = match self.most {
+            most if most >= 1000.0 => 0,
+            most if most >= 100.0 => 1,
+            _ => 2,
+        };
+        write!(f, "{:.digits$}", self.median)?;
+        if self.least < self.most {
+            write!(f, " ({:.digits$}-{:.digits$})", self.least, self.most)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_shown_with_the_spread() {
+        let mut figures = Figures::default();
+        for value in [9.0, 1.0, 2.0, 4.0] {
+            figures.add(Measure::DeliveryCpu, value);
+        }
+        figures.add(Measure::EchoRateAlone, 12_345.6);
+        let text = |measure| figures.get(measure).map(|figure| figure.to_string());
+        assert_eq!(text(Measure::DeliveryCpu).as_deref(), Some("3.00 (1.00-9.00)"));
+        assert_eq!(text(Measure::EchoRateAlone).as_deref(), Some("12346"));
+        assert_eq!(text(Measure::ConnectCpu), None);
+    }
+}

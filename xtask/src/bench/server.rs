@@ -1,0 +1,103 @@
+//! A server under test, as the kernel sees it.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use super::candidate::StartCommand;
+use super::owned_child::OwnedChild;
+
+const LOOK: Duration = Duration::from_millis(50);
+const LOOKS: u32 = 600;
+/// What a server still does after its first answer is not charged to the connections.
+const SETTLE: Duration = Duration::from_secs(1);
+/// `getconf CLK_TCK`: fixed for user space on every Linux.
+const TICK_MICROS: u64 = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Server {
+    child: OwnedChild,
+    url: String,
+}
+
+impl Server {
+    /// Starts it on a free port and waits until `/health` is well.
+    pub(super) fn start(command: &StartCommand) -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, hubline_testkit::free_port()));
+        let url = format!("http://{address}");
+        let mut words = command.words(&url);
+        let program = words.next().context("the command is empty")?;
+        let child = Command::new(&program)
+            .args(words)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .with_context(|| format!("starting {program}"))?;
+        let mut server = Self { child: OwnedChild(child), url };
+        for _ in 0..LOOKS {
+            if let Some(status) = server.child.0.try_wait()? {
+                bail!("{program} ended before it served: {status}");
+            }
+            if is_healthy(address).unwrap_or(false) {
+                std::thread::sleep(SETTLE);
+                return Ok(server);
+            }
+            std::thread::sleep(LOOK);
+        }
+        bail!("{program} did not answer {}/health within {:?}", server.url, LOOK * LOOKS)
+    }
+
+    pub(super) fn hub_url(&self) -> String {
+        format!("{}/benchhub", self.url)
+    }
+
+    pub(super) fn resident_kilobytes(&self) -> Result<u64> {
+        let status = self.proc("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        Ok(line.and_then(|line| line.split_whitespace().next()).context("no VmRSS")?.parse()?)
+    }
+
+    /// Time on the processor so far, of all threads, in user space and in the kernel.
+    pub(super) fn cpu_micros(&self) -> Result<u64> {
+        let ticks = cpu_ticks(&self.proc("stat")?).context("no utime and stime")?;
+        Ok(ticks * TICK_MICROS)
+    }
+
+    fn proc(&self, file: &str) -> Result<String> {
+        let path = format!("/proc/{}/{file}", self.child.0.id());
+        std::fs::read_to_string(&path).with_context(|| format!("{path} (has the server ended?)"))
+    }
+}
+
+fn is_healthy(address: SocketAddr) -> Result<bool> {
+    const WELL: &[u8] = b"HTTP/1.1 200";
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+    write!(stream, "GET /health HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    let mut start = [0; WELL.len()];
+    stream.read_exact(&mut start)?;
+    Ok(start == WELL)
+}
+
+/// `utime` and `stime` of `/proc/PID/stat`, fields 14 and 15; the name in field 2 may hold spaces.
+fn cpu_ticks(stat: &str) -> Option<u64> {
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    let mut fields = after_name.split(' ').skip(11);
+    let mut next = || fields.next()?.parse::<u64>().ok();
+    Some(next()? + next()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_does_not_move_the_fields() {
+        let stat = "7 (a ) (b) S 1 7 7 0 -1 4194304 100 0 0 0 30 12 0 0 20 0 1 0 5";
+        assert_eq!(cpu_ticks(stat), Some(42));
+        assert_eq!(cpu_ticks("7 (a"), None);
+    }
+}
