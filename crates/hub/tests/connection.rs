@@ -1,5 +1,7 @@
 //! A connection's life over a pipe in memory, with the clock paused where time matters.
 
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -335,7 +337,9 @@ async fn a_call_is_never_dropped_half_way() {
     let hub = start(hub);
     let client = Client::connect(&hub, "a").await;
     client.send(&call(1, "Work", "")).await;
-    while client.0.send("").await == () && hub.connection_count() == 0 {}
+    while hub.connection_count() == 0 {
+        tokio::task::yield_now().await;
+    }
     drop(client);
     finished.recv().await.expect("the call ran to its end");
 }

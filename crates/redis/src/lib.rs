@@ -1,1 +1,28 @@
-//! Redis backplane, byte-compatible with ASP.NET Core SignalR.
+//! Redis backplane, byte-compatible with Microsoft.AspNetCore.SignalR.StackExchangeRedis: a fleet may mix
+//! ASP.NET Core servers and Hubline.
+//!
+//! ```no_run
+//! # async fn example(inbox: std::sync::Arc<dyn hubline_backplane::Inbox>) -> Result<(), Box<dyn std::error::Error>> {
+//! use hubline_backplane::Backplane;
+//! use hubline_redis::RedisBackplane;
+//!
+//! let backplane = RedisBackplane::connect("redis:6379,channelPrefix=conduit_signalr:".parse()?).await?;
+//! let hub = backplane.attach("Chat", inbox);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It does no TLS, Sentinel or Cluster yet, and neither carries out group commands of other instances nor
+//! forwards client results.
+
+mod options;
+
+mod link;
+mod pub_sub;
+
+pub use link::ConnectError;
+pub use options::{
+    RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake, RedisPassword,
+    redact_connection_string,
+};
+pub use pub_sub::{RedisBackplane, wire};

@@ -7,6 +7,9 @@ use hubline::{DetailedErrors, Hub, HubOptions, Server};
 use crate::config::{Config, ListenAddress};
 use crate::{health, home, hubs};
 
+/// The hubs' own names, which `SignalR:HubNames` maps to others.
+const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
+
 /// Everything the binary serves.
 pub(crate) fn router(server: &Server, config: &Config) -> Router {
     let chat = server.add_hub(named(hubs::chat::hub(), config));
@@ -56,6 +59,26 @@ pub(crate) fn banner(config: &Config) -> String {
 
 fn browser_address(address: &ListenAddress) -> String {
     format!("http://localhost:{}", address.port)
+}
+
+/// Settings that are understood and have no effect in this version, each with what that means.
+pub(crate) fn without_effect(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    if config.database.is_some() || config.skip_database_init {
+        notes.push("a database is configured, but nothing is stored in one yet".to_owned());
+    }
+    if config.redis_instance_name.is_some() {
+        notes.push("Redis:InstanceName is set, but no keys are kept in Redis yet".to_owned());
+    }
+    for (hub, _) in
+        config.hub_names.iter().filter(|(hub, _)| !HUBS.iter().any(|known| known.eq_ignore_ascii_case(hub)))
+    {
+        notes.push(format!(
+            "SignalR:HubNames:{hub} names a hub that is not served; there are {}",
+            HUBS.join(" and ")
+        ));
+    }
+    notes
 }
 
 /// Gives a hub the name that the configuration has for it on Redis.

@@ -51,6 +51,9 @@ fn serve(loaded: Loaded) -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
+    for note in app::without_effect(&config) {
+        tracing::warn!("{note}");
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

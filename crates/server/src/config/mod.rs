@@ -24,7 +24,7 @@ mod secrets;
 mod time_span;
 
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use hubline_redis::RedisOptions;
@@ -52,9 +52,6 @@ pub(crate) struct Config {
     /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
     /// file). Default Development if every address served is loopback, else Production.
     pub(crate) environment: HostEnvironment,
-    /// `contentRoot` (`--content-root`, `DOTNET_CONTENTROOT`, `ASPNETCORE_CONTENTROOT`; never a
-    /// file): where the appsettings files are. As given; default `.`, the working directory.
-    pub(crate) content_root: PathBuf,
     /// `ConnectionStrings:RedisSignalR` (`--redis` goes before it), else `Redis:ConnectionString`;
     /// `None` means the in-process backplane, also with `SignalR:UseRedisBackplane=false`.
     /// `Redis:AbortOnConnectFail` stands in for a missing `abortConnect`, `SignalR:ChannelPrefix`
@@ -123,7 +120,7 @@ impl Config {
         reader.note(keys::ENVIRONMENT, environment.to_string(), source);
         let (content_root, source) = gathered.content_root;
         reader.note(keys::CONTENT_ROOT, content_root.display().to_string(), source);
-        let config = Self::read(&mut reader, environment, content_root);
+        let config = Self::read(&mut reader, environment);
         reader.warn_of_unknown_keys();
 
         let Reader { effective: settings, mistakes, warnings, .. } = reader;
@@ -133,14 +130,13 @@ impl Config {
         }
     }
 
-    fn read(reader: &mut Reader, environment: HostEnvironment, content_root: PathBuf) -> Self {
+    fn read(reader: &mut Reader, environment: HostEnvironment) -> Self {
         let shutdown_timeout =
             [keys::SHUTDOWN_TIMEOUT, keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT, keys::SHUTDOWN_TIMEOUT_SECONDS];
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
             urls: read_urls(reader),
             environment,
-            content_root,
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),
@@ -174,6 +170,7 @@ pub(crate) struct DatabaseConnectionString(String);
 
 impl DatabaseConnectionString {
     /// The connection string itself, password and all.
+    #[cfg(test)]
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }

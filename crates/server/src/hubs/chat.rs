@@ -4,13 +4,16 @@ use hubline::{Caller, Clients, ConnectionInfo, GroupError, Groups, Hub, SendErro
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// What the hub is called on Redis unless configured otherwise.
+pub(crate) const NAME: &str = "ChatHub";
+
 /// The hub `/chathub`.
 ///
 /// From clients: `SendMessage(recipientUserId, message)`, `JoinRoom(roomId)`, `LeaveRoom(roomId)`,
 /// `SendToRoom(roomId, message)`. To clients: `ReceiveMessage(senderId, message)`,
 /// `ReceiveRoomMessage(senderId, message, sentAt)`.
 pub(crate) fn hub() -> Hub {
-    Hub::new("ChatHub")
+    Hub::new(NAME)
         .user_id(user_id)
         .method("SendMessage", send_message)
         .method("JoinRoom", join_room)

@@ -8,12 +8,15 @@ use axum::http::StatusCode;
 use hubline::{Clients, Hub, HubContext, SendError};
 use serde::Serialize;
 
+/// What the hub is called on Redis unless configured otherwise.
+pub(crate) const NAME: &str = "NavigationStateHub";
+
 /// The hub `/hubs/navigation-state`.
 ///
 /// From clients: `RequestCurrentState()`, which returns the state and sends it too. To clients:
 /// `NavigationStateChanged(state)`.
 pub(crate) fn hub() -> Hub {
-    Hub::new("NavigationStateHub").method("RequestCurrentState", request_current_state)
+    Hub::new(NAME).method("RequestCurrentState", request_current_state)
 }
 
 /// The state as clients get it.

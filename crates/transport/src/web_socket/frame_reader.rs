@@ -197,11 +197,11 @@ mod tests {
 
     fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
         let mut bytes = vec![first];
-        match payload.len() {
-            short @ 0..126 => bytes.push(0x80 | short as u8),
-            medium => {
+        match u8::try_from(payload.len()) {
+            Ok(short @ 0..126) => bytes.push(0x80 | short),
+            _ => {
                 bytes.push(0x80 | 126);
-                bytes.extend((medium as u16).to_be_bytes());
+                bytes.extend(u16::try_from(payload.len()).unwrap().to_be_bytes());
             }
         }
         bytes.extend(MASK);

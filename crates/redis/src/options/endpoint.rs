@@ -1,0 +1,67 @@
+//! One endpoint of a connection string.
+
+use std::fmt;
+use std::net::Ipv6Addr;
+
+use super::RedisOptionsMistake;
+
+/// Host and port of one Redis server (or Sentinel).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct RedisEndpoint {
+    /// A name or an address; an IPv6 address without brackets.
+    pub host: String,
+    /// The TCP port, never 0.
+    pub port: u16,
+}
+
+impl fmt::Display for RedisEndpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.host.contains(':') {
+            true => write!(f, "[{}]:{}", self.host, self.port),
+            false => write!(f, "{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// Whether the token is what other libraries take: `redis://:password@host:6379/0`.
+pub(super) fn is_uri(token: &str) -> bool {
+    token.contains("://")
+}
+
+/// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; port 0 means the default.
+pub(super) fn parse(token: &str) -> Result<(String, Option<u16>), RedisOptionsMistake> {
+    let mistake =
+        |expected| RedisOptionsMistake::BadEndpoint { endpoint: super::redact::endpoint(token), expected };
+    if is_uri(token) {
+        return Err(mistake("host:port,user=name,password=secret in place of a URI"));
+    }
+    let (host, port) = split(token).ok_or_else(|| mistake("host, host:port or [IPv6]:port"))?;
+    let port = match port.map(str::parse::<u16>) {
+        None | Some(Ok(0)) => None,
+        Some(Ok(port)) => Some(port),
+        Some(Err(_)) => return Err(mistake("a port from 1 to 65535 after the colon")),
+    };
+    let allowed = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
+    match !host.is_empty() && host.chars().all(allowed) {
+        true => Ok((host.to_owned(), port)),
+        false => Err(mistake("host, host:port or [IPv6]:port")),
+    }
+}
+
+fn split(token: &str) -> Option<(&str, Option<&str>)> {
+    if let Some(bracketed) = token.strip_prefix('[') {
+        let (host, rest) = bracketed.split_once(']')?;
+        host.parse::<Ipv6Addr>().ok()?;
+        return match rest.strip_prefix(':') {
+            Some(port) => Some((host, Some(port))),
+            None => rest.is_empty().then_some((host, None)),
+        };
+    }
+    if token.parse::<Ipv6Addr>().is_ok() {
+        return Some((token, None));
+    }
+    match token.split_once(':') {
+        Some((host, port)) => Some((host, Some(port))),
+        None => Some((token, None)),
+    }
+}

@@ -1,0 +1,48 @@
+//! Connection strings as logs may show them.
+
+use super::{endpoint, known_keyword};
+
+const HIDDEN: &str = "***";
+
+/// The connection string with every secret replaced by `***`, also when it has mistakes.
+///
+/// A value stays readable only if its key is known and no secret: a misspelt `pasword` stays
+/// hidden.
+pub fn redact_connection_string(text: &str) -> String {
+    let mut shown: Vec<String> = Vec::new();
+    let mut after_secret = false;
+    for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
+        let cut = after_secret && !token.contains('=') && endpoint::parse(token).is_err();
+        after_secret = cut || holds_secret(token);
+        shown.push(match token.split_once('=') {
+            _ if cut => HIDDEN.to_owned(),
+            Some((keyword, _)) if after_secret => format!("{}={HIDDEN}", keyword.trim()),
+            Some(_) if !endpoint::is_uri(token) => token.to_owned(),
+            _ => self::endpoint(token),
+        });
+    }
+    shown.join(",")
+}
+
+/// Whether the token is a password, or a key that may have been meant as one.
+pub(super) fn holds_secret(token: &str) -> bool {
+    let keyword = token.split_once('=').map(|(keyword, _)| keyword.trim());
+    match keyword.filter(|_| !endpoint::is_uri(token)) {
+        Some(keyword) if keyword.starts_with('$') => false,
+        Some(keyword) => {
+            known_keyword(keyword).is_none_or(|known| known.to_ascii_lowercase().contains("password"))
+        }
+        None => false,
+    }
+}
+
+/// An endpoint without the user information some write before an `@`.
+pub(super) fn endpoint(token: &str) -> String {
+    match token.rsplit_once('@') {
+        Some((before, host)) => {
+            let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
+            format!("{}{HIDDEN}@{host}", scheme.unwrap_or_default())
+        }
+        None => token.to_owned(),
+    }
+}

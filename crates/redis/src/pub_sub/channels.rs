@@ -1,0 +1,84 @@
+//! Names of the channels of one hub. Raw: nothing is escaped, the prefix stands directly in front.
+
+use hubline_backplane::{Subject, Target};
+
+/// The channels of a hub as one instance sees them.
+#[derive(Debug)]
+pub(super) struct Channels {
+    /// `{prefix}{hub}`
+    root: Box<str>,
+    server_name: Box<str>,
+}
+
+impl Channels {
+    pub(super) fn new(prefix: &str, hub_name: &str, server_name: String) -> Self {
+        Self { root: format!("{prefix}{hub_name}").into(), server_name: server_name.into() }
+    }
+
+    pub(super) fn of(&self, target: &Target) -> String {
+        match target {
+            Target::All => self.name("all", ""),
+            Target::Subject(Subject::Group(group)) => self.name("group:", group.as_str()),
+            Target::Subject(Subject::User(user)) => self.name("user:", user.as_str()),
+            Target::Subject(Subject::Connection(id)) => self.name("connection:", id.as_str()),
+        }
+    }
+
+    pub(super) fn group_commands(&self) -> String {
+        self.name("internal:groups", "")
+    }
+
+    pub(super) fn acks(&self) -> String {
+        self.name("internal:ack:", &self.server_name)
+    }
+
+    pub(super) fn answers(&self) -> String {
+        self.name("internal:return:", &self.server_name)
+    }
+
+    fn name(&self, kind: &str, of: &str) -> String {
+        [&self.root, ":", kind, of].concat()
+    }
+}
+
+/// Of this machine, cut at the first dot as .NET does.
+pub(super) fn machine_name() -> String {
+    let name = gethostname::gethostname().to_string_lossy().into_owned();
+    name.split('.').next().unwrap_or_default().to_owned()
+}
+
+/// `{machine}_{32 hex digits}`, another one for each hub and process.
+pub(super) fn new_server_name() -> String {
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).expect("the system has random bytes");
+    format!("{}_{:032x}", machine_name(), u128::from_be_bytes(random))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_raw() {
+        let channels = Channels::new("conf:", "Chat.Hub", "node_0".to_owned());
+        let group = Target::Subject(Subject::Group("é😀 *?[x]:a/b".into()));
+        assert_eq!(channels.of(&group), "conf:Chat.Hub:group:é😀 *?[x]:a/b");
+        assert_eq!(channels.of(&Target::All), "conf:Chat.Hub:all");
+        assert_eq!(channels.of(&Target::Subject(Subject::User("u".into()))), "conf:Chat.Hub:user:u");
+        assert_eq!(
+            channels.of(&Target::Subject(Subject::Connection("c".into()))),
+            "conf:Chat.Hub:connection:c"
+        );
+        assert_eq!(channels.group_commands(), "conf:Chat.Hub:internal:groups");
+        assert_eq!(channels.acks(), "conf:Chat.Hub:internal:ack:node_0");
+        assert_eq!(channels.answers(), "conf:Chat.Hub:internal:return:node_0");
+    }
+
+    #[test]
+    fn server_names_look_like_the_ones_of_aspnet_core() {
+        let name = new_server_name();
+        let (machine, id) = name.rsplit_once('_').unwrap();
+        assert!(!machine.is_empty() && !machine.contains('.'));
+        assert!(id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
+    }
+}

@@ -1,0 +1,134 @@
+//! The subscribing link: tells Redis what is wanted, and puts what comes into the hubs' inboxes.
+
+use std::sync::{Mutex, PoisonError};
+
+use redis::Value;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::echoes::{Arrival, Echoes};
+use super::hub::Delivery;
+use super::publisher::Patience;
+use super::subscriptions::{Answer, Route, Subscriptions};
+use crate::link::{self, Link, LinkLost, Replies};
+
+const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
+
+/// Runs until the link is gone.
+pub(super) async fn run(
+    link: Link,
+    wanted: &Subscriptions,
+    echoes: &Mutex<Echoes>,
+    patience: Patience,
+) -> LinkLost {
+    let Link { replies, writer } = link;
+    tokio::select! {
+        lost = write(writer, wanted, patience) => lost,
+        lost = read(replies, wanted, echoes, patience) => lost,
+    }
+}
+
+async fn write(mut writer: OwnedWriteHalf, wanted: &Subscriptions, patience: Patience) -> LinkLost {
+    let mut commands = Vec::new();
+    loop {
+        let idle = timeout(patience.keep_alive, wanted.commands(&mut commands, LIMIT_UNWRITTEN_BYTES)).await;
+        if idle.is_err() {
+            wanted.ping();
+        }
+        if let Err(error) = writer.write_all(&commands).await {
+            return error.into();
+        }
+        commands.clear();
+    }
+}
+
+async fn read(
+    mut replies: Replies,
+    wanted: &Subscriptions,
+    echoes: &Mutex<Echoes>,
+    patience: Patience,
+) -> LinkLost {
+    let mut tick = interval(patience.answer / 4);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased; // what has come already is no silence
+            value = replies.next() => match value.and_then(Pushed::try_from) {
+                Ok(pushed) => take(pushed, wanted, echoes).await,
+                Err(lost) => return lost,
+            },
+            _ = tick.tick() => {
+                if wanted.silence() > patience.answer {
+                    return LinkLost::Silent(patience.answer);
+                }
+            }
+        }
+    }
+}
+
+async fn take(pushed: Pushed, wanted: &Subscriptions, echoes: &Mutex<Echoes>) {
+    match pushed {
+        Pushed::Message { channel, payload } => {
+            wanted.heard(Answer::None);
+            if let Some((channel, Route { hub, to })) = wanted.route(&channel)
+                && let Some(place) = hub.place(payload.len()).await
+            {
+                // From here to `put` nothing waits: what counts as arrived is in the inbox.
+                let arrival =
+                    echoes.lock().unwrap_or_else(PoisonError::into_inner).arrived(&channel, &payload);
+                if arrival == Arrival::Deliver {
+                    place.put(Delivery::Received { channel, to, payload });
+                }
+            }
+        }
+        Pushed::Subscribed { channel } => wanted.heard(Answer::Subscribed(&channel)),
+        Pushed::Answer => wanted.heard(Answer::Other),
+    }
+}
+
+/// What a subscribing link says, in RESP2.
+enum Pushed {
+    Message {
+        channel: String,
+        payload: Vec<u8>,
+    },
+    Subscribed {
+        channel: String,
+    },
+    /// To UNSUBSCRIBE or PING.
+    Answer,
+}
+
+impl TryFrom<Value> for Pushed {
+    type Error = LinkLost;
+
+    fn try_from(value: Value) -> Result<Self, LinkLost> {
+        let items = match value {
+            Value::Array(items) => items,
+            Value::SimpleString(pong) if pong == "PONG" => return Ok(Self::Answer),
+            Value::ServerError(error) => return Err(LinkLost::Refused(link::text(&error))),
+            other => return Err(LinkLost::Malformed(format!("{other:?} among messages"))),
+        };
+        let mut items = items.into_iter();
+        let (kind, channel, payload) = (items.next(), items.next(), items.next());
+        let Some(Value::BulkString(kind)) = kind else {
+            return Err(LinkLost::Malformed("a message without a kind".to_owned()));
+        };
+        match (&*kind, channel, payload) {
+            (b"message", Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) => {
+                Ok(Self::Message { channel: text(channel), payload })
+            }
+            (b"subscribe", Some(Value::BulkString(channel)), _) => {
+                Ok(Self::Subscribed { channel: text(channel) })
+            }
+            (b"unsubscribe" | b"pong", ..) => Ok(Self::Answer),
+            (kind, ..) => Err(LinkLost::Malformed(format!("a message of kind {}", kind.escape_ascii()))),
+        }
+    }
+}
+
+/// Only channels that are text are subscribed to.
+fn text(channel: Vec<u8>) -> String {
+    String::from_utf8(channel).unwrap_or_default()
+}

@@ -1,0 +1,411 @@
+//! Which channels this instance wants, and how far Redis knows.
+//!
+//! Interest is counted per channel. The table holds no commands: a channel whose count has changed is marked,
+//! and the subscribing link sends what the state of its marked channels asks for. So whoever joins and leaves
+//! a thousand times while Redis is slow costs one mark, and after an outage the whole table is marked again.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hubline_backplane::Target;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::hub::Hub;
+
+/// Where the messages of a channel go.
+#[derive(Debug, Clone)]
+pub(super) struct Route {
+    pub(super) hub: Arc<Hub>,
+    pub(super) to: Addressee,
+}
+
+/// What a channel carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Addressee {
+    /// Invocations for these connections.
+    Connections(Target),
+    /// Group commands.
+    GroupCommands,
+    /// Acks of group commands from here.
+    Acks,
+    /// Answers of clients asked from here.
+    Answers,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Subscriptions {
+    table: Mutex<Table>,
+    marked: Notify,
+    restored: Notify,
+    pong: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    linked: bool,
+    channels: HashMap<Arc<str>, Interest>,
+    /// Each channel at most once.
+    marked: VecDeque<Arc<str>>,
+    /// Channels that the link must have confirmed before it counts as restored.
+    to_restore: usize,
+    /// Commands sent, `PING` included, and how many of them are answered, in their order.
+    asked: u64,
+    answered: u64,
+    ping: Option<Ping>,
+    /// When the link last said something, or was asked something after it had answered all.
+    heard: Option<Instant>,
+}
+
+#[derive(Debug)]
+enum Ping {
+    ToSend,
+    /// It was this command.
+    Sent(u64),
+}
+
+#[derive(Debug)]
+struct Interest {
+    route: Route,
+    count: u32,
+    /// Whether the last command sent was SUBSCRIBE.
+    asked: bool,
+    /// SUBSCRIBE commands without their confirmation. A second one can be on its way: joined, left, joined.
+    unconfirmed: u32,
+    marked: bool,
+    to_restore: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Interest {
+    fn confirmed(&self) -> bool {
+        self.count > 0 && self.asked && self.unconfirmed == 0
+    }
+
+    fn forgettable(&self) -> bool {
+        self.count == 0 && !self.asked && self.unconfirmed == 0 && !self.marked
+    }
+
+    fn set_listening(&self, listening: bool) {
+        if self.route.to == Addressee::Connections(Target::All) {
+            self.route.hub.listening.store(listening, Ordering::Release);
+        }
+    }
+}
+
+/// For the hubs.
+impl Subscriptions {
+    /// Counts one more interest. Ready when Redis has confirmed the channel, or at once while the link is down.
+    ///
+    /// # Cancel safety
+    /// It counts from the first poll on.
+    pub(super) async fn add(&self, channel: &str, route: Route) {
+        let confirmed = self.count_up(channel, route);
+        if let Some(confirmed) = confirmed {
+            // An error means that the link is gone: it will be restored with it.
+            let _ = confirmed.await;
+        }
+    }
+
+    /// Takes one interest back. Messages of a channel without interest are dropped from now on; Redis hears of
+    /// it with the next commands.
+    pub(super) fn remove(&self, channel: &str) {
+        let mut table = self.lock();
+        let Some(interest) = table.channels.get_mut(channel) else { return };
+        interest.count = interest.count.saturating_sub(1);
+        if interest.count == 0 {
+            table.mark(channel);
+            self.marked.notify_one();
+        }
+    }
+
+    /// Takes back whatever a hub wants.
+    pub(super) fn remove_hub(&self, hub: &Arc<Hub>) {
+        let mut table = self.lock();
+        let mut of_hub = Vec::new();
+        for (channel, interest) in &mut table.channels {
+            if Arc::ptr_eq(&interest.route.hub, hub) {
+                interest.count = 0;
+                of_hub.push(Arc::clone(channel));
+            }
+        }
+        of_hub.iter().for_each(|channel| table.mark(channel));
+        self.marked.notify_one();
+    }
+
+    /// Whether anything here wants the channel.
+    pub(super) fn wants(&self, channel: &str) -> bool {
+        self.lock().channels.get(channel).is_some_and(|interest| interest.count > 0)
+    }
+
+    /// Counts without waiting: `None` if the channel is confirmed or the link is down.
+    pub(super) fn count_up(&self, channel: &str, route: Route) -> Option<oneshot::Receiver<()>> {
+        let mut table = self.lock();
+        let linked = table.linked;
+        let interest = table.interest(channel, route);
+        interest.count += 1;
+        let waiting = (linked && !interest.confirmed()).then(oneshot::channel);
+        let first = interest.count == 1;
+        let waiting = waiting.map(|(confirm, confirmed)| {
+            interest.waiting.push(confirm);
+            confirmed
+        });
+        if first {
+            table.mark(channel);
+            self.marked.notify_one();
+        }
+        waiting
+    }
+}
+
+/// For the subscribing link.
+impl Subscriptions {
+    /// A new link knows nothing yet: marks every channel that is wanted, those of the hubs themselves first.
+    pub(super) fn link_opened(&self) {
+        let mut table = self.lock();
+        table.linked = true;
+        let mut marked: Vec<_> = Vec::with_capacity(table.channels.len());
+        for (channel, interest) in &mut table.channels {
+            (interest.marked, interest.to_restore) = (true, true);
+            marked.push((rank(&interest.route.to), Arc::clone(channel)));
+        }
+        marked.sort_unstable_by_key(|(rank, _)| *rank);
+        table.to_restore = marked.len();
+        table.marked = marked.into_iter().map(|(_, channel)| channel).collect();
+        self.marked.notify_one();
+        table.notify_if_restored(&self.restored);
+    }
+
+    /// Nobody waits for a link that is gone, and nobody publishes through it.
+    pub(super) fn link_lost(&self) {
+        let mut table = self.lock();
+        table.linked = false;
+        table.channels.retain(|_, interest| interest.count > 0);
+        for interest in table.channels.values_mut() {
+            interest.waiting.clear();
+            interest.set_listening(false);
+            (interest.asked, interest.unconfirmed) = (false, 0);
+            (interest.marked, interest.to_restore) = (false, false);
+        }
+        table.marked.clear();
+        (table.to_restore, table.asked, table.answered, table.ping, table.heard) = (0, 0, 0, None, None);
+    }
+
+    /// Ready when every channel that was wanted as the link opened is confirmed. How many are known now.
+    pub(super) async fn restored(&self) -> usize {
+        loop {
+            let notified = self.restored.notified();
+            {
+                let table = self.lock();
+                if table.linked && table.to_restore == 0 {
+                    return table.channels.len();
+                }
+            }
+            notified.await;
+        }
+    }
+
+    /// Appends commands for marked channels until `out` has `limit_bytes`. Waits for a mark.
+    ///
+    /// # Cancel safety
+    /// Not: commands that are lost with it are not sent again.
+    pub(super) async fn commands(&self, out: &mut Vec<u8>, limit_bytes: usize) {
+        loop {
+            let marked = self.marked.notified();
+            self.take_commands(out, limit_bytes);
+            if !out.is_empty() {
+                return;
+            }
+            marked.await;
+        }
+    }
+
+    fn take_commands(&self, out: &mut Vec<u8>, limit_bytes: usize) {
+        let mut table = self.lock();
+        if let Some(Ping::ToSend) = table.ping {
+            redis::cmd("PING").write_packed_command(out);
+            table.asked_for_answer();
+            table.ping = Some(Ping::Sent(table.asked));
+        }
+        while out.len() < limit_bytes {
+            let Some(channel) = table.marked.pop_front() else { return };
+            if let Some(command) = table.settle(&channel) {
+                redis::cmd(command).arg(&*channel).write_packed_command(out);
+                table.asked_for_answer();
+            }
+            table.notify_if_restored(&self.restored);
+        }
+        // More marks are left than fit.
+        self.marked.notify_one();
+    }
+
+    /// Has a `PING` sent with the next commands.
+    pub(super) fn ping(&self) {
+        self.lock().ping = Some(Ping::ToSend);
+        self.marked.notify_one();
+    }
+
+    /// Ready when the last `PING` is answered, and so whatever Redis had sent before is in the inboxes.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(super) async fn caught_up(&self) {
+        while self.lock().ping.is_some() {
+            self.pong.notified().await;
+        }
+    }
+
+    /// Redis has said something: a message, or the answer to a command.
+    pub(super) fn heard(&self, answer: Answer<'_>) {
+        let mut table = self.lock();
+        table.heard = Some(Instant::now());
+        if !matches!(answer, Answer::None) {
+            table.answered += 1;
+            if matches!(table.ping, Some(Ping::Sent(ping)) if ping <= table.answered) {
+                table.ping = None;
+                self.pong.notify_one();
+            }
+        }
+        if let Answer::Subscribed(channel) = answer {
+            table.confirm(channel);
+            table.notify_if_restored(&self.restored);
+        }
+    }
+
+    /// For how long commands have been waiting while nothing at all was heard.
+    pub(super) fn silence(&self) -> Duration {
+        let table = self.lock();
+        match table.heard {
+            Some(since) if table.asked > table.answered => since.elapsed(),
+            _ => Duration::ZERO,
+        }
+    }
+
+    /// Where a message of this channel goes; `None` if nobody wants it any more.
+    pub(super) fn route(&self, channel: &str) -> Option<(Arc<str>, Route)> {
+        let table = self.lock();
+        let (channel, interest) = table.channels.get_key_value(channel)?;
+        (interest.count > 0).then(|| (Arc::clone(channel), interest.route.clone()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a value from the link answers.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Answer<'a> {
+    /// Nothing: it is a message.
+    None,
+    /// SUBSCRIBE of this channel.
+    Subscribed(&'a str),
+    /// UNSUBSCRIBE or PING.
+    Other,
+}
+
+impl Table {
+    fn interest(&mut self, channel: &str, route: Route) -> &mut Interest {
+        if !self.channels.contains_key(channel) {
+            let interest = Interest {
+                route: route.clone(),
+                count: 0,
+                asked: false,
+                unconfirmed: 0,
+                marked: false,
+                to_restore: false,
+                waiting: Vec::new(),
+            };
+            self.channels.insert(channel.into(), interest);
+        }
+        let interest = self.channels.get_mut(channel).expect("it has just been put there");
+        if interest.count == 0 {
+            interest.route = route;
+        }
+        interest
+    }
+
+    /// While the link is down marks are not kept: everything is marked when it opens.
+    fn mark(&mut self, channel: &str) {
+        if !self.linked {
+            self.forget(channel);
+            return;
+        }
+        if let Some((channel, _)) = self.channels.get_key_value(channel) {
+            let channel = Arc::clone(channel);
+            if let Some(interest) = self.channels.get_mut(&channel)
+                && !std::mem::replace(&mut interest.marked, true)
+            {
+                self.marked.push_back(channel);
+            }
+        }
+    }
+
+    /// The command that brings Redis to what is wanted, if one is needed.
+    fn settle(&mut self, channel: &str) -> Option<&'static str> {
+        let interest = self.channels.get_mut(channel)?;
+        interest.marked = false;
+        let wanted = interest.count > 0;
+        let command = match (wanted, interest.asked) {
+            (true, false) => {
+                interest.unconfirmed += 1;
+                Some("SUBSCRIBE")
+            }
+            (false, true) => Some("UNSUBSCRIBE"),
+            _ => None,
+        };
+        interest.asked = wanted;
+        if !wanted && std::mem::take(&mut interest.to_restore) {
+            self.to_restore -= 1;
+        }
+        self.forget(channel);
+        command
+    }
+
+    fn confirm(&mut self, channel: &str) {
+        let Some(interest) = self.channels.get_mut(channel) else { return };
+        interest.unconfirmed = interest.unconfirmed.saturating_sub(1);
+        if interest.confirmed() {
+            interest.set_listening(true);
+            interest.waiting.drain(..).for_each(|waiting| _ = waiting.send(()));
+            if std::mem::take(&mut interest.to_restore) {
+                self.to_restore -= 1;
+            }
+        }
+        self.forget(channel);
+    }
+
+    fn forget(&mut self, channel: &str) {
+        if self.channels.get(channel).is_some_and(Interest::forgettable) {
+            self.channels.remove(channel);
+        }
+    }
+
+    fn asked_for_answer(&mut self) {
+        if self.asked == self.answered {
+            self.heard = Some(Instant::now());
+        }
+        self.asked += 1;
+    }
+
+    fn notify_if_restored(&self, restored: &Notify) {
+        if self.to_restore == 0 {
+            restored.notify_one();
+        }
+    }
+}
+
+fn rank(addressee: &Addressee) -> u8 {
+    match addressee {
+        Addressee::Connections(Target::All) => 0,
+        Addressee::GroupCommands => 1,
+        Addressee::Acks => 2,
+        Addressee::Answers => 3,
+        Addressee::Connections(Target::Subject(_)) => 4,
+    }
+}
+
+#[cfg(test)]
+mod tests;

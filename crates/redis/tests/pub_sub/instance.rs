@@ -1,0 +1,99 @@
+//! One instance of a fleet as a test sees it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_backplane::{
+    Backplane, Frames, HubBackplane, Inbox, Publication, Published, Status, Subject, Target,
+};
+use hubline_protocol::{ConnectionId, HubProtocol, encode};
+use hubline_redis::RedisBackplane;
+use tokio::sync::mpsc;
+
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Target, excluded connections, text of the JSON message (empty without one).
+pub(crate) type Delivered = (Target, Vec<ConnectionId>, String);
+
+pub(crate) struct Instance {
+    pub(crate) backplane: RedisBackplane,
+    pub(crate) hub: Arc<dyn HubBackplane>,
+    pub(crate) delivered: mpsc::Receiver<Delivered>,
+}
+
+impl Instance {
+    pub(crate) async fn start(connection_string: &str) -> Self {
+        let backplane = RedisBackplane::connect(connection_string.parse().unwrap()).await.unwrap();
+        let (hub, delivered) = attach(&backplane, "Chat");
+        Self { backplane, hub, delivered }
+    }
+
+    /// One whose links are up.
+    pub(crate) async fn connected(connection_string: &str) -> Self {
+        let instance = Self::start(connection_string).await;
+        instance.status(|status| *status == Status::Connected).await;
+        instance
+    }
+
+    pub(crate) async fn status(&self, wanted: impl FnMut(&Status) -> bool) -> Status {
+        let mut status = self.backplane.status();
+        let status = tokio::time::timeout(DEADLINE, status.wait_for(wanted)).await;
+        status.expect("the status comes").expect("the backplane lives").clone()
+    }
+
+    pub(crate) async fn lost(&self) -> Status {
+        self.status(|status| matches!(status, Status::Disconnected(_))).await
+    }
+
+    pub(crate) async fn publish(&self, targets: Vec<Target>, text: &str) -> Published {
+        self.hub.publish(publication(targets, text)).await.expect("published")
+    }
+
+    pub(crate) async fn next(&mut self) -> (Target, String) {
+        let (target, _, text) = next(&mut self.delivered).await;
+        (target, text)
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.delivered.is_empty()
+    }
+}
+
+pub(crate) async fn next(delivered: &mut mpsc::Receiver<Delivered>) -> Delivered {
+    let waited = tokio::time::timeout(DEADLINE, delivered.recv()).await;
+    waited.expect("something is delivered").expect("the backplane is attached")
+}
+
+pub(crate) fn attach(
+    backplane: &RedisBackplane,
+    hub_name: &str,
+) -> (Arc<dyn HubBackplane>, mpsc::Receiver<Delivered>) {
+    let (sender, delivered) = mpsc::channel(4096);
+    (backplane.attach(hub_name, Arc::new(Recorder(sender))), delivered)
+}
+
+pub(crate) fn publication(targets: Vec<Target>, text: &str) -> Publication {
+    let frames = Frames::encode(|protocol| encode::invocation(protocol, None, "Receive", &(text,)));
+    Publication { targets, excluded: Arc::default(), frames: frames.unwrap() }
+}
+
+pub(crate) fn group(name: &str) -> Subject {
+    Subject::Group(name.into())
+}
+
+struct Recorder(mpsc::Sender<Delivered>);
+
+impl Inbox for Recorder {
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+        async move {
+            let json = frames.get(HubProtocol::Json).map(|frame| frame.payload()).unwrap_or_default();
+            let text = String::from_utf8_lossy(&json);
+            let argument = text.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]"));
+            let text = argument.map_or_else(|| text.to_string(), |(argument, _)| argument.to_owned());
+            let _ = self.0.send((target, excluded.to_vec(), text)).await;
+        }
+        .boxed()
+    }
+}

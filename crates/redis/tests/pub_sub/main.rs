@@ -1,0 +1,9 @@
+//! The pub/sub backplane over a real `redis-server`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod compatibility;
+mod conformance;
+mod connecting;
+mod instance;
+mod outages;
