@@ -162,6 +162,7 @@ fn broken_files_and_places() {
         .args(|args| args.urls = Some("; ;".to_owned()))
         .errors();
     insta::assert_snapshot!(errors);
+    let errors = Setup::new().args(|args| args.content_root = Some("nowhere".to_owned())).errors();
     insta::assert_snapshot!(errors);
 }
 
