@@ -1,7 +1,7 @@
 //! The clocks of a connection, in one timer.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -23,6 +23,8 @@ pub(super) struct KeepAlive {
     client_timeout_armed: bool,
     sending_since: Option<Instant>,
     timer: Pin<Box<Sleep>>,
+    /// Whom the timer wakes.
+    wakes: Option<Waker>,
 }
 
 /// What is due.
@@ -44,6 +46,7 @@ impl KeepAlive {
             client_timeout_armed: false,
             sending_since: None,
             timer: Box::pin(sleep_until(now)),
+            wakes: None,
         }
     }
 
@@ -64,6 +67,23 @@ impl KeepAlive {
         self.heard = Instant::now();
     }
 
+    /// Deliveries poll this far more often than anything is due, so a timer that is set and will wake this
+    /// task is only looked at.
+    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<()> {
+        let is_set = self.timer.deadline() == deadline;
+        if is_set
+            && self.wakes.as_ref().is_some_and(|waker| waker.will_wake(cx.waker()))
+            && !self.timer.is_elapsed()
+        {
+            return Poll::Pending;
+        }
+        if !is_set {
+            self.timer.as_mut().reset(deadline);
+        }
+        self.wakes = Some(cx.waker().clone());
+        self.timer.as_mut().poll(cx)
+    }
+
     /// Ready when something is due. While nothing is read the client's silence does not count.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, sending: bool, reading: bool) -> Poll<Due> {
         loop {
@@ -79,10 +99,7 @@ impl KeepAlive {
             else {
                 return Poll::Pending;
             };
-            if self.timer.deadline() != deadline {
-                self.timer.as_mut().reset(deadline);
-            }
-            if self.timer.as_mut().poll(cx).is_pending() {
+            if self.poll_timer(cx, deadline).is_pending() {
                 return Poll::Pending;
             }
             if Some(deadline) == client_timeout {
