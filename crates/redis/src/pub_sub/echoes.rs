@@ -5,9 +5,9 @@
 //! so a reply and an echo both prove that their command and every earlier one has run. When the links are
 //! given up (always both at once, the subscribing one read to its end if it has one), whatever is not proven
 //! has had no echo, and the lost link brings none: it is delivered here. Answered and yet without an echo is
-//! only what Redis still had in its buffers when it died; that is not delivered here. If Redis has not closed the publishing link itself, it may still run
-//! what it has unread, after the next subscribing link is up; those echoes are owed, and dropped when they
-//! come. So a message is never delivered twice here.
+//! only what Redis still had in its buffers when it died; that is not delivered here. If Redis has not closed
+//! the publishing link itself, it may still run what it has unread, after the next subscribing link is up;
+//! those echoes are owed, and dropped when they come. So a message is never delivered twice here.
 //!
 //! A publication is known by a fingerprint of channel and payload. Two equal messages cannot be told apart:
 //! one of them may count for the other, and then one is delivered less, not one more.

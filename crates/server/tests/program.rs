@@ -1,0 +1,126 @@
+//! The program as its user meets it: what it says at start, why it does not start, and how it stops.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+use std::time::Duration;
+
+use hubline_testkit::{Launch, RedisServer, ServerProcess};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// Longer than anything here takes; a hang fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+fn hubline() -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve")
+}
+
+/// Runs a start that fails, and returns its exit code and what it said.
+async fn failing_start(launch: Launch) -> (Option<i32>, String) {
+    let mut server = ServerProcess::spawn(launch).unwrap();
+    let status = server.exit_status(PATIENCE).await.unwrap();
+    (status.code(), server.lines().join("\n"))
+}
+
+/// A connection to the chat that never answers a close frame.
+async fn stubborn_client(port: u16) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = "GET /chathub HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let handshake = b"{\"protocol\":\"json\",\"version\":1}\x1e";
+    let mut frame = vec![0x81, 0x80 | u8::try_from(handshake.len()).unwrap(), 0, 0, 0, 0];
+    frame.extend(handshake);
+    socket.write_all(&frame).await.unwrap();
+    let mut received = Vec::new();
+    while !received.ends_with(b"{}\x1e") {
+        received.push(socket.read_u8().await.unwrap());
+    }
+    socket
+}
+
+#[tokio::test]
+async fn it_says_what_it_serves_and_where() {
+    let launch = hubline();
+    let port = launch.port();
+    let server = ServerProcess::start(launch).await.unwrap();
+    server.line_with("in environment Development").await.unwrap();
+    server.line_with("SignalR configured with the in-process backplane").await.unwrap();
+    server.line_with(&format!("/chathub and /hubs/navigation-state on http://127.0.0.1:{port}")).await.unwrap();
+    server.line_with(&format!("Open http://localhost:{port}/ in a browser")).await.unwrap();
+    assert!(server.health().await.unwrap().starts_with(r#"{"status":"Healthy""#));
+}
+
+#[tokio::test]
+async fn with_redis_it_says_so_and_hides_the_password() {
+    let redis = RedisServer::start().await.unwrap();
+    let connection_string = format!("{},password=not-needed", redis.connection_string());
+    let launch = hubline().env("ConnectionStrings__RedisSignalR", connection_string);
+    let server = ServerProcess::start(launch).await.unwrap();
+    server.line_with("SignalR configured with Redis backplane for horizontal scaling").await.unwrap();
+    assert!(!server.lines().join("\n").contains("not-needed"));
+}
+
+#[tokio::test]
+async fn every_mistake_is_reported_at_once() {
+    let launch = hubline()
+        .env("ConnectionStrings__RedisSignalR", "localhost:6379,pasword=secret-word")
+        .env("SignalR__MaximumMessageSize", "huge");
+    let (code, said) = failing_start(launch).await;
+    assert_eq!(code, Some(2), "{said}");
+    assert!(said.contains("there are 2 mistakes in the configuration"), "{said}");
+    assert!(said.contains("environment variable ConnectionStrings__RedisSignalR"), "{said}");
+    assert!(said.contains("pasword"), "{said}");
+    assert!(said.contains("SignalR:MaximumMessageSize = 'huge'"), "{said}");
+    assert!(!said.contains("secret-word"), "{said}");
+}
+
+#[tokio::test]
+async fn an_address_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", taken.local_addr().unwrap());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hubline"));
+    let output = command.args(["serve", "--urls", &url]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot listen on {url}")) && said.contains("--urls"), "{said}");
+}
+
+#[tokio::test]
+async fn a_redis_that_must_be_there_and_is_not_ends_the_start() {
+    let redis = RedisServer::absent().unwrap();
+    let connection_string = format!("{},abortConnect=true,connectTimeout=500", redis.connection_string());
+    let (code, said) = failing_start(hubline().arg("--redis").arg(&connection_string)).await;
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains(&redis.connection_string()), "{said}");
+}
+
+#[tokio::test]
+async fn sigterm_sends_clients_away_and_ends_within_its_time() {
+    let launch = hubline().arg("--shutdown-timeout").arg("0.5");
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let mut client = stubborn_client(port).await;
+    server.terminate().unwrap();
+    let mut last_words = Vec::new();
+    _ = client.read_to_end(&mut last_words).await;
+    let close = b"{\"type\":7,\"allowReconnect\":true}\x1e";
+    assert!(last_words.windows(close.len()).any(|window| window == close));
+    let status = server.exit_status(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(0));
+    server.line_with("Stopped before every connection had ended").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once() {
+    let launch = hubline().arg("--shutdown-timeout").arg("3600");
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let client = stubborn_client(port).await;
+    server.terminate().unwrap();
+    server.line_with("A second signal stops at once").await.unwrap();
+    server.terminate().unwrap();
+    let status = server.exit_status(PATIENCE).await.unwrap();
+    assert_eq!(status.code(), Some(130));
+    drop(client);
+}
