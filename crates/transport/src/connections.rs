@@ -13,6 +13,10 @@ use crate::token::random_id;
 /// How long a negotiated connection waits for its transport (ASP.NET Core's `DisconnectTimeout`).
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
 
+/// Most negotiated connections that wait for their transport, whatever their number a second: about 30 MB.
+/// Full means that further negotiations are refused until some have attached or expired.
+const WAITING_LIMIT: usize = 100_000;
+
 /// All connections of a process, shared by its endpoints: a token negotiated on one path opens on any.
 #[derive(Debug, Clone, Default)]
 pub struct Connections {
@@ -22,6 +26,8 @@ pub struct Connections {
 #[derive(Debug, Default)]
 struct Table {
     records: HashMap<ConnectionToken, Record>,
+    /// How many of the records have no transport yet.
+    waiting: usize,
     /// When the records were last searched for expired ones.
     swept: Option<Instant>,
 }
@@ -41,6 +47,10 @@ pub(crate) enum AttachError {
     AlreadyAttached,
 }
 
+/// [`WAITING_LIMIT`] is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyWaiting;
+
 /// What is known of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Known {
@@ -52,11 +62,16 @@ pub(crate) enum Known {
 
 impl Connections {
     /// Adds a connection that has [`ATTACH_TIMEOUT`] to attach its transport.
-    pub(crate) fn negotiate(&self, id: ConnectionId, token: ConnectionToken) {
+    pub(crate) fn negotiate(&self, id: ConnectionId, token: ConnectionToken) -> Result<(), TooManyWaiting> {
         let now = Instant::now();
         let mut table = self.lock();
         table.sweep(now);
+        if table.waiting >= WAITING_LIMIT {
+            return Err(TooManyWaiting);
+        }
+        table.waiting += 1;
         table.records.insert(token, Record::Negotiated { id, expires: now + ATTACH_TIMEOUT });
+        Ok(())
     }
 
     /// Claims a negotiated connection for a transport.
@@ -65,8 +80,13 @@ impl Connections {
         table.sweep(Instant::now());
         let (token, record) = table.records.remove_entry(token).ok_or(AttachError::Unknown)?;
         let claimed = match record {
-            Record::Negotiated { id, expires } if expires > Instant::now() => Ok(id),
-            Record::Negotiated { .. } => return Err(AttachError::Unknown),
+            Record::Negotiated { id, expires } => {
+                table.waiting -= 1;
+                if expires <= Instant::now() {
+                    return Err(AttachError::Unknown);
+                }
+                Ok(id)
+            }
             Record::Attached => Err(AttachError::AlreadyAttached),
         };
         table.records.insert(token.clone(), Record::Attached);
@@ -101,8 +121,11 @@ impl Table {
             return;
         }
         self.swept = Some(now);
-        self.records
-            .retain(|_, record| !matches!(record, Record::Negotiated { expires, .. } if *expires <= now));
+        let before = self.records.len();
+        let is_over =
+            |record: &Record| matches!(record, Record::Negotiated { expires, .. } if *expires <= now);
+        self.records.retain(|_, record| !is_over(record));
+        self.waiting -= before - self.records.len();
     }
 }
 
@@ -125,7 +148,7 @@ mod tests {
 
     fn negotiated(connections: &Connections) -> ConnectionToken {
         let token = ConnectionToken::random();
-        connections.negotiate(random_id(), token.clone());
+        connections.negotiate(random_id(), token.clone()).unwrap();
         token
     }
 
@@ -149,5 +172,22 @@ mod tests {
         assert_eq!(connections.attach(old.as_str()).unwrap_err(), AttachError::Unknown);
         negotiated(&connections);
         assert_eq!(connections.lock().records.len(), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_may_wait() {
+        let connections = Connections::default();
+        let first = negotiated(&connections);
+        for _ in 1..WAITING_LIMIT {
+            negotiated(&connections);
+        }
+        let refused = connections.negotiate(random_id(), ConnectionToken::random());
+        assert_eq!(refused, Err(TooManyWaiting));
+        let attached = connections.attach(first.as_str()).unwrap();
+        negotiated(&connections);
+        tokio::time::advance(ATTACH_TIMEOUT).await;
+        negotiated(&connections);
+        assert_eq!(connections.lock().waiting, 1);
+        drop(attached);
     }
 }

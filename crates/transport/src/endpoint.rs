@@ -8,7 +8,7 @@ use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 use tokio_util::task::TaskTracker;
 
-use crate::connections::{AttachError, Attachment, Known};
+use crate::connections::{AttachError, Attachment, Known, TooManyWaiting};
 use crate::request::{Wanted, public_query, query_values};
 use crate::response::{Body, json, text};
 use crate::token::random_id;
@@ -70,8 +70,13 @@ impl Endpoint {
             transports: &self.options.transports,
         };
         let body = response.to_json();
-        self.connections.negotiate(id, token);
-        json(body)
+        match self.connections.negotiate(id, token) {
+            Ok(()) => json(body),
+            Err(TooManyWaiting) => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "Too many negotiated connections wait for their transport",
+            ),
+        }
     }
 
     fn web_socket<B>(&self, mut request: Request<B>) -> Response<Body> {

@@ -36,7 +36,12 @@ impl Upgrade {
     pub(crate) async fn finish(self) -> hyper::Result<Box<dyn Pipe>> {
         Ok(match self.0.await?.downcast::<TokioIo<TcpStream>>() {
             // The bare socket, without hyper's layers: an idle connection then holds no buffer at all.
-            Ok(parts) => Box::new(WebSocket::new(parts.io.into_inner(), parts.read_buf)),
+            Ok(parts) => {
+                let socket = parts.io.into_inner();
+                // Whoever accepted it may have left Nagle's algorithm on, which holds small messages back.
+                _ = socket.set_nodelay(true);
+                Box::new(WebSocket::new(socket, parts.read_buf))
+            }
             Err(upgraded) => wrapped(upgraded),
         })
     }
