@@ -142,6 +142,36 @@ async fn a_close_frame_is_answered_and_a_ping_too() {
 }
 
 #[tokio::test]
+async fn what_comes_in_one_packet_with_a_close_frame_still_counts() {
+    let running = start().await;
+    let mut client = RawClient::connect(running.address).await;
+    let call = "{\"type\":1,\"invocationId\":\"1\",\"target\":\"Echo\",\"arguments\":[\"last\"]}\u{1e}";
+    let mut packet = vec![TEXT, 0x80 | u8::try_from(call.len()).unwrap(), 0, 0, 0, 0];
+    packet.extend(call.as_bytes());
+    packet.extend([0x88, 0x80, 0, 0, 0, 0]);
+    client.socket.write_all(&packet).await.unwrap();
+    let answer = "{\"type\":3,\"invocationId\":\"1\",\"result\":\"last\"}\u{1e}";
+    assert_eq!(client.receive().await, Some((TEXT, answer.as_bytes().to_vec())));
+    client.closed_with(1000).await;
+}
+
+#[tokio::test]
+async fn a_flood_of_pings_is_answered_with_whole_pongs() {
+    let running = start().await;
+    let mut client = RawClient::connect(running.address).await;
+    let ping = [0x89, 0x80 | 125, 0, 0, 0, 0].into_iter().chain([b'p'; 125]).collect::<Vec<_>>();
+    // Nothing is read meanwhile, so pongs get stuck half-way in full buffers.
+    client.socket.write_all(&ping.repeat(100_000)).await.unwrap();
+    client.socket.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+    let mut pongs = 0;
+    while let (0x8a, payload) = client.receive().await.unwrap() {
+        assert_eq!(payload, [b'p'; 125], "after {pongs} pongs");
+        pongs += 1;
+    }
+    assert!(pongs > 0);
+}
+
+#[tokio::test]
 async fn half_a_frame_and_then_nothing_is_forgotten() {
     let running = start().await;
     let mut client = RawClient::connect(running.address).await;

@@ -37,48 +37,58 @@ pub(crate) struct WebSocket<Io> {
     reader: FrameReader,
     /// Bytes that came in one piece with the upgrade request.
     early: Bytes,
-    /// Encoded pong or close frames, which go before the next data frame.
+    /// The newest pong that nothing has been sent of.
+    pong: Vec<u8>,
+    /// What is left of a control frame under way; it goes before the next data frame.
     control: Vec<u8>,
     /// How much of the front data frame is sent already.
     sent: usize,
-    peer_closed: bool,
+    /// Set once nothing more is to be read; what came before is given out first.
+    ended: Option<PipeEnd>,
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
     pub(crate) fn new(io: Io, early: Bytes) -> Self {
-        Self { io, reader: FrameReader::default(), early, control: Vec::new(), sent: 0, peer_closed: false }
+        let (pong, control) = (Vec::new(), Vec::new());
+        Self { io, reader: FrameReader::default(), early, pong, control, sent: 0, ended: None }
     }
 
     /// Reads once and gives what came to the frame reader.
-    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<Received, PipeEnd>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<()> {
         if !self.early.is_empty() {
             let mut early = BytesMut::from(std::mem::take(&mut self.early));
-            return Poll::Ready(self.take(&mut early, input));
+            self.take(&mut early, input);
+            return Poll::Ready(());
         }
         SCRATCH.with_borrow_mut(|scratch| {
             let mut buffer = ReadBuf::new(scratch);
             match ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) {
-                Ok(()) if buffer.filled().is_empty() => Poll::Ready(Err(PipeEnd::Lost)),
-                Ok(()) => Poll::Ready(self.take(buffer.filled_mut(), input)),
-                Err(_) => Poll::Ready(Err(PipeEnd::Lost)),
+                Ok(()) if !buffer.filled().is_empty() => self.take(buffer.filled_mut(), input),
+                Ok(()) | Err(_) => self.ended = Some(PipeEnd::Lost),
             }
+            Poll::Ready(())
         })
     }
 
-    fn take(&mut self, bytes: &mut [u8], input: &mut BytesMut) -> Result<Received, PipeEnd> {
-        let received = self.reader.take(bytes, input, &mut self.control).map_err(PipeEnd::Violation)?;
-        self.peer_closed |= received == Received::Close;
-        Ok(received)
+    fn take(&mut self, bytes: &mut [u8], input: &mut BytesMut) {
+        self.ended = match self.reader.take(bytes, input, &mut self.pong) {
+            Ok(Received::Frames) => None,
+            Ok(Received::Close) => Some(PipeEnd::Closed),
+            Err(code) => Some(PipeEnd::Violation(code)),
+        };
     }
 
-    /// Sends pongs, unless a data frame is half sent.
+    /// Sends control frames, unless a data frame is half sent.
     fn poll_send_control(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), PipeEnd>> {
-        while !self.control.is_empty() && self.sent == 0 {
+        while self.sent == 0 {
+            if self.control.is_empty() {
+                self.control = std::mem::take(&mut self.pong);
+            }
+            if self.control.is_empty() {
+                break;
+            }
             let sent = written(ready!(Pin::new(&mut self.io).poll_write(cx, &self.control)))?;
             self.control.drain(..sent);
-            if self.control.is_empty() {
-                self.control = Vec::new();
-            }
         }
         Poll::Ready(Ok(()))
     }
@@ -105,11 +115,9 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
     /// Reads on until the peer's close frame or the end; what else comes is of no interest any more.
     async fn wait_for_close(&mut self) {
         let mut ignored = BytesMut::new();
-        while !self.peer_closed {
+        while self.ended.is_none() {
             ignored.clear();
-            if poll_fn(|cx| self.poll_read(cx, &mut ignored)).await.is_err() {
-                return;
-            }
+            poll_fn(|cx| self.poll_read(cx, &mut ignored)).await;
         }
     }
 
@@ -145,16 +153,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {
+        let before = input.len();
         loop {
             // Errors of a pong are seen by the next read.
             let _ = self.poll_send_control(cx);
-            if self.peer_closed {
-                return Poll::Ready(Err(PipeEnd::Closed));
+            if input.len() > before {
+                return Poll::Ready(Ok(()));
             }
-            match ready!(self.poll_read(cx, input))? {
-                Received::Data => return Poll::Ready(Ok(())),
-                Received::Close | Received::Nothing => {}
+            if let Some(end) = self.ended {
+                return Poll::Ready(Err(end));
             }
+            ready!(self.poll_read(cx, input));
         }
     }
 

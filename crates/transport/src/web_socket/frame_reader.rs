@@ -49,10 +49,8 @@ enum Message {
 /// What some bytes brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
-    /// Bytes for the hub.
-    Data,
-    /// No bytes for the hub.
-    Nothing,
+    /// Frames or parts of them.
+    Frames,
     /// The peer's close frame; what follows it is ignored.
     Close,
 }
@@ -66,7 +64,6 @@ impl FrameReader {
         input: &mut BytesMut,
         answers: &mut Vec<u8>,
     ) -> Result<Received, CloseCode> {
-        let before = input.len();
         loop {
             if self.payload.is_none() {
                 let used = self.header(bytes)?;
@@ -93,7 +90,7 @@ impl FrameReader {
                 return Ok(Received::Close);
             }
         }
-        Ok(if input.len() > before { Received::Data } else { Received::Nothing })
+        Ok(Received::Frames)
     }
 
     /// Completes a header from `bytes`; returns how many belong to it.
@@ -286,7 +283,7 @@ mod tests {
         header.extend(MASK);
         let mut reader = FrameReader::default();
         let (mut input, mut answers) = (BytesMut::new(), Vec::new());
-        assert_eq!(reader.take(&mut header, &mut input, &mut answers), Ok(Received::Nothing));
+        assert_eq!(reader.take(&mut header, &mut input, &mut answers), Ok(Received::Frames));
         assert_eq!(input.capacity(), 0);
     }
 }
