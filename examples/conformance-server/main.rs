@@ -17,7 +17,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{ArgAction, Parser};
-use hubline::{EndpointOptions, GroupName, HubContext, HubOptions, Server, TransportKind, UserId};
+use hubline::{EndpointOptions, GroupName, HubContext, HubOptions, Server, TransportKind, UserId, Workers};
 use hubline_redis::{RedisBackplane, RedisOptions};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -62,7 +62,7 @@ struct Options {
     log: String,
 }
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     tracing_subscriber::fmt().with_env_filter(&options.log).with_writer(std::io::stderr).init();
@@ -75,16 +75,17 @@ async fn main() -> anyhow::Result<()> {
     let stop = CancellationToken::new();
     let listener = TcpListener::bind(options.address()?).await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let serving = tokio::spawn(hubline::serve(listener, app(&server), stop.clone()));
+    let workers = Workers::start()?;
+    let serving = workers.serve(listener, app(&server), stop.clone());
 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
+        ended = serving => ended?,
     }
     stop.cancel();
     server.shutdown(Duration::from_secs(5)).await;
-    serving.abort();
     Ok(())
 }
 

@@ -36,6 +36,7 @@ mod hub;
 mod options;
 mod outbox;
 mod router;
+mod wakes;
 
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError};
 pub use connection::{CloseReason, Disconnected};
@@ -46,3 +47,4 @@ pub use groups::{GroupError, Groups};
 pub use handler::{Handler, IntoHubResult};
 pub use hub::Hub;
 pub use options::HubOptions;
+pub use wakes::collect_wakes;

@@ -1,12 +1,13 @@
 //! What waits to be sent to one client.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, HubProtocol};
 
+use crate::wakes::WakeList;
 use crate::{CloseReason, HubOptions};
 
 /// More room than this is given back once a queue is empty.
@@ -22,6 +23,8 @@ pub(crate) struct Outbox {
     pub(crate) protocol: HubProtocol,
     limit_bytes: usize,
     limit_messages: usize,
+    /// The thread on which the connection stays, if it does.
+    thread: Option<Arc<WakeList>>,
     queue: Mutex<Queue>,
 }
 
@@ -47,12 +50,14 @@ pub(crate) enum Taken {
 }
 
 impl Outbox {
+    /// For a connection that runs on this thread.
     pub(crate) fn new(connection_id: ConnectionId, protocol: HubProtocol, options: &HubOptions) -> Self {
         Self {
             connection_id,
             protocol,
             limit_bytes: options.outbound_limit_bytes,
             limit_messages: options.outbound_limit_messages,
+            thread: WakeList::of_this_thread(),
             queue: Mutex::default(),
         }
     }
@@ -65,11 +70,11 @@ impl Outbox {
         }
         // What waits is judged without the new frame: one message of any size gets in.
         if queue.bytes <= self.limit_bytes && queue.frames.len() < self.limit_messages {
-            add(queue, frame);
+            self.add(queue, frame);
         } else {
             queue.frames = VecDeque::new();
             queue.closing = Some(CloseReason::SlowClient);
-            wake(queue);
+            self.wake(queue);
         }
     }
 
@@ -78,7 +83,7 @@ impl Outbox {
     pub(crate) fn push_completion(&self, frame: Frame) {
         let queue = self.lock();
         if queue.closing.is_none() {
-            add(queue, frame);
+            self.add(queue, frame);
         }
     }
 
@@ -87,7 +92,7 @@ impl Outbox {
         let mut queue = self.lock();
         if queue.closing.is_none() {
             queue.closing = Some(reason);
-            wake(queue);
+            self.wake(queue);
         }
     }
 
@@ -139,6 +144,25 @@ impl Outbox {
         std::mem::take(&mut queue.frames)
     }
 
+    fn add(&self, mut queue: MutexGuard<'_, Queue>, frame: Frame) {
+        queue.bytes += frame.size();
+        queue.frames.push_back(frame);
+        if queue.wants_frames {
+            self.wake(queue);
+        }
+    }
+
+    /// Wakes outside the lock: the woken task takes it first thing.
+    fn wake(&self, mut queue: MutexGuard<'_, Queue>) {
+        let waker = queue.waker.take();
+        drop(queue);
+        match (waker, &self.thread) {
+            (Some(waker), Some(thread)) => thread.wake(waker),
+            (Some(waker), None) => waker.wake(),
+            (None, _) => {}
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -151,23 +175,6 @@ impl Queue {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => self.waker = Some(cx.waker().clone()),
         }
-    }
-}
-
-fn add(mut queue: MutexGuard<'_, Queue>, frame: Frame) {
-    queue.bytes += frame.size();
-    queue.frames.push_back(frame);
-    if queue.wants_frames {
-        wake(queue);
-    }
-}
-
-/// Wakes outside the lock: the woken task takes it first thing.
-fn wake(mut queue: MutexGuard<'_, Queue>) {
-    let waker = queue.waker.take();
-    drop(queue);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

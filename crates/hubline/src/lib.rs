@@ -43,6 +43,6 @@ pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::{BindError, ConnectionId, GroupName, InvocationId, UserId};
 pub use hubline_transport::EndpointOptions;
 
-pub use http::serve;
+pub use http::{Workers, serve};
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;

@@ -54,7 +54,8 @@ fn serve(loaded: Loaded) -> ExitCode {
     for note in app::without_effect(&config) {
         tracing::warn!("{note}");
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // Accepts, and drives Redis; connections are served by threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("the runtime cannot be started: {error}");

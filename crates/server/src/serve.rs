@@ -1,9 +1,10 @@
 //! The life of the process: start, serve, stop.
 
 use std::io;
+use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use hubline::Server;
+use hubline::{Server, Workers};
 use hubline_redis::RedisBackplane;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -29,9 +30,11 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
     let listeners = listen(&config.urls).await?;
     let stop = CancellationToken::new();
     let app = app::router(&server, config);
+    let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let mut serving = JoinSet::new();
     for listener in listeners {
-        serving.spawn(hubline::serve(listener, app.clone(), stop.clone()));
+        let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
+        serving.spawn(async move { workers.serve(listener, app, stop).await });
     }
     crate::print(&app::banner(config));
 
