@@ -219,6 +219,12 @@ pub enum DecodeError {
     /// A stream id is `null`.
     #[error("Null value for 'streamIds' is not valid.")]
     NullStreamId,
+    /// A stream id is not a string.
+    #[error("Cannot get the value of a token type '{0}' as a string.")]
+    StreamIdType(&'static str),
+    /// A stream item without an id.
+    #[error("No stream with id '' could be found.")]
+    NamelessStream,
     /// A completion cannot both fail and succeed.
     #[error("The 'error' and 'result' properties are mutually exclusive.")]
     ErrorAndResult,
@@ -229,6 +235,8 @@ impl DecodeError {
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::NotInt32 => "FormatException",
+            Self::StreamIdType(_) => "InvalidOperationException",
+            Self::NamelessStream => "KeyNotFoundException",
             _ => "InvalidDataException",
         }
     }

@@ -9,7 +9,7 @@ mod home;
 mod hubs;
 mod serve;
 
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use cli::{Cli, Command, ConfigArgs};
@@ -47,7 +47,11 @@ fn with_configuration(arguments: &ConfigArgs, run: impl FnOnce(Loaded) -> ExitCo
 
 fn serve(loaded: Loaded) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
-    tracing_subscriber::fmt().with_max_level(config.log_level).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_max_level(config.log_level)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
     for warning in warnings {
         tracing::warn!("{warning}");
     }

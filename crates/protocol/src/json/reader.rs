@@ -75,10 +75,14 @@ impl<'a> Properties<'a> {
                     streaming,
                 })
             }
-            2 => HubMessage::StreamItem(StreamItem {
-                invocation_id: required_id(self.invocation_id)?,
-                item: self.item.ok_or(missing("item"))?,
-            }),
+            2 => {
+                let invocation_id = self.invocation_id.ok_or(missing("invocationId"))?;
+                let item = self.item.ok_or(missing("item"))?;
+                if invocation_id.is_empty() {
+                    return Err(DecodeError::NamelessStream);
+                }
+                HubMessage::StreamItem(StreamItem { invocation_id, item })
+            }
             3 => HubMessage::Completion(Completion {
                 invocation_id: required_id(self.invocation_id)?,
                 result: match (self.error, self.result) {
@@ -197,9 +201,10 @@ fn array<'a>(property: &'static str, value: &'a RawValue) -> Result<Vec<&'a RawV
 fn stream_ids(value: &RawValue) -> Result<Vec<Cow<'_, str>>, DecodeError> {
     array("streamIds", value)?
         .into_iter()
-        .map(|id| match id.get() {
-            "null" => Err(DecodeError::NullStreamId),
-            _ => string("streamIds", id),
+        .map(|id| match kind(id) {
+            "String" => string("streamIds", id),
+            "Null" => Err(DecodeError::NullStreamId),
+            other => Err(DecodeError::StreamIdType(other)),
         })
         .collect()
 }
@@ -253,13 +258,24 @@ fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
 
 fn not_an_object(text: &[u8]) -> DecodeError {
     let whole = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>().next();
-    match whole.and_then(Result::ok).map(|value| value.get().as_bytes()[0]) {
-        Some(b'[') => DecodeError::NotAnObject("Array"),
-        Some(b'"') => DecodeError::NotAnObject("String"),
-        Some(b't' | b'f') => DecodeError::NotAnObject("Boolean"),
-        Some(b'n') => DecodeError::NotAnObject("Null"),
-        Some(b'{') | None => DecodeError::Json,
-        Some(_) => DecodeError::NotAnObject("Number"),
+    match whole.and_then(Result::ok).map(kind) {
+        Some("StartObject") | None => DecodeError::Json,
+        Some("StartArray") => DecodeError::NotAnObject("Array"),
+        Some("True" | "False") => DecodeError::NotAnObject("Boolean"),
+        Some(other) => DecodeError::NotAnObject(other),
+    }
+}
+
+/// What a value is, in the words of .NET's `JsonTokenType`.
+fn kind(value: &RawValue) -> &'static str {
+    match value.get().as_bytes().first() {
+        Some(b'[') => "StartArray",
+        Some(b'{') => "StartObject",
+        Some(b'"') => "String",
+        Some(b't') => "True",
+        Some(b'f') => "False",
+        Some(b'n') => "Null",
+        _ => "Number",
     }
 }
 
