@@ -3,7 +3,6 @@
 //! Figures of different runs or machines do not compare, so both servers are measured in one run, each
 //! measure of one right after the same measure of the other.
 
-mod build;
 mod candidate;
 mod figures;
 mod load;
@@ -16,6 +15,8 @@ use anyhow::{Result, bail};
 
 use candidate::{Candidate, Origin, ServerArgument};
 use measure::Bench;
+
+use crate::build::Programs;
 
 /// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
 #[derive(Debug, clap::Args)]
@@ -79,9 +80,10 @@ impl Plan {
 /// hold is no error: the table says so.
 pub(crate) fn run(options: Options) -> Result<()> {
     let plan = Plan::new(&options);
-    let load_client = build::load_client()?;
+    let load_client = Programs::build(&["-p", "hubline-load-tester", "--bin", "hubline-load"])?;
+    let load_client = load_client.path("hubline-load")?;
     let mut candidates = candidate::all(options.servers)?;
-    let bench = Bench { plan: &plan, load_client: &load_client };
+    let bench = Bench { plan: &plan, load_client };
 
     each(&mut candidates, "idle connections", |candidate| bench.idle(candidate));
     for round in 1..=plan.rounds {

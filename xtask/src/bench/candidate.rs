@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, ensure};
 
-use super::build;
 use super::figures::Figures;
+use crate::build::Programs;
 
 pub(super) const HUBLINE: &str = "Hubline";
 pub(super) const PEER: &str = "ASP.NET Core";
@@ -79,16 +79,20 @@ pub(super) fn all(mut arguments: Vec<ServerArgument>) -> Result<Vec<Candidate>> 
 }
 
 fn hubline() -> Result<Origin> {
-    match build::conformance_server() {
-        Ok(program) => {
-            let program = program.into_os_string().into_string().ok().context("path is not UTF-8")?;
-            Ok(Origin::Command(StartCommand(vec![program, "--urls".to_owned(), URL.to_owned()])))
-        }
+    match conformance_server() {
+        Ok(program) => Ok(Origin::Command(StartCommand(vec![program, "--urls".to_owned(), URL.to_owned()]))),
         Err(error) => {
             eprintln!("{error:#}");
             Ok(Origin::Absent("not built"))
         }
     }
+}
+
+/// The server with the hubs that the peer has too.
+fn conformance_server() -> Result<String> {
+    let programs = Programs::build(&["-p", "hubline", "--example", "conformance-server"])?;
+    let program = programs.path("conformance-server")?.to_str().context("its path is not UTF-8")?;
+    Ok(program.to_owned())
 }
 
 fn peer() -> Result<Origin> {
