@@ -42,7 +42,6 @@ pub enum ConnectError {
         /// Where.
         endpoint: RedisEndpoint,
         /// What the system says.
-        #[source]
         cause: io::Error,
     },
     /// No connection, or no answer on it, within `connectTimeout`.
