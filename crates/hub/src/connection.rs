@@ -153,7 +153,7 @@ impl Connection {
         if self.may_go_on_reading() || may_read && self.wire.poll_receive(cx)?.is_ready() {
             return Poll::Ready(Ok(Event::Received));
         }
-        self.keep_alive.poll(cx, self.wire.is_sending(), may_read).map(|due| Ok(Event::Due(due)))
+        self.keep_alive.poll(cx, self.wire.progress(), may_read).map(|due| Ok(Event::Due(due)))
     }
 
     /// Whether there may be whole messages in the input, and they may be acted on.

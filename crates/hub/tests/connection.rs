@@ -244,6 +244,20 @@ async fn a_client_that_takes_nothing_is_given_up_after_ten_seconds() {
     assert_eq!(begin.elapsed().as_secs(), 10);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_slowly_but_reads_is_kept() {
+    let hub = start(hub());
+    let mut client = Client::with_room_for(&hub, "a", 1);
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    client.send(&(0..10).map(|id| call(id, "Add", "1,2")).collect::<String>()).await;
+    for id in 0..10 {
+        sleep(Duration::from_secs(6)).await;
+        while client.next().await != result(id, "3") {}
+    }
+    assert_eq!(hub.connection_count(), 1);
+}
+
 #[tokio::test]
 async fn groups_end_with_their_connection() {
     let hub = start(hub());

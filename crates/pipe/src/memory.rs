@@ -62,10 +62,6 @@ struct MemoryPipe {
 }
 
 impl Pipe for MemoryPipe {
-    fn carries_binary(&self) -> bool {
-        true
-    }
-
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {
         self.incoming.poll_recv(cx).map(|received| match received {
             Some(bytes) => {

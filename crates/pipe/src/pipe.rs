@@ -14,9 +14,6 @@ use crate::Frame;
 /// Incoming bytes are a stream whose pieces mean nothing; outgoing frames hold whole hub messages and stay
 /// apart. A pipe keeps no buffer while nothing is under way, so that idle connections stay small.
 pub trait Pipe: Send + 'static {
-    /// Whether it can carry [`hubline_protocol::TransferFormat::Binary`].
-    fn carries_binary(&self) -> bool;
-
     /// Whether the server should send pings. A long poll is a sign of life by itself.
     fn wants_keep_alive(&self) -> bool {
         true
@@ -61,8 +58,6 @@ pub enum CloseCode {
     ProtocolError,
     /// 1007: a text frame that is not UTF-8.
     InvalidPayload,
-    /// 1011: the server could not go on.
-    InternalError,
 }
 
 impl CloseCode {
@@ -72,7 +67,6 @@ impl CloseCode {
             Self::Normal => 1000,
             Self::ProtocolError => 1002,
             Self::InvalidPayload => 1007,
-            Self::InternalError => 1011,
         }
     }
 }

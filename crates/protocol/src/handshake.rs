@@ -36,11 +36,6 @@ pub enum HandshakeError {
         /// As sent.
         protocol: String,
     },
-    /// The transport carries text alone.
-    #[error(
-        "Cannot use the '{0}' protocol on the current transport. The transport does not support 'Binary' transfer format."
-    )]
-    TextOnlyTransport(String),
     /// Not finished in time, or longer than a message may be.
     #[error("Handshake was canceled.")]
     Canceled,
@@ -95,7 +90,7 @@ impl From<bool> for DetailedErrors {
 /// Reads a handshake request, given without its separator.
 ///
 /// # Errors
-/// Everything that [`HandshakeError`] lists but the transport's own abilities and the time limit.
+/// Everything that [`HandshakeError`] lists but the time limit.
 pub fn read(text: &[u8]) -> Result<HandshakeRequest, HandshakeError> {
     let (protocol, version) = properties(text).map_err(|error| HandshakeError::malformed(&error, text))?;
     let Some(known) = HubProtocol::from_name(&protocol) else {

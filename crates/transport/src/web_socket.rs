@@ -148,10 +148,6 @@ fn written(outcome: std::io::Result<usize>) -> Result<usize, PipeEnd> {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io> {
-    fn carries_binary(&self) -> bool {
-        true
-    }
-
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {
         let before = input.len();
         loop {

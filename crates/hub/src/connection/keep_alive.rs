@@ -8,7 +8,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::HubOptions;
 
-/// How long one write may make no progress (ASP.NET Core's `TransportSendTimeout`).
+/// How long one message may take to be sent once it is its turn (ASP.NET Core's `TransportSendTimeout`). A
+/// client that reads slowly, but reads, is a matter of the outbox.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Pings, the client's silence, and writes that hang.
@@ -21,7 +22,8 @@ pub(super) struct KeepAlive {
     next_ping: Option<Instant>,
     heard: Instant,
     client_timeout_armed: bool,
-    sending_since: Option<Instant>,
+    /// The message under way, by the number sent before it, and when its turn came.
+    sending: Option<(u64, Instant)>,
     timer: Pin<Box<Sleep>>,
     /// Whom the timer wakes.
     wakes: Option<Waker>,
@@ -44,7 +46,7 @@ impl KeepAlive {
             next_ping: None,
             heard: now,
             client_timeout_armed: false,
-            sending_since: None,
+            sending: None,
             timer: Box::pin(sleep_until(now)),
             wakes: None,
         }
@@ -85,16 +87,14 @@ impl KeepAlive {
     }
 
     /// Ready when something is due. While nothing is read the client's silence does not count.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, sending: bool, reading: bool) -> Poll<Due> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: Option<u64>, reading: bool) -> Poll<Due> {
         loop {
-            match (sending, self.sending_since) {
-                (true, None) => self.sending_since = Some(Instant::now()),
-                (false, Some(_)) => self.sending_since = None,
-                _ => {}
+            if progress != self.sending.map(|(message, _)| message) {
+                self.sending = progress.map(|message| (message, Instant::now()));
             }
             let client_timeout =
                 (self.client_timeout_armed && reading).then(|| self.heard + self.client_timeout);
-            let send_timeout = self.sending_since.map(|since| since + SEND_TIMEOUT);
+            let send_timeout = self.sending.map(|(_, since)| since + SEND_TIMEOUT);
             let Some(deadline) = [self.next_ping, client_timeout, send_timeout].into_iter().flatten().min()
             else {
                 return Poll::Pending;
@@ -110,7 +110,7 @@ impl KeepAlive {
             }
             self.next_ping = self.interval.map(|interval| deadline + interval);
             // A ping behind unsent messages would tell the client nothing new.
-            if !sending {
+            if progress.is_none() {
                 return Poll::Ready(Due::Ping);
             }
         }

@@ -19,19 +19,22 @@ pub(super) struct Wire {
     pub(super) input: BytesMut,
     sending: VecDeque<Frame>,
     sending_bytes: usize,
+    /// Frames that have been sent, in all.
+    sent_frames: u64,
 }
 
 impl Wire {
     pub(super) fn new(pipe: Box<dyn Pipe>) -> Self {
-        Self { pipe, input: BytesMut::new(), sending: VecDeque::new(), sending_bytes: 0 }
+        Self { pipe, input: BytesMut::new(), sending: VecDeque::new(), sending_bytes: 0, sent_frames: 0 }
     }
 
     pub(super) fn wants_keep_alive(&self) -> bool {
         self.pipe.wants_keep_alive()
     }
 
-    pub(super) fn is_sending(&self) -> bool {
-        !self.sending.is_empty()
+    /// While frames are under way, how many have been sent before them.
+    pub(super) fn progress(&self) -> Option<u64> {
+        (!self.sending.is_empty()).then_some(self.sent_frames)
     }
 
     /// Puts the answer to the handshake before everything else, in the format of what follows.
@@ -60,7 +63,10 @@ impl Wire {
         outbox: &Outbox,
     ) -> Result<Option<CloseReason>, PipeEnd> {
         loop {
-            match self.pipe.poll_send(cx, &mut self.sending) {
+            let before = self.sending.len();
+            let sent = self.pipe.poll_send(cx, &mut self.sending);
+            self.sent_frames += (before - self.sending.len()) as u64;
+            match sent {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(end)) => return Err(end),
                 Poll::Pending => {
