@@ -1,6 +1,9 @@
 //! The smallest hub, for measuring.
 
-use hubline::{Caller, Clients, ConnectionId, GroupError, Groups, Hub, SendError, UserId};
+use futures_util::stream::{self, Stream};
+use hubline::{
+    Caller, Clients, ConnectionId, GroupError, Groups, Hub, SendError, Upload, UploadError, UserId,
+};
 
 pub(crate) fn hub() -> Hub {
     Hub::new("Conformance.BenchHub")
@@ -11,6 +14,8 @@ pub(crate) fn hub() -> Hub {
         .method("SendToUser", send_to_user)
         .method("SendToConnection", send_to_connection)
         .method("Me", async |caller: Caller| caller.connection_id().clone())
+        .stream("Stream", repeat)
+        .method("Upload", count)
 }
 
 async fn broadcast(clients: Clients, value: String) -> Result<(), SendError> {
@@ -31,4 +36,17 @@ async fn send_to_user(clients: Clients, user: UserId, value: String) -> Result<(
 
 async fn send_to_connection(clients: Clients, id: ConnectionId, value: String) -> Result<(), SendError> {
     clients.client(&id).send("OnConnection", (value,)).await
+}
+
+fn repeat(count: usize, value: String) -> impl Stream<Item = String> {
+    stream::iter(std::iter::repeat_n(value, count))
+}
+
+async fn count(mut values: Upload<String>) -> Result<u32, UploadError> {
+    let mut count = 0;
+    while let Some(value) = values.next().await {
+        value?;
+        count += 1;
+    }
+    Ok(count)
 }

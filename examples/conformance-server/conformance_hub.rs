@@ -1,26 +1,37 @@
-//! One hub that touches every feature there is so far.
+//! One hub that touches every feature there is.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hubline::{
-    Caller, Clients, ConnectionId, Disconnected, GroupError, Groups, Hub, HubError, SendError, UserId,
-};
-use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
+use hubline::{Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming, Policy, UserId};
+use serde::Serialize;
+use tokio::time::Instant;
+
+use crate::{client_results, streams, targets, values};
 
 static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
 pub(crate) fn hub() -> Hub {
-    let hub =
-        Hub::new("Conformance.ConformanceHub").on_connected(on_connected).on_disconnected(on_disconnected);
-    targets(values(hub))
+    let hub = Hub::new("Conformance.ConformanceHub")
+        .naming(Naming::DotNet)
+        .on_connected(on_connected)
+        .on_disconnected(on_disconnected)
         .method("TakeLog", async || lock().drain(..).collect::<Vec<_>>())
         .method("Abort", async |caller: Caller| caller.abort())
         .method("WhoAmI", who_am_i)
-        .method("Add", async |a: i32, b: i32| a.wrapping_add(b))
+        .method("SignedIn", async |caller: Caller| {
+            caller.user_id().map(ToString::to_string).unwrap_or_default()
+        })
+        .authorize_method("SignedIn", Policy::authenticated())
+        .method("DoctorsOnly", async || "doctor")
+        .authorize_method("DoctorsOnly", Policy::authenticated().role("Doctor"));
+    client_results::add(streams::add(targets::add(values::add(calls(hub)))))
+}
+
+fn calls(hub: Hub) -> Hub {
+    hub.method("Add", async |a: i32, b: i32| a.wrapping_add(b))
         .method("Nothing", async || ())
         .method("NothingAsync", async || ())
         .method("Null", async || None::<String>)
@@ -31,19 +42,12 @@ pub(crate) fn hub() -> Hub {
         })
         .method("Slow", slow)
         .method("renamed", async || "renamed")
-        .method("JoinGroup", join_group)
-        .method("LeaveGroup", leave_group)
-        .method("AddToGroup", async |groups: Groups, id: ConnectionId, group: String| {
-            groups.add(&id, group).await
-        })
-        .method("RemoveFromGroup", async |groups: Groups, id: ConnectionId, group: String| {
-            groups.remove(&id, group).await
-        })
+        .method("Try", attempt)
 }
 
 /// What is reported where the reference server throws an exception of that name.
 #[derive(Debug)]
-struct InvalidOperationException(String);
+pub(crate) struct InvalidOperationException(pub(crate) String);
 
 impl fmt::Display for InvalidOperationException {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -52,6 +56,11 @@ impl fmt::Display for InvalidOperationException {
 }
 
 impl std::error::Error for InvalidOperationException {}
+
+/// Adds a line to what `TakeLog` returns.
+pub(crate) fn log(line: String) {
+    lock().push_back(line);
+}
 
 fn lock() -> std::sync::MutexGuard<'static, VecDeque<String>> {
     LOG.lock().unwrap_or_else(PoisonError::into_inner)
@@ -62,11 +71,16 @@ fn name_of(caller: &Caller) -> String {
 }
 
 async fn on_connected(clients: Clients, caller: Caller) -> Result<(), HubError> {
-    lock().push_back(format!("connected {}", name_of(&caller)));
+    log(format!("connected {}", name_of(&caller)));
     match caller.info().query_value("onConnected").as_deref() {
         Some("throw") => return Err(InvalidOperationException("refused".into()).into()),
         Some("throwHub") => return Err(HubError::new("refused")),
         Some("send") => clients.caller().send("Receive", ("server", "welcome")).await?,
+        Some("ask") => {
+            if let Err(error) = clients.caller().invoke::<Option<String>>("Ask", ("?",)).await {
+                log(format!("ask {}", HubError::from(error)));
+            }
+        }
         Some("slow") => tokio::time::sleep(Duration::from_secs(1)).await,
         _ => {}
     }
@@ -75,20 +89,22 @@ async fn on_connected(clients: Clients, caller: Caller) -> Result<(), HubError> 
 
 async fn on_disconnected(caller: Caller, disconnected: Disconnected) {
     let error = disconnected.error();
-    lock().push_back(format!("disconnected {} {}", name_of(&caller), error.as_deref().unwrap_or("-")));
+    log(format!("disconnected {} {}", name_of(&caller), error.as_deref().unwrap_or("-")));
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct WhoAmI {
     connection_id: ConnectionId,
     user_identifier: Option<UserId>,
-    name: Option<String>,
+    name: Option<Box<str>>,
 }
 
 async fn who_am_i(caller: Caller) -> WhoAmI {
-    let (connection_id, user_identifier) = (caller.connection_id().clone(), caller.user_id().cloned());
-    WhoAmI { connection_id, user_identifier, name: None }
+    WhoAmI {
+        connection_id: caller.connection_id().clone(),
+        user_identifier: caller.user_id().cloned(),
+        name: caller.principal().and_then(|principal| principal.name.clone()),
+    }
 }
 
 async fn slow(milliseconds: u64) -> String {
@@ -96,125 +112,26 @@ async fn slow(milliseconds: u64) -> String {
     format!("slept {milliseconds}")
 }
 
-/// Every value that is a type of Rust's or serde_json's own.
-fn values(hub: Hub) -> Hub {
-    hub.method("EchoString", async |value: Option<String>| value)
-        .method("EchoInt", async |value: i32| value)
-        .method("EchoLong", async |value: i64| value)
-        .method("EchoDouble", async |value: f64| value)
-        .method("EchoFloat", async |value: f32| value)
-        .method("EchoBool", async |value: bool| value)
-        .method("EchoNullableInt", async |value: Option<i32>| value)
-        .method("EchoPerson", async |value: Option<Person>| value)
-        .method("EchoInts", async |value: Option<Vec<i32>>| value)
-        .method("EchoAny", async |value: Box<RawValue>| value)
-        .method("SampleLong", async || 1i64 << 53)
-        .method("SampleDouble", async || 1.5)
-        .method("SampleWholeDouble", async || 3.0)
-        .method("SampleFloat", async || 0.1f32)
-        .method("SampleDictionaryIntKey", async || BTreeMap::from([(1, "one")]))
-}
-
-#[derive(Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Person {
-    name: Option<String>,
-    age: i32,
-    email: Option<String>,
-    tags: Option<Vec<String>>,
-    scores: Option<BTreeMap<String, i32>>,
-}
-
-async fn join_group(groups: Groups, caller: Caller, group: String) -> Result<(), GroupError> {
-    groups.add(caller.connection_id(), group).await
-}
-
-async fn leave_group(groups: Groups, caller: Caller, group: String) -> Result<(), GroupError> {
-    groups.remove(caller.connection_id(), group).await
-}
-
-type Sent = Result<(), SendError>;
-
-fn targets(hub: Hub) -> Hub {
-    hub.method("SendAll", async |clients: Clients, caller: Caller, text: String| -> Sent {
-        clients.all().send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendOthers", async |clients: Clients, caller: Caller, text: String| -> Sent {
-        clients.others().send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendCaller", async |clients: Clients, caller: Caller, text: String| -> Sent {
-        clients.caller().send("Receive", (caller.connection_id(), text)).await
-    })
-    .method(
-        "SendAllExcept",
-        async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
-            clients.all_except(ids).send("Receive", (caller.connection_id(), text)).await
-        },
-    )
-    .method("SendClient", async |clients: Clients, caller: Caller, id: ConnectionId, text: String| -> Sent {
-        clients.client(&id).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method(
-        "SendClients",
-        async |clients: Clients, caller: Caller, ids: Vec<ConnectionId>, text: String| -> Sent {
-            clients.clients(ids).send("Receive", (caller.connection_id(), text)).await
-        },
-    )
-    .method("SendGroup", async |clients: Clients, caller: Caller, group: String, text: String| -> Sent {
-        clients.group(group).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method(
-        "SendGroups",
-        async |clients: Clients, caller: Caller, groups: Vec<String>, text: String| -> Sent {
-            clients.groups(groups).send("Receive", (caller.connection_id(), text)).await
-        },
-    )
-    .method(
-        "SendGroupExcept",
-        async |clients: Clients,
-               caller: Caller,
-               group: String,
-               ids: Vec<ConnectionId>,
-               text: String|
-               -> Sent {
-            clients.group_except(group, ids).send("Receive", (caller.connection_id(), text)).await
-        },
-    )
-    .method(
-        "SendOthersInGroup",
-        async |clients: Clients, caller: Caller, group: String, text: String| -> Sent {
-            clients.others_in_group(group).send("Receive", (caller.connection_id(), text)).await
-        },
-    )
-    .method("SendUser", async |clients: Clients, caller: Caller, user: UserId, text: String| -> Sent {
-        clients.user(&user).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendUsers", async |clients: Clients, caller: Caller, users: Vec<UserId>, text: String| -> Sent {
-        clients.users(users).send("Receive", (caller.connection_id(), text)).await
-    })
-    .method("SendPersonToAll", async |clients: Clients, person: Person| -> Sent {
-        clients.all().send("ReceivePerson", (person,)).await
-    })
-    .method("SendAny", async |clients: Clients, value: serde_json::Value| -> Sent {
-        clients.all().send("ReceiveAny", (value,)).await
-    })
-    .method("SendNone", async |clients: Clients| -> Sent { clients.all().send("ReceiveNone", ()).await })
-    .method("SendMany", async |clients: Clients| -> Sent {
-        clients.all().send("ReceiveMany", (1, "two", None::<()>, true, 4.5, [6, 7], 2)).await
-    })
-    .method("Burst", async |clients: Clients, caller: Caller, count: u32, text: String| -> Sent {
-        for n in 0..count {
-            clients.all().send("Receive", (caller.connection_id(), format!("{text}{n}"))).await?;
-        }
-        Ok(())
-    })
-    .method(
-        "BurstTo",
-        async |clients: Clients, caller: Caller, id: ConnectionId, count: u32, text: String| -> Sent {
-            for n in 0..count {
-                clients.client(&id).send("Receive", (caller.connection_id(), format!("{text}{n}"))).await?;
-            }
-            Ok(())
-        },
-    )
+/// Does one of all, group, user, client, join, leave and tells how it went and how long it took.
+async fn attempt(
+    clients: Clients,
+    groups: Groups,
+    caller: Caller,
+    operation: String,
+    target: String,
+    text: String,
+) -> Result<String, HubError> {
+    let started = Instant::now();
+    let arguments = (caller.connection_id(), &text);
+    let outcome: Result<(), HubError> = match operation.as_str() {
+        "all" => clients.all().send("Receive", arguments).await.map_err(Into::into),
+        "group" => clients.group(target).send("Receive", arguments).await.map_err(Into::into),
+        "user" => clients.user(&target.into()).send("Receive", arguments).await.map_err(Into::into),
+        "client" => clients.client(&target.into()).send("Receive", arguments).await.map_err(Into::into),
+        "join" => groups.add(&target.into(), text).await.map_err(Into::into),
+        "leave" => groups.remove(&target.into(), text).await.map_err(Into::into),
+        _ => return Err(HubError::new(format!("unknown operation {operation}"))),
+    };
+    let outcome = outcome.map_or_else(|error| error.to_string(), |()| "ok".to_owned());
+    Ok(format!("{} ms {outcome}", started.elapsed().as_millis()))
 }

@@ -3,9 +3,12 @@
 //!
 //! Its hubs are named on Redis as the reference server's are, so that both can serve one fleet.
 
-mod authentication;
 mod bench_hub;
+mod client_results;
 mod conformance_hub;
+mod streams;
+mod targets;
+mod values;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +20,11 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{ArgAction, Parser};
-use hubline::{EndpointOptions, GroupName, HubContext, HubOptions, Server, TransportKind, UserId, Workers};
+use hubline::{
+    EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy, Server, TransportKind, UserId,
+    Workers,
+};
+use hubline_auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOrigin, VerificationKey};
 use hubline_redis::{RedisBackplane, RedisOptions};
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -54,9 +61,12 @@ struct Options {
     /// Invocations of one client at once
     #[arg(long, default_value_t = 1)]
     parallel: usize,
-    /// Accepted and not used yet: there is no stateful reconnect
+    /// Bytes kept for a client with stateful reconnect
     #[arg(long, default_value_t = 100_000)]
     stateful_buffer: usize,
+    /// The one hub protocol to offer, json or messagepack; both without it
+    #[arg(long, value_parser = protocol)]
+    protocols: Option<HubProtocol>,
     /// What to log, like debug or hubline=trace
     #[arg(long, default_value = "off")]
     log: String,
@@ -76,7 +86,7 @@ async fn main() -> anyhow::Result<()> {
     let listener = TcpListener::bind(options.address()?).await?;
     println!("listening on http://{}", listener.local_addr()?);
     let workers = Workers::start()?;
-    let serving = workers.serve(listener, app(&server), stop.clone());
+    let serving = workers.serve(listener, app(&server)?, stop.clone());
 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -89,26 +99,41 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn app(server: &Server) -> Router {
+fn protocol(name: &str) -> Result<HubProtocol, String> {
+    HubProtocol::from_name(name).ok_or_else(|| "either json or messagepack".to_owned())
+}
+
+fn app(server: &Server) -> anyhow::Result<Router> {
     let bench = server.add_hub(bench_hub::hub());
     let hub = server.add_hub(conformance_hub::hub());
-    let only = |transport| EndpointOptions::default().transports([transport]);
-    let signed_in = Router::new()
-        .merge(hub.map("/authorized"))
-        .merge(hub.map("/expiring"))
-        .layer(axum::middleware::from_fn(authentication::require));
-    Router::new()
+    let options = EndpointOptions::default;
+    let signed_in = || options().authorize(Policy::authenticated());
+    let paths = [
+        ("/conformance", options()),
+        ("/stateful", options().allow_stateful_reconnects()),
+        ("/authorized", signed_in()),
+        ("/expiring", signed_in().close_on_authentication_expiration()),
+        ("/websockets", options().transports([TransportKind::WebSockets])),
+        ("/sse", options().transports([TransportKind::ServerSentEvents])),
+        ("/longpolling", options().transports([TransportKind::LongPolling])),
+        ("/minversion1", options().minimum_protocol_version(1)),
+    ];
+    let spelled = paths.iter().map(|(path, _)| *path).chain(["/benchhub", "/health"]).collect::<Vec<_>>();
+    let mut app = Router::new()
         .route("/health", get(|| async { "Healthy" }))
         .merge(bench.map("/benchhub"))
-        .merge(hub.map("/conformance"))
-        .merge(hub.map("/stateful"))
-        .merge(hub.map_with("/websockets", only(TransportKind::WebSockets)))
-        .merge(hub.map_with("/sse", only(TransportKind::ServerSentEvents)))
-        .merge(hub.map_with("/longpolling", only(TransportKind::LongPolling)))
-        .merge(hub.map_with("/minversion1", EndpointOptions::default().minimum_protocol_version(1)))
-        .merge(signed_in)
-        .merge(sends(hub.context().clone()))
-        .layer(axum::middleware::from_fn(authentication::authenticate))
+        .merge(sends(hub.context().clone()));
+    for (path, options) in paths {
+        app = app.merge(hub.map_with(path, options));
+    }
+    let app = app.layer(authentication()?).layer(CrossOrigin::new(AllowedOrigins::Any));
+    Ok(hubline::ignore_case(app, spelled))
+}
+
+/// Bearer tokens as the reference server accepts them. Not an example of how to keep a key.
+fn authentication() -> anyhow::Result<BearerAuthentication> {
+    let key = VerificationKey::secret(b"conformance-signing-key-of-32-bytes-or-more")?;
+    Ok(BearerAuthentication::new(BearerOptions::default().key(key).clock_skew(Duration::ZERO))?)
 }
 
 #[derive(Deserialize)]
@@ -149,6 +174,13 @@ fn sends(hub: HubContext) -> Router {
                 answer(hub.clients().all_except([id]).send("Receive", ("context", text)).await)
             }),
         )
+        .route(
+            "/ask/{id}",
+            post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
+                let asked = hub.clients().client(&id.into()).invoke("Ask", (text,)).await;
+                client_results::told(asked).unwrap_or_default()
+            }),
+        )
         .with_state(hub)
 }
 
@@ -168,6 +200,10 @@ impl Options {
         options.client_timeout_interval = seconds(self.client_timeout)?;
         options.handshake_timeout = seconds(self.handshake_timeout)?;
         options.maximum_parallel_invocations_per_client = self.parallel;
+        options.stateful_reconnect_buffer_size = self.stateful_buffer;
+        if let Some(protocol) = self.protocols {
+            options.supported_protocols = vec![protocol];
+        }
         options.maximum_receive_message_size = match self.max_message.as_str() {
             "none" => None,
             bytes => Some(bytes.parse().context("--max-message takes bytes or none")?),

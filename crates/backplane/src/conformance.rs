@@ -42,7 +42,8 @@ impl Instance {
     }
 
     async fn publish(&self, targets: Vec<Target>, excluded: &[&str], text: &str) -> Reach {
-        let frames = Frames::encode(|protocol| encode::invocation(protocol, None, "Receive", &(text,)));
+        let frames =
+            Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
         let publication = Publication {
             targets,
             excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),

@@ -2,14 +2,18 @@
 
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hubline_backplane::{Frames, Publication, PublishError, Status, Subject, Target};
 use hubline_pipe::Frame;
-use hubline_protocol::{ConnectionId, EncodeError, Encoded, GroupName, HubProtocol, UserId, encode};
+use hubline_protocol::{ConnectionId, Dialect, EncodeError, Encoded, GroupName, UserId, encode};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
 
+use crate::invocation::Asker;
 use crate::outbox::Outbox;
-use crate::{Caller, HubContext};
+use crate::{Caller, HubContext, InvokeError};
 
 /// The clients of a hub, wherever they are connected.
 #[derive(Debug, Clone)]
@@ -33,11 +37,9 @@ impl HubClients {
         self.all().except(excluded)
     }
 
-    /// One connection, by its id; nobody if there is none.
-    pub fn client(&self, id: &ConnectionId) -> ClientProxy<'_> {
-        let mut proxy = self.proxy(vec![Target::Subject(Subject::Connection(id.clone()))]);
-        proxy.local = self.0.0.router.find(id);
-        proxy
+    /// One connection, by its id; nobody if there is none. It can be asked for a result too.
+    pub fn client(&self, id: &ConnectionId) -> SingleClientProxy<'_> {
+        self.single(id, self.0.0.router.find(id), Asker::Free)
     }
 
     /// Several connections.
@@ -97,7 +99,11 @@ impl HubClients {
     }
 
     fn proxy(&self, targets: Vec<Target>) -> ClientProxy<'_> {
-        ClientProxy { context: &self.0, targets, excluded: Vec::new(), local: None, refused: None }
+        ClientProxy { context: &self.0, targets, excluded: Vec::new(), refused: None }
+    }
+
+    fn single(&self, id: &ConnectionId, local: Option<Arc<Outbox>>, asker: Asker) -> SingleClientProxy<'_> {
+        SingleClientProxy { context: &self.0, id: id.clone(), local, asker, timeout: None }
     }
 }
 
@@ -106,16 +112,24 @@ impl HubClients {
 pub struct Clients {
     hub: HubClients,
     caller: Caller,
+    asker: Asker,
 }
 
 impl Clients {
-    pub(crate) fn new(hub: HubClients, caller: Caller) -> Self {
-        Self { hub, caller }
+    pub(crate) fn new(hub: HubClients, caller: Caller, asker: Asker) -> Self {
+        Self { hub, caller, asker }
     }
 
     /// The connection that calls.
-    pub fn caller(&self) -> ClientProxy<'_> {
-        ClientProxy { local: Some(Arc::clone(&self.caller.0.outbox)), ..self.hub.proxy(Vec::new()) }
+    pub fn caller(&self) -> SingleClientProxy<'_> {
+        let local = Some(Arc::clone(&self.caller.0.outbox));
+        self.hub.single(self.caller.connection_id(), local, self.asker.clone())
+    }
+
+    /// As [`HubClients::client`]. While a method waits for the client's result, the next call of its own
+    /// caller may begin.
+    pub fn client(&self, id: &ConnectionId) -> SingleClientProxy<'_> {
+        SingleClientProxy { asker: self.asker.clone(), ..self.hub.client(id) }
     }
 
     /// Every connection but the one that calls.
@@ -144,8 +158,6 @@ pub struct ClientProxy<'a> {
     context: &'a HubContext,
     targets: Vec<Target>,
     excluded: Vec<ConnectionId>,
-    /// One connection of this instance, which is reached without the backplane.
-    local: Option<Arc<Outbox>>,
     /// What to report once the targets have been served.
     refused: Option<SendError>,
 }
@@ -175,13 +187,9 @@ impl ClientProxy<'_> {
     /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a
     /// backplane that is down, when the clients of this instance alone are reached.
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
-        if let Some(outbox) = self.local {
-            let encoded = arguments.invocation(outbox.protocol, method)?;
-            outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
-            return Ok(());
-        }
         if !self.targets.is_empty() {
-            let frames = Frames::encode(|protocol| arguments.invocation(protocol, method))?;
+            let dialect = |protocol| self.context.dialect(protocol);
+            let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
             let publication = Publication { targets: self.targets, excluded: self.excluded.into(), frames };
             self.context.0.backplane.publish(publication).await?;
         }
@@ -194,13 +202,88 @@ impl ClientProxy<'_> {
     }
 }
 
+/// One connection, ready to be sent to or asked.
+#[derive(Debug)]
+#[must_use = "nothing is sent until `send` or `invoke` is called and awaited"]
+pub struct SingleClientProxy<'a> {
+    context: &'a HubContext,
+    id: ConnectionId,
+    /// If it is on this instance, it is reached without the backplane.
+    local: Option<Arc<Outbox>>,
+    asker: Asker,
+    timeout: Option<Duration>,
+}
+
+impl SingleClientProxy<'_> {
+    /// As [`ClientProxy::send`].
+    ///
+    /// # Errors
+    /// As [`ClientProxy::send`].
+    pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
+        let Some(outbox) = self.local else {
+            let target = Target::Subject(Subject::Connection(self.id));
+            let proxy = HubClients(self.context.clone());
+            return proxy.proxy(vec![target]).send(method, arguments).await;
+        };
+        let encoded = arguments.invocation(self.context.dialect(outbox.protocol), None, method)?;
+        outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
+        Ok(())
+    }
+
+    /// Waits at most this long for the result of [`SingleClientProxy::invoke`]. Without it: as long as the
+    /// client is connected.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout: Some(timeout), ..self }
+    }
+
+    /// Calls a method of the client and waits for its result (ASP.NET Core's client results). `()` takes
+    /// the `null` of a client that has nothing to say.
+    ///
+    /// A hub method that waits here lets the next call of its client begin.
+    ///
+    /// # Errors
+    /// See [`InvokeError`]. By `?` in a hub method, what the client did wrong is shown to the caller, as
+    /// ASP.NET Core shows it.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the question may have been sent; its answer is ignored.
+    pub async fn invoke<T: DeserializeOwned + Send + 'static>(
+        self,
+        method: &str,
+        arguments: impl ClientArguments,
+    ) -> Result<T, InvokeError> {
+        match &self.asker {
+            Asker::Free => {}
+            Asker::Connecting => return Err(InvokeError::Connecting),
+            Asker::Holding(slot) => slot.give_back(),
+        }
+        let Some(outbox) = self.local else {
+            return Err(match *self.context.0.status.borrow() {
+                Status::Alone => InvokeError::NoSuchConnection(self.id),
+                Status::Connected | Status::Disconnected(_) => InvokeError::NotHere(self.id),
+            });
+        };
+        let asked = self.context.0.client_results.ask(&outbox, self.context.naming());
+        let dialect = self.context.dialect(outbox.protocol);
+        let question = arguments.invocation(dialect, Some(&asked.invocation_id), method);
+        outbox.push(Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format()));
+        if outbox.is_closing() {
+            return Err(InvokeError::Disconnected(self.id));
+        }
+        match self.timeout {
+            None => asked.answer().await,
+            Some(limit) => timeout(limit, asked.answer()).await.unwrap_or(Err(InvokeError::Canceled)),
+        }
+    }
+}
+
 /// The arguments of a client's method: a tuple of up to twelve values, or a `Vec` of as many as there are.
 pub trait ClientArguments: sealed::Sealed + Send + Sync {
-    /// Encodes a call with these arguments.
+    /// Encodes a call with these arguments; with an id it asks for a result.
     ///
     /// # Errors
     /// One of them cannot be written in this protocol.
-    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError>;
+    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError>;
 }
 
 mod sealed {
@@ -209,15 +292,15 @@ mod sealed {
 
 impl sealed::Sealed for () {}
 impl ClientArguments for () {
-    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
-        encode::invocation(protocol, None, method, &[(); 0])
+    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
+        encode::invocation(dialect, id, method, &[(); 0])
     }
 }
 
 impl<T> sealed::Sealed for Vec<T> {}
 impl<T: Serialize + Send + Sync> ClientArguments for Vec<T> {
-    fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
-        encode::invocation(protocol, None, method, self)
+    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
+        encode::invocation(dialect, id, method, self)
     }
 }
 
@@ -225,8 +308,8 @@ macro_rules! client_arguments {
     ($($argument:ident),+) => {
         impl<$($argument),+> sealed::Sealed for ($($argument,)+) {}
         impl<$($argument: Serialize + Send + Sync),+> ClientArguments for ($($argument,)+) {
-            fn invocation(&self, protocol: HubProtocol, method: &str) -> Result<Encoded, EncodeError> {
-                encode::invocation(protocol, None, method, self)
+            fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
+                encode::invocation(dialect, id, method, self)
             }
         }
     };

@@ -1,62 +1,78 @@
 //! One connection from its handshake to its end, in one task.
 
+mod calls;
 mod close_reason;
 mod handshake;
 mod keep_alive;
+mod resumption;
+mod sequencing;
+mod streaming;
 mod wire;
 
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Buf;
-use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::FuturesUnordered;
 use hubline_backplane::Subject;
-use hubline_pipe::{Accepted, Frame, PipeEnd};
-use hubline_protocol::{Encoded, HubMessage, encode, framing, json};
+use hubline_pipe::{Accepted, ConnectionInfo, Frame, PipeEnd};
+use hubline_protocol::negotiate::TransportKind;
+use hubline_protocol::{Completion, Encoded, HubMessage, encode, framing};
 use tokio::time::timeout;
 
+use crate::client_results::Met;
 use crate::context::{Caller, CallerState, HubContext};
 use crate::dispatcher::{self, BoundCall};
-use crate::outbox::{Outbox, Taken};
+use crate::outbox::Outbox;
 
+use calls::{Begun, Calls, Pushed};
 pub use close_reason::{CloseReason, Disconnected};
-use keep_alive::{Due, KeepAlive};
+use keep_alive::{Due, KeepAlive, Pings, State};
+use resumption::Stateful;
+use sequencing::Count;
 use wire::Wire;
 
 /// How long the last messages of a connection may take to be sent.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Lowest handshake version that can do stateful reconnect.
+const STATEFUL_VERSION: i32 = 2;
+
 /// Runs a connection to its end.
 pub(crate) async fn run(context: HubContext, accepted: Accepted) {
-    let Accepted { pipe, info } = accepted;
-    let mut wire = Wire::new(pipe);
+    let Accepted { pipe, info, resumable } = accepted;
+    let transport = info.transport;
+    let mut wire = Wire::new(pipe, transport);
     let options = &context.0.options;
-    let request = match timeout(options.handshake_timeout, handshake::read(&mut wire, options)).await {
+    let request = handshake::read(&mut wire, options, transport);
+    let request = match timeout(options.handshake_timeout, request).await {
         Ok(Ok(request)) => request,
         Ok(Err(refused)) => return handshake::refuse(wire, refused, options).await,
         Err(_) => return handshake::refuse(wire, handshake::Refused::timed_out(), options).await,
     };
     wire.send_handshake_response(request.protocol);
+    if let Some(resumable) = resumable.filter(|_| request.version >= STATEFUL_VERSION) {
+        wire.become_stateful(Stateful::new(resumable, options.stateful_reconnect_buffer_size));
+    }
 
     let outbox = Arc::new(Outbox::new(info.id.clone(), request.protocol, options));
     let user_id = (context.0.hub.user_id)(&info);
-    let caller = Caller(Arc::new(CallerState { info, user_id, outbox }));
+    let caller = Caller(Arc::new(CallerState::new(info, user_id, outbox)));
     tracing::debug!(hub = context.name(), connection = %caller.connection_id(), protocol = %request.protocol, "connected");
 
-    let wants_keep_alive = wire.wants_keep_alive();
+    let pings = if transport == TransportKind::LongPolling { Pings::NotSent } else { Pings::Sent };
     let mut connection = Connection {
-        keep_alive: KeepAlive::new(options, wants_keep_alive),
+        keep_alive: KeepAlive::new(options, pings),
+        calls: Calls::new(options.maximum_parallel_invocations_per_client),
         context,
         caller,
         wire,
-        running: FuturesUnordered::new(),
         waiting: None,
-        unread: false,
+        full_upload: None,
+        unread: true,
     };
     let reason = connection.live().await;
     connection.end(reason).await;
@@ -67,20 +83,21 @@ struct Connection {
     caller: Caller,
     wire: Wire,
     keep_alive: KeepAlive,
-    running: FuturesUnordered<BoxFuture<'static, Option<Encoded>>>,
+    calls: Calls,
     /// A call that is bound but finds no free slot; until it does nothing more is read.
     waiting: Option<BoundCall>,
-    /// Whether whole messages may be left in the input: a call begins to run before what comes behind it is
-    /// looked at, and a client that is behind should read before it asks for more.
+    /// Ready when an upload can take its next item; until then nothing more is read.
+    full_upload: Option<BoxFuture<'static, ()>>,
+    /// Whether whole messages may be left in the input: they wait for the call in front of them, or for the
+    /// client to read before it asks for more.
     unread: bool,
 }
 
-/// Something a connection must act on.
-enum Event {
-    Received,
-    Finished(Option<Encoded>),
-    Closing(CloseReason),
-    Due(Due),
+/// Whether a message is done with.
+enum Dispatched {
+    Done,
+    /// It is to be read again later.
+    Deferred,
 }
 
 impl Connection {
@@ -100,89 +117,124 @@ impl Connection {
         };
         let connected = async {
             subscribed.await;
-            dispatcher::callback(core.hub.on_connected.as_deref(), &self.context, &self.caller, None).await
+            dispatcher::connected(&self.context, &self.caller).await
         };
         if let Err(error) = self.wire.sending_meanwhile(&self.caller.0.outbox, connected).await {
             tracing::error!(hub = self.context.name(), connection = %self.caller.connection_id(), %error, "on_connected failed");
             return CloseReason::OnConnectedFailed(Arc::new(error));
         }
         self.keep_alive.start();
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Does all there is to do; ready with the reason when the connection ends.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseReason> {
         loop {
-            if let Err(reason) = self.read_messages() {
-                return reason;
-            }
-            match self.next_event().await {
-                Ok(Event::Received) => {}
-                Ok(Event::Finished(completion)) => {
-                    self.complete(completion);
-                    if let Some(call) = self.waiting.take() {
-                        self.begin(call);
-                        self.keep_alive.heard();
-                    }
-                }
-                Ok(Event::Due(Due::Ping)) => self.ping(),
-                Ok(Event::Due(Due::ClientTimeout)) => return CloseReason::ClientTimeout,
-                Ok(Event::Due(Due::SendTimeout)) => return CloseReason::SendTimeout,
-                Ok(Event::Closing(reason)) => return reason,
-                Err(end) if self.wire.input.is_empty() => return CloseReason::TransportEnded(end),
-                Err(end) => return CloseReason::Truncated(end),
+            if let Err(reason) = ready!(self.poll_step(cx)) {
+                return Poll::Ready(reason);
             }
         }
     }
 
-    /// Sends what waits, and returns when there is something else to do.
-    async fn next_event(&mut self) -> Result<Event, PipeEnd> {
-        poll_fn(|cx| self.poll_event(cx)).await
-    }
-
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Result<Event, PipeEnd>> {
-        // An empty set would only note the waker, at the price of a cache miss in every delivery.
-        if !self.running.is_empty()
-            && let Poll::Ready(Some(completion)) = self.running.poll_next_unpin(cx)
+    /// Does one thing; pending when there is none.
+    fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        if let Poll::Ready(completion) = self.calls.poll_ended(cx) {
+            self.complete(completion);
+            self.begin_waiting(cx);
+            return Poll::Ready(Ok(()));
+        }
+        if self.waiting.is_some() {
+            self.calls.take_back_slots(&self.caller);
+            self.begin_waiting(cx);
+        }
+        if let Some(full) = &mut self.full_upload
+            && full.as_mut().poll(cx).is_ready()
         {
-            return Poll::Ready(Ok(Event::Finished(completion)));
+            self.full_upload = None;
+            self.keep_alive.heard();
         }
         // Before sending: the answers to calls that came together then go out together.
-        if self.may_go_on_reading() {
-            return Poll::Ready(Ok(Event::Received));
+        self.read_messages(cx)?;
+        if self.calls.has_new() {
+            return Poll::Ready(Ok(()));
         }
-        if let Some(reason) = self.wire.poll_send(cx, &self.caller.0.outbox)? {
-            return Poll::Ready(Ok(Event::Closing(reason)));
+        if let Some(reason) = self.wire.poll_send(cx, &self.caller.0.outbox).map_err(|end| self.ended(end))? {
+            return Poll::Ready(Err(reason));
         }
-        let may_read = self.may_read();
-        if self.may_go_on_reading() || may_read && self.wire.poll_receive(cx)?.is_ready() {
-            return Poll::Ready(Ok(Event::Received));
+        if self.may_read() {
+            // The client may have made room just now by reading.
+            if self.unread {
+                return Poll::Ready(Ok(()));
+            }
+            if self.wire.poll_receive(cx).map_err(|end| self.ended(end))?.is_ready() {
+                self.unread = true;
+                return Poll::Ready(Ok(()));
+            }
         }
-        self.keep_alive.poll(cx, self.wire.progress(), may_read).map(|due| Ok(Event::Due(due)))
+        if let Poll::Ready(resumed) = self.wire.poll_resume(cx) {
+            self.resumed(resumed.map_err(CloseReason::TransportEnded)?);
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(principal) = self.wire.poll_principal(cx) {
+            self.caller.0.replace_principal(principal);
+            self.calls.run(dispatcher::refreshed(self.context.clone(), self.caller.clone()));
+            return Poll::Ready(Ok(()));
+        }
+        let state =
+            State { progress: self.wire.progress(), reading: self.may_read(), other: self.wire.due() };
+        self.keep_alive.poll(cx, state).map(|due| self.act(due))
     }
 
-    /// Whether there may be whole messages in the input, and they may be acted on.
-    fn may_go_on_reading(&mut self) -> bool {
-        self.unread && self.may_read() && std::mem::take(&mut self.unread)
+    fn act(&mut self, due: Due) -> Result<(), CloseReason> {
+        match due {
+            Due::Ping => self.ping(),
+            Due::ClientTimeout => return Err(CloseReason::ClientTimeout),
+            Due::SendTimeout => return Err(CloseReason::SendTimeout),
+            Due::Other => self.wire.act(self.caller.0.outbox.protocol)?,
+        }
+        Ok(())
     }
 
-    /// A client that waits for a slot, or does not read its own results, is not read either.
-    fn may_read(&self) -> bool {
-        self.waiting.is_none() && !self.caller.0.outbox.is_over_half()
+    /// A newer pipe has taken the place of the one before.
+    fn resumed(&mut self, info: ConnectionInfo) {
+        self.caller.0.replace_info(info);
+        self.unread = false;
+        self.wire.repeat(self.caller.0.outbox.protocol);
     }
 
-    /// Acts on the whole messages that have come, up to a call.
-    fn read_messages(&mut self) -> Result<(), CloseReason> {
+    fn ended(&self, end: PipeEnd) -> CloseReason {
         if self.wire.input.is_empty() {
+            CloseReason::TransportEnded(end)
+        } else {
+            CloseReason::Truncated(end)
+        }
+    }
+
+    /// A client that waits for a slot or for an upload, or does not read its own results, is not read either.
+    fn may_read(&self) -> bool {
+        self.waiting.is_none() && self.full_upload.is_none() && !self.caller.0.outbox.is_over_half()
+    }
+
+    /// Acts on the whole messages that have come.
+    fn read_messages(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        if !self.unread || !self.may_read() {
             return Ok(());
         }
+        self.unread = false;
+        let protocol = self.caller.0.outbox.protocol;
         let limit = self.context.0.options.maximum_receive_message_size.unwrap_or(usize::MAX);
         let mut input = std::mem::take(&mut self.wire.input);
-        while !self.unread && self.waiting.is_none() {
-            let Some(text) = framing::split_text(&input, limit)? else { break };
-            if self.caller.0.outbox.is_over_half() {
+        while let Some(framed) = framing::split(protocol, &input, limit)? {
+            // What a call that waits or fills the outbox leaves behind is read later.
+            if !self.may_read() {
                 self.unread = true;
                 break;
             }
             self.keep_alive.heard();
-            let used = text.len() + 1;
-            self.dispatch(json::read(text)?)?;
-            input.advance(used);
+            match self.dispatch(cx, HubMessage::read(protocol, framed.message)?)? {
+                Dispatched::Done => input.advance(framed.used),
+                Dispatched::Deferred => break,
+            }
         }
         if !input.is_empty() {
             self.wire.input = input;
@@ -190,40 +242,96 @@ impl Connection {
         Ok(())
     }
 
-    fn dispatch(&mut self, message: HubMessage<'_>) -> Result<(), CloseReason> {
+    fn dispatch(&mut self, cx: &mut Context<'_>, message: HubMessage<'_>) -> Result<Dispatched, CloseReason> {
+        if self
+            .wire
+            .stateful()
+            .is_some_and(|stateful| is_counted(&message) && stateful.sequencing.next() == Count::Again)
+        {
+            return Ok(Dispatched::Done);
+        }
+        // An item that finds no room is not received yet.
+        if let HubMessage::StreamItem(item) = &message
+            && let Pushed::Full(room) = self.calls.push(item)
+        {
+            self.full_upload = Some(room);
+            self.unread = true;
+            return Ok(Dispatched::Deferred);
+        }
+        if let Some(stateful) = self.wire.stateful()
+            && is_counted(&message)
+        {
+            stateful.sequencing.received();
+        }
         match message {
-            HubMessage::Invocation(invocation) => {
-                match dispatcher::bind(&self.context, &self.caller, invocation) {
-                    Ok(call)
-                        if self.running.len()
-                            < self.context.0.options.maximum_parallel_invocations_per_client =>
-                    {
-                        self.begin(call);
-                    }
-                    Ok(call) => self.waiting = Some(call),
-                    Err(completion) => self.complete(completion),
-                }
-            }
+            HubMessage::Invocation(invocation) => self.invoke(cx, invocation),
+            HubMessage::StreamItem(_) => {}
+            HubMessage::Completion(completion) => self.completed(completion)?,
+            HubMessage::CancelInvocation { invocation_id } => self.calls.cancel(&invocation_id),
             HubMessage::Ping => self.keep_alive.arm_client_timeout(),
             HubMessage::Close { error } => {
                 return Err(CloseReason::ClientClosed(error.map(|text| text.into())));
             }
+            HubMessage::Ack { sequence_id } => {
+                if let Some(stateful) = self.wire.stateful() {
+                    stateful.sequencing.acknowledged(sequence_id);
+                }
+            }
+            HubMessage::Sequence { sequence_id } => {
+                if let Some(stateful) = self.wire.stateful() {
+                    stateful.sequencing.sequence(sequence_id)?;
+                }
+            }
             HubMessage::Unknown { message_type } => {
                 tracing::debug!(connection = %self.caller.connection_id(), message_type, "unknown hub message skipped");
             }
-            // Answers to questions that were not asked, and words about streams that are not there.
-            HubMessage::StreamItem(_)
-            | HubMessage::Completion(_)
-            | HubMessage::CancelInvocation { .. }
-            | HubMessage::Ack { .. }
-            | HubMessage::Sequence { .. } => {}
         }
-        Ok(())
+        Ok(Dispatched::Done)
     }
 
-    fn begin(&mut self, call: BoundCall) {
-        self.unread = true;
-        self.running.push(call.run(self.context.clone(), self.caller.0.outbox.protocol));
+    fn invoke(&mut self, cx: &mut Context<'_>, invocation: hubline_protocol::Invocation<'_>) {
+        match dispatcher::bind(&self.context, &self.caller, invocation) {
+            Ok(call) => {
+                self.calls.take_back_slots(&self.caller);
+                if self.calls.has_slot_for(&call) {
+                    self.begin(cx, call);
+                } else {
+                    self.waiting = Some(call);
+                }
+            }
+            Err(completion) => self.complete(completion),
+        }
+    }
+
+    /// The end of an upload, or the answer to a question.
+    fn completed(&mut self, completion: Completion<'_>) -> Result<(), CloseReason> {
+        let Completion { invocation_id, result } = completion;
+        if self.calls.complete_upload(&invocation_id, &result) {
+            return Ok(());
+        }
+        let outbox = &self.caller.0.outbox;
+        match self.context.0.client_results.answer(&invocation_id, outbox, result) {
+            Met::Waiting | Met::Nobody => Ok(()),
+            Met::Another => Err(CloseReason::ForeignAnswer {
+                connection: outbox.connection_id.clone(),
+                invocation_id: invocation_id.into(),
+            }),
+        }
+    }
+
+    fn begin_waiting(&mut self, cx: &mut Context<'_>) {
+        if let Some(call) = self.waiting.take_if(|call| self.calls.has_slot_for(call)) {
+            self.begin(cx, call);
+            self.keep_alive.heard();
+        }
+    }
+
+    /// Starts a call, which begins to run before what comes behind it is looked at.
+    fn begin(&mut self, cx: &mut Context<'_>, call: BoundCall) {
+        match self.calls.begin(cx, call) {
+            Begun::Running => {}
+            Begun::Ended(completion) => self.complete(completion),
+        }
     }
 
     fn complete(&mut self, completion: Option<Encoded>) {
@@ -234,20 +342,23 @@ impl Connection {
     }
 
     fn ping(&mut self) {
-        let outbox = &self.caller.0.outbox;
-        outbox.push(Frame::new(encode::ping(outbox.protocol), outbox.protocol.transfer_format()));
+        let protocol = self.caller.0.outbox.protocol;
+        self.wire.send(encode::ping(protocol), protocol);
     }
 
     /// Says good-bye, tells the hub, and forgets the connection.
     async fn end(self, reason: CloseReason) {
-        let Self { context, caller, mut wire, running, .. } = self;
+        let Self { context, caller, mut wire, calls, .. } = self;
         let core = &context.0;
-        if !running.is_empty() {
-            // Calls are never dropped half-way; nobody hears their end any more.
-            core.tasks.spawn(running.for_each(|_| std::future::ready(())));
-        }
+        wire.refuse_successors();
         tracing::debug!(hub = context.name(), connection = %caller.connection_id(), reason = %reason, "disconnected");
         let mut frames = caller.0.outbox.end(&reason);
+        caller.0.aborted().cancel();
+        if !calls.is_empty() {
+            // Calls are never dropped half-way; nobody hears their end any more.
+            core.tasks.spawn(calls.finish());
+        }
+        core.client_results.connection_ended(&caller.0.outbox);
         if let Some(close) = reason.message(caller.0.outbox.protocol, core.options.detailed_errors) {
             frames.push_back(close);
         }
@@ -261,8 +372,7 @@ impl Connection {
             if matches!(reason, CloseReason::OnConnectedFailed(_)) {
                 return Ok(());
             }
-            dispatcher::callback(core.hub.on_disconnected.as_deref(), &context, &caller, Some(&disconnected))
-                .await
+            dispatcher::disconnected(&context, &caller, &disconnected).await
         };
         let forgotten = async {
             if let Err(error) = told.await {
@@ -274,4 +384,15 @@ impl Connection {
         };
         futures_util::join!(farewell, forgotten);
     }
+}
+
+/// Whether stateful reconnect counts it.
+fn is_counted(message: &HubMessage<'_>) -> bool {
+    matches!(
+        message,
+        HubMessage::Invocation(_)
+            | HubMessage::StreamItem(_)
+            | HubMessage::Completion(_)
+            | HubMessage::CancelInvocation { .. }
+    )
 }

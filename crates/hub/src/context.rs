@@ -1,17 +1,19 @@
 //! A hub that runs, and who calls it.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Status};
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo};
-use hubline_protocol::{ConnectionId, UserId};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Policy, Principal};
+use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::client_results::ClientResults;
 use crate::outbox::Outbox;
 use crate::router::Router;
-use crate::{CloseReason, Groups, Hub, HubClients, HubOptions, connection};
+use crate::{Cancellation, CloseReason, Groups, Hub, HubClients, HubOptions, connection};
 
 /// A running hub, seen from outside of its methods: send to its clients, change its groups.
 ///
@@ -23,6 +25,7 @@ pub(crate) struct HubCore {
     pub(crate) hub: Hub,
     pub(crate) options: HubOptions,
     pub(crate) router: Arc<Router>,
+    pub(crate) client_results: Arc<ClientResults>,
     pub(crate) backplane: Arc<dyn HubBackplane>,
     pub(crate) status: watch::Receiver<Status>,
     /// Calls that outlive their connection run to their end here.
@@ -40,6 +43,7 @@ impl HubContext {
             hub,
             options,
             router,
+            client_results: Arc::default(),
             backplane: attached,
             status,
             tasks,
@@ -60,6 +64,19 @@ impl HubContext {
     /// The name other servers know the hub by.
     pub fn name(&self) -> &str {
         self.0.hub.name()
+    }
+
+    /// What everybody who connects must be; see [`Hub::authorize`].
+    pub fn authorization(&self) -> Option<&Policy> {
+        self.0.hub.authorization()
+    }
+
+    pub(crate) fn naming(&self) -> Naming {
+        self.0.hub.naming
+    }
+
+    pub(crate) fn dialect(&self, protocol: HubProtocol) -> Dialect {
+        Dialect { protocol, naming: self.naming() }
     }
 
     /// How many connections this instance has.
@@ -86,15 +103,48 @@ pub struct Caller(pub(crate) Arc<CallerState>);
 
 #[derive(Debug)]
 pub(crate) struct CallerState {
-    pub(crate) info: ConnectionInfo,
+    /// Of the newest request, where stateful reconnect brings several.
+    info: RwLock<Arc<ConnectionInfo>>,
     pub(crate) user_id: Option<UserId>,
     pub(crate) outbox: Arc<Outbox>,
+    /// Slots that running calls gave back early and the connection has not counted yet.
+    pub(crate) slots_given_back: AtomicUsize,
+    aborted: OnceLock<CancellationToken>,
+}
+
+impl CallerState {
+    pub(crate) fn new(info: ConnectionInfo, user_id: Option<UserId>, outbox: Arc<Outbox>) -> Self {
+        Self {
+            info: RwLock::new(Arc::new(info)),
+            user_id,
+            outbox,
+            slots_given_back: AtomicUsize::new(0),
+            aborted: OnceLock::new(),
+        }
+    }
+
+    /// Cancelled when the connection has ended. Most connections never make one.
+    pub(crate) fn aborted(&self) -> &CancellationToken {
+        self.aborted.get_or_init(CancellationToken::new)
+    }
+
+    /// For later invocations: the same user with newer claims.
+    pub(crate) fn replace_principal(&self, principal: Arc<Principal>) {
+        let mut info = self.info.write().unwrap_or_else(PoisonError::into_inner);
+        *info = Arc::new(ConnectionInfo { principal: Some(principal), ..ConnectionInfo::clone(&info) });
+    }
+
+    /// Shows a newer request. Who the connection belongs to stays.
+    pub(crate) fn replace_info(&self, newer: ConnectionInfo) {
+        let mut info = self.info.write().unwrap_or_else(PoisonError::into_inner);
+        *info = Arc::new(ConnectionInfo { principal: info.principal.clone(), ..newer });
+    }
 }
 
 impl Caller {
     /// Its public id.
     pub fn connection_id(&self) -> &ConnectionId {
-        &self.0.info.id
+        &self.0.outbox.connection_id
     }
 
     /// Whom it belongs to, if anyone; decided once, when it connected.
@@ -102,9 +152,19 @@ impl Caller {
         self.0.user_id.as_ref()
     }
 
-    /// What its HTTP request said.
-    pub fn info(&self) -> &ConnectionInfo {
-        &self.0.info
+    /// What its HTTP request said; with stateful reconnect the newest one.
+    pub fn info(&self) -> Arc<ConnectionInfo> {
+        Arc::clone(&self.0.info.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Who was signed in when it connected, or when the client last refreshed its authentication.
+    pub fn principal(&self) -> Option<Arc<Principal>> {
+        self.info().principal.clone()
+    }
+
+    /// Cancelled when the connection has ended (ASP.NET Core's `ConnectionAborted`).
+    pub fn aborted(&self) -> Cancellation {
+        Cancellation::new(self.0.aborted().clone())
     }
 
     /// Closes the connection for good: the client is told not to come back by itself.

@@ -2,29 +2,44 @@
 //!
 //! The texts are ASP.NET Core's; users and tests match them.
 
-use std::panic::AssertUnwindSafe;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use hubline_pipe::Access;
 use hubline_protocol::encode::{self, CompletionOutcome};
-use hubline_protocol::{Encoded, HubProtocol, Invocation};
+use hubline_protocol::{BindError, Encoded};
 
 use crate::extract::Binding;
-use crate::handler::{Call, ErasedHandler};
-use crate::{Caller, Disconnected, HubContext, HubError};
+use crate::filter;
+use crate::handler::{Call, ErasedHandler, Kind};
+use crate::hub::Method;
+use crate::invocation::{CallParts, Occasion};
+use crate::{Caller, CloseReason, Disconnected, HubContext, HubError, Returned};
 
 /// A call that is bound and may begin.
 pub(crate) struct BoundCall {
-    reply: Reply,
+    pub(crate) reply: Reply,
+    pub(crate) parts: CallParts,
+    /// Ids of the streams that the client uploads with it.
+    pub(crate) stream_ids: Vec<Box<str>>,
+    /// Whether the client expects a stream of results.
+    pub(crate) streaming: bool,
+    method: Arc<Method>,
     call: Call,
 }
 
 /// Whom the end of a call is told, and how.
 pub(crate) struct Reply {
+    context: HubContext,
+    caller: Caller,
     /// Absent if the caller does not want to know.
-    invocation_id: Option<Box<str>>,
-    /// The method as registered, for error texts.
-    method: Box<str>,
+    pub(crate) invocation_id: Option<Box<str>>,
+    /// The method as registered, or as the client spelled one that does not exist; for error texts.
+    method: Arc<str>,
 }
 
 /// Binds an invocation to its method.
@@ -34,120 +49,255 @@ pub(crate) struct Reply {
 pub(crate) fn bind(
     context: &HubContext,
     caller: &Caller,
-    invocation: Invocation<'_>,
+    invocation: hubline_protocol::Invocation<'_>,
 ) -> Result<BoundCall, Option<Encoded>> {
-    let protocol = caller.0.outbox.protocol;
-    let Invocation { invocation_id, target, arguments, stream_ids, streaming } = invocation;
-    let mut reply = Reply { invocation_id: invocation_id.map(|id| id.into()), method: target.into() };
-
-    let Some(method) = context.0.hub.find(&reply.method) else {
-        tracing::debug!(hub = context.name(), method = %reply.method, "unknown hub method");
-        return Err(reply.failed_to_invoke(context, protocol, &HubError::new("Method does not exist.")));
+    let hubline_protocol::Invocation { invocation_id, target, arguments, stream_ids, streaming } = invocation;
+    let found = context.0.hub.find(&target);
+    let reply = Reply {
+        context: context.clone(),
+        caller: caller.clone(),
+        invocation_id: invocation_id.map(|id| id.into()),
+        method: found.map_or_else(|| Arc::from(&*target), |method| Arc::clone(&method.name)),
     };
-    reply.method.clone_from(&method.name);
+    let Some(method) = found else {
+        tracing::debug!(hub = context.name(), method = %target, "unknown hub method");
+        return Err(reply.failed_to_invoke(&HubError::new("Method does not exist.")));
+    };
+    let arguments = match arguments {
+        Ok(arguments) => arguments,
+        Err(error) => return Err(reply.does_not_bind(&error)),
+    };
     if arguments.len() != method.arguments {
         let message = format!(
             "Invocation provides {} argument(s) but target expects {}.",
             arguments.len(),
             method.arguments
         );
-        return Err(reply.failed_to_invoke(
-            context,
-            protocol,
-            &HubError::hidden("InvalidDataException", message),
-        ));
+        return Err(reply.failed_to_invoke(&HubError::hidden("InvalidDataException", message)));
     }
-    let mut binding = Binding { caller, context, state: &(), arguments, disconnected: None };
-    let call = method.handler.call(&mut binding, protocol).map_err(|error| {
-        tracing::debug!(hub = context.name(), method = %reply.method, %error, "the arguments do not fit");
-        let message = "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.";
-        reply.failed_to_invoke(context, protocol, &HubError::hidden("InvalidDataException", message))
-    })?;
-    if streaming {
-        let name = &reply.method;
-        let text = format!(
-            "The client attempted to invoke the non-streaming '{name}' method with a streaming invocation."
-        );
-        return Err(reply.error(protocol, &text));
-    }
-    if !stream_ids.is_empty() {
-        let error =
-            HubError::new(format!("Client sent {} stream(s), Hub method expects 0.", stream_ids.len()));
-        return Err(reply.unexpected_error(context, protocol, &error));
-    }
-    Ok(BoundCall { reply, call })
+    let takes_slot = !streaming && method.streams == 0;
+    let mut parts = CallParts::on(if takes_slot { Occasion::Call } else { Occasion::Free });
+    let mut binding =
+        Binding { caller, context, state: &(), arguments, disconnected: None, parts: &mut parts };
+    let call = match method.handler.call(&mut binding) {
+        Ok(call) => call,
+        Err(error) => {
+            tracing::debug!(hub = context.name(), method = %reply.method, %error, "the arguments do not fit");
+            return Err(reply.does_not_bind(&BindError::new(
+                "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.",
+            )));
+        }
+    };
+    let stream_ids = stream_ids.into_iter().map(Into::into).collect();
+    Ok(BoundCall { reply, parts, stream_ids, streaming, method: Arc::clone(method), call })
 }
 
 impl BoundCall {
-    /// Runs the call to its end. A panic fails the call and nothing else.
-    pub(crate) fn run(
-        self,
-        context: HubContext,
-        protocol: HubProtocol,
-    ) -> BoxFuture<'static, Option<Encoded>> {
-        let Self { reply, call } = self;
-        AssertUnwindSafe(call)
-            .catch_unwind()
-            .map(move |outcome| match outcome.unwrap_or_else(|panic| Err(panicked(panic.as_ref()))) {
-                Ok(value) => reply.complete(protocol, CompletionOutcome::Value(&value)),
-                Err(error) => {
-                    if !error.is_for_caller() {
-                        tracing::error!(hub = context.name(), method = %reply.method, %error, "a hub method failed");
-                    }
-                    reply.unexpected_error(&context, protocol, &error)
-                }
-            })
-            .boxed()
+    /// Whether it counts against `maximum_parallel_invocations_per_client`.
+    pub(crate) fn takes_slot(&self) -> bool {
+        self.parts.occasion == Occasion::Call
+    }
+
+    /// Whether its stream is dropped when the client cancels it, because its method does not look.
+    pub(crate) fn is_dropped_when_cancelled(&self) -> bool {
+        self.parts.cancellation.is_none()
+    }
+
+    /// What is checked when its turn has come.
+    ///
+    /// # Errors
+    /// It may not run; with the completion for the caller, if there is to be one.
+    pub(crate) fn admit(&self) -> Result<(), Option<Encoded>> {
+        let (reply, method) = (&self.reply, &self.method);
+        let name = &*method.name;
+        if let Some(policy) = &method.authorization
+            && policy.evaluate(reply.caller.principal().as_deref()) != Access::Granted
+        {
+            tracing::debug!(hub = reply.context.name(), method = name, "the caller is not authorized");
+            return Err(reply.error(&format!("Failed to invoke '{name}' because user is unauthorized")));
+        }
+        let refused = match (method.is_streaming, self.streaming) {
+            (true, false) => Some(("streaming", "non-streaming")),
+            (false, true) => Some(("non-streaming", "streaming")),
+            _ => None,
+        };
+        if let Some((is, used_as)) = refused {
+            return Err(reply.error(&format!(
+                "The client attempted to invoke the {is} '{name}' method with a {used_as} invocation."
+            )));
+        }
+        if self.stream_ids.len() != method.streams {
+            let text = format!(
+                "Client sent {} stream(s), Hub method expects {}.",
+                self.stream_ids.len(),
+                method.streams
+            );
+            return Err(reply.unexpected_error(&HubError::new(text)));
+        }
+        Ok(())
+    }
+
+    /// The call itself with the hub's filters around it. A panic fails it and nothing else.
+    pub(crate) fn into_future(self) -> (Reply, BoxFuture<'static, Result<Returned, HubError>>) {
+        let Self { reply, call, method, .. } = self;
+        let filters = &reply.context.0.hub.filters;
+        let call = if filters.is_empty() {
+            call
+        } else {
+            let invocation = filter::Invocation {
+                context: reply.context.clone(),
+                caller: reply.caller.clone(),
+                method: Arc::clone(&method.name),
+            };
+            filters.around_call(&invocation, call)
+        };
+        (reply, call)
+    }
+}
+
+/// Runs a call or a callback. A panic is an error like any other.
+pub(crate) async fn caught<T>(mut call: BoxFuture<'static, Result<T, HubError>>) -> Result<T, HubError> {
+    poll_fn(|cx| poll_caught(cx, &mut call)).await
+}
+
+/// As [`caught`], one step.
+pub(crate) fn poll_caught<T>(
+    cx: &mut Context<'_>,
+    call: &mut BoxFuture<'static, Result<T, HubError>>,
+) -> Poll<Result<T, HubError>> {
+    match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+        Ok(polled) => polled,
+        Err(panic) => Poll::Ready(Err(panicked(panic.as_ref()))),
     }
 }
 
 impl Reply {
-    fn failed_to_invoke(
-        &self,
-        context: &HubContext,
-        protocol: HubProtocol,
-        error: &HubError,
-    ) -> Option<Encoded> {
-        let base = format!("Failed to invoke '{}' due to an error on the server.", self.method);
-        self.error(protocol, &error.text_for_client(&base, context.0.options.detailed_errors))
+    /// The completion of a call that is not a stream.
+    pub(crate) fn outcome(&self, outcome: Result<Returned, HubError>) -> Option<Encoded> {
+        match outcome.map(|returned| returned.0) {
+            Ok(Kind::Value(value)) => self.complete(CompletionOutcome::Value(&value)),
+            // A filter may have brought another method's result.
+            Ok(Kind::Stream(_) | Kind::NoStream) => self.no_stream(),
+            Err(error) => self.failed(&error),
+        }
     }
 
-    fn unexpected_error(
-        &self,
-        context: &HubContext,
-        protocol: HubProtocol,
-        error: &HubError,
-    ) -> Option<Encoded> {
-        let base = format!("An unexpected error occurred invoking '{}' on the server.", self.method);
-        self.error(protocol, &error.text_for_client(&base, context.0.options.detailed_errors))
+    /// The completion of a stream that ended.
+    pub(crate) fn void(&self) -> Option<Encoded> {
+        self.complete(CompletionOutcome::Void)
     }
 
-    fn error(&self, protocol: HubProtocol, text: &str) -> Option<Encoded> {
-        self.complete(protocol, CompletionOutcome::Error(text))
+    /// The completion of a call that failed while it ran.
+    pub(crate) fn failed(&self, error: &HubError) -> Option<Encoded> {
+        self.log(error);
+        self.unexpected_error(error)
     }
 
-    fn complete(&self, protocol: HubProtocol, outcome: CompletionOutcome<'_>) -> Option<Encoded> {
+    /// The completion of a stream that failed.
+    pub(crate) fn stream_failed(&self, error: &HubError) -> Option<Encoded> {
+        self.log(error);
+        self.with_base("An error occurred on the server while streaming results.", error)
+    }
+
+    pub(crate) fn no_stream(&self) -> Option<Encoded> {
+        let name = &self.method;
+        self.error(&format!(
+            "The value returned by the streaming method '{name}' is not a ChannelReader<> or IAsyncEnumerable<>."
+        ))
+    }
+
+    /// The completion with this text alone.
+    pub(crate) fn error(&self, text: &str) -> Option<Encoded> {
+        self.complete(CompletionOutcome::Error(text))
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    fn log(&self, error: &HubError) {
+        if !error.is_for_caller() {
+            tracing::error!(hub = self.context.name(), method = %self.method, %error, "a hub method failed");
+        }
+        if error.is_fatal() {
+            self.caller.0.outbox.close(CloseReason::Unwritable(error.to_string().into()));
+        }
+    }
+
+    fn does_not_bind(&self, error: &BindError) -> Option<Encoded> {
+        self.failed_to_invoke(&HubError::hidden("InvalidDataException", error.to_string()))
+    }
+
+    fn failed_to_invoke(&self, error: &HubError) -> Option<Encoded> {
+        self.with_base(&format!("Failed to invoke '{}' due to an error on the server.", self.method), error)
+    }
+
+    fn unexpected_error(&self, error: &HubError) -> Option<Encoded> {
+        self.with_base(
+            &format!("An unexpected error occurred invoking '{}' on the server.", self.method),
+            error,
+        )
+    }
+
+    fn with_base(&self, base: &str, error: &HubError) -> Option<Encoded> {
+        self.error(&error.text_for_client(base, self.context.0.options.detailed_errors))
+    }
+
+    fn complete(&self, outcome: CompletionOutcome<'_>) -> Option<Encoded> {
+        let protocol = self.caller.0.outbox.protocol;
         self.invocation_id.as_deref().map(|id| encode::completion(protocol, id, outcome))
     }
 }
 
-/// Runs a lifetime callback, if the hub has one.
-pub(crate) async fn callback(
+/// Runs `on_connected` with the filters around it.
+pub(crate) async fn connected(context: &HubContext, caller: &Caller) -> Result<(), HubError> {
+    let hub = &context.0.hub;
+    if hub.on_connected.is_none() && hub.filters.is_empty() {
+        return Ok(());
+    }
+    let own = callback(hub.on_connected.as_deref(), Occasion::Connecting, context, caller, None)?;
+    caught(hub.filters.around_connected(caller, own)).await
+}
+
+/// Runs `on_disconnected` with the filters around it.
+pub(crate) async fn disconnected(
+    context: &HubContext,
+    caller: &Caller,
+    disconnected: &Disconnected,
+) -> Result<(), HubError> {
+    let hub = &context.0.hub;
+    if hub.on_disconnected.is_none() && hub.filters.is_empty() {
+        return Ok(());
+    }
+    let own = callback(hub.on_disconnected.as_deref(), Occasion::Free, context, caller, Some(disconnected))?;
+    caught(hub.filters.around_disconnected(caller, disconnected, own)).await
+}
+
+/// Runs `on_authentication_refreshed`; its failure is logged.
+pub(crate) async fn refreshed(context: HubContext, caller: Caller) {
+    let Some(handler) = context.0.hub.on_authentication_refreshed.as_deref() else { return };
+    let outcome = match callback(Some(handler), Occasion::Free, &context, &caller, None) {
+        Ok(callback) => caught(callback).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = outcome {
+        tracing::error!(hub = context.name(), connection = %caller.connection_id(), %error, "on_authentication_refreshed failed");
+    }
+}
+
+fn callback(
     handler: Option<&dyn ErasedHandler<()>>,
+    occasion: Occasion,
     context: &HubContext,
     caller: &Caller,
     disconnected: Option<&Disconnected>,
-) -> Result<(), HubError> {
-    let Some(handler) = handler else { return Ok(()) };
-    let call = {
-        let mut binding =
-            Binding { caller, context, state: &(), arguments: Default::default(), disconnected };
-        handler.call(&mut binding, caller.0.outbox.protocol)?
-    };
-    match AssertUnwindSafe(call).catch_unwind().await {
-        Ok(outcome) => outcome.map(drop),
-        Err(panic) => Err(panicked(panic.as_ref())),
-    }
+) -> Result<BoxFuture<'static, Result<(), HubError>>, HubError> {
+    let Some(handler) = handler else { return Ok(std::future::ready(Ok(())).boxed()) };
+    let mut parts = CallParts::on(occasion);
+    let arguments = Default::default();
+    let mut binding = Binding { caller, context, state: &(), arguments, disconnected, parts: &mut parts };
+    let call = handler.call(&mut binding)?;
+    Ok(call.map(|outcome| outcome.map(drop)).boxed())
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> HubError {

@@ -1,8 +1,12 @@
 //! How a hub method fails.
 
+use std::any::Any;
 use std::fmt;
 
+use hubline_protocol::EncodeError;
 use hubline_protocol::handshake::DetailedErrors;
+
+use crate::{InvokeError, SendError, UploadError};
 
 /// The failure of a hub method.
 ///
@@ -20,6 +24,8 @@ pub struct HubError {
 enum Visibility {
     Caller,
     Server,
+    /// Of a value that cannot be written, which ends the connection.
+    Fatal,
 }
 
 impl HubError {
@@ -48,18 +54,63 @@ impl HubError {
     pub(crate) fn text_for_client(&self, base: &str, detailed_errors: DetailedErrors) -> String {
         match (self.visibility, detailed_errors) {
             (Visibility::Caller, _) | (_, DetailedErrors::Shown) => format!("{base} {self}"),
-            (Visibility::Server, DetailedErrors::Hidden) => base.to_owned(),
+            (Visibility::Server | Visibility::Fatal, DetailedErrors::Hidden) => base.to_owned(),
         }
     }
 
     pub(crate) fn is_for_caller(&self) -> bool {
         self.visibility == Visibility::Caller
     }
+
+    /// Whether the connection ends with it, as in ASP.NET Core: what was promised cannot be written.
+    pub(crate) fn is_fatal(&self) -> bool {
+        self.visibility == Visibility::Fatal
+    }
+
+    /// The failure to encode what a method returned.
+    pub(crate) fn unwritable(error: &EncodeError) -> Self {
+        Self { visibility: Visibility::Fatal, ..Self::hidden("InvalidOperationException", error.to_string()) }
+    }
 }
 
-impl<E: std::error::Error> From<E> for HubError {
+impl<E: std::error::Error + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
-        Self::hidden(short_type_name::<E>(), error.to_string())
+        own(&error).unwrap_or_else(|| Self::hidden(short_type_name::<E>(), error.to_string()))
+    }
+}
+
+/// The library's own errors, under the names and with the visibility that ASP.NET Core gives them.
+fn own(error: &dyn Any) -> Option<HubError> {
+    if let Some(error) = error.downcast_ref::<SendError>() {
+        return of_send(error);
+    }
+    if let Some(error) = error.downcast_ref::<UploadError>() {
+        return Some(match error {
+            UploadError::Client(_) | UploadError::Bind { .. } => HubError::new(error.to_string()),
+            UploadError::ConnectionClosed => {
+                HubError::hidden("OperationCanceledException", error.to_string())
+            }
+        });
+    }
+    let error = error.downcast_ref::<InvokeError>()?;
+    match error {
+        InvokeError::NoSuchConnection(_) | InvokeError::Disconnected(_) => {
+            Some(HubError::hidden("IOException", error.to_string()))
+        }
+        InvokeError::Client(_)
+        | InvokeError::NoResult
+        | InvokeError::WrongType { .. }
+        | InvokeError::Canceled => Some(HubError::new(error.to_string())),
+        InvokeError::Connecting => Some(HubError::hidden("InvalidOperationException", error.to_string())),
+        InvokeError::Send(error) => of_send(error),
+        InvokeError::NotHere(_) => None,
+    }
+}
+
+fn of_send(error: &SendError) -> Option<HubError> {
+    match error {
+        SendError::EmptyGroupName => Some(HubError::hidden("InvalidOperationException", error.to_string())),
+        SendError::Encode(_) | SendError::Publish(_) => None,
     }
 }
 

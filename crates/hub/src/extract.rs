@@ -1,9 +1,10 @@
 //! What a hub method's parameters can be.
 
-use hubline_protocol::{Arguments, BindError};
+use hubline_protocol::{Arguments, BindError, Dialect};
 use serde::de::DeserializeOwned;
 
-use crate::{Caller, Clients, Disconnected, Groups, HubContext};
+use crate::invocation::CallParts;
+use crate::{Caller, Cancellation, Clients, Disconnected, Groups, HubContext, Upload};
 
 /// What an invocation offers to the parameters of a hub method.
 #[derive(Debug)]
@@ -13,6 +14,7 @@ pub struct Binding<'a, S = ()> {
     pub(crate) state: &'a S,
     pub(crate) arguments: Arguments<'a>,
     pub(crate) disconnected: Option<&'a Disconnected>,
+    pub(crate) parts: &'a mut CallParts,
 }
 
 impl<'a, S> Binding<'a, S> {
@@ -29,6 +31,11 @@ impl<'a, S> Binding<'a, S> {
     /// The hub's state.
     pub fn state(&self) -> &'a S {
         self.state
+    }
+
+    /// How values for the caller are encoded.
+    pub fn dialect(&self) -> Dialect {
+        self.context.dialect(self.caller.0.outbox.protocol)
     }
 }
 
@@ -62,6 +69,8 @@ impl<'a, S> Binding<'a, S> {
 pub trait FromInvocation<S>: Sized {
     /// How many arguments of the client it takes.
     const ARGUMENTS: usize = 0;
+    /// How many streams of the client it takes.
+    const STREAMS: usize = 0;
 
     /// Takes it from the invocation.
     ///
@@ -74,7 +83,25 @@ impl<S, T: DeserializeOwned> FromInvocation<S> for T {
     const ARGUMENTS: usize = 1;
 
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
-        binding.arguments.take()
+        binding.arguments.take(binding.context.naming())
+    }
+}
+
+impl<S, T: DeserializeOwned + Send + 'static> FromInvocation<S> for Upload<T> {
+    const STREAMS: usize = 1;
+
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        let options = &binding.context.0.options;
+        let naming = binding.context.naming();
+        let (upload, sink) = Upload::new(options.stream_buffer_capacity, naming, options.detailed_errors);
+        binding.parts.add_upload(sink);
+        Ok(upload)
+    }
+}
+
+impl<S> FromInvocation<S> for Cancellation {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(Cancellation::new(binding.parts.cancellation(binding.caller).clone()))
     }
 }
 
@@ -86,7 +113,8 @@ impl<S> FromInvocation<S> for Caller {
 
 impl<S> FromInvocation<S> for Clients {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
-        Ok(Clients::new(binding.context.clients(), binding.caller.clone()))
+        let asker = binding.parts.asker(binding.caller);
+        Ok(Clients::new(binding.context.clients(), binding.caller.clone(), asker))
     }
 }
 

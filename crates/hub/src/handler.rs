@@ -1,14 +1,27 @@
 //! Which functions can be hub methods.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_protocol::{BindError, HubProtocol, encode};
+use hubline_protocol::{BindError, Dialect, encode};
 use serde::Serialize;
 
+use crate::stream::{HubStream, ItemStream};
 use crate::{Binding, FromInvocation, HubError};
 
-/// A running call. Its value comes encoded for the caller.
-pub(crate) type Call = BoxFuture<'static, Result<Vec<u8>, HubError>>;
+/// A call that has not begun to run.
+pub(crate) type Call = BoxFuture<'static, Result<Returned, HubError>>;
+
+/// What a hub method returned, encoded for its caller.
+pub struct Returned(pub(crate) Kind);
+
+pub(crate) enum Kind {
+    Value(Vec<u8>),
+    Stream(ItemStream),
+    /// A method that streams had no stream to return.
+    NoStream,
+}
 
 /// An async function that can be a hub method: up to twelve parameters, each a
 /// [`FromInvocation`], and a result that is an [`IntoHubResult`].
@@ -17,21 +30,45 @@ pub(crate) type Call = BoxFuture<'static, Result<Vec<u8>, HubError>>;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a hub method",
     note = "a hub method is an `async fn`: first what it needs from the server (`Clients`, `Caller`, `State<T>` ...), then the client's arguments (`serde::Deserialize`)",
-    note = "it returns a `serde::Serialize`, nothing, or a `Result` of these whose error converts into `HubError`; its future must be `Send`"
+    note = "it returns a `serde::Serialize`, nothing, or a `Result` of these whose error converts into `HubError`; its future must be `Send`",
+    note = "a method that returns a stream is registered with `Hub::stream`"
 )]
 pub trait Handler<M, S>: Send + Sync + 'static {
     /// How many arguments the client must send.
     const ARGUMENTS: usize;
+    /// How many streams the client must upload.
+    const STREAMS: usize;
 
     /// Binds the parameters at once and returns the call, which has not begun to run.
     ///
     /// # Errors
     /// An argument does not fit.
     fn call(
-        &self,
+        self: &Arc<Self>,
         binding: &mut Binding<'_, S>,
-        protocol: HubProtocol,
-    ) -> Result<BoxFuture<'static, Result<Vec<u8>, HubError>>, BindError>;
+    ) -> Result<BoxFuture<'static, Result<Returned, HubError>>, BindError>;
+}
+
+/// A function that can be a streaming hub method: as [`Handler`], but it returns a [`HubStream`], at once or
+/// as an `async fn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be a streaming hub method",
+    note = "a streaming hub method is a function, `async` or not, that returns a `Stream` of `serde::Serialize` items, or a `Result` or `Option` of one; stream and future must be `Send` and own what they use"
+)]
+pub trait StreamHandler<M, S>: Send + Sync + 'static {
+    /// How many arguments the client must send.
+    const ARGUMENTS: usize;
+    /// How many streams the client must upload.
+    const STREAMS: usize;
+
+    /// As [`Handler::call`].
+    ///
+    /// # Errors
+    /// An argument does not fit.
+    fn call(
+        self: &Arc<Self>,
+        binding: &mut Binding<'_, S>,
+    ) -> Result<BoxFuture<'static, Result<Returned, HubError>>, BindError>;
 }
 
 /// What a hub method can return: a serializable value or a `Result` of one.
@@ -41,8 +78,8 @@ pub trait IntoHubResult<M>: Send {
     /// Encodes the value for the caller.
     ///
     /// # Errors
-    /// The method failed, or its value cannot be encoded.
-    fn into_hub_result(self, protocol: HubProtocol) -> Result<Vec<u8>, HubError>;
+    /// The method failed, or its value cannot be encoded: that ends the connection, as in ASP.NET Core.
+    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError>;
 }
 
 /// Marks a plain value for [`IntoHubResult`].
@@ -54,14 +91,15 @@ pub enum Value {}
 pub enum Fallible {}
 
 impl<T: Serialize + Send> IntoHubResult<Value> for T {
-    fn into_hub_result(self, protocol: HubProtocol) -> Result<Vec<u8>, HubError> {
-        Ok(encode::value(protocol, &self)?)
+    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError> {
+        encode::value(dialect, &self).map_err(|error| HubError::unwritable(&error))
     }
 }
 
 impl<T: Serialize + Send, E: Into<HubError> + Send> IntoHubResult<Fallible> for Result<T, E> {
-    fn into_hub_result(self, protocol: HubProtocol) -> Result<Vec<u8>, HubError> {
-        Ok(encode::value(protocol, &self.map_err(Into::into)?)?)
+    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError> {
+        let value = self.map_err(Into::into)?;
+        encode::value(dialect, &value).map_err(|error| HubError::unwritable(&error))
     }
 }
 
@@ -72,15 +110,41 @@ macro_rules! handler {
             F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = R> + Send + 'static,
             R: IntoHubResult<M>,
-            $($parameter: FromInvocation<S>,)*
+            $($parameter: FromInvocation<S> + Send + 'static,)*
         {
             const ARGUMENTS: usize = 0 $(+ $parameter::ARGUMENTS)*;
+            const STREAMS: usize = 0 $(+ $parameter::STREAMS)*;
 
             #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
-            fn call(&self, binding: &mut Binding<'_, S>, protocol: HubProtocol) -> Result<Call, BindError> {
+            fn call(self: &Arc<Self>, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
                 $(let $parameter = $parameter::from_invocation(binding)?;)*
-                let running = self($($parameter),*);
-                Ok(running.map(move |result| result.into_hub_result(protocol)).boxed())
+                let (method, dialect) = (Arc::clone(self), binding.dialect());
+                Ok(async move {
+                    let result = method($($parameter),*).await;
+                    result.into_hub_result(dialect).map(|value| Returned(Kind::Value(value)))
+                }
+                .boxed())
+            }
+        }
+
+        impl<F, R, M, S, $($parameter,)*> StreamHandler<(M, $($parameter,)*), S> for F
+        where
+            F: Fn($($parameter),*) -> R + Send + Sync + 'static,
+            R: HubStream<M>,
+            $($parameter: FromInvocation<S> + Send + 'static,)*
+        {
+            const ARGUMENTS: usize = 0 $(+ $parameter::ARGUMENTS)*;
+            const STREAMS: usize = 0 $(+ $parameter::STREAMS)*;
+
+            #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
+            fn call(self: &Arc<Self>, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
+                $(let $parameter = $parameter::from_invocation(binding)?;)*
+                let (method, dialect) = (Arc::clone(self), binding.dialect());
+                Ok(async move {
+                    let stream = method($($parameter),*).into_items(dialect);
+                    Ok(Returned(stream.await?.map_or(Kind::NoStream, Kind::Stream)))
+                }
+                .boxed())
             }
         }
     };
@@ -102,19 +166,43 @@ handler!(P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12);
 
 /// A hub method without its types.
 pub(crate) trait ErasedHandler<S>: Send + Sync {
-    fn call(&self, binding: &mut Binding<'_, S>, protocol: HubProtocol) -> Result<Call, BindError>;
+    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError>;
 }
 
-pub(crate) struct Erased<H, M>(H, std::marker::PhantomData<fn() -> M>);
+pub(crate) struct Erased<H, M>(Arc<H>, std::marker::PhantomData<fn() -> M>);
 
 impl<H, M> Erased<H, M> {
     pub(crate) fn new(handler: H) -> Self {
-        Self(handler, std::marker::PhantomData)
+        Self(Arc::new(handler), std::marker::PhantomData)
     }
 }
 
 impl<H: Handler<M, S>, M, S> ErasedHandler<S> for Erased<H, M> {
-    fn call(&self, binding: &mut Binding<'_, S>, protocol: HubProtocol) -> Result<Call, BindError> {
-        self.0.call(binding, protocol)
+    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
+        self.0.call(binding)
+    }
+}
+
+pub(crate) struct ErasedStream<H, M>(Arc<H>, std::marker::PhantomData<fn() -> M>);
+
+impl<H, M> ErasedStream<H, M> {
+    pub(crate) fn new(handler: H) -> Self {
+        Self(Arc::new(handler), std::marker::PhantomData)
+    }
+}
+
+impl<H: StreamHandler<M, S>, M, S> ErasedHandler<S> for ErasedStream<H, M> {
+    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
+        self.0.call(binding)
+    }
+}
+
+impl std::fmt::Debug for Returned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.0 {
+            Kind::Value(_) => "Returned(value)",
+            Kind::Stream(_) => "Returned(stream)",
+            Kind::NoStream => "Returned(no stream)",
+        })
     }
 }

@@ -3,29 +3,39 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hubline_pipe::ConnectionInfo;
-use hubline_protocol::{BindError, HubProtocol, UserId};
+use hubline_pipe::{ConnectionInfo, Policy};
+use hubline_protocol::{BindError, Naming, UserId};
 
+use crate::HubFilter;
 use crate::extract::Binding;
-use crate::handler::{Call, Erased, ErasedHandler, Handler};
+use crate::filter::Filters;
+use crate::handler::{Call, Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
 
 /// A hub: methods by name, callbacks, and state of type `S` for them to share.
 ///
 /// See the crate's example. A hub without [`Hub::state`] is a `Hub<()>`.
 pub struct Hub<S = ()> {
     pub(crate) name: Box<str>,
-    pub(crate) methods: HashMap<String, Method<S>>,
+    /// By their names in lower case.
+    methods: HashMap<String, Arc<Method<S>>>,
     pub(crate) on_connected: Option<Box<dyn ErasedHandler<S>>>,
     pub(crate) on_disconnected: Option<Box<dyn ErasedHandler<S>>>,
+    pub(crate) on_authentication_refreshed: Option<Box<dyn ErasedHandler<S>>>,
     pub(crate) user_id: UserIdProvider,
+    pub(crate) filters: Filters,
+    pub(crate) naming: Naming,
+    authorization: Option<Policy>,
 }
 
 /// A registered method.
-pub(crate) struct Method<S> {
+pub(crate) struct Method<S = ()> {
     /// As its author spelled it.
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     pub(crate) arguments: usize,
-    pub(crate) handler: Box<dyn ErasedHandler<S>>,
+    pub(crate) streams: usize,
+    pub(crate) is_streaming: bool,
+    pub(crate) authorization: Option<Policy>,
+    pub(crate) handler: Arc<dyn ErasedHandler<S>>,
 }
 
 pub(crate) type UserIdProvider = Arc<dyn Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync>;
@@ -39,7 +49,11 @@ impl<S: Send + Sync + 'static> Hub<S> {
             methods: HashMap::new(),
             on_connected: None,
             on_disconnected: None,
+            on_authentication_refreshed: None,
             user_id: Arc::new(|info| info.principal.as_ref()?.name_identifier.clone()),
+            filters: Filters::default(),
+            naming: Naming::Serde,
+            authorization: None,
         }
     }
 
@@ -48,15 +62,85 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// # Panics
     /// If there is a method of that name, in any letter case.
     #[must_use]
-    pub fn method<H, M>(mut self, name: &str, handler: H) -> Self
+    pub fn method<H, M>(self, name: &str, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
-        let method =
-            Method { name: name.into(), arguments: H::ARGUMENTS, handler: Box::new(Erased::new(handler)) };
-        let taken = self.methods.insert(key(name), method);
+        self.add(Method {
+            name: name.into(),
+            arguments: H::ARGUMENTS,
+            streams: H::STREAMS,
+            is_streaming: false,
+            authorization: None,
+            handler: Arc::new(Erased::new(handler)),
+        })
+    }
+
+    /// Adds a method that returns a stream; see [`crate::HubStream`].
+    ///
+    /// A method that takes a [`crate::Cancellation`] ends its stream itself when that is cancelled; any other
+    /// stream is dropped when the client cancels it or has gone.
+    ///
+    /// # Panics
+    /// As [`Hub::method`].
+    #[must_use]
+    pub fn stream<H, M>(self, name: &str, handler: H) -> Self
+    where
+        H: StreamHandler<M, S>,
+        M: 'static,
+    {
+        self.add(Method {
+            name: name.into(),
+            arguments: H::ARGUMENTS,
+            streams: H::STREAMS,
+            is_streaming: true,
+            authorization: None,
+            handler: Arc::new(ErasedStream::new(handler)),
+        })
+    }
+
+    fn add(mut self, method: Method<S>) -> Self {
+        let name = Arc::clone(&method.name);
+        let taken = self.methods.insert(key(&name), Arc::new(method));
         assert!(taken.is_none(), "the hub has two methods named `{name}`; SignalR knows no overloads");
+        self
+    }
+
+    /// Lets only those call a method who meet the policy. Others get an error completion; the connection
+    /// goes on. Checked with the principal that the connection came with, before each call.
+    ///
+    /// # Panics
+    /// If the hub has no such method yet.
+    #[must_use]
+    pub fn authorize_method(mut self, name: &str, policy: Policy) -> Self {
+        let method = self.methods.get_mut(&key(name));
+        let Some(method) = method.and_then(Arc::get_mut) else {
+            panic!("the hub has no method named `{name}` to authorize; add the method first");
+        };
+        method.authorization = Some(policy);
+        self
+    }
+
+    /// Lets only those connect who meet the policy. Others get status 401 or 403, from negotiate on, on every
+    /// path that the hub is mapped on.
+    #[must_use]
+    pub fn authorize(mut self, policy: Policy) -> Self {
+        self.authorization = Some(policy);
+        self
+    }
+
+    /// Wraps calls and callbacks in a filter, inside of those added before.
+    #[must_use]
+    pub fn filter(mut self, filter: impl HubFilter) -> Self {
+        self.filters.add(filter);
+        self
+    }
+
+    /// Under which names structures and enums travel. Default: those that serde gives them.
+    #[must_use]
+    pub fn naming(mut self, naming: Naming) -> Self {
+        self.naming = naming;
         self
     }
 
@@ -85,6 +169,22 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
+    /// Called when a client has refreshed its authentication, which
+    /// `EndpointOptions::enable_authentication_refresh` must allow. [`crate::Caller::principal`] is the new one
+    /// already; the user and the groups of the connection stay.
+    ///
+    /// Experimental: as .NET 11 has it, which nothing here could be compared with.
+    #[must_use]
+    pub fn on_authentication_refreshed<H, M>(mut self, handler: H) -> Self
+    where
+        H: Handler<M, S>,
+        M: 'static,
+    {
+        const { assert!(H::ARGUMENTS == 0, "no client's arguments come with a refresh") };
+        self.on_authentication_refreshed = Some(Box::new(Erased::new(handler)));
+        self
+    }
+
     /// Decides whom a connection belongs to. Without it: the principal's name identifier, or nobody.
     #[must_use]
     pub fn user_id(
@@ -99,19 +199,36 @@ impl<S: Send + Sync + 'static> Hub<S> {
     #[must_use]
     pub fn state(self, state: S) -> Hub {
         let state = Arc::new(state);
-        let with_state = |handler| {
-            Box::new(WithState { handler, state: Arc::clone(&state) }) as Box<dyn ErasedHandler<()>>
-        };
         let methods = self.methods.into_iter().map(|(key, method)| {
-            let Method { name, arguments, handler } = method;
-            (key, Method { name, arguments, handler: with_state(handler) })
+            let method = Method {
+                name: Arc::clone(&method.name),
+                arguments: method.arguments,
+                streams: method.streams,
+                is_streaming: method.is_streaming,
+                authorization: method.authorization.clone(),
+                handler: Arc::new(WithState {
+                    handler: Arc::clone(&method.handler),
+                    state: Arc::clone(&state),
+                }) as _,
+            };
+            (key, Arc::new(method))
         });
+        let callback = |handler: Option<Box<dyn ErasedHandler<S>>>| {
+            let state = Arc::clone(&state);
+            handler.map(|handler| {
+                Box::new(WithState { handler: Arc::from(handler), state }) as Box<dyn ErasedHandler<()>>
+            })
+        };
         Hub {
             name: self.name,
             methods: methods.collect(),
-            on_connected: self.on_connected.map(with_state),
-            on_disconnected: self.on_disconnected.map(with_state),
+            on_connected: callback(self.on_connected),
+            on_disconnected: callback(self.on_disconnected),
+            on_authentication_refreshed: callback(self.on_authentication_refreshed),
             user_id: self.user_id,
+            filters: self.filters,
+            naming: self.naming,
+            authorization: self.authorization,
         }
     }
 }
@@ -129,7 +246,19 @@ impl<S> Hub<S> {
         self
     }
 
-    pub(crate) fn find(&self, target: &str) -> Option<&Method<S>> {
+    /// What [`Hub::authorize`] requires.
+    pub fn authorization(&self) -> Option<&Policy> {
+        self.authorization.as_ref()
+    }
+
+    pub(crate) fn find(&self, target: &str) -> Option<&Arc<Method<S>>> {
+        // Nearly every call: a short name, for which no lower-case copy has to be allocated.
+        let mut lower = [0; 64];
+        if let Some(lower) = lower.get_mut(..target.len()).filter(|_| target.is_ascii()) {
+            lower.copy_from_slice(target.as_bytes());
+            lower.make_ascii_lowercase();
+            return self.methods.get(std::str::from_utf8(lower).ok()?);
+        }
         self.methods.get(&key(target))
     }
 }
@@ -139,20 +268,21 @@ fn key(name: &str) -> String {
 }
 
 struct WithState<S> {
-    handler: Box<dyn ErasedHandler<S>>,
+    handler: Arc<dyn ErasedHandler<S>>,
     state: Arc<S>,
 }
 
 impl<S: Send + Sync> ErasedHandler<()> for WithState<S> {
-    fn call(&self, binding: &mut Binding<'_, ()>, protocol: HubProtocol) -> Result<Call, BindError> {
+    fn call(&self, binding: &mut Binding<'_, ()>) -> Result<Call, BindError> {
         let mut binding = Binding {
             caller: binding.caller,
             context: binding.context,
             state: &*self.state,
             arguments: std::mem::take(&mut binding.arguments),
             disconnected: binding.disconnected,
+            parts: binding.parts,
         };
-        self.handler.call(&mut binding, protocol)
+        self.handler.call(&mut binding)
     }
 }
 

@@ -21,30 +21,45 @@
 //! let hub: Hub = Hub::new("Chat").method("SendMessage", send_message).method("Add", add);
 //! ```
 //!
+//! Methods may return streams ([`Hub::stream`]), take streams ([`Upload`]), look whether anybody still waits
+//! ([`Cancellation`]) and ask clients for results ([`SingleClientProxy::invoke`]).
+//!
 //! No HTTP and no Redis here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
-//! [`hubline_backplane::Backplane`]. Streams, client results and MessagePack connections are not here yet.
+//! [`hubline_backplane::Backplane`]. Group changes and client results reach connections of this instance only.
 
+mod cancellation;
+mod client_results;
 mod clients;
 mod connection;
 mod context;
 mod dispatcher;
+mod dot_net;
 mod error;
 mod extract;
+mod filter;
 mod groups;
 mod handler;
 mod hub;
+mod invocation;
 mod options;
 mod outbox;
 mod router;
+mod stream;
+mod upload;
 mod wakes;
 
-pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError};
+pub use cancellation::Cancellation;
+pub use client_results::InvokeError;
+pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError, SingleClientProxy};
 pub use connection::{CloseReason, Disconnected};
 pub use context::{Caller, HubContext};
 pub use error::HubError;
 pub use extract::{Binding, FromInvocation, FromRef, State};
+pub use filter::{HubFilter, Invocation, Next, NextCallback};
 pub use groups::{GroupError, Groups};
-pub use handler::{Handler, IntoHubResult};
+pub use handler::{Handler, IntoHubResult, Returned, StreamHandler};
 pub use hub::Hub;
 pub use options::HubOptions;
+pub use stream::{HubStream, ItemStream};
+pub use upload::{Upload, UploadError};
 pub use wakes::collect_wakes;

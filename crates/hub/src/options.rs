@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
 /// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and two of our own.
@@ -21,6 +22,13 @@ pub struct HubOptions {
     pub detailed_errors: DetailedErrors,
     /// How many invocations of one client run at once, at least 1. Default: 1.
     pub maximum_parallel_invocations_per_client: usize,
+    /// Items of an upload stream that may wait for their method; past it the client is not read. Default: 10.
+    pub stream_buffer_capacity: usize,
+    /// Bytes kept for a client with stateful reconnect until it acknowledges them. Past it nothing that is
+    /// counted is sent until it does. Default: 100000.
+    pub stateful_reconnect_buffer_size: usize,
+    /// Hub protocols that a client may ask for. Default: all.
+    pub supported_protocols: Vec<HubProtocol>,
     /// Bytes that may wait for one client to read them. A client that falls further behind is closed with
     /// `allowReconnect`. It is looked at before a message is added, so one of any size gets in. Default: 1 MiB.
     pub outbound_limit_bytes: usize,
@@ -37,6 +45,9 @@ impl Default for HubOptions {
             maximum_receive_message_size: Some(32768),
             detailed_errors: DetailedErrors::Hidden,
             maximum_parallel_invocations_per_client: 1,
+            stream_buffer_capacity: 10,
+            stateful_reconnect_buffer_size: 100_000,
+            supported_protocols: HubProtocol::ALL.to_vec(),
             outbound_limit_bytes: 1024 * 1024,
             outbound_limit_messages: 8192,
         }

@@ -1,6 +1,7 @@
 //! What waits to be sent to one client.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -25,6 +26,8 @@ pub(crate) struct Outbox {
     limit_messages: usize,
     /// The thread on which the connection stays, if it does.
     thread: Option<Arc<WakeList>>,
+    /// Whether the client was ever asked for a result.
+    asked: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -37,6 +40,8 @@ struct Queue {
     waker: Option<Waker>,
     /// Whether new frames wake it; while the socket is full only a close does.
     wants_frames: bool,
+    /// The connection's own streams that wait for room.
+    wants_room: Vec<Waker>,
     closing: Option<CloseReason>,
 }
 
@@ -58,6 +63,7 @@ impl Outbox {
             limit_bytes: options.outbound_limit_bytes,
             limit_messages: options.outbound_limit_messages,
             thread: WakeList::of_this_thread(),
+            asked: AtomicBool::new(false),
             queue: Mutex::default(),
         }
     }
@@ -78,8 +84,9 @@ impl Outbox {
         }
     }
 
-    /// Adds the end of one of the client's own calls, which is never the client's fault. The next call waits
-    /// while [`Outbox::is_over_half`].
+    /// Adds the end of one of the client's own calls, or an item of its streams, which is never the client's
+    /// fault. The next call waits while [`Outbox::is_over_half`], and the next item for
+    /// [`Outbox::poll_room`].
     pub(crate) fn push_completion(&self, frame: Frame) {
         let queue = self.lock();
         if queue.closing.is_none() {
@@ -98,8 +105,40 @@ impl Outbox {
 
     /// Whether so much waits that the client should read before it asks for more.
     pub(crate) fn is_over_half(&self) -> bool {
-        let queue = self.lock();
+        self.over_half(&self.lock())
+    }
+
+    fn over_half(&self, queue: &Queue) -> bool {
         queue.bytes > self.limit_bytes / 2 || queue.frames.len() > self.limit_messages / 2
+    }
+
+    /// Ready when the client may get more of what it asked for itself, or will get nothing any more.
+    pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut queue = self.lock();
+        if queue.closing.is_some() || !self.over_half(&queue) {
+            return Poll::Ready(());
+        }
+        queue.wants_room.push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether what is added now is dropped.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.lock().closing.is_some()
+    }
+
+    /// Has the connection look at itself, because of something besides frames.
+    pub(crate) fn wake_connection(&self) {
+        self.wake(self.lock());
+    }
+
+    pub(crate) fn is_asked(&self) {
+        self.asked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the client may owe an answer.
+    pub(crate) fn was_asked(&self) -> bool {
+        self.asked.load(Ordering::Relaxed)
     }
 
     /// Moves all frames into `sending`, which must be empty, and counts `sent` bytes as gone.
@@ -111,6 +150,9 @@ impl Outbox {
     ) -> Poll<Taken> {
         let mut queue = self.lock();
         queue.bytes = queue.bytes.saturating_sub(sent);
+        if !queue.wants_room.is_empty() && queue.bytes <= self.limit_bytes / 2 {
+            queue.wants_room.drain(..).for_each(Waker::wake);
+        }
         if queue.frames.is_empty() {
             if let Some(reason) = queue.closing.clone() {
                 return Poll::Ready(Taken::Closing(reason));
@@ -141,6 +183,7 @@ impl Outbox {
     pub(crate) fn end(&self, reason: &CloseReason) -> VecDeque<Frame> {
         let mut queue = self.lock();
         queue.closing.get_or_insert_with(|| reason.clone());
+        queue.wants_room.drain(..).for_each(Waker::wake);
         std::mem::take(&mut queue.frames)
     }
 

@@ -1,7 +1,8 @@
 //! A SignalR server for Rust.
 //!
-//! Official SignalR clients connect to it unmodified. A hub is a set of plain async functions; here is a
-//! whole server:
+//! Official SignalR clients connect to it unmodified, over WebSockets, server-sent events and long polling,
+//! with JSON and MessagePack. A hub is a set of plain async functions; with `hubline`, `axum` and `tokio` in
+//! `Cargo.toml`, this is a whole server:
 //!
 //! ```no_run
 //! use hubline::{Caller, Clients, Hub, HubError, Server};
@@ -20,29 +21,69 @@
 //! }
 //! ```
 //!
-//! Several instances become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
-//! Core's: [`ServerBuilder::backplane`]. axum's paths are case-sensitive, ASP.NET Core's are not: clients must
-//! spell a path as it was mapped.
+//! and this a client of it, in a browser or in Node:
 //!
-//! What is not here yet: transports other than WebSockets, MessagePack connections, streams, client results,
-//! authorization, stateful reconnect.
+//! ```js
+//! const connection = new signalR.HubConnectionBuilder().withUrl('http://localhost:5000/chathub').build();
+//! connection.on('ReceiveMessage', (sender, text) => console.log(sender, text));
+//! await connection.start();
+//! await connection.invoke('SendMessage', 'hello');
+//! ```
+//!
+//! # Where to go on
+//!
+//! - **Methods** take what they need from the server first ([`Clients`], [`Caller`], [`Groups`], [`State`],
+//!   [`Cancellation`], [`Upload`], [`HubContext`]), then the client's arguments: [`Hub::method`]. They return a
+//!   value or a `Result` whose error becomes a [`HubError`].
+//! - **Streams** to the client: [`Hub::stream`]. From the client: [`Upload`].
+//! - **Client results**, asking a client and waiting for its answer: [`SingleClientProxy::invoke`].
+//! - **Outside of methods** the same clients and groups come from [`HubHandle::context`].
+//! - **Who may do what**: [`Hub::authorize`], [`Hub::authorize_method`], [`EndpointOptions::authorize`]. Who somebody
+//!   is says an `Arc<`[`Principal`]`>` in the request's extensions, put there by a layer of yours or by that of the
+//!   crate `hubline-auth`, which reads bearer tokens.
+//! - **Around methods and connections**: [`HubFilter`].
+//! - **Options** under ASP.NET Core's names: [`HubOptions`] for hubs, [`EndpointOptions`] for paths.
+//! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
+//!   around them; [`HubHandle::service`] is a tower service for plain hyper, which must serve it with upgrades.
+//!   [`serve`] and [`Workers`] serve an application as the `hubline` program does, with bounds for clients that
+//!   stall; [`Server::shutdown`] sends clients away to reconnect.
+//! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
+//!   Core's: [`ServerBuilder::backplane`].
+//! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
+//!   `plain-hyper`, `bearer-tokens` and `streams`.
+//! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
+//!
+//! axum's paths are case-sensitive, ASP.NET Core's are not: clients must spell a path as it was mapped, or the
+//! application is wrapped in [`ignore_case`].
+//!
+//! What is not here yet: group changes and client results for connections of another instance, resuming on
+//! another instance, HTTP/2.
 
 mod http;
+mod paths;
 mod server;
 mod service;
 
+#[doc = include_str!("../../../docs/coming-from-aspnetcore.md")]
+pub mod coming_from_aspnetcore {}
+
 pub use hubline_backplane::{Backplane, InProcess, Status};
 pub use hubline_hub::{
-    Binding, Caller, ClientArguments, ClientProxy, Clients, CloseReason, Disconnected, FromInvocation,
-    FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext, HubError, HubOptions, IntoHubResult,
-    SendError, State,
+    Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason, Disconnected,
+    FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext, HubError, HubFilter,
+    HubOptions, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, Returned,
+    SendError, SingleClientProxy, State, StreamHandler, Upload, UploadError,
 };
-pub use hubline_pipe::{ConnectionInfo, Principal};
+pub use hubline_pipe::{Access, Claim, ConnectionInfo, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
-pub use hubline_protocol::{BindError, ConnectionId, GroupName, InvocationId, UserId};
-pub use hubline_transport::EndpointOptions;
+pub use hubline_protocol::value;
+pub use hubline_protocol::{
+    BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
+};
+pub use hubline_transport::{Body, EndpointOptions};
 
 pub use http::{Workers, serve};
+pub use paths::ignore_case;
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;

@@ -66,7 +66,27 @@ impl Server {
     }
 
     /// Tells every client to reconnect and waits until all have gone and all hub methods have ended, for
-    /// `grace` at most. Returns whether they did. Connections made from now on are told so at once.
+    /// `grace` at most. Returns whether they did.
+    ///
+    /// This ends no HTTP server. One that ends gracefully waits for its event streams and polls, so let both
+    /// go on side by side, and stop accepting first: a connection made from now on is told to reconnect as
+    /// soon as it has shaken hands.
+    ///
+    /// ```
+    /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, server: hubline::Server) {
+    /// # use std::time::Duration;
+    /// # use tokio_util::sync::CancellationToken;
+    /// let stop = CancellationToken::new();
+    /// let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
+    /// let serving = tokio::spawn(serving.into_future());
+    /// // ... until it is time to end:
+    /// stop.cancel();
+    /// let all_gone = server.shutdown(Duration::from_secs(5)).await;
+    /// # }
+    /// ```
+    ///
+    /// # Cancel safety
+    /// Dropped early, clients have been told all the same; it may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         for hub in self.hubs() {
             hub.close_all();
@@ -126,21 +146,41 @@ impl HubHandle {
         &self.context
     }
 
-    /// Routes for an axum application: `path` and its `/negotiate`.
+    /// Routes for an axum application: `path`, its `/negotiate` and its `/refresh`. Layers of the application
+    /// see all their requests.
+    ///
+    /// # Panics
+    /// If axum does not take `path` as a route: it begins with a slash.
     pub fn map(&self, path: &str) -> Router {
         self.map_with(path, EndpointOptions::default())
     }
 
     /// [`HubHandle::map`] with options for this path.
+    ///
+    /// # Panics
+    /// As [`HubHandle::map`].
     pub fn map_with(&self, path: &str, options: EndpointOptions) -> Router {
         let service = self.service(options);
         let path = path.trim_end_matches('/');
         let hub = if path.is_empty() { "/" } else { path };
-        Router::new().route_service(hub, service.clone()).route_service(&format!("{path}/negotiate"), service)
+        Router::new()
+            .route_service(hub, service.clone())
+            .route_service(&format!("{path}/negotiate"), service.clone())
+            .route_service(&format!("{path}/refresh"), service)
     }
 
-    /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own.
+    /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own; one that
+    /// ends with `/negotiate` is a negotiation.
+    ///
+    /// What [`Hub::authorize`] requires is required beside what the options do.
     pub fn service(&self, options: EndpointOptions) -> HubService {
+        let options = match self.context.authorization() {
+            Some(required) => {
+                let policy = options.authorization.clone();
+                options.authorize(policy.map_or_else(|| required.clone(), |policy| policy.and_also(required)))
+            }
+            None => options,
+        };
         let shared = &self.server.0;
         let handler = Arc::new(self.context.clone());
         HubService::new(Endpoint::new(handler, shared.connections.clone(), options, shared.tasks.clone()))

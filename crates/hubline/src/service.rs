@@ -1,13 +1,12 @@
 //! A hub path as a tower service.
 
 use std::convert::Infallible;
-use std::future::{Ready, ready};
 use std::task::{Context, Poll};
 
 use axum::http::{Request, Response};
-use bytes::Bytes;
-use http_body_util::Full;
-use hubline_transport::Endpoint;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_transport::{Body, Endpoint};
 use tower_service::Service;
 
 /// One hub path. Works under axum, or over hyper alone with `TowerToHyperService`; the HTTP connection must
@@ -21,16 +20,22 @@ impl HubService {
     }
 }
 
-impl<B> Service<Request<B>> for HubService {
-    type Response = Response<Full<Bytes>>;
+impl<B> Service<Request<B>> for HubService
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+    B::Error: Send,
+{
+    type Response = Response<Body>;
     type Error = Infallible;
-    type Future = Ready<Result<Self::Response, Infallible>>;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        ready(Ok(self.0.respond(request)))
+        let endpoint = self.0.clone();
+        async move { Ok(endpoint.respond(request).await) }.boxed()
     }
 }

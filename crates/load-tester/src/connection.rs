@@ -1,115 +1,51 @@
-use std::cell::RefCell;
 use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use clap::ValueEnum;
+use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::framing::{FrameReader, Incoming, push_close, push_pong, push_text};
-use crate::messages::{HANDSHAKE, PING, message_type};
+use crate::event_stream::EventStream;
+use crate::long_polling::LongPolling;
+use crate::messages::Protocol;
 use crate::target::Target;
+use crate::web_socket::WebSocket;
 
 pub(crate) const INVOCATION: u8 = 1;
 pub(crate) const COMPLETION: u8 = 3;
 pub(crate) const KEEP_ALIVE: u8 = 6;
-const CLOSE: u8 = 7;
+pub(crate) const CLOSE: u8 = 7;
 
 /// How often official clients ping.
 pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(15);
 
 const OPEN_TIMEOUT: Duration = Duration::from_secs(30);
-const SEND_TIMEOUT: Duration = Duration::from_secs(10);
-const HEAD_LIMIT_BYTES: usize = 8192;
 
-// The sample key of RFC 6455, section 1.3, and its answer: this client needs no nonce.
-const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
-
-thread_local! {
-    // One buffer a thread, so that an idle connection costs this program nothing.
-    static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into());
+/// How messages travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// A WebSocket without negotiation.
+    #[value(name = "ws")]
+    WebSockets,
+    /// A response that does not end, and a POST on a socket of its own for what the client sends.
+    #[value(name = "sse")]
+    ServerSentEvents,
+    /// One request after the other on one socket. Not pinged, as with official clients.
+    #[value(name = "lp")]
+    LongPolling,
 }
 
-/// One SignalR connection over a WebSocket without negotiation.
-#[derive(Debug)]
-pub(crate) struct Connection {
-    stream: TcpStream,
-    reader: FrameReader,
-    close_message: Option<String>,
-}
-
-impl Connection {
-    /// Connects, upgrades and shakes hands.
-    pub(crate) async fn open(target: &Target) -> anyhow::Result<Self> {
-        timeout(OPEN_TIMEOUT, Self::shake_hands(target))
-            .await
-            .with_context(|| format!("no connection within {OPEN_TIMEOUT:?}"))?
-    }
-
-    async fn shake_hands(target: &Target) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(target.address).await.context("connecting")?;
-        stream.set_nodelay(true)?;
-        let mut connection = Self { stream, reader: FrameReader::default(), close_message: None };
-        connection.upgrade(target).await.context("upgrading to a WebSocket")?;
-        let mut handshake = Vec::new();
-        push_text(&mut handshake, HANDSHAKE);
-        connection.send(&handshake).await?;
-        let mut answer = None;
-        while answer.is_none() {
-            connection.receive(|_, message| answer = Some(message.to_vec())).await?;
-        }
-        let answer = answer.unwrap_or_default();
-        ensure!(answer == b"{}", "handshake refused: {}", String::from_utf8_lossy(&answer));
-        Ok(connection)
-    }
-
-    async fn upgrade(&mut self, target: &Target) -> anyhow::Result<()> {
-        let request = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
-            target.path, target.address
-        );
-        self.stream.write_all(request.as_bytes()).await?;
-        // The server has nothing to say before the handshake, so no frame follows the head.
-        let mut head = Vec::with_capacity(512);
-        while !head.ends_with(b"\r\n\r\n") {
-            ensure!(head.len() < HEAD_LIMIT_BYTES, "answer without end");
-            ensure!(self.stream.read_buf(&mut head).await? > 0, "closed instead of an answer");
-            if !head.starts_with(b"HTTP/1.1 101 ") && head.contains(&b'\n') {
-                break;
-            }
-        }
-        let head = String::from_utf8_lossy(&head);
-        let status = head.lines().next().unwrap_or_default();
-        ensure!(status.starts_with("HTTP/1.1 101 "), "answered {status:?}");
-        ensure!(head.contains(ACCEPT), "wrong Sec-WebSocket-Accept");
-        Ok(())
-    }
-
-    /// Sends finished frames.
-    pub(crate) async fn send(&mut self, frames: &[u8]) -> anyhow::Result<()> {
-        let sent = match self.stream.try_write(frames) {
-            Ok(sent) => sent,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
-            Err(error) => return Err(error).context("sending"),
-        };
-        if sent < frames.len() {
-            timeout(SEND_TIMEOUT, self.stream.write_all(&frames[sent..]))
-                .await
-                .context("the server does not read")??;
-        }
-        Ok(())
-    }
-
-    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
-        let mut frame = Vec::with_capacity(PING.len() + 6);
-        push_text(&mut frame, PING);
-        self.send(&frame).await
-    }
+/// Where hub messages come from.
+pub(crate) trait Receive: Send {
+    /// Hands over the type (0: none) and text of each hub message of the next bytes.
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        on_message: &mut dyn FnMut(u8, &[u8]),
+    ) -> Poll<anyhow::Result<()>>;
 
     /// Waits for the next bytes and hands over the type (0: none) and text of each hub message.
     ///
@@ -118,52 +54,93 @@ impl Connection {
     ///
     /// # Cancel safety
     /// Safe: what was read has been handed over.
-    pub(crate) async fn receive(&mut self, mut on_message: impl FnMut(u8, &[u8])) -> anyhow::Result<()> {
-        poll_fn(|context| self.poll_receive(context, &mut on_message)).await
-    }
-
-    fn poll_receive(
+    fn receive(
         &mut self,
-        context: &mut Context<'_>,
-        on_message: &mut impl FnMut(u8, &[u8]),
-    ) -> Poll<anyhow::Result<()>> {
-        READ_BUFFER.with_borrow_mut(|buffer| {
-            let mut buffer = ReadBuf::new(buffer);
-            ready!(Pin::new(&mut self.stream).poll_read(context, &mut buffer))?;
-            Poll::Ready(self.take(buffer.filled(), on_message))
+        mut on_message: impl FnMut(u8, &[u8]) + Send,
+    ) -> impl Future<Output = anyhow::Result<()>> + Send {
+        poll_fn(move |context| self.poll_receive(context, &mut on_message))
+    }
+}
+
+/// Waits for the answer to the handshake, in the time that opening a connection may take.
+pub(crate) async fn opened<C: Receive>(
+    connecting: impl Future<Output = anyhow::Result<C>>,
+) -> anyhow::Result<C> {
+    let shake_hands = async {
+        let mut connection = connecting.await?;
+        let mut answer = None;
+        while answer.is_none() {
+            connection.receive(|_, message| answer = Some(message.to_vec())).await?;
+        }
+        let answer = answer.unwrap_or_default();
+        ensure!(answer == b"{}", "handshake refused: {}", String::from_utf8_lossy(&answer));
+        Ok(connection)
+    };
+    timeout(OPEN_TIMEOUT, shake_hands)
+        .await
+        .with_context(|| format!("no connection within {OPEN_TIMEOUT:?}"))?
+}
+
+/// One SignalR connection over any transport.
+#[derive(Debug)]
+pub(crate) enum Connection {
+    WebSockets(WebSocket),
+    ServerSentEvents(EventStream),
+    LongPolling(LongPolling),
+}
+
+impl Connection {
+    /// Connects and shakes hands. Only WebSockets take another protocol than JSON.
+    pub(crate) async fn open(
+        target: &Target,
+        transport: Transport,
+        protocol: Protocol,
+    ) -> anyhow::Result<Self> {
+        Ok(match transport {
+            Transport::WebSockets => Self::WebSockets(WebSocket::open(target, protocol).await?),
+            Transport::ServerSentEvents => {
+                Self::ServerSentEvents(opened(EventStream::connect(target)).await?)
+            }
+            Transport::LongPolling => Self::LongPolling(opened(LongPolling::connect(target)).await?),
         })
     }
 
-    fn take(&mut self, bytes: &[u8], on_message: &mut impl FnMut(u8, &[u8])) -> anyhow::Result<()> {
-        let mut closed = bytes.is_empty().then(|| "the socket closed".to_owned());
-        let mut pongs = Vec::new();
-        self.reader.feed(bytes, |incoming| match incoming {
-            Incoming::Message(message) => {
-                let kind = message_type(message).unwrap_or(0);
-                if kind == CLOSE {
-                    self.close_message = Some(String::from_utf8_lossy(message).into_owned());
-                }
-                on_message(kind, message);
-            }
-            Incoming::Ping(payload) => push_pong(&mut pongs, payload),
-            Incoming::Close(code) => closed = Some(format!("the server closed with {code:?}")),
-        })?;
-        if !pongs.is_empty() {
-            let sent = self.stream.try_write(&pongs)?;
-            ensure!(sent == pongs.len(), "no room for a pong");
-        }
-        match (closed, &self.close_message) {
-            (None, _) => Ok(()),
-            (Some(how), None) => bail!(how),
-            (Some(how), Some(message)) => bail!("{how}, saying {message}"),
+    /// Pings if official clients do on this transport.
+    pub(crate) async fn ping(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::WebSockets(connection) => connection.ping().await,
+            Self::ServerSentEvents(connection) => connection.ping().await,
+            Self::LongPolling(_) => Ok(()),
         }
     }
 
-    /// Says goodbye; does not wait for the answer.
+    /// Says goodbye where that takes no request; does not wait for the answer.
     pub(crate) fn close(self) {
-        let mut frame = Vec::new();
-        push_close(&mut frame);
-        // A server that is gone needs no goodbye.
-        let _ = self.stream.try_write(&frame);
+        if let Self::WebSockets(connection) = self {
+            connection.close();
+        }
     }
+}
+
+impl Receive for Connection {
+    fn poll_receive(
+        &mut self,
+        context: &mut Context<'_>,
+        on_message: &mut dyn FnMut(u8, &[u8]),
+    ) -> Poll<anyhow::Result<()>> {
+        match self {
+            Self::WebSockets(connection) => connection.poll_receive(context, on_message),
+            Self::ServerSentEvents(connection) => connection.poll_receive(context, on_message),
+            Self::LongPolling(connection) => connection.poll_receive(context, on_message),
+        }
+    }
+}
+
+/// # Errors
+/// The server says that the connection is over.
+pub(crate) fn ensure_open(kind: u8, message: &[u8]) -> anyhow::Result<()> {
+    if kind == CLOSE {
+        bail!("the server closed, saying {}", String::from_utf8_lossy(message));
+    }
+    Ok(())
 }

@@ -8,7 +8,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
-use crate::connection::{Connection, PING_INTERVAL};
+use crate::connection::{Connection, PING_INTERVAL, Receive, Transport};
+use crate::messages::Protocol;
 use crate::report::{Latency, Recorder};
 use crate::target::Target;
 
@@ -41,6 +42,8 @@ impl<L: Listener> Crowd<L> {
     /// The first connection that fails; a measurement with fewer would not be comparable.
     pub(crate) async fn gather(
         target: &Target,
+        transport: Transport,
+        protocol: Protocol,
         count: usize,
         connecting: usize,
         mut listener: impl FnMut() -> L,
@@ -55,7 +58,7 @@ impl<L: Listener> Crowd<L> {
             let (target, permits) = (Arc::clone(&target), Arc::clone(&permits));
             let (opened, stopped, listener) = (opened.clone(), stopped.clone(), listener());
             members.spawn(async move {
-                match open(&target, &permits).await {
+                match open(&target, transport, protocol, &permits).await {
                     Ok((connection, took)) => {
                         let _ = opened.send(Ok(took)).await;
                         drop(opened);
@@ -87,10 +90,15 @@ impl<L: Listener> Crowd<L> {
     }
 }
 
-async fn open(target: &Target, permits: &Semaphore) -> anyhow::Result<(Connection, Duration)> {
+async fn open(
+    target: &Target,
+    transport: Transport,
+    protocol: Protocol,
+    permits: &Semaphore,
+) -> anyhow::Result<(Connection, Duration)> {
     let _permit = permits.acquire().await?;
     let started = Instant::now();
-    let connection = Connection::open(target).await?;
+    let connection = Connection::open(target, transport, protocol).await?;
     Ok((connection, started.elapsed()))
 }
 

@@ -1,8 +1,10 @@
-//! The few lines of RFC 6455 and the hub protocol's record separator that a load client needs.
+//! The few lines of RFC 6455 and of the hub protocols' framing that a load client needs.
 
 use anyhow::{bail, ensure};
 
-/// Ends every JSON hub message.
+use crate::messages::Protocol;
+
+/// Ends every JSON hub message and every handshake.
 pub(crate) const RECORD_SEPARATOR: u8 = 0x1e;
 
 const FRAME_LIMIT_BYTES: usize = 1 << 20;
@@ -16,9 +18,13 @@ const CLOSE: u8 = 8;
 const PING: u8 = 9;
 const PONG: u8 = 10;
 
-/// Appends one masked text frame; `payload` brings its record separator.
-pub(crate) fn push_text(out: &mut Vec<u8>, payload: &[u8]) {
-    push_frame(out, TEXT, payload);
+/// Appends one masked data frame; `payload` brings its record separator or length.
+pub(crate) fn push_data(out: &mut Vec<u8>, protocol: Protocol, payload: &[u8]) {
+    let opcode = match protocol {
+        Protocol::Json => TEXT,
+        Protocol::MessagePack => BINARY,
+    };
+    push_frame(out, opcode, payload);
 }
 
 pub(crate) fn push_pong(out: &mut Vec<u8>, payload: &[u8]) {
@@ -59,15 +65,85 @@ pub(crate) enum Incoming<'a> {
     Close(Option<u16>),
 }
 
-/// Finds hub messages in what the socket delivers. Copies only what a read cut in two, so an idle
+/// Finds hub messages in the bytes of any transport. Copies only what a read cut in two, so an idle
 /// connection holds no buffer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
+pub(crate) struct MessageReader {
+    protocol: Protocol,
+    message_start: Vec<u8>,
+    /// Until then even MessagePack has record separators.
+    shaken_hands: bool,
+}
+
+impl MessageReader {
+    /// For a connection that awaits the answer to its handshake.
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        Self { protocol, message_start: Vec::new(), shaken_hands: false }
+    }
+
+    /// Hands over each message without its record separator or length.
+    pub(crate) fn feed(&mut self, bytes: &[u8], mut on: impl FnMut(&[u8])) -> anyhow::Result<()> {
+        if self.message_start.is_empty() {
+            let used = self.messages(bytes, &mut on)?;
+            self.message_start.extend_from_slice(&bytes[used..]);
+        } else {
+            let mut whole = std::mem::take(&mut self.message_start);
+            whole.extend_from_slice(bytes);
+            let used = self.messages(&whole, &mut on)?;
+            whole.drain(..used);
+            if !whole.is_empty() {
+                self.message_start = whole;
+            }
+        }
+        ensure!(self.message_start.len() <= FRAME_LIMIT_BYTES, "hub message over {FRAME_LIMIT_BYTES} bytes");
+        Ok(())
+    }
+
+    /// Returns how many bytes the whole messages took.
+    fn messages(&mut self, bytes: &[u8], on: &mut impl FnMut(&[u8])) -> anyhow::Result<usize> {
+        let mut used = 0;
+        loop {
+            let rest = &bytes[used..];
+            let split = match self.protocol {
+                Protocol::MessagePack if self.shaken_hands => split_by_length(rest)?,
+                _ => memchr::memchr(RECORD_SEPARATOR, rest).map(|end| (&rest[..end], end + 1)),
+            };
+            let Some((message, size)) = split else {
+                return Ok(used);
+            };
+            self.shaken_hands = true;
+            on(message);
+            used += size;
+        }
+    }
+}
+
+/// The first message behind its length, and the size of both; `None` while it is not whole.
+fn split_by_length(bytes: &[u8]) -> anyhow::Result<Option<(&[u8], usize)>> {
+    let mut length = 0;
+    for (index, byte) in bytes.iter().enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * index);
+        ensure!(length <= FRAME_LIMIT_BYTES && index < 3, "hub message over {FRAME_LIMIT_BYTES} bytes");
+        if byte & 0x80 == 0 {
+            let size = index + 1 + length;
+            return Ok(bytes.get(index + 1..size).map(|message| (message, size)));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds frames, and the hub messages in them.
+#[derive(Debug)]
 pub(crate) struct FrameReader {
     frame_start: Vec<u8>,
-    message_start: Vec<u8>,
+    messages: MessageReader,
 }
 
 impl FrameReader {
+    pub(crate) fn new(protocol: Protocol) -> Self {
+        Self { frame_start: Vec::new(), messages: MessageReader::new(protocol) }
+    }
+
     pub(crate) fn feed(&mut self, bytes: &[u8], mut on: impl FnMut(Incoming<'_>)) -> anyhow::Result<()> {
         if self.frame_start.is_empty() {
             let used = self.frames(bytes, &mut on)?;
@@ -89,7 +165,9 @@ impl FrameReader {
         let mut used = 0;
         while let Some((opcode, payload, size)) = split_frame(&bytes[used..])? {
             match opcode {
-                CONTINUATION | TEXT | BINARY => self.messages(payload, on)?,
+                CONTINUATION | TEXT | BINARY => {
+                    self.messages.feed(payload, |message| on(Incoming::Message(message)))?;
+                }
                 PING => on(Incoming::Ping(payload)),
                 PONG => {}
                 CLOSE => on(Incoming::Close(payload.first_chunk().map(|code| u16::from_be_bytes(*code)))),
@@ -98,22 +176,6 @@ impl FrameReader {
             used += size;
         }
         Ok(used)
-    }
-
-    fn messages(&mut self, mut payload: &[u8], on: &mut impl FnMut(Incoming<'_>)) -> anyhow::Result<()> {
-        while let Some(end) = memchr::memchr(RECORD_SEPARATOR, payload) {
-            if self.message_start.is_empty() {
-                on(Incoming::Message(&payload[..end]));
-            } else {
-                self.message_start.extend_from_slice(&payload[..end]);
-                on(Incoming::Message(&self.message_start));
-                self.message_start = Vec::new();
-            }
-            payload = &payload[end + 1..];
-        }
-        self.message_start.extend_from_slice(payload);
-        ensure!(self.message_start.len() <= FRAME_LIMIT_BYTES, "hub message over {FRAME_LIMIT_BYTES} bytes");
-        Ok(())
     }
 }
 
@@ -145,7 +207,7 @@ mod tests {
     use super::*;
 
     fn read(chunks: &[&[u8]]) -> Vec<String> {
-        let mut reader = FrameReader::default();
+        let mut reader = FrameReader::new(Protocol::Json);
         let mut seen = Vec::new();
         for chunk in chunks {
             reader
@@ -157,7 +219,7 @@ mod tests {
                 })
                 .unwrap();
         }
-        assert!(reader.frame_start.is_empty() && reader.message_start.is_empty());
+        assert!(reader.frame_start.is_empty() && reader.messages.message_start.is_empty());
         seen
     }
 
@@ -183,7 +245,7 @@ mod tests {
     fn client_frames_are_masked() {
         for length in [0, 125, 126, 65_535, 65_536] {
             let mut frame = Vec::new();
-            push_text(&mut frame, &vec![b'a'; length]);
+            push_data(&mut frame, Protocol::Json, &vec![b'a'; length]);
             let header = frame.len() - length;
             assert_eq!(frame[0], 0x81);
             assert_eq!(frame[1] & 0x80, 0x80);
@@ -194,8 +256,24 @@ mod tests {
 
     #[test]
     fn what_is_too_large_or_masked_is_refused() {
-        let mut reader = FrameReader::default();
+        let mut reader = FrameReader::new(Protocol::Json);
         assert!(reader.feed(b"\x81\x7f\x00\x00\x00\x00\x40\x00\x00\x00", |_| ()).is_err());
-        assert!(FrameReader::default().feed(b"\x81\x81", |_| ()).is_err());
+        assert!(FrameReader::new(Protocol::Json).feed(b"\x81\x81", |_| ()).is_err());
+    }
+
+    #[test]
+    fn message_pack_has_lengths_after_the_handshake() {
+        let mut wire = b"{}\x1e\x02\x91\x06\xac\x02".to_vec();
+        wire.extend([RECORD_SEPARATOR; 300]);
+        wire.extend(b"\x01\x90");
+        for cut in 0..wire.len() {
+            let mut reader = MessageReader::new(Protocol::MessagePack);
+            let mut sizes = Vec::new();
+            for part in [&wire[..cut], &wire[cut..]] {
+                reader.feed(part, |message| sizes.push(message.len())).unwrap();
+            }
+            assert_eq!(sizes, [2, 2, 300, 1], "cut at {cut}");
+        }
+        assert!(MessageReader::new(Protocol::MessagePack).feed(b"{}\x1e\xff\xff\xff\xff", |_| ()).is_err());
     }
 }

@@ -1,14 +1,15 @@
 //! Load on a SignalR server: idle connections, paced broadcasts, echo calls.
 //!
-//! The client speaks just enough WebSocket and JSON hub protocol to be cheaper than the server it
-//! measures, and shares no code with it. It skips negotiation, so one socket is one connection.
+//! The client speaks just enough WebSocket, HTTP and hub protocol to be cheaper than the server it
+//! measures, and shares no code with it. WebSockets skip negotiation, so one socket is one connection.
+//! Idle connections may also be server-sent events or long polls, with JSON.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
-//! use hubline_load_tester::{EchoOptions, Target, echo};
+//! use hubline_load_tester::{EchoOptions, Protocol, Target, echo};
 //!
 //! let target: Target = "http://127.0.0.1:5000/benchhub".parse()?;
-//! let options = EchoOptions { in_flight: 16, seconds: 5, warm_up: 1 };
+//! let options = EchoOptions { protocol: Protocol::Json, in_flight: 16, seconds: 5, warm_up: 1 };
 //! let report = echo(&target, &options, &mut |phase| println!("{phase:?}")).await?;
 //! println!("{report}");
 //! # Ok(())
@@ -18,15 +19,21 @@
 //! The server needs a hub with `Echo(value)`, which returns the value, and `Broadcast(value)`, which
 //! sends `OnBroadcast(value)` to all connections, the caller too.
 //!
-//! It does not speak MessagePack or the other transports, does not judge protocol details, and does
-//! not leave the machine: a target that is not a loopback address is refused.
+//! It does not judge protocol details and does not leave the machine: a target that is not a loopback
+//! address is refused.
 
 mod target;
 
 mod framing;
+mod http;
 mod messages;
+mod socket;
 
 mod connection;
+mod event_stream;
+mod long_polling;
+mod web_socket;
+
 mod crowd;
 mod tally;
 
@@ -34,6 +41,8 @@ mod scenario;
 
 mod report;
 
+pub use connection::Transport;
+pub use messages::Protocol;
 pub use report::{BroadcastReport, EchoReport, IdleReport, Latency};
 pub use scenario::Phase;
 pub use scenario::broadcast::{BroadcastOptions, broadcast};

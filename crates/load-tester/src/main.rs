@@ -8,7 +8,7 @@ use clap::{Parser, Subcommand};
 use hubline_load_tester::{BroadcastOptions, EchoOptions, IdleOptions, Phase, Target, broadcast, echo, idle};
 use serde::Serialize;
 
-/// A small raw WebSocket load client for SignalR servers. Load goes to loopback addresses only.
+/// A small raw load client for SignalR servers. Load goes to loopback addresses only.
 #[derive(Parser)]
 #[command(name = "hubline-load", version)]
 struct Arguments {

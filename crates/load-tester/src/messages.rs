@@ -1,16 +1,49 @@
-//! Hub messages as text, and the stamp that tells when a payload left and which one it is.
+//! Hub messages in both protocols, and the stamp that tells when a payload left and which one it is.
 
 use std::io::Write;
 
+use clap::ValueEnum;
+use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::framing::{RECORD_SEPARATOR, push_text};
+use crate::framing::{RECORD_SEPARATOR, push_data};
 
-pub(crate) const HANDSHAKE: &[u8] = b"{\"protocol\":\"json\",\"version\":1}\x1e";
-pub(crate) const PING: &[u8] = b"{\"type\":6}\x1e";
+/// How hub messages are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Text, each message with a record separator.
+    Json,
+    /// Binary, each message behind its length.
+    #[value(name = "messagepack")]
+    MessagePack,
+}
+
+impl Protocol {
+    pub(crate) fn handshake(self) -> &'static str {
+        match self {
+            Self::Json => "{\"protocol\":\"json\",\"version\":1}\x1e",
+            Self::MessagePack => "{\"protocol\":\"messagepack\",\"version\":1}\x1e",
+        }
+    }
+
+    pub(crate) fn ping(self) -> &'static [u8] {
+        match self {
+            Self::Json => PING.as_bytes(),
+            Self::MessagePack => b"\x02\x91\x06",
+        }
+    }
+}
+
+/// In JSON.
+pub(crate) const PING: &str = "{\"type\":6}\x1e";
 
 /// The hub message's `type`; `None` if it has none.
 pub(crate) fn message_type(message: &[u8]) -> Option<u8> {
+    // An array of up to 15 elements, of which the type is the first.
+    if let Some(&[0x90..=0x9f, kind]) = message.first_chunk() {
+        return Some(kind);
+    }
     const KEY: &[u8] = b"\"type\":";
     // A string's own quotes are escaped, so text can not be taken for the key.
     let start = match message.strip_prefix(b"{\"type\":") {
@@ -22,6 +55,10 @@ pub(crate) fn message_type(message: &[u8]) -> Option<u8> {
 
 /// Whether a completion has an `error` instead of a `result`.
 pub(crate) fn is_error(message: &[u8]) -> bool {
+    // [3, no headers, an id of up to 31 bytes, 1 for an error, ...]
+    if let Some(&[0x90..=0x9f, _, _, id @ 0xa0..=0xbf]) = message.first_chunk() {
+        return message.get(4 + usize::from(id & 0x1f)) == Some(&1);
+    }
     memchr::memmem::find(message, b"\"error\":").is_some()
 }
 
@@ -81,26 +118,66 @@ impl Stamp {
     }
 
     /// Appends the frame of a call without an answer.
-    pub(crate) fn push_send(self, out: &mut Vec<u8>, method: &str) {
-        let text = self.text();
-        push_message(out, format_args!(r#"{{"type":1,"target":"{method}","arguments":["{text}"]}}"#));
+    pub(crate) fn push_send(self, out: &mut Vec<u8>, protocol: Protocol, method: &str) {
+        self.push_call(out, protocol, None, method);
     }
 
     /// Appends the frame of a call whose completion is awaited; its id is the sequence number.
-    pub(crate) fn push_invoke(self, out: &mut Vec<u8>, method: &str) {
-        let (id, text) = (self.sequence, self.text());
-        push_message(
-            out,
-            format_args!(r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":["{text}"]}}"#),
-        );
+    pub(crate) fn push_invoke(self, out: &mut Vec<u8>, protocol: Protocol, method: &str) {
+        self.push_call(out, protocol, Some(&self.sequence.to_string()), method);
+    }
+
+    fn push_call(self, out: &mut Vec<u8>, protocol: Protocol, id: Option<&str>, method: &str) {
+        let text = self.text();
+        let message = match protocol {
+            Protocol::Json => json_call(id, method, &text),
+            Protocol::MessagePack => message_pack_call(id, method, &text),
+        };
+        push_data(out, protocol, &message);
     }
 }
 
-fn push_message(out: &mut Vec<u8>, message: std::fmt::Arguments<'_>) {
-    let mut bytes = Vec::with_capacity(256);
-    bytes.write_fmt(message).expect("a Vec takes every write");
-    bytes.push(RECORD_SEPARATOR);
-    push_text(out, &bytes);
+fn json_call(id: Option<&str>, method: &str, text: &str) -> Vec<u8> {
+    let mut message = Vec::with_capacity(256);
+    message.extend(b"{\"type\":1,");
+    if let Some(id) = id {
+        write!(message, r#""invocationId":"{id}","#).expect("a Vec takes every write");
+    }
+    write!(message, r#""target":"{method}","arguments":["{text}"]}}"#).expect("a Vec takes every write");
+    message.push(RECORD_SEPARATOR);
+    message
+}
+
+/// `[1, {}, id, method, [text], []]` behind its length.
+fn message_pack_call(id: Option<&str>, method: &str, text: &str) -> Vec<u8> {
+    let mut body = vec![0x96, 1, 0x80];
+    match id {
+        Some(id) => push_string(&mut body, id),
+        None => body.push(0xc0),
+    }
+    push_string(&mut body, method);
+    body.push(0x91);
+    push_string(&mut body, text);
+    body.push(0x90);
+    let mut message = Vec::with_capacity(body.len() + 2);
+    let mut length = body.len();
+    while length > 0x7f {
+        message.push(length.to_le_bytes()[0] | 0x80);
+        length >>= 7;
+    }
+    message.push(length.to_le_bytes()[0]);
+    message.append(&mut body);
+    message
+}
+
+/// Of less than 256 bytes, as everything here is.
+fn push_string(out: &mut Vec<u8>, text: &str) {
+    let length = u8::try_from(text.len()).expect("ids, methods and payloads are short");
+    match length {
+        ..=31 => out.push(0xa0 | length),
+        _ => out.extend([0xd9, length]),
+    }
+    out.extend(text.as_bytes());
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -149,5 +226,19 @@ mod tests {
         {
             assert_eq!(message_type(text.as_bytes()), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn message_pack_is_read_and_written() {
+        let stamp = Stamp { purpose: Purpose::Measured, sequence: 12, sent_micros: 17 };
+        let call = message_pack_call(Some("12"), "Echo", &stamp.text());
+        assert_eq!(usize::from(call[0]), call.len() - 1);
+        assert_eq!(call[1..14], *b"\x96\x01\x80\xa212\xa4Echo\x91\xd9");
+        assert_eq!(Stamp::find(&call[1..]), Some(stamp));
+        assert_eq!(message_type(&call[1..]), Some(1));
+        let longer = message_pack_call(Some("4294967295"), "Broadcast", &stamp.text());
+        assert_eq!((longer.len(), &longer[..2]), (130, &b"\x80\x01"[..]));
+        assert!(is_error(b"\x95\x03\x80\xa212\x01\xa4oops"));
+        assert!(!is_error(b"\x95\x03\x80\xa212\x03\xa4fine"));
     }
 }

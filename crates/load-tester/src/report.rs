@@ -3,6 +3,8 @@ use std::fmt::{Display, Formatter, Result};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::connection::Transport;
+
 /// Times in microseconds, to three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Latency {
@@ -24,6 +26,8 @@ impl Display for Latency {
 /// What [`idle`](crate::idle()) saw.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IdleReport {
+    /// How messages travelled.
+    pub transport: Transport,
     /// Connections that were open at once.
     pub connections: usize,
     /// Seconds until the last of them was open.
@@ -42,7 +46,11 @@ pub struct IdleReport {
 
 impl Display for IdleReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        writeln!(f, "connections   {} in {:.2} s", self.connections, self.connect_seconds)?;
+        writeln!(
+            f,
+            "connections   {} in {:.2} s, {:?}",
+            self.connections, self.connect_seconds, self.transport
+        )?;
         writeln!(f, "connecting    {}", self.connect_latency)?;
         writeln!(f, "held          {} s, {} pings received", self.seconds, self.pings)?;
         write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
@@ -56,6 +64,10 @@ pub struct BroadcastReport {
     pub connections: usize,
     /// Broadcasts sent, without the warm-up.
     pub broadcasts: u32,
+    /// Seconds from the first being due to the last message received.
+    pub seconds: f64,
+    /// Broadcasts a second over that time; less than asked for if sender or server fell behind.
+    pub broadcasts_per_second: f64,
     /// Messages received.
     pub deliveries: u64,
     /// Messages that never came.
@@ -76,7 +88,9 @@ pub struct BroadcastReport {
 
 impl Display for BroadcastReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        writeln!(f, "broadcasts    {} to {} connections", self.broadcasts, self.connections)?;
+        let Self { broadcasts, connections, seconds, broadcasts_per_second, .. } = self;
+        writeln!(f, "broadcasts    {broadcasts} to {connections} connections in {seconds:.2} s")?;
+        writeln!(f, "broadcasts/s  {broadcasts_per_second:.0}")?;
         writeln!(
             f,
             "deliveries    {}: {} missing, {} doubled, {} out of order",

@@ -54,6 +54,8 @@ pub(crate) struct Tally {
     shard: usize,
     seen: Vec<u64>,
     next: u32,
+    /// When the last one came, on the scenario's clock.
+    pub(crate) last_micros: u64,
     pub(crate) doubled: u64,
     pub(crate) out_of_order: u64,
 }
@@ -65,6 +67,7 @@ impl Tally {
             shard: number % SHARDS,
             seen: vec![0; (arrivals.broadcasts as usize).div_ceil(64)],
             next: 0,
+            last_micros: 0,
             doubled: 0,
             out_of_order: 0,
         }
@@ -81,7 +84,8 @@ impl Tally {
             return;
         }
         self.arrivals.deliveries.fetch_add(1, Ordering::Relaxed);
-        let latency = self.arrivals.clock.micros().saturating_sub(stamp.sent_micros);
+        self.last_micros = self.arrivals.clock.micros();
+        let latency = self.last_micros.saturating_sub(stamp.sent_micros);
         self.arrivals.latency[self.shard].lock().unwrap_or_else(PoisonError::into_inner).record(latency);
         let (word, bit) = (sequence as usize / 64, 1_u64 << (sequence % 64));
         if self.seen[word] & bit != 0 {

@@ -23,6 +23,16 @@ pub enum TargetError {
     Path,
 }
 
+impl Target {
+    /// The hub's path with a suffix, and its query with one more parameter.
+    pub(crate) fn path_with(&self, suffix: &str, parameter: &str) -> String {
+        match self.path.split_once('?') {
+            Some((path, query)) => format!("{path}{suffix}?{query}&{parameter}"),
+            None => format!("{}{suffix}?{parameter}", self.path),
+        }
+    }
+}
+
 impl FromStr for Target {
     type Err = TargetError;
 
@@ -91,5 +101,13 @@ mod tests {
         }
         assert_eq!("https://127.0.0.1/".parse::<Target>(), Err(TargetError::Scheme));
         assert_eq!("http://127.0.0.1/a b".parse::<Target>(), Err(TargetError::Path));
+    }
+
+    #[test]
+    fn a_parameter_goes_behind_those_of_the_url() {
+        let target: Target = "http://127.0.0.1/hub?a=b".parse().unwrap();
+        assert_eq!(target.path_with("/negotiate", "c=d"), "/hub/negotiate?a=b&c=d");
+        let target: Target = "http://127.0.0.1/hub".parse().unwrap();
+        assert_eq!(target.path_with("", "c=d"), "/hub?c=d");
     }
 }

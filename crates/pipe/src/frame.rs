@@ -12,15 +12,27 @@ use hubline_protocol::{Encoded, TransferFormat};
 pub struct Frame {
     bytes: Bytes,
     payload_at: u8,
+    counted: bool,
 }
 
 impl Frame {
-    /// Finishes an encoded message for a connection of this format.
+    /// Finishes an encoded call, stream item or completion (types 1 to 5) for a connection of this format.
+    /// With stateful reconnect these are counted, and sent again if a socket is lost with them.
     pub fn new(encoded: Encoded, format: TransferFormat) -> Self {
         let (header, header_length) = web_socket_header(format, encoded.payload().len());
         let (buffer, start) = encoded.prepend(&header[..header_length]);
         let bytes = Bytes::from(buffer).slice(start..);
-        Self { bytes, payload_at: u8::try_from(header_length).unwrap_or(u8::MAX) }
+        Self { bytes, payload_at: u8::try_from(header_length).unwrap_or(u8::MAX), counted: true }
+    }
+
+    /// Finishes any other message: pings, acknowledgements, handshakes and the like.
+    pub fn uncounted(encoded: Encoded, format: TransferFormat) -> Self {
+        Self { counted: false, ..Self::new(encoded, format) }
+    }
+
+    /// Whether stateful reconnect counts it.
+    pub fn is_counted(&self) -> bool {
+        self.counted
     }
 
     /// The message behind its WebSocket header.
@@ -31,6 +43,11 @@ impl Frame {
     /// The message alone, with its VarInt or its separator.
     pub fn payload(&self) -> Bytes {
         self.bytes.slice(usize::from(self.payload_at)..)
+    }
+
+    /// How long the message alone is, in bytes.
+    pub fn payload_size(&self) -> usize {
+        self.bytes.len() - usize::from(self.payload_at)
     }
 
     /// What it counts against an outbound limit, in bytes.

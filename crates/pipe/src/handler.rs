@@ -3,11 +3,12 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
+use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
-use hubline_protocol::{ConnectionId, UserId};
 
-use crate::Pipe;
+use crate::{Pipe, Principal, Resumable};
 
 /// Takes over accepted connections, each for its whole life.
 pub trait ConnectionHandler: Send + Sync + 'static {
@@ -21,6 +22,10 @@ pub struct Accepted {
     pub pipe: Box<dyn Pipe>,
     /// Who it is and how it came.
     pub info: ConnectionInfo,
+    /// With stateful reconnect granted: where the pipes come from that take the place of this one. On a
+    /// transport that cannot be resumed there is one too, because messages are counted and acknowledged as
+    /// everywhere, but no claim ever comes through it.
+    pub resumable: Option<Resumable>,
 }
 
 /// What is known of a connection from its HTTP request.
@@ -31,7 +36,7 @@ pub struct ConnectionInfo {
     /// What carries it.
     pub transport: TransportKind,
     /// Who it was authenticated as by the host application, if anyone.
-    pub principal: Option<Principal>,
+    pub principal: Option<Arc<Principal>>,
     /// Path of the request that attached the transport.
     pub path: Box<str>,
     /// Its query without the question mark and without the token parameters `id` and `access_token`.
@@ -45,15 +50,6 @@ impl ConnectionInfo {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     }
-}
-
-/// Who the host application says a request comes from.
-///
-/// Put it into the request's extensions in a middleware in front of the hub's route.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Principal {
-    /// The name identifier: the claim that is the user's id.
-    pub name_identifier: Option<UserId>,
 }
 
 impl fmt::Debug for Accepted {

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
-use crate::{CloseCode, Frame, Pipe, PipeEnd};
+use crate::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
 
 /// A connected pair. `capacity` bounds the units under way in each direction; a full direction waits.
 pub fn memory(capacity: usize) -> (Box<dyn Pipe>, MemoryClient) {
@@ -88,11 +88,12 @@ impl Pipe for MemoryPipe {
         Poll::Ready(Ok(()))
     }
 
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
         Box::pin(async move {
             if let Some(sender) = self.outgoing.get_ref() {
                 _ = sender.send(Sent::Close(code)).await;
             }
+            Farewell::Answered
         })
     }
 }

@@ -3,20 +3,30 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::BytesMut;
+use tokio::time::Instant;
 
-use crate::Frame;
+use crate::{Frame, Principal};
 
 /// One connection's bytes in both directions.
 ///
 /// Incoming bytes are a stream whose pieces mean nothing; outgoing frames hold whole hub messages and stay
 /// apart. A pipe keeps no buffer while nothing is under way, so that idle connections stay small.
 pub trait Pipe: Send + 'static {
-    /// Whether the server should send pings. A long poll is a sign of life by itself.
-    fn wants_keep_alive(&self) -> bool {
-        true
+    /// When the connection must end because its authentication does; `None` if it need not. Asked again
+    /// whenever it seems due, because a newer long poll may have brought a newer token.
+    fn expires(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Ready with a newer principal of the same user when the client has refreshed its authentication
+    /// (.NET 11); of several that have come meanwhile with the newest. Never ready where that is not switched
+    /// on.
+    fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+        Poll::Pending
     }
 
     /// Appends what has come to `input`; ready when something has.
@@ -32,7 +42,18 @@ pub trait Pipe: Send + 'static {
     fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut VecDeque<Frame>) -> Poll<Result<(), PipeEnd>>;
 
     /// Says good-bye as the transport does it and waits a bounded time for the other side.
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>>;
+}
+
+/// How the other side took the good-bye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// It answered.
+    Answered,
+    /// The transport was lost, or has no answer to give.
+    Lost,
+    /// It was silent until the time was up.
+    Silent,
 }
 
 /// How a direction ended.
@@ -41,6 +62,9 @@ pub enum PipeEnd {
     /// The other side said good-bye.
     #[error("the client closed the transport")]
     Closed,
+    /// The other side will send nothing more, but still reads: a long-polling client has asked to end.
+    #[error("the client ended the connection")]
+    InputEnded,
     /// The connection broke or stopped without a word.
     #[error("the transport was lost")]
     Lost,

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::framing::{VAR_INT_MAX, var_int};
-use crate::{HubProtocol, json, message_pack};
+use crate::{Dialect, HubProtocol, json, message_pack};
 
 /// Room in front of a payload: a WebSocket header takes at most 10 bytes, a VarInt 5.
 const HEADROOM: usize = 16;
@@ -89,14 +89,15 @@ pub enum CompletionOutcome<'a> {
 /// # Errors
 /// An argument cannot be written.
 pub fn invocation(
-    protocol: HubProtocol,
+    dialect: Dialect,
     invocation_id: Option<&str>,
     target: &str,
     arguments: &impl Serialize,
 ) -> Result<Encoded, EncodeError> {
+    let Dialect { protocol, naming } = dialect;
     Encoded::build(protocol, |out| match protocol {
-        HubProtocol::Json => json::invocation(out, invocation_id, target, arguments),
-        HubProtocol::MessagePack => message_pack::invocation(out, invocation_id, target, arguments),
+        HubProtocol::Json => json::invocation(out, invocation_id, target, arguments, naming),
+        HubProtocol::MessagePack => message_pack::invocation(out, invocation_id, target, arguments, naming),
     })
 }
 
@@ -104,11 +105,11 @@ pub fn invocation(
 ///
 /// # Errors
 /// It cannot be written.
-pub fn value(protocol: HubProtocol, value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
+pub fn value(dialect: Dialect, value: &impl Serialize) -> Result<Vec<u8>, EncodeError> {
     let mut out = Vec::new();
-    match protocol {
-        HubProtocol::Json => json::value(&mut out, value)?,
-        HubProtocol::MessagePack => message_pack::value(&mut out, value)?,
+    match dialect.protocol {
+        HubProtocol::Json => json::value(&mut out, value, dialect.naming)?,
+        HubProtocol::MessagePack => message_pack::value(&mut out, value, dialect.naming)?,
     }
     Ok(out)
 }
@@ -118,6 +119,31 @@ pub fn completion(protocol: HubProtocol, invocation_id: &str, outcome: Completio
     written(protocol, |out| match protocol {
         HubProtocol::Json => json::completion(out, invocation_id, &outcome),
         HubProtocol::MessagePack => message_pack::completion(out, invocation_id, &outcome),
+    })
+}
+
+/// One item of a stream; `encoded` is what [`value`] made.
+pub fn stream_item(protocol: HubProtocol, invocation_id: &str, encoded: &[u8]) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => json::stream_item(out, invocation_id, encoded),
+        HubProtocol::MessagePack => message_pack::stream_item(out, invocation_id, encoded),
+    })
+}
+
+/// Stateful reconnect: everything up to this counted message has arrived.
+pub fn ack(protocol: HubProtocol, sequence_id: u64) -> Encoded {
+    numbered(protocol, 8, sequence_id)
+}
+
+/// Stateful reconnect: the number of the counted message that comes next.
+pub fn sequence(protocol: HubProtocol, sequence_id: u64) -> Encoded {
+    numbered(protocol, 9, sequence_id)
+}
+
+fn numbered(protocol: HubProtocol, message_type: u8, sequence_id: u64) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => json::numbered(out, message_type, sequence_id),
+        HubProtocol::MessagePack => message_pack::numbered(out, message_type, sequence_id),
     })
 }
 
@@ -151,6 +177,7 @@ fn written(protocol: HubProtocol, write: impl FnOnce(&mut Vec<u8>)) -> Encoded {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Naming;
 
     fn json(encoded: &Encoded) -> String {
         String::from_utf8(encoded.payload().to_vec()).unwrap().replace('\u{1e}', "␞")
@@ -163,7 +190,8 @@ mod tests {
     #[test]
     fn vectors_of_the_specification() {
         use HubProtocol::{Json, MessagePack};
-        let send = |protocol| invocation(protocol, None, "Send", &("hi",)).unwrap();
+        let dialect = |protocol| Dialect { protocol, naming: Naming::Serde };
+        let send = |protocol| invocation(dialect(protocol), None, "Send", &("hi",)).unwrap();
         assert_eq!(json(&send(Json)), r#"{"type":1,"target":"Send","arguments":["hi"]}␞"#);
         assert_eq!(hex(&send(MessagePack)), "0e960180c0a453656e6491a2686990");
         assert_eq!(json(&ping(Json)), r#"{"type":6}␞"#);
@@ -172,10 +200,10 @@ mod tests {
         assert_eq!(json(&close(Json, Some("e"), true)), r#"{"type":7,"error":"e","allowReconnect":true}␞"#);
         assert_eq!(hex(&close(MessagePack, None, true)), "049307c0c3");
 
-        let four = value(Json, &4).unwrap();
+        let four = value(dialect(Json), &4).unwrap();
         let outcome = CompletionOutcome::Value(&four);
         assert_eq!(json(&completion(Json, "1", outcome)), r#"{"type":3,"invocationId":"1","result":4}␞"#);
-        let four = value(MessagePack, &4).unwrap();
+        let four = value(dialect(MessagePack), &4).unwrap();
         let outcome = CompletionOutcome::Value(&four);
         assert_eq!(hex(&completion(MessagePack, "1", outcome)), "07950380a1310304");
         assert_eq!(hex(&completion(MessagePack, "1", CompletionOutcome::Void)), "06940380a13102");
@@ -184,7 +212,8 @@ mod tests {
     #[test]
     fn long_messages_get_a_longer_length() {
         let text = "x".repeat(300);
-        let encoded = invocation(HubProtocol::MessagePack, None, "Send", &(&text,)).unwrap();
+        let dialect = Dialect { protocol: HubProtocol::MessagePack, naming: Naming::Serde };
+        let encoded = invocation(dialect, None, "Send", &(&text,)).unwrap();
         let payload = encoded.payload();
         assert_eq!(usize::from(payload[0] & 0x7f) | usize::from(payload[1]) << 7, payload.len() - 2);
     }

@@ -1,6 +1,6 @@
 //! Where one hub message ends and the next begins.
 
-use crate::DecodeError;
+use crate::{DecodeError, HubProtocol};
 
 /// Ends every JSON hub message and both halves of the handshake.
 pub const RECORD_SEPARATOR: u8 = 0x1e;
@@ -18,6 +18,63 @@ pub fn split_text(input: &[u8], limit: usize) -> Result<Option<&[u8]>, DecodeErr
         None if input.len() > limit => Err(DecodeError::TooLarge { limit }),
         None => Ok(None),
     }
+}
+
+/// A hub message found in what has come so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Framed<'a> {
+    /// The message without its separator or length.
+    pub message: &'a [u8],
+    /// How many bytes of the input it takes with it.
+    pub used: usize,
+}
+
+/// The first message in `input`; `None` if it is not whole yet. Separator and length count against `limit`.
+///
+/// # Errors
+/// The message cannot fit any more, or its length is not one.
+pub fn split(protocol: HubProtocol, input: &[u8], limit: usize) -> Result<Option<Framed<'_>>, DecodeError> {
+    match protocol {
+        HubProtocol::Json => {
+            let text = split_text(input, limit)?;
+            Ok(text.map(|message| Framed { message, used: message.len() + 1 }))
+        }
+        HubProtocol::MessagePack => split_binary(input, limit),
+    }
+}
+
+/// The first binary message in `input`; `None` if it is not whole yet.
+///
+/// Only bytes that have come count against `limit`: a length over it is no error by itself, as in ASP.NET Core.
+///
+/// # Errors
+/// [`DecodeError::TooLarge`] once more than `limit` bytes hold no whole message, [`DecodeError::Over2Gb`]
+/// for a length that is none.
+pub fn split_binary(input: &[u8], limit: usize) -> Result<Option<Framed<'_>>, DecodeError> {
+    let searched = &input[..input.len().min(limit)];
+    if let Some((length, prefix)) = read_var_int(searched)?
+        && let Some(message) = searched[prefix..].get(..length)
+    {
+        return Ok(Some(Framed { message, used: prefix + length }));
+    }
+    if input.len() > limit { Err(DecodeError::TooLarge { limit }) } else { Ok(None) }
+}
+
+/// The VarInt that `input` begins with and how many bytes it takes; `None` if it is not whole yet.
+/// It need not be in its shortest form.
+fn read_var_int(input: &[u8]) -> Result<Option<(usize, usize)>, DecodeError> {
+    let mut length = 0;
+    for (at, byte) in input.iter().take(VAR_INT_MAX).enumerate() {
+        length |= usize::from(byte & 0x7f) << (7 * at);
+        let last = at + 1 == VAR_INT_MAX;
+        if last && *byte > 7 {
+            return Err(DecodeError::Over2Gb);
+        }
+        if byte & 0x80 == 0 {
+            return Ok(Some((length, at + 1)));
+        }
+    }
+    Ok(None)
 }
 
 /// Most bytes that [`var_int`] writes.
@@ -50,6 +107,36 @@ mod tests {
         assert_eq!(split_text(b"abc", 3), Ok(None));
         assert_eq!(split_text(b"abcd", 3), Err(DecodeError::TooLarge { limit: 3 }));
         assert_eq!(split_text(b"", 3), Ok(None));
+    }
+
+    fn framed(message: &[u8], used: usize) -> Result<Option<Framed<'_>>, DecodeError> {
+        Ok(Some(Framed { message, used }))
+    }
+
+    #[test]
+    fn binary_messages_follow_their_length() {
+        assert_eq!(split_binary(&[2, 0x91, 6, 9], 3), framed(&[0x91, 6], 3));
+        assert_eq!(split_binary(&[0x82, 0, 0x91, 6], 9), framed(&[0x91, 6], 4), "not in shortest form");
+        assert_eq!(split_binary(&[0], 9), framed(&[], 1));
+        assert_eq!(split_binary(&[2, 0x91], 9), Ok(None));
+        assert_eq!(split_binary(&[0x82], 9), Ok(None));
+        assert_eq!(split_binary(&[], 9), Ok(None));
+    }
+
+    #[test]
+    fn the_length_counts_against_the_limit_but_only_bytes_that_have_come() {
+        assert_eq!(split_binary(&[3, 1, 2, 3], 4), framed(&[1, 2, 3], 4));
+        assert_eq!(split_binary(&[3, 1, 2, 3], 3), Err(DecodeError::TooLarge { limit: 3 }));
+        assert_eq!(split_binary(&[0x81, 0x80, 2, 0, 0], 5), Ok(None));
+        assert_eq!(split_binary(&[0x81, 0x80, 2, 0, 0, 0], 5), Err(DecodeError::TooLarge { limit: 5 }));
+        assert_eq!(split_binary(&[0xff, 0xff, 0xff, 0xff, 7], usize::MAX), Ok(None));
+    }
+
+    #[test]
+    fn no_message_is_longer_than_2_gb() {
+        for length in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff, 0xff, 0xff, 0xff, 0xff, 1]] {
+            assert_eq!(split_binary(length, 9), Err(DecodeError::Over2Gb));
+        }
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Source: HubProtocol.md, "Handshake", and the recorded cases in `conformance/cases/handshake.json`.
 
 use crate::framing::RECORD_SEPARATOR;
-use crate::json::{self, Fields};
+use crate::json;
 use crate::{DecodeError, HubProtocol};
 
 /// Highest protocol version the server speaks. Version 2 adds acknowledgements.
@@ -36,6 +36,11 @@ pub enum HandshakeError {
         /// As sent.
         protocol: String,
     },
+    /// The transport cannot carry the protocol.
+    #[error(
+        "Cannot use the '{0}' protocol on the current transport. The transport does not support 'Binary' transfer format."
+    )]
+    ImpossibleFormat(HubProtocol),
     /// Not finished in time, or longer than a message may be.
     #[error("Handshake was canceled.")]
     Canceled,
@@ -55,7 +60,9 @@ impl HandshakeError {
             }
             _ => String::new(),
         };
-        Self::Malformed { detail: format!("{}: {error}{content}", error.type_name()) }
+        // Here the real server reads without the wrapper that it has around hub messages.
+        let type_name = if *error == DecodeError::Json { "JsonReaderException" } else { error.type_name() };
+        Self::Malformed { detail: format!("{type_name}: {error}{content}") }
     }
 
     /// The error object a client gets, separator included.
@@ -87,13 +94,14 @@ impl From<bool> for DetailedErrors {
     }
 }
 
-/// Reads a handshake request, given without its separator.
+/// Reads a handshake request, given without its separator, for a hub that offers these protocols.
 ///
 /// # Errors
-/// Everything that [`HandshakeError`] lists but the time limit.
-pub fn read(text: &[u8]) -> Result<HandshakeRequest, HandshakeError> {
+/// Everything that [`HandshakeError`] lists but the time limit and what depends on the transport.
+pub fn read(text: &[u8], supported: &[HubProtocol]) -> Result<HandshakeRequest, HandshakeError> {
     let (protocol, version) = properties(text).map_err(|error| HandshakeError::malformed(&error, text))?;
-    let Some(known) = HubProtocol::from_name(&protocol) else {
+    let known = HubProtocol::from_name(&protocol).filter(|known| supported.contains(known));
+    let Some(known) = known else {
         return Err(HandshakeError::UnknownProtocol(protocol));
     };
     if version > MAX_VERSION {
@@ -105,11 +113,11 @@ pub fn read(text: &[u8]) -> Result<HandshakeRequest, HandshakeError> {
 fn properties(text: &[u8]) -> Result<(String, i32), DecodeError> {
     let mut protocol = None;
     let mut version = None;
-    Fields::read(text, |name, value| {
+    json::properties(text, |name, value| {
         match name {
             "protocol" => protocol = Some(json::string("protocol", value)?.into_owned()),
             "version" => version = Some(json::integer32("version", value)?),
-            _ => {}
+            _ => drop(value.value()?),
         }
         Ok(())
     })?;
@@ -126,6 +134,7 @@ mod tests {
     #[test]
     fn accepts_what_clients_send() {
         let json = HandshakeRequest { protocol: HubProtocol::Json, version: 1 };
+        let read = |text: &[u8]| read(text, &HubProtocol::ALL);
         assert_eq!(read(br#"{"protocol":"json","version":1}"#), Ok(json));
         assert_eq!(read(br#"{"x":[{}],"version":0,"protocol":"JSON","version":1} rest"#), Ok(json));
         assert_eq!(
@@ -136,6 +145,7 @@ mod tests {
 
     #[test]
     fn says_why_it_refuses() {
+        let read = |text: &[u8]| read(text, &HubProtocol::ALL);
         let text = |request: &str| {
             String::from_utf8(read(request.as_bytes()).unwrap_err().response(DetailedErrors::Shown)).unwrap()
         };

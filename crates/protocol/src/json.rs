@@ -5,11 +5,12 @@
 
 mod formatter;
 mod reader;
+mod scanner;
 mod writer;
 
 pub use reader::read;
-pub(crate) use reader::{Fields, integer32, string};
-pub(crate) use writer::{close, completion, invocation, value, write_string};
+pub(crate) use reader::{decode, integer32, properties, string};
+pub(crate) use writer::{close, completion, invocation, numbered, stream_item, value, write_string};
 
 /// A ping, separator included.
 pub(crate) const PING: &[u8] = b"{\"type\":6}\x1e";

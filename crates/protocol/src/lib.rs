@@ -4,9 +4,10 @@
 //! makes bytes. The server side of both protocols lives here, so that a wire bug has one address.
 //!
 //! ```
-//! use hubline_protocol::{HubProtocol, encode, framing, json};
+//! use hubline_protocol::{Dialect, HubProtocol, Naming, encode, framing, json};
 //!
-//! let sent = encode::invocation(HubProtocol::Json, None, "Receive", &("ada", 1.0)).unwrap();
+//! let dialect = Dialect { protocol: HubProtocol::Json, naming: Naming::Serde };
+//! let sent = encode::invocation(dialect, None, "Receive", &("ada", 1.0)).unwrap();
 //! assert_eq!(sent.payload(), "{\"type\":1,\"target\":\"Receive\",\"arguments\":[\"ada\",1]}\u{1e}".as_bytes());
 //!
 //! let mut received = &sent.payload()[..];
@@ -16,10 +17,13 @@
 //! assert!(received.is_empty());
 //! ```
 //!
-//! It does not read MessagePack yet; it writes it, because a Redis backplane always carries both protocols.
+//! Values of .NET that have no counterpart in Rust are in [`value`].
 
+mod decode_error;
+mod dot_net;
 mod id;
 mod message;
+mod naming;
 
 pub mod framing;
 
@@ -27,13 +31,16 @@ pub mod handshake;
 pub mod negotiate;
 
 pub mod json;
-mod message_pack;
+pub mod message_pack;
 
 pub mod encode;
+pub mod value;
 
+pub use decode_error::DecodeError;
 pub use encode::{EncodeError, Encoded};
 pub use id::{ConnectionId, GroupName, InvocationId, UserId};
 pub use message::{
-    Arguments, BindError, Completion, CompletionResult, DecodeError, HubMessage, HubProtocol, Invocation,
+    Arguments, BindError, ClientValue, Completion, CompletionResult, HubMessage, HubProtocol, Invocation,
     StreamItem, TransferFormat,
 };
+pub use naming::{Dialect, Naming};

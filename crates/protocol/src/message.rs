@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use serde_json::value::RawValue;
+
+use crate::{DecodeError, Naming, json, message_pack};
 
 /// One of the two encodings of hub messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -52,7 +53,7 @@ pub enum TransferFormat {
 
 /// A message from a client.
 ///
-/// Source: HubProtocol.md and `shared` recordings of ASP.NET Core 10 (types 1 to 9).
+/// Source: HubProtocol.md, and recordings of ASP.NET Core 10 (types 1 to 9).
 #[derive(Debug)]
 pub enum HubMessage<'a> {
     /// Types 1 and 4: a call of a hub method.
@@ -90,6 +91,19 @@ pub enum HubMessage<'a> {
     },
 }
 
+impl<'a> HubMessage<'a> {
+    /// Reads one message, given as [`crate::framing::split`] found it.
+    ///
+    /// # Errors
+    /// The connection cannot go on; see [`DecodeError`].
+    pub fn read(protocol: HubProtocol, message: &'a [u8]) -> Result<Self, DecodeError> {
+        match protocol {
+            HubProtocol::Json => json::read(message),
+            HubProtocol::MessagePack => message_pack::read(message),
+        }
+    }
+}
+
 /// A call of a hub method.
 #[derive(Debug)]
 pub struct Invocation<'a> {
@@ -97,8 +111,8 @@ pub struct Invocation<'a> {
     pub invocation_id: Option<Cow<'a, str>>,
     /// The method's name as the client spelled it.
     pub target: Cow<'a, str>,
-    /// The arguments, not decoded yet.
-    pub arguments: Arguments<'a>,
+    /// The arguments, not decoded yet; an error if they are not even a list.
+    pub arguments: Result<Arguments<'a>, BindError>,
     /// Ids of the upload streams that come with the call.
     pub stream_ids: Vec<Cow<'a, str>>,
     /// Whether the client expects a stream of results (type 4) or one result (type 1).
@@ -110,8 +124,8 @@ pub struct Invocation<'a> {
 pub struct StreamItem<'a> {
     /// The stream's id; never empty.
     pub invocation_id: Cow<'a, str>,
-    /// One JSON value; `null` is a value.
-    pub item: &'a RawValue,
+    /// The item; `null` is a value.
+    pub item: ClientValue<'a>,
 }
 
 /// The end of a stream or the answer to a client result.
@@ -131,114 +145,128 @@ pub enum CompletionResult<'a> {
     /// It ended without a value.
     Void,
     /// It ended with this value, `null` included.
-    Value(&'a RawValue),
+    Value(ClientValue<'a>),
+}
+
+/// A value as a client sent it, not decoded yet.
+#[derive(Debug, Clone, Copy)]
+pub enum ClientValue<'a> {
+    /// One JSON value without white space around it. Its strings may turn out not to be UTF-8.
+    Json(&'a [u8]),
+    /// One MessagePack value; nothing at all where the message ended too soon.
+    MessagePack(&'a [u8]),
+}
+
+impl ClientValue<'_> {
+    /// Whether it is `null` or nil.
+    pub fn is_null(self) -> bool {
+        match self {
+            Self::Json(value) => value == b"null",
+            Self::MessagePack(value) => value == [rmp::Marker::Null.to_u8()],
+        }
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// It is not a `T`.
+    pub fn decode<T: DeserializeOwned>(self, naming: Naming) -> Result<T, BindError> {
+        match self {
+            Self::Json(value) => json::decode(value, naming),
+            Self::MessagePack(value) => message_pack::decode(value, naming),
+        }
+    }
 }
 
 /// The arguments of an invocation, taken one at a time and decoded as they are taken.
 #[derive(Debug, Default)]
 pub struct Arguments<'a> {
-    values: std::vec::IntoIter<&'a RawValue>,
+    values: ArgumentList<'a>,
+    taken: usize,
+}
+
+/// Most calls have no more arguments than this; more of them cost an allocation.
+const INLINE_ARGUMENTS: usize = 4;
+
+/// Values as they are found, one after the other. (A `SmallVec` would not let lifetimes shrink.)
+#[derive(Debug)]
+pub(crate) struct ArgumentList<'a> {
+    inline: [ClientValue<'a>; INLINE_ARGUMENTS],
+    more: Vec<ClientValue<'a>>,
+    len: usize,
+}
+
+impl Default for ArgumentList<'_> {
+    fn default() -> Self {
+        Self { inline: [ClientValue::Json(&[]); INLINE_ARGUMENTS], more: Vec::new(), len: 0 }
+    }
+}
+
+impl<'a> ArgumentList<'a> {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    pub(crate) fn push(&mut self, value: ClientValue<'a>) {
+        match self.inline.get_mut(self.len) {
+            Some(place) => *place = value,
+            None => self.more.push(value),
+        }
+        self.len += 1;
+    }
+
+    fn get(&self, index: usize) -> Option<ClientValue<'a>> {
+        let inline = self.inline.get(index).filter(|_| index < self.len);
+        inline.or_else(|| self.more.get(index.checked_sub(INLINE_ARGUMENTS)?)).copied()
+    }
 }
 
 impl<'a> Arguments<'a> {
-    pub(crate) fn new(values: Vec<&'a RawValue>) -> Self {
-        Self { values: values.into_iter() }
+    pub(crate) fn new(values: ArgumentList<'a>) -> Self {
+        Self { values, taken: 0 }
     }
 
     /// How many are left.
     pub fn len(&self) -> usize {
-        self.values.len()
+        self.values.len - self.taken
     }
 
     /// Whether none is left.
     pub fn is_empty(&self) -> bool {
-        self.values.len() == 0
+        self.len() == 0
     }
 
     /// Takes the next argument.
     ///
     /// # Errors
     /// There is none left, or it is not a `T`.
-    pub fn take<T: DeserializeOwned>(&mut self) -> Result<T, BindError> {
-        let value = self.values.next().ok_or_else(|| BindError::new("too few arguments"))?;
-        serde_json::from_str(value.get()).map_err(|error| BindError::new(error.to_string()))
+    pub fn take<T: DeserializeOwned>(&mut self, naming: Naming) -> Result<T, BindError> {
+        self.take_value().ok_or_else(|| BindError::new("too few arguments"))?.decode(naming)
+    }
+
+    /// Takes the next argument without decoding it; `None` if there is none left.
+    pub fn take_value(&mut self) -> Option<ClientValue<'a>> {
+        let value = self.values.get(self.taken)?;
+        self.taken += 1;
+        Some(value)
     }
 }
 
 /// A value that does not fit the type it is meant for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{cause}")]
 pub struct BindError {
     cause: String,
 }
 
 impl BindError {
+    /// What ASP.NET Core says of a value that does not fit, whatever the reason.
+    pub const MISMATCH: &str = "Error binding arguments. Make sure that the types of the provided values match \
+                                the types of the hub method being invoked.";
+
     /// With the reason, for logs and detailed errors.
     pub fn new(cause: impl Into<String>) -> Self {
         Self { cause: cause.into() }
-    }
-}
-
-/// Why bytes are not a hub message. The connection ends with it.
-///
-/// The texts are those of ASP.NET Core, which clients see when detailed errors are on.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum DecodeError {
-    /// A message, framing included, is over the limit.
-    #[error(
-        "The maximum message size of {limit}B was exceeded. The message size can be configured in AddHubOptions."
-    )]
-    TooLarge {
-        /// `MaximumReceiveMessageSize` in bytes.
-        limit: usize,
-    },
-    /// Not JSON, or nested deeper than 64 levels.
-    #[error("Error reading JSON.")]
-    Json,
-    /// JSON, but not an object.
-    #[error("Unexpected JSON Token Type '{0}'. Expected a JSON Object.")]
-    NotAnObject(&'static str),
-    /// A property that this type of message must have is absent.
-    #[error("Missing required property '{0}'.")]
-    MissingProperty(&'static str),
-    /// A property has a value of the wrong kind.
-    #[error("Expected '{property}' to be {expected}.")]
-    WrongType {
-        /// Which property.
-        property: &'static str,
-        /// What it must be, as ASP.NET Core words it.
-        expected: &'static str,
-    },
-    /// A number that must be a 32-bit integer is not.
-    #[error("Either the JSON value is not in a supported format, or is out of bounds for an Int32.")]
-    NotInt32,
-    /// A header's value is not a string.
-    #[error("Expected header '{0}' to be of type String.")]
-    HeaderType(String),
-    /// A stream id is `null`.
-    #[error("Null value for 'streamIds' is not valid.")]
-    NullStreamId,
-    /// A stream id is not a string.
-    #[error("Cannot get the value of a token type '{0}' as a string.")]
-    StreamIdType(&'static str),
-    /// A stream item without an id.
-    #[error("No stream with id '' could be found.")]
-    NamelessStream,
-    /// A completion cannot both fail and succeed.
-    #[error("The 'error' and 'result' properties are mutually exclusive.")]
-    ErrorAndResult,
-}
-
-impl DecodeError {
-    /// The .NET type that detailed errors name in front of the text.
-    pub fn type_name(&self) -> &'static str {
-        match self {
-            Self::NotInt32 => "FormatException",
-            Self::StreamIdType(_) => "InvalidOperationException",
-            Self::NamelessStream => "KeyNotFoundException",
-            _ => "InvalidDataException",
-        }
     }
 }
 

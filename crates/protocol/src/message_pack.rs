@@ -1,81 +1,55 @@
-//! Writes the MessagePack hub protocol.
+//! The MessagePack hub protocol.
 //!
-//! Source: HubProtocol.md, "MessagePack (MsgPack) encoding". Structures become maps keyed by field name, enums
-//! their variant's name, as MessagePack-CSharp does under SignalR's settings.
+//! Source: HubProtocol.md, "MessagePack (MsgPack) encoding". What the real reader tolerates and the real writer
+//! writes is recorded in `conformance/cases/messagepack-protocol.json` and `messagepack-values.json`.
+//! Values are read and written as MessagePack-CSharp does under SignalR's settings: structures are maps keyed
+//! by field name, enums their variant's name.
 
-use rmp::encode;
+mod deserializer;
+mod error;
+mod format_name;
+mod hub_message;
+pub(crate) mod raw;
+mod reader;
+mod serializer;
+mod writer;
+
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 
-use crate::encode::{CompletionOutcome, EncodeError};
+pub(crate) use deserializer::Deserializer;
+pub(crate) use error::ValueError;
+pub(crate) use format_name::format_name;
+pub use hub_message::read;
+pub(crate) use reader::{Reader, Token};
+pub(crate) use writer::{close, completion, invocation, numbered, ping, stream_item};
 
-/// `[1, headers, id | nil, target, arguments, streamIds]`
-pub(crate) fn invocation(
-    out: &mut Vec<u8>,
-    invocation_id: Option<&str>,
-    target: &str,
-    arguments: &impl Serialize,
-) -> Result<(), EncodeError> {
-    header(out, 6, 1);
-    match invocation_id {
-        Some(id) => string(out, id),
-        None => infallible(encode::write_nil(out)),
-    }
-    string(out, target);
-    value(out, arguments)?;
-    infallible(encode::write_array_len(out, 0));
-    Ok(())
-}
+use crate::dot_net::DotNet;
+use crate::encode::EncodeError;
+use crate::{BindError, Naming};
 
-/// `[3, headers, id, kind, error | result]` with kind 1 for an error, 2 for nothing, 3 for a result.
-pub(crate) fn completion(out: &mut Vec<u8>, invocation_id: &str, outcome: &CompletionOutcome<'_>) {
-    let (length, kind) = match outcome {
-        CompletionOutcome::Error(_) => (5, 1),
-        CompletionOutcome::Void => (4, 2),
-        CompletionOutcome::Value(_) => (5, 3),
+/// Decodes one value.
+pub(crate) fn decode<T: DeserializeOwned>(value: &[u8], naming: Naming) -> Result<T, BindError> {
+    let mut deserializer = Deserializer::new(value);
+    let decoded = match naming {
+        Naming::Serde => T::deserialize(&mut deserializer),
+        Naming::DotNet => T::deserialize(DotNet(&mut deserializer)),
     };
-    header(out, length, 3);
-    string(out, invocation_id);
-    infallible(encode::write_pfix(out, kind));
-    match outcome {
-        CompletionOutcome::Error(error) => string(out, error),
-        CompletionOutcome::Value(encoded) => out.extend(*encoded),
-        CompletionOutcome::Void => {}
+    decoded
+        .and_then(|decoded| deserializer.end().map(|()| decoded))
+        .map_err(|error| BindError::new(error.to_string()))
+}
+
+/// Encodes one value.
+pub(crate) fn value(
+    out: &mut Vec<u8>,
+    value: &(impl Serialize + ?Sized),
+    naming: Naming,
+) -> Result<(), EncodeError> {
+    let serializer = serializer::Serializer::new(out);
+    match naming {
+        Naming::Serde => value.serialize(serializer),
+        Naming::DotNet => value.serialize(DotNet(serializer)),
     }
-}
-
-/// `[6]`
-pub(crate) fn ping(out: &mut Vec<u8>) {
-    infallible(encode::write_array_len(out, 1));
-    infallible(encode::write_pfix(out, 6));
-}
-
-/// `[7, error | nil, allowReconnect]`
-pub(crate) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
-    infallible(encode::write_array_len(out, 3));
-    infallible(encode::write_pfix(out, 7));
-    match error {
-        Some(error) => string(out, error),
-        None => infallible(encode::write_nil(out)),
-    }
-    infallible(encode::write_bool(out, allow_reconnect));
-}
-
-pub(crate) fn value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), EncodeError> {
-    let mut serializer = rmp_serde::Serializer::new(out).with_struct_map();
-    value.serialize(&mut serializer).map_err(|error| EncodeError::new("MessagePack", &error))
-}
-
-fn header(out: &mut Vec<u8>, length: u32, message_type: u8) {
-    infallible(encode::write_array_len(out, length));
-    infallible(encode::write_pfix(out, message_type));
-    infallible(encode::write_map_len(out, 0));
-}
-
-fn string(out: &mut Vec<u8>, text: &str) {
-    infallible(encode::write_str(out, text));
-}
-
-/// Writing to a `Vec` has no way to fail; rmp's signatures cannot say so.
-fn infallible<T, E>(result: Result<T, E>) {
-    debug_assert!(result.is_ok());
+    .map_err(|error| EncodeError::new("MessagePack", &error))
 }

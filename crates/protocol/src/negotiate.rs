@@ -73,6 +73,8 @@ pub fn version<'a>(
 /// A successful negotiation.
 #[derive(Debug, Clone, Copy)]
 pub struct NegotiateResponse<'a> {
+    /// Whether a lost WebSocket may be followed by another; written, in front, only if so.
+    pub use_stateful_reconnect: bool,
     /// 0 or 1.
     pub version: i32,
     /// The public id.
@@ -81,6 +83,8 @@ pub struct NegotiateResponse<'a> {
     pub connection_token: &'a str,
     /// What the endpoint offers.
     pub transports: &'a [TransportKind],
+    /// After how many seconds the client's authentication ends, if it may be refreshed (.NET 11).
+    pub token_lifetime_seconds: Option<i32>,
 }
 
 impl NegotiateResponse<'_> {
@@ -89,11 +93,15 @@ impl NegotiateResponse<'_> {
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
         struct Body<'a> {
+            #[serde(skip_serializing_if = "Option::is_none")]
+            use_stateful_reconnect: Option<bool>,
             negotiate_version: i32,
             connection_id: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             connection_token: Option<&'a str>,
             available_transports: Vec<Transport>,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            token_lifetime_seconds: Option<i32>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -102,6 +110,7 @@ impl NegotiateResponse<'_> {
             transfer_formats: Vec<&'static str>,
         }
         json_bytes(&Body {
+            use_stateful_reconnect: self.use_stateful_reconnect.then_some(true),
             negotiate_version: self.version,
             connection_id: self.connection_id.as_str(),
             connection_token: (self.version > 0).then_some(self.connection_token),
@@ -117,18 +126,31 @@ impl NegotiateResponse<'_> {
                         .collect(),
                 })
                 .collect(),
+            token_lifetime_seconds: self.token_lifetime_seconds,
         })
     }
+}
+
+/// The body of a successful `POST {hub}/refresh` (.NET 11).
+pub fn refreshed_json(token_lifetime_seconds: Option<i32>) -> Vec<u8> {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Body {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        token_lifetime_seconds: Option<i32>,
+    }
+    json_bytes(&Body { token_lifetime_seconds })
+}
+
+/// The body of a refused `POST {hub}/refresh` (.NET 11).
+pub fn refresh_error_json(code: &'static str) -> Vec<u8> {
+    error_json(code)
 }
 
 impl NegotiateError {
     /// The body of the response.
     pub fn to_json(&self) -> Vec<u8> {
-        #[derive(Serialize)]
-        struct Body {
-            error: String,
-        }
-        json_bytes(&Body { error: self.to_string() })
+        error_json(&self.to_string())
     }
 }
 
@@ -139,6 +161,14 @@ impl TransferFormat {
             Self::Binary => "Binary",
         }
     }
+}
+
+fn error_json(error: &str) -> Vec<u8> {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        error: &'a str,
+    }
+    json_bytes(&Body { error })
 }
 
 fn json_bytes(body: &impl Serialize) -> Vec<u8> {
@@ -165,22 +195,25 @@ mod tests {
 
     #[test]
     fn the_token_shows_from_version_1() {
-        let response = |version| {
+        let response = |version, use_stateful_reconnect| {
             let connection_id = "id".into();
             let response = NegotiateResponse {
+                use_stateful_reconnect,
                 version,
                 connection_id: &connection_id,
                 connection_token: "token",
                 transports: &[TransportKind::ServerSentEvents],
+                token_lifetime_seconds: None,
             };
             String::from_utf8(response.to_json()).unwrap()
         };
         let transports =
             r#""availableTransports":[{"transport":"ServerSentEvents","transferFormats":["Text"]}]}"#;
-        assert_eq!(response(0), format!(r#"{{"negotiateVersion":0,"connectionId":"id",{transports}"#));
+        assert_eq!(response(0, false), format!(r#"{{"negotiateVersion":0,"connectionId":"id",{transports}"#));
         assert_eq!(
-            response(1),
+            response(1, false),
             format!(r#"{{"negotiateVersion":1,"connectionId":"id","connectionToken":"token",{transports}"#)
         );
+        assert!(response(1, true).starts_with(r#"{"useStatefulReconnect":true,"negotiateVersion":1,"#));
     }
 }

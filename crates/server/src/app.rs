@@ -1,8 +1,10 @@
 //! What is served where.
 
+use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::{get, post};
-use hubline::{DetailedErrors, Hub, HubOptions, Server};
+use hubline::{DetailedErrors, EndpointOptions, Hub, HubOptions, Server};
+use hubline_auth::{BearerAuthentication, CrossOrigin};
 
 use crate::config::{Config, ListenAddress};
 use crate::{health, home, hubs};
@@ -10,21 +12,43 @@ use crate::{health, home, hubs};
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
 
-/// Everything the binary serves.
-pub(crate) fn router(server: &Server, config: &Config) -> Router {
+const CHAT: &str = "/chathub";
+const NAVIGATION: &str = "/hubs/navigation-state";
+const TRIGGER: &str = "/api/test/trigger-navigation-update";
+const HEALTH: &str = "/health";
+
+/// Everything the binary serves, its paths in any letter case.
+///
+/// # Errors
+/// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
+pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
     let chat = server.add_hub(named(hubs::chat::hub(), config));
     let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
+    let mut paths = Router::new()
+        .merge(chat.map_with(CHAT, endpoint_options(config)))
+        .merge(navigation.map_with(NAVIGATION, endpoint_options(config)));
+    if let Some(options) = &config.bearer {
+        paths = paths.layer(BearerAuthentication::new(options.clone()).context("tokens cannot be verified")?);
+    }
     let mut app = Router::new()
         .route("/", get(home::page))
         .route("/signalr.min.js", get(home::client))
-        .route("/health", get(health::report).with_state(health::Health::new(server, config)))
-        .merge(chat.map("/chathub"))
-        .merge(navigation.map("/hubs/navigation-state"));
+        .route(HEALTH, get(health::report).with_state(health::Health::new(server, config)))
+        .merge(paths);
     if !config.environment.is_production() {
         let trigger = post(hubs::navigation_state::trigger).with_state(navigation.context().clone());
-        app = app.route("/api/test/trigger-navigation-update", trigger);
+        app = app.route(TRIGGER, trigger);
     }
-    app
+    let app = app.layer(CrossOrigin::new(config.allowed_origins.clone()));
+    Ok(hubline::ignore_case(app, [CHAT, NAVIGATION, TRIGGER, HEALTH]))
+}
+
+/// The options of the hubs' paths.
+fn endpoint_options(config: &Config) -> EndpointOptions {
+    let mut options = EndpointOptions::default().transports(config.transports.clone());
+    options.allow_stateful_reconnects = config.allow_stateful_reconnects;
+    options.close_on_authentication_expiration = config.close_on_authentication_expiration;
+    options
 }
 
 /// The hubs' options.
@@ -35,6 +59,10 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
     options.handshake_timeout = config.handshake_timeout;
     options.maximum_receive_message_size = Some(config.maximum_message_size_bytes);
     options.detailed_errors = DetailedErrors::from(config.enable_detailed_errors);
+    options.maximum_parallel_invocations_per_client = config.maximum_parallel_invocations_per_client;
+    options.stream_buffer_capacity = config.stream_buffer_capacity;
+    options.stateful_reconnect_buffer_size = config.stateful_reconnect_buffer_size_bytes;
+    options.supported_protocols.clone_from(&config.supported_protocols);
     options
 }
 

@@ -29,7 +29,7 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
     };
     let listeners = listen(&config.urls).await?;
     let stop = CancellationToken::new();
-    let app = app::router(&server, config);
+    let app = app::router(&server, config)?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let mut serving = JoinSet::new();
     for listener in listeners {

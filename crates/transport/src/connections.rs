@@ -1,144 +1,258 @@
 //! Connections that have been negotiated or are attached, by their token.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod table;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
+use hubline_pipe::{PipeEnd, Resumer};
 use hubline_protocol::ConnectionId;
-use tokio::time::Instant;
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep};
 
 use crate::ConnectionToken;
+use crate::inbox::Inbox;
+use crate::long_polling::LongPolling;
+use crate::refresh::Refresh;
 use crate::token::random_id;
+use table::{Table, Waiting};
 
-/// How long a negotiated connection waits for its transport (ASP.NET Core's `DisconnectTimeout`).
-const ATTACH_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a negotiated connection waits for its transport, and a long-polling one for its next poll.
+pub(crate) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most negotiated connections that wait for their transport, whatever their number a second: about 30 MB.
+/// Most connections that wait for a request of their client, whatever their number a second: about 30 MB.
 /// Full means that further negotiations are refused until some have attached or expired.
 const WAITING_LIMIT: usize = 100_000;
 
+/// Most bytes that were posted to connections without a transport, over all of them. Full means that such
+/// POSTs are refused; no client posts before it has attached its transport.
+const EARLY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
 /// All connections of a process, shared by its endpoints: a token negotiated on one path opens on any.
 #[derive(Debug, Clone, Default)]
-pub struct Connections {
-    inner: Arc<Mutex<Table>>,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    records: HashMap<ConnectionToken, Record>,
-    /// How many of the records have no transport yet.
-    waiting: usize,
-    /// When the records were last searched for expired ones.
-    swept: Option<Instant>,
-}
+pub struct Connections(Arc<Shared>);
 
 #[derive(Debug)]
-enum Record {
-    Negotiated { id: ConnectionId, expires: Instant },
-    Attached,
+struct Shared {
+    table: Mutex<Table>,
+    early_budget: Arc<Semaphore>,
+}
+
+/// A connection without a transport.
+#[derive(Debug)]
+pub(crate) struct Negotiated {
+    pub(crate) id: ConnectionId,
+    /// Whether stateful reconnect was granted.
+    pub(crate) is_stateful: bool,
+    /// What has been posted already; it waits for the transport.
+    pub(crate) early: Option<Arc<Inbox>>,
+}
+
+/// What carries a connection.
+#[derive(Debug, Clone)]
+pub(crate) enum Attached {
+    WebSocket(Option<Arc<Resumption>>),
+    ServerSentEvents(Arc<Inbox>),
+    LongPolling(Arc<LongPolling>),
+}
+
+/// How a WebSocket of a connection with stateful reconnect is followed by another.
+#[derive(Debug)]
+pub(crate) struct Resumption {
+    pub(crate) id: ConnectionId,
+    pub(crate) resumer: Resumer,
+}
+
+/// What is known of a token.
+#[derive(Debug)]
+pub(crate) enum Known {
+    Negotiated,
+    Attached(Attached),
+}
+
+/// Where a POST goes.
+#[derive(Debug)]
+pub(crate) enum Mailbox {
+    Inbox(Arc<Inbox>),
+    LongPolling(Arc<LongPolling>),
+    /// Nowhere, these connections send for themselves.
+    WebSocket,
 }
 
 /// Why a transport cannot be attached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum AttachError {
     /// Never negotiated, expired, or ended.
     Unknown,
     /// It has a transport already.
-    AlreadyAttached,
+    Attached(Attached),
 }
 
 /// [`WAITING_LIMIT`] is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyWaiting;
 
-/// What is known of a token.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Known {
-    /// Negotiated, no transport yet.
-    Waiting,
-    /// Carried by a WebSocket.
-    Attached,
-}
-
 impl Connections {
-    /// Adds a connection that has [`ATTACH_TIMEOUT`] to attach its transport.
-    pub(crate) fn negotiate(&self, id: ConnectionId, token: ConnectionToken) -> Result<(), TooManyWaiting> {
-        let now = Instant::now();
+    /// Adds a connection that has [`DISCONNECT_TIMEOUT`] to attach its transport.
+    pub(crate) fn negotiate(
+        &self,
+        id: ConnectionId,
+        token: ConnectionToken,
+        is_stateful: bool,
+    ) -> Result<(), TooManyWaiting> {
         let mut table = self.lock();
-        table.sweep(now);
-        if table.waiting >= WAITING_LIMIT {
+        if table.waiting() >= WAITING_LIMIT {
             return Err(TooManyWaiting);
         }
-        table.waiting += 1;
-        table.records.insert(token, Record::Negotiated { id, expires: now + ATTACH_TIMEOUT });
+        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early: None });
+        table.wait(token, negotiated, Instant::now() + DISCONNECT_TIMEOUT);
+        self.keep_swept(&mut table);
         Ok(())
     }
 
-    /// Claims a negotiated connection for a transport.
-    pub(crate) fn attach(&self, token: &str) -> Result<(ConnectionId, Attachment), AttachError> {
+    /// Puts a transport on a negotiated connection. `make` is called if it is there to be had.
+    pub(crate) fn attach<T>(
+        &self,
+        token: &str,
+        make: impl FnOnce(Negotiated) -> (Attached, T),
+    ) -> Result<(T, Attachment), AttachError> {
         let mut table = self.lock();
-        table.sweep(Instant::now());
-        let (token, record) = table.records.remove_entry(token).ok_or(AttachError::Unknown)?;
-        let claimed = match record {
-            Record::Negotiated { id, expires } => {
-                table.waiting -= 1;
-                if expires <= Instant::now() {
-                    return Err(AttachError::Unknown);
-                }
-                Ok(id)
-            }
-            Record::Attached => Err(AttachError::AlreadyAttached),
+        let Some((token, negotiated)) = table.take_negotiated(token) else {
+            return Err(match table.find(token) {
+                Some(Known::Attached(attached)) => AttachError::Attached(attached),
+                Some(Known::Negotiated) | None => AttachError::Unknown,
+            });
         };
-        table.records.insert(token.clone(), Record::Attached);
-        drop(table);
-        claimed.map(|id| (id, Attachment { connections: self.clone(), token }))
+        let (attached, made) = make(negotiated);
+        table.attach(token.clone(), attached);
+        Ok((made, Attachment { connections: self.clone(), token }))
     }
 
-    /// Adds a connection that comes without a negotiation.
+    /// Adds a WebSocket that comes without a negotiation.
     pub(crate) fn attach_new(&self) -> (ConnectionId, Attachment) {
         let id = random_id();
         let token = ConnectionToken::from(&id);
-        self.lock().records.insert(token.clone(), Record::Attached);
+        self.lock().attach(token.clone(), Attached::WebSocket(None));
         (id, Attachment { connections: self.clone(), token })
     }
 
     pub(crate) fn find(&self, token: &str) -> Option<Known> {
-        match self.lock().records.get(token)? {
-            Record::Negotiated { expires, .. } => (*expires > Instant::now()).then_some(Known::Waiting),
-            Record::Attached => Some(Known::Attached),
+        self.lock().find(token)
+    }
+
+    /// Where a POST to this connection goes. Without a transport it gets an inbox of `limit` bytes.
+    pub(crate) fn mailbox(&self, token: &str, limit: usize) -> Option<Mailbox> {
+        let mut table = self.lock();
+        if let Some(negotiated) = table.negotiated(token) {
+            let early = || Arc::new(Inbox::early(limit, Arc::clone(&self.0.early_budget)));
+            return Some(Mailbox::Inbox(Arc::clone(negotiated.early.get_or_insert_with(early))));
+        }
+        match table.find(token)? {
+            Known::Negotiated => None,
+            Known::Attached(Attached::WebSocket(_)) => Some(Mailbox::WebSocket),
+            Known::Attached(Attached::ServerSentEvents(inbox)) => Some(Mailbox::Inbox(inbox)),
+            Known::Attached(Attached::LongPolling(polling)) => Some(Mailbox::LongPolling(polling)),
+        }
+    }
+
+    /// How the principal of this connection is renewed; `None` if it is not, or has no transport.
+    pub(crate) fn refresh(&self, token: &str) -> Option<Arc<Refresh>> {
+        self.lock().refresh(token)
+    }
+
+    /// Sees to it that what waits too long is dropped although nobody asks for it. The sweeper ends when
+    /// nothing waits, and is replaced if its runtime has gone.
+    fn keep_swept(&self, table: &mut Table) {
+        let now = Instant::now();
+        if table.swept.is_some_and(|swept| now < swept + 3 * SWEEP_INTERVAL) {
+            return;
+        }
+        table.sweep(now);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(sweep(Arc::downgrade(&self.0)));
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
-impl Table {
-    /// Drops what has expired, at most once a second, so that abandoned negotiations cannot pile up.
-    fn sweep(&mut self, now: Instant) {
-        if self.swept.is_some_and(|swept| now < swept + Duration::from_secs(1)) {
+impl Default for Shared {
+    fn default() -> Self {
+        let early_budget = Arc::new(Semaphore::new(EARLY_LIMIT_BYTES));
+        Self { table: Mutex::default(), early_budget }
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(connections: Weak<Shared>) {
+    loop {
+        sleep(SWEEP_INTERVAL).await;
+        let Some(connections) = connections.upgrade() else { return };
+        let mut table = connections.lock();
+        table.sweep(Instant::now());
+        if table.waiting() == 0 {
+            table.swept = None;
             return;
         }
-        self.swept = Some(now);
-        let before = self.records.len();
-        let is_over =
-            |record: &Record| matches!(record, Record::Negotiated { expires, .. } if *expires <= now);
-        self.records.retain(|_, record| !is_over(record));
-        self.waiting -= before - self.records.len();
     }
 }
 
-/// Holds an attached connection's place; dropping it forgets the connection.
+/// Holds an attached connection's place; dropping it forgets the connection, or, if polls may still fetch
+/// its last messages, lets it wait for them.
 #[derive(Debug)]
 pub(crate) struct Attachment {
     connections: Connections,
     token: ConnectionToken,
 }
 
+impl Attachment {
+    /// Lets the connection's principal be renewed.
+    pub(crate) fn refresh_by(&self, refresh: Arc<Refresh>) {
+        self.connections.lock().refresh_by(self.token.clone(), refresh);
+    }
+
+    /// Whether the token is the public id, as in version 0 and without a negotiation.
+    pub(crate) fn is_public(&self, id: &ConnectionId) -> bool {
+        self.token.as_str() == id.as_str()
+    }
+}
+
 impl Drop for Attachment {
     fn drop(&mut self) {
-        self.connections.lock().records.remove(&self.token);
+        let mut table = self.connections.lock();
+        let Some(Attached::LongPolling(polling)) = table.detach(&self.token) else { return };
+        if let Some(linger) = polling.linger()
+            && table.waiting() < WAITING_LIMIT
+        {
+            table.wait(self.token.clone(), Waiting::Ended(polling), Instant::now() + linger);
+            self.connections.keep_swept(&mut table);
+        }
+    }
+}
+
+impl Negotiated {
+    /// The inbox for a transport whose client sends by POST.
+    pub(crate) fn inbox(&mut self, limit: usize) -> Arc<Inbox> {
+        let inbox = self.early.take().unwrap_or_else(|| Arc::new(Inbox::new(limit)));
+        inbox.attach();
+        inbox
+    }
+
+    /// Nobody attached in time.
+    fn expire(self) {
+        if let Some(early) = self.early {
+            early.end(PipeEnd::Lost);
+        }
     }
 }
 
@@ -148,30 +262,37 @@ mod tests {
 
     fn negotiated(connections: &Connections) -> ConnectionToken {
         let token = ConnectionToken::random();
-        connections.negotiate(random_id(), token.clone()).unwrap();
+        connections.negotiate(random_id(), token.clone(), false).unwrap();
         token
+    }
+
+    fn attach(connections: &Connections, token: &ConnectionToken) -> Result<Attachment, AttachError> {
+        connections.attach(token.as_str(), |_| (Attached::WebSocket(None), ())).map(|(_, place)| place)
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
         let connections = Connections::default();
         let token = negotiated(&connections);
-        assert_eq!(connections.find(token.as_str()), Some(Known::Waiting));
-        let (_, attachment) = connections.attach(token.as_str()).unwrap();
-        assert_eq!(connections.find(token.as_str()), Some(Known::Attached));
-        assert_eq!(connections.attach(token.as_str()).unwrap_err(), AttachError::AlreadyAttached);
+        assert!(matches!(connections.find(token.as_str()), Some(Known::Negotiated)));
+        let attachment = attach(&connections, &token).unwrap();
+        assert!(matches!(connections.find(token.as_str()), Some(Known::Attached(_))));
+        assert!(matches!(attach(&connections, &token), Err(AttachError::Attached(_))));
         drop(attachment);
-        assert_eq!(connections.attach(token.as_str()).unwrap_err(), AttachError::Unknown);
+        assert!(matches!(attach(&connections, &token), Err(AttachError::Unknown)));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn abandoned_negotiations_do_not_pile_up() {
+    async fn abandoned_negotiations_are_dropped_unasked() {
         let connections = Connections::default();
         let old = negotiated(&connections);
-        tokio::time::advance(ATTACH_TIMEOUT).await;
-        assert_eq!(connections.attach(old.as_str()).unwrap_err(), AttachError::Unknown);
-        negotiated(&connections);
-        assert_eq!(connections.lock().records.len(), 1);
+        sleep(DISCONNECT_TIMEOUT - Duration::from_millis(1)).await;
+        assert!(connections.find(old.as_str()).is_some());
+        sleep(Duration::from_millis(1)).await;
+        assert!(connections.find(old.as_str()).is_none());
+        sleep(SWEEP_INTERVAL).await;
+        assert_eq!(connections.lock().waiting(), 0);
+        assert_eq!(connections.lock().swept, None, "the sweeper has ended");
     }
 
     #[tokio::test(start_paused = true)]
@@ -181,13 +302,10 @@ mod tests {
         for _ in 1..WAITING_LIMIT {
             negotiated(&connections);
         }
-        let refused = connections.negotiate(random_id(), ConnectionToken::random());
+        let refused = connections.negotiate(random_id(), ConnectionToken::random(), false);
         assert_eq!(refused, Err(TooManyWaiting));
-        let attached = connections.attach(first.as_str()).unwrap();
+        let attached = attach(&connections, &first).unwrap();
         negotiated(&connections);
-        tokio::time::advance(ATTACH_TIMEOUT).await;
-        negotiated(&connections);
-        assert_eq!(connections.lock().waiting, 1);
         drop(attached);
     }
 }

@@ -1,25 +1,38 @@
 //! Everything under one hub path.
 
-use std::sync::Arc;
+mod long_polling;
+mod refresh;
+mod server_sent_events;
+mod web_socket;
 
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Principal};
+use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Principal, Resumable, resumption};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::connections::{AttachError, Attachment, Known, TooManyWaiting};
-use crate::request::{Wanted, public_query, query_values};
-use crate::response::{Body, json, text};
+use crate::connections::{Attachment, Mailbox, TooManyWaiting};
+use crate::inbox::PostError;
+use crate::request::{Wanted, is_true, public_query, query_values, token_of};
+use crate::response::{empty, ended_meanwhile, id_required, json, not_stored, text, unknown_id};
 use crate::token::random_id;
-use crate::upgrade::Upgrade;
-use crate::{ConnectionToken, Connections, EndpointOptions};
+use crate::{Body, ConnectionToken, Connections, EndpointOptions};
 
-/// Answers the requests to one hub path and to its `/negotiate`.
+/// Answers the requests to one hub path and to its `/negotiate`. Cloning shares it.
 ///
-/// Source: TransportProtocols.md, and the recorded cases `negotiate` and `transports`.
+/// Source: TransportProtocols.md, and the recorded cases `negotiate`, `transports`, `server-sent-events`,
+/// `long-polling`, `authorization` and `stateful-reconnect`.
 #[derive(Clone)]
-pub struct Endpoint {
+pub struct Endpoint(Arc<Shared>);
+
+struct Shared {
     handler: Arc<dyn ConnectionHandler>,
     connections: Connections,
     options: Arc<EndpointOptions>,
@@ -34,44 +47,82 @@ impl Endpoint {
         options: EndpointOptions,
         tasks: TaskTracker,
     ) -> Self {
-        Self { handler, connections, options: Arc::new(options), tasks }
+        Self(Arc::new(Shared { handler, connections, options: Arc::new(options), tasks }))
     }
 
     /// Answers one request. The path decides only whether it is a negotiation.
-    pub fn respond<B>(&self, request: Request<B>) -> Response<Body> {
-        match Wanted::of(&request) {
-            Wanted::Negotiate => self.negotiate(request.uri().query().unwrap_or_default()),
-            Wanted::WebSocket => self.web_socket(request),
-            Wanted::Send => self.send(&request),
-            Wanted::Delete => self.delete(&request),
-            Wanted::ServerSentEvents => {
-                self.refuse(&request, "ServerSentEvents transport not supported by this end point type")
+    ///
+    /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one.
+    ///
+    /// # Cancel safety
+    /// Dropping the future is how a client leaves. A poll loses nothing then; of a POST what has been read
+    /// stays read.
+    pub fn respond<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send + use<B>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Send,
+    {
+        let shared = Arc::clone(&self.0);
+        async move {
+            let (parts, body) = request.into_parts();
+            let wanted = Wanted::of(&parts, shared.options.enable_authentication_refresh);
+            if wanted == Wanted::Refresh {
+                return shared.refresh(&parts);
             }
-            Wanted::Poll => {
-                self.refuse(&request, "LongPolling transport not supported by this end point type")
+            match shared.access(&parts) {
+                Access::Granted => {}
+                Access::Unauthenticated => return empty(StatusCode::UNAUTHORIZED),
+                Access::Forbidden => return empty(StatusCode::FORBIDDEN),
             }
-            Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+            match wanted {
+                Wanted::Negotiate => shared.negotiate(&parts),
+                Wanted::WebSocket => shared.web_socket(parts).await,
+                Wanted::ServerSentEvents => shared.server_sent_events(&parts),
+                Wanted::Poll => not_stored(shared.poll(&parts).await),
+                Wanted::Send => shared.send(&parts, body).await,
+                Wanted::Delete => shared.delete(&parts),
+                Wanted::Refresh | Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+            }
         }
     }
+}
 
-    fn negotiate(&self, query: &str) -> Response<Body> {
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// What the policy says comes before everything else, as where a host's middleware asks it.
+    fn access(&self, parts: &Parts) -> Access {
+        let Some(policy) = &self.options.authorization else { return Access::Granted };
+        policy.evaluate(principal(parts).map(|principal| &**principal))
+    }
+
+    fn negotiate(&self, parts: &Parts) -> Response<Body> {
+        let query = parts.uri.query().unwrap_or_default();
         let requested: Vec<_> = query_values(query, "negotiateVersion").collect();
         let requested = requested.iter().map(|value| &**value);
         let version = match negotiate::version(requested, self.options.minimum_protocol_version) {
             Ok(version) => version,
-            Err(error) => return json(error.to_json()),
+            Err(error) => return json(StatusCode::OK, error.to_json()),
         };
+        let is_stateful = self.options.allow_stateful_reconnects && is_true(query, "useStatefulReconnect");
         let id = random_id();
         let token = if version == 0 { ConnectionToken::from(&id) } else { ConnectionToken::random() };
         let response = NegotiateResponse {
+            use_stateful_reconnect: is_stateful,
             version,
             connection_id: &id,
             connection_token: token.as_str(),
             transports: &self.options.transports,
+            token_lifetime_seconds: self.token_lifetime_seconds(parts),
         };
         let body = response.to_json();
-        match self.connections.negotiate(id, token) {
-            Ok(()) => json(body),
+        match self.connections.negotiate(id, token, is_stateful) {
+            Ok(()) => json(StatusCode::OK, body),
             Err(TooManyWaiting) => text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many negotiated connections wait for their transport",
@@ -79,106 +130,69 @@ impl Endpoint {
         }
     }
 
-    fn web_socket<B>(&self, mut request: Request<B>) -> Response<Body> {
-        if !self.options.transports.contains(&TransportKind::WebSockets) {
-            return text(StatusCode::NOT_FOUND, "WebSockets transport not supported by this end point type");
-        }
-        let token = token_of(&request);
-        let (id, attachment) = match &token {
-            None => self.connections.attach_new(),
-            Some(token) => match self.connections.attach(token) {
-                Ok(attached) => attached,
-                Err(AttachError::Unknown) => return not_found_without_type(),
-                Err(AttachError::AlreadyAttached) => return text(StatusCode::CONFLICT, ""),
+    async fn send<B: http_body::Body>(&self, parts: &Parts, body: B) -> Response<Body> {
+        let Some(token) = token_of(parts) else { return id_required() };
+        let limit = self.options.application_max_buffer_size;
+        let posted = match self.connections.mailbox(&token, limit) {
+            None => return unknown_id(),
+            Some(Mailbox::WebSocket) => {
+                return text(
+                    StatusCode::METHOD_NOT_ALLOWED,
+                    "POST requests are not allowed for WebSocket connections.",
+                );
+            }
+            Some(Mailbox::Inbox(inbox)) => inbox.post(body).await,
+            Some(Mailbox::LongPolling(polling)) => match polling.inbox() {
+                Some(inbox) => inbox.post(body).await,
+                None => return unknown_id(),
             },
         };
-        let Some((upgrade, response)) = Upgrade::begin(&mut request) else {
-            return text(StatusCode::BAD_REQUEST, "The request cannot be upgraded to a WebSocket");
-        };
-        self.tasks.spawn(run(Arc::clone(&self.handler), upgrade, info(&request, id), attachment));
-        response
-    }
-
-    fn send<B>(&self, request: &Request<B>) -> Response<Body> {
-        let Some(token) = token_of(request) else { return id_required() };
-        match self.connections.find(&token) {
-            None => unknown_id(),
-            Some(Known::Attached) => text(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "POST requests are not allowed for WebSocket connections.",
-            ),
-            // What is posted before the transport is there would have to wait for it; no client does this
-            // with WebSockets.
-            Some(Known::Waiting) => text(StatusCode::OK, ""),
-        }
-    }
-
-    fn delete<B>(&self, request: &Request<B>) -> Response<Body> {
-        let Some(token) = token_of(request) else { return id_required() };
-        match self.connections.find(&token) {
-            None => unknown_id(),
-            Some(_) => {
-                text(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint.")
+        match posted {
+            Ok(()) => text(StatusCode::OK, ""),
+            Err(PostError::Unreadable) => text(StatusCode::BAD_REQUEST, ""),
+            Err(PostError::Ended) => ended_meanwhile(),
+            Err(PostError::OverBudget) => {
+                text(StatusCode::SERVICE_UNAVAILABLE, "Too much waits for connections without a transport")
             }
         }
     }
 
-    /// The order in which ASP.NET Core looks: the id first, then the transport.
-    fn refuse<B>(&self, request: &Request<B>, reason: &'static str) -> Response<Body> {
-        let Some(token) = token_of(request) else { return id_required() };
-        match self.connections.find(&token) {
-            None => unknown_id(),
-            Some(_) => text(StatusCode::NOT_FOUND, reason),
+    /// Gives a connection to the handler, for its whole life.
+    fn start(&self, accepted: Accepted, place: Attachment) {
+        let connection = self.handler.run(self.make_refreshable(accepted, &place));
+        self.tasks.spawn(async move {
+            connection.await;
+            drop(place);
+        });
+    }
+
+    /// When the authentication of this request ends, if connections end with it.
+    fn expires(&self, parts: &Parts) -> Option<Instant> {
+        if !self.options.close_on_authentication_expiration {
+            return None;
         }
+        let left = principal(parts)?.expires?.duration_since(SystemTime::now()).unwrap_or_default();
+        Instant::now().checked_add(left)
     }
 }
 
-impl std::fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Endpoint").field("options", &self.options).finish_non_exhaustive()
-    }
+fn principal(parts: &Parts) -> Option<&Arc<Principal>> {
+    parts.extensions.get()
 }
 
-async fn run(
-    handler: Arc<dyn ConnectionHandler>,
-    upgrade: Upgrade,
-    info: ConnectionInfo,
-    attachment: Attachment,
-) {
-    match upgrade.finish().await {
-        Ok(pipe) => handler.run(Accepted { pipe, info }).await,
-        Err(error) => tracing::debug!(connection = %info.id, %error, "the upgrade to a WebSocket failed"),
-    }
-    drop(attachment);
-}
-
-fn info<B>(request: &Request<B>, id: ConnectionId) -> ConnectionInfo {
+fn info(parts: &Parts, id: ConnectionId, transport: TransportKind) -> ConnectionInfo {
     ConnectionInfo {
         id,
-        transport: TransportKind::WebSockets,
-        principal: request.extensions().get::<Principal>().cloned(),
-        path: request.uri().path().into(),
-        query: public_query(request.uri().query().unwrap_or_default()),
+        transport,
+        principal: principal(parts).cloned(),
+        path: parts.uri.path().into(),
+        query: public_query(parts.uri.query().unwrap_or_default()),
     }
 }
 
-/// The query parameter `id`; an empty one counts as absent.
-fn token_of<B>(request: &Request<B>) -> Option<String> {
-    let id = query_values(request.uri().query().unwrap_or_default(), "id").next()?;
-    (!id.is_empty()).then(|| id.into_owned())
-}
-
-fn id_required() -> Response<Body> {
-    text(StatusCode::BAD_REQUEST, "Connection ID required")
-}
-
-fn unknown_id() -> Response<Body> {
-    text(StatusCode::NOT_FOUND, "No Connection with that ID")
-}
-
-/// A refused upgrade carries the text without a content type.
-fn not_found_without_type() -> Response<Body> {
-    let mut response = unknown_id();
-    response.headers_mut().remove(http::header::CONTENT_TYPE);
-    response
+/// What tells the hub that stateful reconnect was granted, on a transport that cannot be resumed: the
+/// protocol is spoken, but no new pipe ever comes.
+fn never_resumed() -> Resumable {
+    let (_, resumable) = resumption();
+    resumable
 }

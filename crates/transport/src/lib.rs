@@ -1,20 +1,43 @@
-//! SignalR over HTTP: negotiate and WebSockets.
+//! SignalR over HTTP: negotiate, WebSockets, server-sent events and long polling.
 //!
 //! An [`Endpoint`] answers everything under one hub path and hands each connection, as a
-//! [`hubline_pipe::Pipe`], to the handler it was made with. It is a plain function from request to response;
-//! the `hubline` crate makes an axum route and a tower service of it. Server-sent events and long polling
-//! are not here yet: their requests get the answers of an endpoint on which they are switched off.
+//! [`hubline_pipe::Pipe`], to the handler it was made with. It is a function from request to response; the
+//! `hubline` crate makes an axum route and a tower service of it.
+//!
+//! A connection is negotiated, then attached to one transport, then gone:
+//!
+//! - `POST {path}/negotiate` puts it into the table of [`Connections`], where it waits 15 s for its transport.
+//! - A GET attaches it. A WebSocket is the pipe by itself. An event stream is a response that does not end;
+//!   a long-polling connection lives between its polls, and for 15 s without one. Both get what their client
+//!   sends by POST, through a bounded inbox: a POST is answered once its whole body has entered.
+//! - It leaves the table when the handler is done with it; a long-polling connection stays a little longer
+//!   for the poll that fetches its last messages.
+//!
+//! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
+//! connection's place from the handler ([`hubline_pipe::Resumer`]).
+//!
+//! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
 
+mod body;
 mod connections;
+mod early;
 mod endpoint;
+mod inbox;
+mod long_polling;
 mod options;
+mod outgoing;
+mod refresh;
 mod request;
 mod response;
+mod server_sent_events;
+mod stall;
 mod token;
 mod upgrade;
 mod web_socket;
 
+pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use options::EndpointOptions;
+pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use token::ConnectionToken;

@@ -2,12 +2,16 @@
 
 use std::borrow::Cow;
 
-use http::{HeaderMap, Method, Request, header};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Method, header};
 
 /// The request's intention, found as ASP.NET Core finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     Negotiate,
+    Refresh,
     Send,
     ServerSentEvents,
     WebSocket,
@@ -17,34 +21,43 @@ pub(crate) enum Wanted {
 }
 
 impl Wanted {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let method = request.method();
-        if is_negotiate(request.uri().path()) {
-            return if method == Method::POST { Self::Negotiate } else { Self::NotAllowed };
+    /// Without `refresh_enabled` a path that ends with `/refresh` is a hub's own.
+    pub(crate) fn of(request: &Parts, refresh_enabled: bool) -> Self {
+        let post_only = |wanted| if request.method == Method::POST { wanted } else { Self::NotAllowed };
+        if ends_with(request.uri.path(), "negotiate") {
+            return post_only(Self::Negotiate);
         }
-        match *method {
+        if refresh_enabled && ends_with(request.uri.path(), "refresh") {
+            return post_only(Self::Refresh);
+        }
+        match request.method {
             Method::POST => Self::Send,
             Method::DELETE => Self::Delete,
-            Method::GET if has_item(request.headers(), header::ACCEPT, "text/event-stream") => {
+            Method::GET if has_item(&request.headers, header::ACCEPT, "text/event-stream") => {
                 Self::ServerSentEvents
             }
-            Method::GET if is_web_socket(request.headers()) => Self::WebSocket,
+            Method::GET if is_web_socket(&request.headers) => Self::WebSocket,
             Method::GET => Self::Poll,
             _ => Self::NotAllowed,
         }
     }
 }
 
-fn is_negotiate(path: &str) -> bool {
+fn ends_with(path: &str, segment: &str) -> bool {
     let last = path.trim_end_matches('/').rsplit('/').next();
-    last.is_some_and(|segment| segment.eq_ignore_ascii_case("negotiate"))
+    last.is_some_and(|last| last.eq_ignore_ascii_case(segment))
 }
 
 fn is_web_socket(headers: &HeaderMap) -> bool {
     has_item(headers, header::CONNECTION, "upgrade")
         && has_item(headers, header::UPGRADE, "websocket")
         && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
-        && headers.contains_key(header::SEC_WEBSOCKET_KEY)
+        && headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(is_key)
+}
+
+/// A key is 16 bytes in base64 (RFC 6455, section 4.1).
+fn is_key(value: &HeaderValue) -> bool {
+    STANDARD.decode(value.as_bytes()).is_ok_and(|key| key.len() == 16)
 }
 
 /// Whether a comma-separated header has this entry, without parameters, in any letter case.
@@ -60,6 +73,18 @@ pub(crate) fn query_values<'a>(query: &'a str, name: &str) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
+/// The token in the query parameter `id`; an empty one counts as absent.
+pub(crate) fn token_of(request: &Parts) -> Option<String> {
+    let id = query_values(request.uri.query().unwrap_or_default(), "id").next()?;
+    (!id.is_empty()).then(|| id.into_owned())
+}
+
+/// Whether a query parameter is there once and says `true`, as .NET reads booleans.
+pub(crate) fn is_true(query: &str, name: &str) -> bool {
+    let mut values = query_values(query, name);
+    values.next().is_some_and(|value| value.trim().eq_ignore_ascii_case("true")) && values.next().is_none()
+}
+
 /// The query as an application may see it: the secrets that transports carry in it are left out.
 pub(crate) fn public_query(query: &str) -> Box<str> {
     let secret = |key: &str| key.eq_ignore_ascii_case("id") || key.eq_ignore_ascii_case("access_token");
@@ -69,6 +94,8 @@ pub(crate) fn public_query(query: &str) -> Box<str> {
 
 #[cfg(test)]
 mod tests {
+    use http::Request;
+
     use super::*;
 
     fn wanted(method: &str, path: &str, headers: &[(&str, &str)]) -> Wanted {
@@ -76,19 +103,25 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Wanted::of(&request.body(()).unwrap())
+        Wanted::of(&request.body(()).unwrap().into_parts().0, false)
     }
 
     #[test]
     fn requests_are_told_apart_as_the_real_server_does() {
-        let upgrade =
-            [("connection", "keep-alive, Upgrade"), ("upgrade", "WebSocket"), ("sec-websocket-key", "x")];
+        let key = |key| ("sec-websocket-key", key);
+        let upgrade = [
+            ("connection", "keep-alive, Upgrade"),
+            ("upgrade", "WebSocket"),
+            key("dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
         let with = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
         assert_eq!(wanted("POST", "/hub/negotiate", &[]), Wanted::Negotiate);
         assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), Wanted::Negotiate);
         assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
         assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
         assert_eq!(wanted("GET", "/hub", &with("12")), Wanted::Poll);
+        let short_key = [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhl")]].concat();
+        assert_eq!(wanted("GET", "/hub", &short_key), Wanted::Poll);
         assert_eq!(
             wanted("GET", "/hub", &[("accept", "text/html, TEXT/event-stream")]),
             Wanted::ServerSentEvents
@@ -101,5 +134,14 @@ mod tests {
     fn the_token_stays_out_of_what_applications_see() {
         assert_eq!(&*public_query("id=secret&name=a%20b&Access_Token=t"), "name=a+b");
         assert_eq!(query_values("ID=x", "id").next().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn booleans_are_words() {
+        for (query, expected) in
+            [("a=true", true), ("A=%20TRUE", true), ("a=1", false), ("a=true&a=true", false), ("", false)]
+        {
+            assert_eq!(is_true(query, "a"), expected, "{query}");
+        }
     }
 }

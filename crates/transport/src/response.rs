@@ -1,18 +1,23 @@
 //! The few kinds of responses there are.
 
-use bytes::Bytes;
-use http::header::{CONTENT_TYPE, HeaderValue};
-use http::{Response, StatusCode};
-use http_body_util::Full;
+use std::collections::VecDeque;
 
-pub(crate) type Body = Full<Bytes>;
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
+use http::{Response, StatusCode};
+
+use crate::Body;
+use crate::server_sent_events::EventStream;
+
+/// nginx's word for "do not hold the response back".
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 pub(crate) fn text(status: StatusCode, body: &'static str) -> Response<Body> {
-    with_type(status, "text/plain", Bytes::from_static(body.as_bytes()))
+    with_type(status, "text/plain", Body::whole(Bytes::from_static(body.as_bytes())))
 }
 
-pub(crate) fn json(body: Vec<u8>) -> Response<Body> {
-    with_type(StatusCode::OK, "application/json", body.into())
+pub(crate) fn json(status: StatusCode, body: Vec<u8>) -> Response<Body> {
+    with_type(status, "application/json", Body::whole(body.into()))
 }
 
 pub(crate) fn empty(status: StatusCode) -> Response<Body> {
@@ -21,8 +26,50 @@ pub(crate) fn empty(status: StatusCode) -> Response<Body> {
     response
 }
 
-fn with_type(status: StatusCode, content_type: &'static str, body: Bytes) -> Response<Body> {
-    let mut response = Response::new(Body::new(body));
+/// What a poll has found; for JSON too it is not called text.
+pub(crate) fn found(pieces: VecDeque<Bytes>) -> Response<Body> {
+    with_type(StatusCode::OK, "application/octet-stream", Body::found(pieces))
+}
+
+pub(crate) fn events(stream: EventStream) -> Response<Body> {
+    let mut response = with_type(StatusCode::OK, "text/event-stream", Body::events(stream));
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache,no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    // Keeps compressing middleware away, which would hold events back.
+    headers.insert(CONTENT_ENCODING, HeaderValue::from_static("identity"));
+    headers.insert(X_ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    response
+}
+
+/// Every answer to a poll says that it must not be stored.
+pub(crate) fn not_stored(mut response: Response<Body>) -> Response<Body> {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    headers.insert(EXPIRES, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
+    response
+}
+
+pub(crate) fn id_required() -> Response<Body> {
+    text(StatusCode::BAD_REQUEST, "Connection ID required")
+}
+
+pub(crate) fn unknown_id() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "No Connection with that ID")
+}
+
+pub(crate) fn transport_changed() -> Response<Body> {
+    text(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
+}
+
+/// For a connection that ended while the request was under way.
+pub(crate) fn ended_meanwhile() -> Response<Body> {
+    text(StatusCode::NOT_FOUND, "")
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {
+    let mut response = Response::new(body);
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
     response

@@ -8,18 +8,16 @@ use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use hubline_pipe::{CloseCode, Frame, Pipe, PipeEnd};
+use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
+use crate::EndpointOptions;
 use frame_reader::{FrameReader, Received};
-
-/// How long the peer has to answer a close frame (ASP.NET Core's `CloseTimeout`).
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Most frames in one system call; more than fits a socket buffer gains nothing.
 const FRAMES_PER_WRITE: usize = 64;
@@ -32,12 +30,20 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH_SIZE].into());
 }
 
+/// What a WebSocket has from its request.
+pub(crate) struct Settings {
+    pub(crate) options: Arc<EndpointOptions>,
+    /// When its authentication ends, if it ends with that.
+    pub(crate) expires: Option<Instant>,
+}
+
 pub(crate) struct WebSocket<Io> {
     io: Io,
+    settings: Settings,
     reader: FrameReader,
     /// Bytes that came in one piece with the upgrade request.
     early: Bytes,
-    /// The newest pong that nothing has been sent of.
+    /// Pongs that nothing has been sent of.
     pong: Vec<u8>,
     /// What is left of a control frame under way; it goes before the next data frame.
     control: Vec<u8>,
@@ -48,9 +54,9 @@ pub(crate) struct WebSocket<Io> {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
-    pub(crate) fn new(io: Io, early: Bytes) -> Self {
+    pub(crate) fn new(io: Io, early: Bytes, settings: Settings) -> Self {
         let (pong, control) = (Vec::new(), Vec::new());
-        Self { io, reader: FrameReader::default(), early, pong, control, sent: 0, ended: None }
+        Self { io, settings, reader: FrameReader::default(), early, pong, control, sent: 0, ended: None }
     }
 
     /// Reads once and gives what came to the frame reader.
@@ -88,7 +94,11 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
                 break;
             }
             let sent = written(ready!(Pin::new(&mut self.io).poll_write(cx, &self.control)))?;
-            self.control.drain(..sent);
+            if sent == self.control.len() {
+                self.control = Vec::new();
+            } else {
+                self.control.drain(..sent);
+            }
         }
         Poll::Ready(Ok(()))
     }
@@ -110,6 +120,24 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
             used += 1;
         }
         Poll::Ready(written(ready!(Pin::new(&mut self.io).poll_write_vectored(cx, &slices[..used]))))
+    }
+
+    /// Sends a close frame and waits for the answer, or for the end of the socket.
+    async fn say_goodbye(&mut self, code: CloseCode) {
+        frame_reader::write_close(&mut self.control, code);
+        let mut control = Bytes::from(std::mem::take(&mut self.control));
+        while control.has_remaining() {
+            match self.io.write_buf(&mut control).await {
+                Ok(written) if written > 0 => {}
+                _ => return,
+            }
+        }
+        if matches!(code, CloseCode::ProtocolError | CloseCode::InvalidPayload) {
+            _ = self.io.shutdown().await;
+            self.wait_for_end().await;
+        } else {
+            self.wait_for_close().await;
+        }
     }
 
     /// Reads on until the peer's close frame or the end; what else comes is of no interest any more.
@@ -148,6 +176,10 @@ fn written(outcome: std::io::Result<usize>) -> Result<usize, PipeEnd> {
 }
 
 impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io> {
+    fn expires(&self) -> Option<Instant> {
+        self.settings.expires
+    }
+
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {
         let before = input.len();
         loop {
@@ -181,28 +213,17 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
         Poll::Ready(Ok(()))
     }
 
-    fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = ()> + Send>> {
+    fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
         Box::pin(async move {
-            let farewell = async {
-                if self.sent > 0 {
-                    return;
-                }
-                frame_reader::write_close(&mut self.control, code);
-                let mut control = Bytes::from(std::mem::take(&mut self.control));
-                while control.has_remaining() {
-                    match self.io.write_buf(&mut control).await {
-                        Ok(written) if written > 0 => {}
-                        _ => return,
-                    }
-                }
-                if matches!(code, CloseCode::ProtocolError | CloseCode::InvalidPayload) {
-                    _ = self.io.shutdown().await;
-                    self.wait_for_end().await;
-                } else {
-                    self.wait_for_close().await;
-                }
-            };
-            _ = timeout(CLOSE_TIMEOUT, farewell).await;
+            // Behind half a frame nothing can be said, and whoever left it there does not read.
+            if self.sent > 0 {
+                return Farewell::Silent;
+            }
+            match timeout(self.settings.options.web_sockets_close_timeout, self.say_goodbye(code)).await {
+                Ok(()) if self.ended == Some(PipeEnd::Closed) => Farewell::Answered,
+                Ok(()) => Farewell::Lost,
+                Err(_) => Farewell::Silent,
+            }
         })
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hubline_pipe::{CloseCode, Frame, PipeEnd};
 use hubline_protocol::handshake::DetailedErrors;
-use hubline_protocol::{DecodeError, HubProtocol, encode};
+use hubline_protocol::{ConnectionId, DecodeError, HubProtocol, encode};
 
 use crate::HubError;
 
@@ -19,6 +19,19 @@ pub enum CloseReason {
     TransportEnded(PipeEnd),
     /// The transport ended in the middle of a hub message.
     Truncated(PipeEnd),
+    /// A client with stateful reconnect did not come back in time.
+    NotResumed,
+    /// The client's authentication has expired (`CloseOnAuthenticationExpiration`).
+    AuthenticationExpired,
+    /// The client answered a question that another connection was asked.
+    ForeignAnswer {
+        /// Who answered.
+        connection: ConnectionId,
+        /// What was asked.
+        invocation_id: Box<str>,
+    },
+    /// The client announced a message with a number that leaves some out (stateful reconnect).
+    SequenceGap,
     /// A hub method called [`crate::Caller::abort`].
     Aborted,
     /// The instance is stopping.
@@ -27,6 +40,8 @@ pub enum CloseReason {
     ProtocolError(DecodeError),
     /// The client was silent for longer than `client_timeout_interval`.
     ClientTimeout,
+    /// What a hub method returned cannot be written in the connection's protocol; what went wrong.
+    Unwritable(Box<str>),
     /// The client let more messages pile up than `outbound_limit_bytes` and `outbound_limit_messages` allow.
     SlowClient,
     /// The client took nothing for 10 s.
@@ -48,13 +63,19 @@ impl CloseReason {
         match self {
             Self::ClientClosed(_) => "client_closed",
             Self::TransportEnded(PipeEnd::Closed) => "transport_closed",
+            Self::TransportEnded(PipeEnd::InputEnded) => "input_ended",
             Self::TransportEnded(PipeEnd::Lost) => "transport_lost",
             Self::TransportEnded(PipeEnd::Violation(_)) => "transport_violation",
             Self::Truncated(_) => "truncated",
+            Self::NotResumed => "not_resumed",
+            Self::AuthenticationExpired => "authentication_expired",
+            Self::ForeignAnswer { .. } => "foreign_answer",
+            Self::SequenceGap => "sequence_gap",
             Self::Aborted => "aborted",
             Self::ServerShutdown => "server_shutdown",
             Self::ProtocolError(_) => "protocol_error",
             Self::ClientTimeout => "client_timeout",
+            Self::Unwritable(_) => "unwritable",
             Self::SlowClient => "slow_client",
             Self::SendTimeout => "send_timeout",
             Self::ProtocolMissing => "protocol_missing",
@@ -65,11 +86,23 @@ impl CloseReason {
     /// The error behind it, as `on_disconnected` and detailed errors tell it; `None` for a normal end.
     fn error(&self) -> Option<String> {
         Some(match self {
-            Self::ClientClosed(None) | Self::TransportEnded(_) | Self::Aborted | Self::ServerShutdown => return None,
+            Self::ClientClosed(None)
+            | Self::TransportEnded(_)
+            | Self::NotResumed
+            | Self::AuthenticationExpired
+            | Self::Aborted
+            | Self::ServerShutdown => return None,
+            Self::ForeignAnswer { connection, invocation_id } => format!(
+                "InvalidOperationException: Connection ID '{connection}' is not valid for invocation ID '{invocation_id}'."
+            ),
+            Self::SequenceGap => {
+                "InvalidOperationException: Sequence ID greater than amount of messages we've received.".into()
+            }
             Self::ClientClosed(Some(error)) => format!("HubException: {error}"),
             Self::ProtocolError(error) => format!("{}: {error}", error.type_name()),
             Self::Truncated(_) => "InvalidDataException: Connection terminated while reading a message.".into(),
             Self::ClientTimeout => "OperationCanceledException: Client hasn't sent a message/ping within the configured ClientTimeoutInterval.".into(),
+            Self::Unwritable(error) => error.to_string(),
             Self::SlowClient => "SlowClientException: The client did not read its messages fast enough.".into(),
             Self::SendTimeout => "OperationCanceledException: The client took no message for 10 seconds.".into(),
             Self::ProtocolMissing => "InvalidOperationException: This message was received from another server that did not have the requested protocol available.".into(),
@@ -81,8 +114,11 @@ impl CloseReason {
     pub(super) fn message(&self, protocol: HubProtocol, detailed_errors: DetailedErrors) -> Option<Frame> {
         const BASE: &str = "Connection closed with an error.";
         let text = match self {
-            Self::TransportEnded(_) | Self::Truncated(_) => return None,
-            Self::ClientClosed(_) | Self::Aborted | Self::ServerShutdown => None,
+            Self::TransportEnded(PipeEnd::InputEnded) => None,
+            Self::TransportEnded(_) | Self::Truncated(_) | Self::NotResumed => return None,
+            Self::ClientClosed(_) | Self::Aborted | Self::ServerShutdown | Self::AuthenticationExpired => {
+                None
+            }
             Self::OnConnectedFailed(error) => Some(error.text_for_client(BASE, detailed_errors)),
             _ => Some(match (detailed_errors, self.error()) {
                 (DetailedErrors::Shown, Some(error)) => format!("{BASE} {error}"),
@@ -90,7 +126,7 @@ impl CloseReason {
             }),
         };
         let encoded = encode::close(protocol, text.as_deref(), self.allow_reconnect());
-        Some(Frame::new(encoded, protocol.transfer_format()))
+        Some(Frame::uncounted(encoded, protocol.transfer_format()))
     }
 
     pub(super) fn close_code(&self) -> CloseCode {
@@ -109,6 +145,8 @@ impl fmt::Display for CloseReason {
             (Self::TransportEnded(end), _) => end.fmt(f),
             (_, Some(error)) => f.write_str(&error),
             (Self::ServerShutdown, None) => f.write_str("the server is stopping"),
+            (Self::NotResumed, None) => f.write_str("the client did not reconnect in time"),
+            (Self::AuthenticationExpired, None) => f.write_str("the authentication has expired"),
             (Self::Aborted, None) => f.write_str("aborted by the hub"),
             (_, None) => f.write_str("closed by the client"),
         }

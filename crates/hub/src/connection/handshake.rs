@@ -3,7 +3,8 @@
 use bytes::Buf;
 use hubline_pipe::{CloseCode, Frame};
 use hubline_protocol::handshake::{self, HandshakeError, HandshakeRequest};
-use hubline_protocol::{Encoded, HubProtocol, TransferFormat, framing};
+use hubline_protocol::negotiate::TransportKind;
+use hubline_protocol::{Encoded, TransferFormat, framing};
 
 use super::wire::Wire;
 use crate::HubOptions;
@@ -29,16 +30,20 @@ impl From<HandshakeError> for Refused {
 }
 
 /// Reads the client's request. What follows it stays in the wire's input.
-pub(super) async fn read(wire: &mut Wire, options: &HubOptions) -> Result<HandshakeRequest, Refused> {
+pub(super) async fn read(
+    wire: &mut Wire,
+    options: &HubOptions,
+    transport: TransportKind,
+) -> Result<HandshakeRequest, Refused> {
     let limit = options.maximum_receive_message_size.unwrap_or(usize::MAX);
     loop {
         let text = framing::split_text(&wire.input, limit).map_err(|_| HandshakeError::Canceled)?;
         if let Some(text) = text {
-            let request = handshake::read(text)?;
+            let request = handshake::read(text, &options.supported_protocols)?;
             let used = text.len() + 1;
-            if request.protocol == HubProtocol::MessagePack {
-                // Its reader is not there yet.
-                return Err(HandshakeError::UnknownProtocol(request.protocol.name().into()).into());
+            let protocol = request.protocol;
+            if !transport.transfer_formats().contains(&protocol.transfer_format()) {
+                return Err(HandshakeError::ImpossibleFormat(protocol).into());
             }
             wire.input.advance(used);
             return Ok(request);
@@ -53,7 +58,7 @@ pub(super) async fn refuse(mut wire: Wire, refused: Refused, options: &HubOption
         Refused::Because(error) => {
             tracing::debug!(%error, "a handshake was refused");
             let response = Encoded::copy_from(&error.response(options.detailed_errors));
-            let frames = [Frame::new(response, TransferFormat::Text)].into();
+            let frames = [Frame::uncounted(response, TransferFormat::Text)].into();
             _ = tokio::time::timeout(super::FAREWELL_TIMEOUT, wire.send_all(frames)).await;
             CloseCode::Normal
         }

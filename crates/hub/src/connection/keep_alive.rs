@@ -12,7 +12,7 @@ use crate::HubOptions;
 /// client that reads slowly, but reads, is a matter of the outbox.
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pings, the client's silence, and writes that hang.
+/// Pings, the client's silence, writes that hang, and what else is due at some time.
 ///
 /// The server pings every `keep_alive_interval`, whatever else it sends: clients schedule their own pings by
 /// it. The client's timeout is armed by its first ping and restarted by every whole message.
@@ -35,13 +35,33 @@ pub(super) enum Due {
     Ping,
     ClientTimeout,
     SendTimeout,
+    /// What [`State::other`] named.
+    Other,
+}
+
+/// What the clocks depend on.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct State {
+    /// While messages are under way that must not take long: how many were sent before them.
+    pub(super) progress: Option<u64>,
+    /// While nothing is read the client's silence does not count.
+    pub(super) reading: bool,
+    /// Something else that is due then.
+    pub(super) other: Option<Instant>,
+}
+
+/// Whether the server pings the client. A long poll is a sign of life by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pings {
+    Sent,
+    NotSent,
 }
 
 impl KeepAlive {
-    pub(super) fn new(options: &HubOptions, wants_keep_alive: bool) -> Self {
+    pub(super) fn new(options: &HubOptions, pings: Pings) -> Self {
         let now = Instant::now();
         Self {
-            interval: wants_keep_alive.then_some(options.keep_alive_interval),
+            interval: (pings == Pings::Sent).then_some(options.keep_alive_interval),
             client_timeout: options.client_timeout_interval,
             next_ping: None,
             heard: now,
@@ -86,8 +106,9 @@ impl KeepAlive {
         self.timer.as_mut().poll(cx)
     }
 
-    /// Ready when something is due. While nothing is read the client's silence does not count.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, progress: Option<u64>, reading: bool) -> Poll<Due> {
+    /// Ready when something is due.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, state: State) -> Poll<Due> {
+        let State { progress, reading, other } = state;
         loop {
             if progress != self.sending.map(|(message, _)| message) {
                 self.sending = progress.map(|message| (message, Instant::now()));
@@ -95,10 +116,8 @@ impl KeepAlive {
             let client_timeout =
                 (self.client_timeout_armed && reading).then(|| self.heard + self.client_timeout);
             let send_timeout = self.sending.map(|(_, since)| since + SEND_TIMEOUT);
-            let Some(deadline) = [self.next_ping, client_timeout, send_timeout].into_iter().flatten().min()
-            else {
-                return Poll::Pending;
-            };
+            let due = [self.next_ping, client_timeout, send_timeout, other].into_iter().flatten().min();
+            let Some(deadline) = due else { return Poll::Pending };
             if self.poll_timer(cx, deadline).is_pending() {
                 return Poll::Pending;
             }
@@ -107,6 +126,9 @@ impl KeepAlive {
             }
             if Some(deadline) == send_timeout {
                 return Poll::Ready(Due::SendTimeout);
+            }
+            if Some(deadline) == other {
+                return Poll::Ready(Due::Other);
             }
             self.next_ping = self.interval.map(|interval| deadline + interval);
             // A ping behind unsent messages would tell the client nothing new.

@@ -3,54 +3,116 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use hubline_pipe::{CloseCode, Frame, Pipe, PipeEnd};
-use hubline_protocol::{Encoded, HubProtocol, handshake};
+use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd, Principal};
+use hubline_protocol::negotiate::TransportKind;
+use hubline_protocol::{Encoded, HubProtocol, encode, handshake};
+use tokio::time::Instant;
 
-use super::{CloseReason, Taken};
-use crate::outbox::Outbox;
+use super::CloseReason;
+use super::resumption::{Resumed, Stateful};
+use crate::outbox::{Outbox, Taken};
 
 /// A pipe, what was read from it and what it is sending. The one way out of a connection.
 pub(super) struct Wire {
-    pipe: Box<dyn Pipe>,
+    /// Absent while a client with stateful reconnect is away.
+    pipe: Option<Box<dyn Pipe>>,
+    transport: TransportKind,
     /// Bytes that are not a whole message yet.
     pub(super) input: BytesMut,
     sending: VecDeque<Frame>,
-    sending_bytes: usize,
+    /// Bytes taken from the outbox that it does not know to be sent.
+    taken_bytes: usize,
     /// Frames that have been sent, in all.
     sent_frames: u64,
+    expires: Option<Instant>,
+    stateful: Option<Box<Stateful>>,
 }
 
 impl Wire {
-    pub(super) fn new(pipe: Box<dyn Pipe>) -> Self {
-        Self { pipe, input: BytesMut::new(), sending: VecDeque::new(), sending_bytes: 0, sent_frames: 0 }
+    pub(super) fn new(pipe: Box<dyn Pipe>, transport: TransportKind) -> Self {
+        Self {
+            expires: pipe.expires(),
+            pipe: Some(pipe),
+            transport,
+            input: BytesMut::new(),
+            sending: VecDeque::new(),
+            taken_bytes: 0,
+            sent_frames: 0,
+            stateful: None,
+        }
     }
 
-    pub(super) fn wants_keep_alive(&self) -> bool {
-        self.pipe.wants_keep_alive()
+    /// From now on messages are counted, and another pipe may take the place of this one.
+    pub(super) fn become_stateful(&mut self, stateful: Stateful) {
+        self.stateful = Some(Box::new(stateful));
     }
 
-    /// While frames are under way, how many have been sent before them.
+    pub(super) fn stateful(&mut self) -> Option<&mut Stateful> {
+        self.stateful.as_deref_mut()
+    }
+
+    /// While frames are under way that must not take long, how many have been sent before them. A long poll
+    /// has a time limit of its own.
     pub(super) fn progress(&self) -> Option<u64> {
-        (!self.sending.is_empty()).then_some(self.sent_frames)
+        let waits = !self.sending.is_empty() && self.pipe.is_some();
+        (waits && self.transport != TransportKind::LongPolling).then_some(self.sent_frames)
+    }
+
+    /// When something is due that is not a matter of keeping the connection alive.
+    pub(super) fn due(&self) -> Option<Instant> {
+        let stateful = self.stateful.as_ref().and_then(|stateful| stateful.due());
+        [self.expires, stateful].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    ///
+    /// # Errors
+    /// It ends the connection.
+    pub(super) fn act(&mut self, protocol: HubProtocol) -> Result<(), CloseReason> {
+        let now = Instant::now();
+        if self.expires.is_some_and(|expires| expires <= now) {
+            // A long-polling client may have come with a newer token meanwhile.
+            self.expires = self.pipe.as_ref().and_then(|pipe| pipe.expires());
+            if self.expires.is_some_and(|expires| expires <= now) {
+                return Err(CloseReason::AuthenticationExpired);
+            }
+        }
+        let Some(stateful) = &mut self.stateful else { return Ok(()) };
+        if let Some(number) = stateful.act(now)? {
+            self.send(encode::ack(protocol, number), protocol);
+        }
+        Ok(())
+    }
+
+    /// Sends a message that is not counted, behind what is under way; not to a client that is away.
+    pub(super) fn send(&mut self, message: Encoded, protocol: HubProtocol) {
+        if self.pipe.is_some() {
+            self.sending.push_back(Frame::uncounted(message, protocol.transfer_format()));
+        }
     }
 
     /// Puts the answer to the handshake before everything else, in the format of what follows.
     pub(super) fn send_handshake_response(&mut self, protocol: HubProtocol) {
-        let response = Encoded::copy_from(handshake::ACCEPTED);
-        self.sending.push_back(Frame::new(response, protocol.transfer_format()));
+        self.send(Encoded::copy_from(handshake::ACCEPTED), protocol);
     }
 
     pub(super) async fn receive(&mut self) -> Result<(), PipeEnd> {
-        poll_fn(|cx| self.pipe.poll_receive(cx, &mut self.input)).await
+        poll_fn(|cx| match &mut self.pipe {
+            Some(pipe) => pipe.poll_receive(cx, &mut self.input),
+            None => Poll::Pending,
+        })
+        .await
     }
 
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, PipeEnd> {
-        match self.pipe.poll_receive(cx, &mut self.input) {
+        let Some(pipe) = &mut self.pipe else { return Ok(Poll::Pending) };
+        match pipe.poll_receive(cx, &mut self.input) {
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
-            Poll::Ready(Err(end)) => Err(end),
+            Poll::Ready(Err(end)) => self.lost(end).map(|()| Poll::Pending),
             Poll::Pending => Ok(Poll::Pending),
         }
     }
@@ -63,26 +125,82 @@ impl Wire {
         outbox: &Outbox,
     ) -> Result<Option<CloseReason>, PipeEnd> {
         loop {
+            let Some(pipe) = &mut self.pipe else { return Ok(closing(cx, outbox)) };
+            let is_held = self.stateful.as_mut().is_some_and(|stateful| stateful.release(&mut self.sending));
             let before = self.sending.len();
-            let sent = self.pipe.poll_send(cx, &mut self.sending);
+            let sent = pipe.poll_send(cx, &mut self.sending);
             self.sent_frames += (before - self.sending.len()) as u64;
             match sent {
+                Poll::Ready(Ok(())) if is_held => return Ok(closing(cx, outbox)),
                 Poll::Ready(Ok(())) => {}
-                Poll::Ready(Err(end)) => return Err(end),
-                Poll::Pending => {
-                    return Ok(match outbox.poll_closing(cx) {
-                        Poll::Ready(reason) => Some(reason),
-                        Poll::Pending => None,
-                    });
-                }
+                Poll::Ready(Err(end)) => self.lost(end)?,
+                Poll::Pending => return Ok(closing(cx, outbox)),
             }
-            let sent = std::mem::take(&mut self.sending_bytes);
-            match outbox.poll_take(cx, &mut self.sending, sent) {
-                Poll::Ready(Taken::Frames) => self.sending_bytes = self.sending.iter().map(Frame::size).sum(),
+            let sent = std::mem::take(&mut self.taken_bytes);
+            let frames = match &mut self.stateful {
+                Some(stateful) => stateful.held(),
+                None => &mut self.sending,
+            };
+            match outbox.poll_take(cx, frames, sent) {
+                Poll::Ready(Taken::Frames) => self.taken_bytes = frames.iter().map(Frame::size).sum(),
                 Poll::Ready(Taken::Closing(reason)) => return Ok(Some(reason)),
                 Poll::Pending => return Ok(None),
             }
         }
+    }
+
+    /// The pipe has ended. A client with stateful reconnect may come back if it did not say good-bye.
+    fn lost(&mut self, end: PipeEnd) -> Result<(), PipeEnd> {
+        match (&mut self.stateful, end, self.transport) {
+            (Some(stateful), PipeEnd::Lost, TransportKind::WebSockets) => {
+                stateful.detached();
+                self.detach();
+                Ok(())
+            }
+            _ => Err(end),
+        }
+    }
+
+    /// What is not received or sent whole will come again.
+    fn detach(&mut self) {
+        self.pipe = None;
+        self.input.clear();
+        self.sending.clear();
+    }
+
+    /// Ready with a newer principal when the client has refreshed its authentication.
+    pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+        let Some(pipe) = &mut self.pipe else { return Poll::Pending };
+        let principal = ready!(pipe.poll_principal(cx));
+        self.expires = pipe.expires();
+        Poll::Ready(principal)
+    }
+
+    /// Ready when a newer pipe has taken the place of the one before, with the request that it came by.
+    ///
+    /// # Errors
+    /// The client had a living pipe and has given it up.
+    pub(super) fn poll_resume(&mut self, cx: &mut Context<'_>) -> Poll<Result<ConnectionInfo, PipeEnd>> {
+        let Some(stateful) = &mut self.stateful else { return Poll::Pending };
+        match stateful.poll(cx, &mut self.pipe) {
+            Poll::Ready(Resumed::With(accepted)) => {
+                self.detach();
+                self.expires = accepted.pipe.expires();
+                self.pipe = Some(accepted.pipe);
+                Poll::Ready(Ok(accepted.info))
+            }
+            Poll::Ready(Resumed::GivenUp) => Poll::Ready(Err(PipeEnd::Closed)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Repeats on a new pipe what the client may not have.
+    pub(super) fn repeat(&mut self, protocol: HubProtocol) {
+        let Some(stateful) = &mut self.stateful else { return };
+        let sequencing = &stateful.sequencing;
+        let sequence = encode::sequence(protocol, sequencing.first_repeated());
+        self.sending.push_back(Frame::uncounted(sequence, protocol.transfer_format()));
+        self.sending.extend(sequencing.repeated().cloned());
     }
 
     /// Goes on sending while `work` is done. What ends the connection meanwhile is found afterwards.
@@ -97,11 +215,31 @@ impl Wire {
 
     /// Sends what is under way and then `frames`.
     pub(super) async fn send_all(&mut self, frames: VecDeque<Frame>) -> Result<(), PipeEnd> {
+        if let Some(stateful) = &mut self.stateful {
+            self.sending.append(stateful.held());
+        }
         self.sending.extend(frames);
-        poll_fn(|cx| self.pipe.poll_send(cx, &mut self.sending)).await
+        let Some(pipe) = &mut self.pipe else { return Err(PipeEnd::Lost) };
+        poll_fn(|cx| pipe.poll_send(cx, &mut self.sending)).await
+    }
+
+    /// Nobody may take the pipe's place any more.
+    pub(super) fn refuse_successors(&mut self) {
+        if let Some(stateful) = &mut self.stateful {
+            stateful.refuse();
+        }
     }
 
     pub(super) async fn close(self, code: CloseCode) {
-        self.pipe.close(code).await;
+        if let Some(pipe) = self.pipe {
+            pipe.close(code).await;
+        }
+    }
+}
+
+fn closing(cx: &mut Context<'_>, outbox: &Outbox) -> Option<CloseReason> {
+    match outbox.poll_closing(cx) {
+        Poll::Ready(reason) => Some(reason),
+        Poll::Pending => None,
     }
 }

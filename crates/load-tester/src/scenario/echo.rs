@@ -5,16 +5,20 @@ use clap::Args;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::connection::{COMPLETION, Connection};
-use crate::messages::{Clock, Purpose, Stamp, is_error};
+use crate::connection::{COMPLETION, Receive};
+use crate::messages::{Clock, Protocol, Purpose, Stamp, is_error};
 use crate::report::{EchoReport, Recorder};
 use crate::target::Target;
+use crate::web_socket::WebSocket;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls on one connection, a new one for each that completes.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct EchoOptions {
+    /// How hub messages are written
+    #[arg(long, value_enum, default_value_t = Protocol::Json)]
+    pub protocol: Protocol,
     /// Calls open at once
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub in_flight: u32,
@@ -36,8 +40,9 @@ pub async fn echo(
     progress: &mut dyn FnMut(Phase),
 ) -> anyhow::Result<EchoReport> {
     let mut caller = Caller {
-        connection: Connection::open(target).await?,
+        connection: WebSocket::open(target, options.protocol).await?,
         clock: Clock::start(),
+        protocol: options.protocol,
         in_flight: options.in_flight,
         next: 0,
     };
@@ -51,8 +56,9 @@ pub async fn echo(
 }
 
 struct Caller {
-    connection: Connection,
+    connection: WebSocket,
     clock: Clock,
+    protocol: Protocol,
     in_flight: u32,
     next: u32,
 }
@@ -104,7 +110,11 @@ impl Caller {
 
     fn push_call(&mut self, frames: &mut Vec<u8>) {
         let sent_micros = self.clock.micros();
-        Stamp { purpose: Purpose::Measured, sequence: self.next, sent_micros }.push_invoke(frames, "Echo");
+        Stamp { purpose: Purpose::Measured, sequence: self.next, sent_micros }.push_invoke(
+            frames,
+            self.protocol,
+            "Echo",
+        );
         self.next = self.next.wrapping_add(1);
     }
 }

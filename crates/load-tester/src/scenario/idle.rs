@@ -3,14 +3,18 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Phase, tell};
-use crate::connection::KEEP_ALIVE;
+use crate::connection::{KEEP_ALIVE, Transport};
 use crate::crowd::{Crowd, Listener, check_room};
+use crate::messages::Protocol;
 use crate::report::IdleReport;
 use crate::target::Target;
 
 /// Many connections that only keep alive.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct IdleOptions {
+    /// How messages travel
+    #[arg(long, value_enum, default_value_t = Transport::WebSockets)]
+    pub transport: Transport,
     /// Connections to hold
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=25_000))]
     pub connections: u32,
@@ -31,7 +35,7 @@ impl Listener for PingCount {
     }
 }
 
-/// Opens the connections, holds them, pings every 15 s, and closes them.
+/// Opens the connections, holds them, pings every 15 s (not over long polling), and closes them.
 ///
 /// # Errors
 /// A connection could not be opened. One that is lost later is counted instead.
@@ -41,15 +45,18 @@ pub async fn idle(
     progress: &mut dyn FnMut(Phase),
 ) -> anyhow::Result<IdleReport> {
     let connections = options.connections as usize;
-    check_room(connections)?;
     let connecting = options.connecting as usize;
-    let crowd = Crowd::gather(target, connections, connecting, PingCount::default).await?;
+    check_room(connections + connecting)?;
+    let crowd =
+        Crowd::gather(target, options.transport, Protocol::Json, connections, connecting, PingCount::default)
+            .await?;
     tell(progress, Phase::Connected).await;
     let (connect_time, connect_latency) = (crowd.connect_time, crowd.connect_latency);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
     tell(progress, Phase::Finished).await;
     let members = crowd.leave().await;
     Ok(IdleReport {
+        transport: options.transport,
         connections,
         connect_seconds: connect_time.as_secs_f64(),
         connect_latency,

@@ -11,11 +11,11 @@ pub(super) struct DotNetFormatter;
 
 impl Formatter for DotNetFormatter {
     fn write_f64<W: Write + ?Sized>(&mut self, writer: &mut W, value: f64) -> io::Result<()> {
-        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 15)
+        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 17)
     }
 
     fn write_f32<W: Write + ?Sized>(&mut self, writer: &mut W, value: f32) -> io::Result<()> {
-        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 7)
+        write_float(writer, format_args!("{value:e}"), format_args!("{value}"), 9)
     }
 
     fn write_char_escape<W: Write + ?Sized>(&mut self, writer: &mut W, escape: CharEscape) -> io::Result<()> {
@@ -33,6 +33,9 @@ impl Formatter for DotNetFormatter {
     }
 
     fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if fragment.is_ascii() && memchr::memchr(0x7f, fragment.as_bytes()).is_none() {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut written = 0;
         for (at, character) in fragment.char_indices() {
             if !is_escaped(character) {
@@ -53,7 +56,8 @@ fn is_escaped(character: char) -> bool {
     matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{10000}'..)
 }
 
-/// Shortest digits; an exponent (`1E+300`, `1E-07`) from `10^precision` up and below `10^-5`.
+/// Shortest digits; an exponent (`1E+300`, `1E-05`) where there would be more than `precision` digits before the
+/// point, and below `10^-4`.
 fn write_float<W: Write + ?Sized>(
     writer: &mut W,
     scientific: std::fmt::Arguments<'_>,
@@ -65,7 +69,7 @@ fn write_float<W: Write + ?Sized>(
         return writer.write_fmt(positional);
     };
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-5..precision).contains(&exponent) {
+    if (-4..precision).contains(&exponent) {
         return writer.write_fmt(positional);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
@@ -78,7 +82,7 @@ mod tests {
 
     fn written(value_to_write: &impl serde::Serialize) -> String {
         let mut out = Vec::new();
-        value(&mut out, value_to_write).unwrap();
+        value(&mut out, value_to_write, crate::Naming::Serde).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -92,14 +96,20 @@ mod tests {
             (1e-7, "1E-07"),
             (0.0001, "0.0001"),
             (123_456_789_012_345.0, "123456789012345"),
-            (1e15, "1E+15"),
+            (1e15, "1000000000000000"),
+            (1e17, "1E+17"),
+            (1e-5, "1E-05"),
+            (123_456_789_012_345_678.0, "1.2345678901234568E+17"),
+            (1_234_567_890_123_456.0, "1234567890123456"),
             (1.234_5e20, "1.2345E+20"),
             (f64::MAX, "1.7976931348623157E+308"),
         ] {
             assert_eq!(written(&number), text);
         }
         assert_eq!(written(&0.1f32), "0.1");
-        assert_eq!(written(&1e7f32), "1E+07");
+        assert_eq!(written(&1e8f32), "100000000");
+        assert_eq!(written(&1e9f32), "1E+09");
+        assert_eq!(written(&16_777_216f32), "16777216");
     }
 
     #[test]

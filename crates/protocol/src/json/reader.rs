@@ -1,16 +1,16 @@
 //! Bytes to hub messages.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
-use serde::{Deserialize, de};
-use serde_json::value::RawValue;
+use serde::de::DeserializeOwned;
 
-use crate::{Arguments, Completion, CompletionResult, DecodeError, HubMessage, Invocation, StreamItem};
-
-/// .NET's `JsonReaderOptions.MaxDepth` as SignalR leaves it.
-const MAX_DEPTH: usize = 64;
+use super::scanner::{Kind, Scanner, Text};
+use crate::dot_net::DotNet;
+use crate::message::ArgumentList;
+use crate::{
+    Arguments, BindError, ClientValue, Completion, CompletionResult, DecodeError, HubMessage, Invocation,
+    Naming, StreamItem,
+};
 
 /// Reads one hub message, given without its separator. What follows the object is ignored.
 ///
@@ -19,76 +19,94 @@ const MAX_DEPTH: usize = 64;
 /// argument, because values are not looked at here.
 pub fn read(text: &[u8]) -> Result<HubMessage<'_>, DecodeError> {
     let mut message = Properties::default();
-    Fields::read(text, |name, value| message.set(name, value))?;
+    properties(text, |name, scanner| message.set(name, scanner))?;
     message.build()
+}
+
+/// Decodes one value.
+pub(crate) fn decode<T: DeserializeOwned>(value: &[u8], naming: Naming) -> Result<T, BindError> {
+    let mut deserializer = serde_json::Deserializer::from_slice(value);
+    let decoded = match naming {
+        Naming::Serde => T::deserialize(&mut deserializer),
+        Naming::DotNet => T::deserialize(DotNet(&mut deserializer)),
+    };
+    decoded
+        .and_then(|decoded| deserializer.end().map(|()| decoded))
+        .map_err(|error| BindError::new(error.to_string()))
+}
+
+/// Calls `each` with every property of the object that `text` begins with; it must read the property's value.
+///
+/// Of duplicates the last one counts, which is up to `each`.
+pub(crate) fn properties<'a, F>(text: &'a [u8], mut each: F) -> Result<(), DecodeError>
+where
+    F: FnMut(&str, &mut Scanner<'a>) -> Result<(), DecodeError>,
+{
+    let mut scanner = Scanner::new(text);
+    match scanner.kind()? {
+        Kind::Object => scanner.object(|name, scanner| each(&name.decode().unwrap_or_default(), scanner)),
+        Kind::Array => Err(DecodeError::NotAnObject("Array")),
+        kind => {
+            scanner.value()?;
+            Err(DecodeError::NotAnObject(match kind {
+                Kind::True | Kind::False => "Boolean",
+                kind => token_type(kind),
+            }))
+        }
+    }
 }
 
 /// The properties of any hub message, as they were found.
 #[derive(Default)]
 struct Properties<'a> {
-    message_type: Option<i64>,
+    message_type: Option<i32>,
     invocation_id: Option<Cow<'a, str>>,
     target: Option<Cow<'a, str>>,
-    arguments: Option<Vec<&'a RawValue>>,
+    arguments: Option<ArgumentList<'a>>,
     stream_ids: Vec<Cow<'a, str>>,
-    item: Option<&'a RawValue>,
-    result: Option<&'a RawValue>,
+    item: Option<&'a [u8]>,
+    result: Option<&'a [u8]>,
     error: Option<Cow<'a, str>>,
     sequence_id: Option<i64>,
 }
 
 impl<'a> Properties<'a> {
-    fn set(&mut self, name: &str, value: &'a RawValue) -> Result<(), DecodeError> {
+    fn set(&mut self, name: &str, value: &mut Scanner<'a>) -> Result<(), DecodeError> {
         match name {
-            "type" => self.message_type = Some(integer32("type", value)?.into()),
+            "type" => self.message_type = Some(integer32("type", value)?),
             "invocationId" => self.invocation_id = Some(string("invocationId", value)?),
             "target" => self.target = Some(string("target", value)?),
-            "arguments" => self.arguments = Some(array("arguments", value)?),
+            "arguments" => self.arguments = Some(arguments(value)?),
             "streamIds" => self.stream_ids = stream_ids(value)?,
-            "item" => self.item = Some(value),
-            "result" => self.result = Some(value),
+            "item" => self.item = Some(value.value()?),
+            "result" => self.result = Some(value.value()?),
             "error" => self.error = Some(string("error", value)?),
-            "sequenceId" => self.sequence_id = Some(integer("sequenceId", value)?),
+            "sequenceId" => self.sequence_id = Some(integer64("sequenceId", value)?),
             "headers" => check_headers(value)?,
             "allowReconnect" => check_boolean("allowReconnect", value)?,
-            _ => {}
+            _ => drop(value.value()?),
         }
         Ok(())
     }
 
     fn build(self) -> Result<HubMessage<'a>, DecodeError> {
         let missing = DecodeError::MissingProperty;
-        let required_id =
-            |id: Option<Cow<'a, str>>| id.filter(|id| !id.is_empty()).ok_or(missing("invocationId"));
         Ok(match self.message_type.ok_or(missing("type"))? {
-            message_type @ (1 | 4) => {
-                let streaming = message_type == 4;
-                let invocation_id = match streaming {
-                    true => Some(required_id(self.invocation_id)?),
-                    false => self.invocation_id.filter(|id| !id.is_empty()),
-                };
-                HubMessage::Invocation(Invocation {
-                    invocation_id,
-                    target: self.target.ok_or(missing("target"))?,
-                    arguments: Arguments::new(self.arguments.ok_or(missing("arguments"))?),
-                    stream_ids: self.stream_ids,
-                    streaming,
-                })
-            }
+            message_type @ (1 | 4) => HubMessage::Invocation(self.invocation(message_type == 4)?),
             2 => {
                 let invocation_id = self.invocation_id.ok_or(missing("invocationId"))?;
                 let item = self.item.ok_or(missing("item"))?;
                 if invocation_id.is_empty() {
                     return Err(DecodeError::NamelessStream);
                 }
-                HubMessage::StreamItem(StreamItem { invocation_id, item })
+                HubMessage::StreamItem(StreamItem { invocation_id, item: ClientValue::Json(item) })
             }
             3 => HubMessage::Completion(Completion {
                 invocation_id: required_id(self.invocation_id)?,
                 result: match (self.error, self.result) {
                     (Some(_), Some(_)) => return Err(DecodeError::ErrorAndResult),
                     (Some(error), None) => CompletionResult::Error(error),
-                    (None, Some(value)) => CompletionResult::Value(value),
+                    (None, Some(value)) => CompletionResult::Value(ClientValue::Json(value)),
                     (None, None) => CompletionResult::Void,
                 },
             }),
@@ -97,185 +115,110 @@ impl<'a> Properties<'a> {
             7 => HubMessage::Close { error: self.error },
             8 => HubMessage::Ack { sequence_id: self.sequence_id.ok_or(missing("sequenceId"))? },
             9 => HubMessage::Sequence { sequence_id: self.sequence_id.ok_or(missing("sequenceId"))? },
-            message_type => HubMessage::Unknown { message_type },
+            message_type => HubMessage::Unknown { message_type: message_type.into() },
+        })
+    }
+
+    fn invocation(self, streaming: bool) -> Result<Invocation<'a>, DecodeError> {
+        Ok(Invocation {
+            invocation_id: match streaming {
+                true => Some(required_id(self.invocation_id)?),
+                false => self.invocation_id.filter(|id| !id.is_empty()),
+            },
+            target: self.target.ok_or(DecodeError::MissingProperty("target"))?,
+            arguments: Ok(Arguments::new(self.arguments.ok_or(DecodeError::MissingProperty("arguments"))?)),
+            stream_ids: self.stream_ids,
+            streaming,
         })
     }
 }
 
-/// The properties of a JSON object in the order they were sent; of duplicates the last one counts.
-pub(crate) struct Fields<F> {
-    each: F,
-    error: Option<DecodeError>,
+fn required_id(id: Option<Cow<'_, str>>) -> Result<Cow<'_, str>, DecodeError> {
+    id.filter(|id| !id.is_empty()).ok_or(DecodeError::MissingProperty("invocationId"))
 }
 
-impl<'a, F> Fields<F>
-where
-    F: FnMut(&str, &'a RawValue) -> Result<(), DecodeError>,
-{
-    /// Calls `each` with every property of the object that `text` begins with.
-    pub(crate) fn read(text: &'a [u8], each: F) -> Result<(), DecodeError> {
-        check_depth(text)?;
-        let mut fields = Self { each, error: None };
-        let mut deserializer = serde_json::Deserializer::from_slice(text);
-        match deserializer.deserialize_map(&mut fields) {
-            Ok(()) => Ok(()),
-            Err(_) => Err(fields.error.unwrap_or_else(|| not_an_object(text))),
-        }
-    }
+/// Reads a string.
+pub(crate) fn string<'a>(
+    property: &'static str,
+    value: &mut Scanner<'a>,
+) -> Result<Cow<'a, str>, DecodeError> {
+    typed(property, value, Kind::String, "of type String")?;
+    value.string().and_then(Text::decode)
 }
 
-impl<'a, F> Visitor<'a> for &mut Fields<F>
-where
-    F: FnMut(&str, &'a RawValue) -> Result<(), DecodeError>,
-{
-    type Value = ();
+/// Reads a number that must be a 32-bit integer.
+pub(crate) fn integer32(property: &'static str, value: &mut Scanner<'_>) -> Result<i32, DecodeError> {
+    typed(property, value, Kind::Number, "of type Number")?;
+    number(value.value()?).ok_or(DecodeError::NotInt32)
+}
 
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
+fn integer64(property: &'static str, value: &mut Scanner<'_>) -> Result<i64, DecodeError> {
+    typed(property, value, Kind::Number, "of type Number")?;
+    number(value.value()?).ok_or(DecodeError::NotInt64)
+}
 
-    fn visit_map<A: MapAccess<'a>>(self, mut properties: A) -> Result<(), A::Error> {
-        while let Some(name) = properties.next_key_seed(Text)? {
-            let value = properties.next_value()?;
-            if let Err(error) = (self.each)(&name, value) {
-                self.error = Some(error);
-                return Err(de::Error::custom("refused"));
-            }
-        }
+fn number<N: std::str::FromStr>(digits: &[u8]) -> Option<N> {
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn arguments<'a>(value: &mut Scanner<'a>) -> Result<ArgumentList<'a>, DecodeError> {
+    typed("arguments", value, Kind::Array, "of type Array")?;
+    let mut arguments = ArgumentList::new();
+    value.array(|item| {
+        arguments.push(ClientValue::Json(item.value()?));
         Ok(())
-    }
+    })?;
+    Ok(arguments)
 }
 
-/// A string, borrowed where it holds no escapes. (`Cow` alone never borrows.)
-struct Text;
-
-impl<'de> DeserializeSeed<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
+fn stream_ids<'a>(value: &mut Scanner<'a>) -> Result<Vec<Cow<'a, str>>, DecodeError> {
+    typed("streamIds", value, Kind::Array, "of type Array")?;
+    let mut ids = Vec::new();
+    value.array(|id| match id.kind()? {
+        Kind::String => {
+            ids.push(id.string()?.decode()?);
+            Ok(())
+        }
+        Kind::Null => Err(DecodeError::NullStreamId),
+        other => Err(DecodeError::StreamIdType(token_type(other))),
+    })?;
+    Ok(ids)
 }
 
-impl<'de> Visitor<'de> for Text {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-pub(crate) fn string<'a>(property: &'static str, value: &'a RawValue) -> Result<Cow<'a, str>, DecodeError> {
-    if !value.get().starts_with('"') {
-        return Err(DecodeError::WrongType { property, expected: "of type String" });
-    }
-    Text.deserialize(value).map_err(|_| DecodeError::Json)
-}
-
-fn integer(property: &'static str, value: &RawValue) -> Result<i64, DecodeError> {
-    i64::deserialize(value).map_err(|_| DecodeError::WrongType { property, expected: "of type Number" })
-}
-
-pub(crate) fn integer32(property: &'static str, value: &RawValue) -> Result<i32, DecodeError> {
-    if !value.get().starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
-        return Err(DecodeError::WrongType { property, expected: "of type Number" });
-    }
-    i32::deserialize(value).map_err(|_| DecodeError::NotInt32)
-}
-
-fn array<'a>(property: &'static str, value: &'a RawValue) -> Result<Vec<&'a RawValue>, DecodeError> {
-    if !value.get().starts_with('[') {
-        return Err(DecodeError::WrongType { property, expected: "of type Array" });
-    }
-    Vec::deserialize(value).map_err(|_| DecodeError::Json)
-}
-
-fn stream_ids(value: &RawValue) -> Result<Vec<Cow<'_, str>>, DecodeError> {
-    array("streamIds", value)?
-        .into_iter()
-        .map(|id| match kind(id) {
-            "String" => string("streamIds", id),
-            "Null" => Err(DecodeError::NullStreamId),
-            other => Err(DecodeError::StreamIdType(other)),
-        })
-        .collect()
-}
-
-fn check_headers(value: &RawValue) -> Result<(), DecodeError> {
-    if !value.get().starts_with('{') {
-        return Err(DecodeError::WrongType { property: "headers", expected: "of type StartObject" });
-    }
-    Fields::read(value.get().as_bytes(), |name, header| {
-        if header.get().starts_with('"') { Ok(()) } else { Err(DecodeError::HeaderType(name.to_owned())) }
+fn check_headers(value: &mut Scanner<'_>) -> Result<(), DecodeError> {
+    typed("headers", value, Kind::Object, "of type StartObject")?;
+    value.object(|name, header| match header.kind()? {
+        Kind::String => header.string().map(drop),
+        _ => Err(DecodeError::HeaderType(name.decode().unwrap_or_default().into_owned())),
     })
 }
 
-fn check_boolean(property: &'static str, value: &RawValue) -> Result<(), DecodeError> {
-    match value.get() {
-        "true" | "false" => Ok(()),
+fn check_boolean(property: &'static str, value: &mut Scanner<'_>) -> Result<(), DecodeError> {
+    match value.kind()? {
+        Kind::True | Kind::False => value.value().map(drop),
         _ => Err(DecodeError::WrongType { property, expected: "true or false" }),
     }
 }
 
-/// serde_json skips raw values without counting levels, so they are counted here.
-fn check_depth(text: &[u8]) -> Result<(), DecodeError> {
-    if text.len() <= MAX_DEPTH {
-        return Ok(());
-    }
-    let mut depth = 0usize;
-    let mut bytes = text.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'[' | b'{' => depth += 1,
-            b']' | b'}' => depth = depth.saturating_sub(1),
-            b'"' => skip_string(&mut bytes),
-            _ => {}
-        }
-        if depth > MAX_DEPTH {
-            return Err(DecodeError::Json);
-        }
-    }
-    Ok(())
-}
-
-fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => return,
-            b'\\' => _ = bytes.next(),
-            _ => {}
-        }
-    }
-}
-
-fn not_an_object(text: &[u8]) -> DecodeError {
-    let whole = serde_json::Deserializer::from_slice(text).into_iter::<&RawValue>().next();
-    match whole.and_then(Result::ok).map(kind) {
-        Some("StartObject") | None => DecodeError::Json,
-        Some("StartArray") => DecodeError::NotAnObject("Array"),
-        Some("True" | "False") => DecodeError::NotAnObject("Boolean"),
-        Some(other) => DecodeError::NotAnObject(other),
-    }
+fn typed(
+    property: &'static str,
+    value: &mut Scanner<'_>,
+    kind: Kind,
+    expected: &'static str,
+) -> Result<(), DecodeError> {
+    if value.kind()? == kind { Ok(()) } else { Err(DecodeError::WrongType { property, expected }) }
 }
 
 /// What a value is, in the words of .NET's `JsonTokenType`.
-fn kind(value: &RawValue) -> &'static str {
-    match value.get().as_bytes().first() {
-        Some(b'[') => "StartArray",
-        Some(b'{') => "StartObject",
-        Some(b'"') => "String",
-        Some(b't') => "True",
-        Some(b'f') => "False",
-        Some(b'n') => "Null",
-        _ => "Number",
+fn token_type(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Array => "StartArray",
+        Kind::Object => "StartObject",
+        Kind::String => "String",
+        Kind::True => "True",
+        Kind::False => "False",
+        Kind::Null => "Null",
+        Kind::Number => "Number",
     }
 }
 
@@ -290,13 +233,14 @@ mod tests {
     #[test]
     fn reads_properties_in_any_order() {
         let text = br#"{"target":"add","arguments":[1,"two",null],"invocationId":"0","type":1}"#;
-        let HubMessage::Invocation(mut call) = read(text).unwrap() else { panic!("not an invocation") };
+        let HubMessage::Invocation(call) = read(text).unwrap() else { panic!("not an invocation") };
+        let mut arguments = call.arguments.unwrap();
         assert_eq!(call.invocation_id.as_deref(), Some("0"));
-        assert_eq!((&*call.target, call.arguments.len(), call.streaming), ("add", 3, false));
-        assert_eq!(call.arguments.take::<i32>().unwrap(), 1);
-        assert_eq!(call.arguments.take::<String>().unwrap(), "two");
-        assert_eq!(call.arguments.take::<Option<i32>>().unwrap(), None);
-        assert!(call.arguments.take::<i32>().is_err());
+        assert_eq!((&*call.target, arguments.len(), call.streaming), ("add", 3, false));
+        assert_eq!(arguments.take::<i32>(Naming::Serde).unwrap(), 1);
+        assert_eq!(arguments.take::<String>(Naming::Serde).unwrap(), "two");
+        assert_eq!(arguments.take::<Option<i32>>(Naming::Serde).unwrap(), None);
+        assert!(arguments.take::<i32>(Naming::Serde).is_err());
     }
 
     #[test]
@@ -304,6 +248,20 @@ mod tests {
         let text = br#"{"type":6,"t\u0079pe":7,"error":"a","error":"b\n"} trailing"#;
         let HubMessage::Close { error: Some(error) } = read(text).unwrap() else { panic!("not a close") };
         assert_eq!(error, "b\n");
+    }
+
+    #[test]
+    fn values_are_looked_at_only_when_they_are_taken() {
+        let text = b"{\"type\":1,\"target\":\"a\",\"arguments\":[\"\xff\",\"\\ud800\", 1e999 ,2]}";
+        let HubMessage::Invocation(call) = read(text).unwrap() else { panic!("not an invocation") };
+        let mut arguments = call.arguments.unwrap();
+        for _ in 0..2 {
+            assert!(arguments.take::<String>(Naming::Serde).is_err());
+        }
+        assert!(arguments.take::<i32>(Naming::Serde).is_err());
+        assert_eq!(arguments.take::<i32>(Naming::Serde).unwrap(), 2);
+        let surrogate = "Cannot read incomplete UTF-16 JSON text as string with missing low surrogate.";
+        assert_eq!(error(r#"{"type":1,"target":"\ud800","arguments":[]}"#), surrogate);
     }
 
     #[test]
@@ -344,10 +302,16 @@ mod tests {
             "Expected 'allowReconnect' to be true or false."
         );
         assert_eq!(
+            error(r#"{"type":8,"sequenceId":1.5}"#),
+            "Either the JSON value is not in a supported format, or is out of bounds for an Int64."
+        );
+        assert_eq!(
             error(r#"{"type":3,"invocationId":"1","error":"e","result":null}"#),
             "The 'error' and 'result' properties are mutually exclusive."
         );
         assert_eq!(error("[]"), "Unexpected JSON Token Type 'Array'. Expected a JSON Object.");
+        assert_eq!(error("1"), "Unexpected JSON Token Type 'Number'. Expected a JSON Object.");
+        assert_eq!(error("true"), "Unexpected JSON Token Type 'Boolean'. Expected a JSON Object.");
         for broken in ["", "nonsense", "{", r#"{"type":6,}"#, r#"{"type":6 /* no */}"#] {
             assert_eq!(error(broken), "Error reading JSON.", "{broken}");
         }

@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::formatter::DotNetFormatter;
+use crate::Naming;
+use crate::dot_net::DotNet;
 use crate::encode::{CompletionOutcome, EncodeError};
 use crate::framing::RECORD_SEPARATOR;
 
@@ -12,6 +14,7 @@ pub(crate) fn invocation(
     invocation_id: Option<&str>,
     target: &str,
     arguments: &impl Serialize,
+    naming: Naming,
 ) -> Result<(), EncodeError> {
     out.extend(br#"{"type":1,"#);
     if let Some(id) = invocation_id {
@@ -22,7 +25,7 @@ pub(crate) fn invocation(
     out.extend(br#""target":"#);
     write_string(out, target);
     out.extend(br#","arguments":"#);
-    value(out, arguments)?;
+    value(out, arguments, naming)?;
     out.extend([b'}', RECORD_SEPARATOR]);
     Ok(())
 }
@@ -45,6 +48,21 @@ pub(crate) fn completion(out: &mut Vec<u8>, invocation_id: &str, outcome: &Compl
     out.extend([b'}', RECORD_SEPARATOR]);
 }
 
+/// `{"type":2,"invocationId":…,"item":…}`
+pub(crate) fn stream_item(out: &mut Vec<u8>, invocation_id: &str, encoded: &[u8]) {
+    out.extend(br#"{"type":2,"invocationId":"#);
+    write_string(out, invocation_id);
+    out.extend(br#","item":"#);
+    out.extend(encoded);
+    out.extend([b'}', RECORD_SEPARATOR]);
+}
+
+/// `{"type":8,"sequenceId":…}`, or 9
+pub(crate) fn numbered(out: &mut Vec<u8>, message_type: u8, sequence_id: u64) {
+    out.extend(format!(r#"{{"type":{message_type},"sequenceId":{sequence_id}}}"#).into_bytes());
+    out.push(RECORD_SEPARATOR);
+}
+
 /// `{"type":7,"error":…,"allowReconnect":true}`; a false `allowReconnect` is left out.
 pub(crate) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: bool) {
     out.extend(br#"{"type":7"#);
@@ -59,12 +77,23 @@ pub(crate) fn close(out: &mut Vec<u8>, error: Option<&str>, allow_reconnect: boo
 }
 
 /// One value as System.Text.Json writes it under SignalR's settings.
-pub(crate) fn value(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) -> Result<(), EncodeError> {
+///
+/// A number that JSON cannot express becomes `null` as serde's users know it, and an error under
+/// [`Naming::DotNet`].
+pub(crate) fn value(
+    out: &mut Vec<u8>,
+    value: &(impl Serialize + ?Sized),
+    naming: Naming,
+) -> Result<(), EncodeError> {
     let mut serializer = serde_json::Serializer::with_formatter(out, DotNetFormatter);
-    value.serialize(&mut serializer).map_err(|error| EncodeError::new("JSON", &error))
+    match naming {
+        Naming::Serde => value.serialize(&mut serializer),
+        Naming::DotNet => value.serialize(DotNet(&mut serializer)),
+    }
+    .map_err(|error| EncodeError::new("JSON", &error))
 }
 
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     // Writing a string to a Vec has no way to fail.
-    _ = value(out, text);
+    _ = value(out, text, Naming::Serde);
 }

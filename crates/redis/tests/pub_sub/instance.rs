@@ -75,7 +75,7 @@ pub(crate) fn attach(
 }
 
 pub(crate) fn publication(targets: Vec<Target>, text: &str) -> Publication {
-    let frames = Frames::encode(|protocol| encode::invocation(protocol, None, "Receive", &(text,)));
+    let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
     Publication { targets, excluded: Arc::default(), frames: frames.unwrap() }
 }
 

@@ -25,6 +25,11 @@ impl HostEnvironment {
         (!bad).then(|| Self(name.to_owned()))
     }
 
+    /// Whether this is Development.
+    pub(crate) fn is_development(&self) -> bool {
+        self.0.eq_ignore_ascii_case("Development")
+    }
+
     /// Whether this is Production.
     pub(crate) fn is_production(&self) -> bool {
         self.0.eq_ignore_ascii_case("Production")

@@ -16,6 +16,28 @@ pub(super) const ENABLE_DETAILED_ERRORS: &str = "SignalR:EnableDetailedErrors";
 pub(super) const KEEP_ALIVE_INTERVAL: &str = "SignalR:KeepAliveInterval";
 pub(super) const CLIENT_TIMEOUT_INTERVAL: &str = "SignalR:ClientTimeoutInterval";
 pub(super) const HANDSHAKE_TIMEOUT: &str = "SignalR:HandshakeTimeout";
+pub(super) const MAXIMUM_PARALLEL_INVOCATIONS: &str = "SignalR:MaximumParallelInvocationsPerClient";
+pub(super) const STREAM_BUFFER_CAPACITY: &str = "SignalR:StreamBufferCapacity";
+pub(super) const STATEFUL_RECONNECT_BUFFER_SIZE: &str = "SignalR:StatefulReconnectBufferSize";
+pub(super) const ALLOW_STATEFUL_RECONNECTS: &str = "SignalR:AllowStatefulReconnects";
+pub(super) const CLOSE_ON_AUTHENTICATION_EXPIRATION: &str = "SignalR:CloseOnAuthenticationExpiration";
+pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
+pub(super) const TRANSPORTS: &str = "SignalR:Transports";
+pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
+pub(super) const JWT_KEY: &str = "Jwt:Key";
+pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
+pub(super) const JWT_ISSUER: &str = "Jwt:Issuer";
+pub(super) const JWT_AUDIENCE: &str = "Jwt:Audience";
+pub(super) const JWT_CLOCK_SKEW: &str = "Jwt:ClockSkew";
+pub(super) const BEARER_AUTHORITY: &str = "Authentication:Schemes:Bearer:Authority";
+pub(super) const BEARER_METADATA_ADDRESS: &str = "Authentication:Schemes:Bearer:MetadataAddress";
+pub(super) const BEARER_REQUIRE_HTTPS_METADATA: &str = "Authentication:Schemes:Bearer:RequireHttpsMetadata";
+pub(super) const BEARER_INCLUDE_ERROR_DETAILS: &str = "Authentication:Schemes:Bearer:IncludeErrorDetails";
+pub(super) const BEARER_VALID_ISSUER: &str = "Authentication:Schemes:Bearer:ValidIssuer";
+pub(super) const BEARER_VALID_ISSUERS: &str = "Authentication:Schemes:Bearer:ValidIssuers";
+pub(super) const BEARER_VALID_AUDIENCE: &str = "Authentication:Schemes:Bearer:ValidAudience";
+pub(super) const BEARER_VALID_AUDIENCES: &str = "Authentication:Schemes:Bearer:ValidAudiences";
+pub(super) const BEARER_SIGNING_KEYS: &str = "Authentication:Schemes:Bearer:SigningKeys";
 pub(super) const SHUTDOWN_TIMEOUT: &str = "ShutdownTimeout";
 pub(super) const HOST_OPTIONS_SHUTDOWN_TIMEOUT: &str = "HostOptions:ShutdownTimeout";
 pub(super) const SHUTDOWN_TIMEOUT_SECONDS: &str = "shutdownTimeoutSeconds";
@@ -30,7 +52,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 44] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -47,6 +69,28 @@ const KNOWN: [&str; 22] = [
     KEEP_ALIVE_INTERVAL,
     CLIENT_TIMEOUT_INTERVAL,
     HANDSHAKE_TIMEOUT,
+    MAXIMUM_PARALLEL_INVOCATIONS,
+    STREAM_BUFFER_CAPACITY,
+    STATEFUL_RECONNECT_BUFFER_SIZE,
+    ALLOW_STATEFUL_RECONNECTS,
+    CLOSE_ON_AUTHENTICATION_EXPIRATION,
+    SUPPORTED_PROTOCOLS,
+    TRANSPORTS,
+    ALLOWED_ORIGINS,
+    JWT_KEY,
+    JWT_JWKS_URL,
+    JWT_ISSUER,
+    JWT_AUDIENCE,
+    JWT_CLOCK_SKEW,
+    BEARER_AUTHORITY,
+    BEARER_METADATA_ADDRESS,
+    BEARER_REQUIRE_HTTPS_METADATA,
+    BEARER_INCLUDE_ERROR_DETAILS,
+    BEARER_VALID_ISSUER,
+    BEARER_VALID_ISSUERS,
+    BEARER_VALID_AUDIENCE,
+    BEARER_VALID_AUDIENCES,
+    BEARER_SIGNING_KEYS,
     SHUTDOWN_TIMEOUT,
     HOST_OPTIONS_SHUTDOWN_TIMEOUT,
     SHUTDOWN_TIMEOUT_SECONDS,
@@ -55,9 +99,40 @@ const KNOWN: [&str; 22] = [
     LOG_LEVEL,
 ];
 
+/// Those of [`KNOWN`] that may be sections with one element for each key in them, as lists are in JSON.
+const LISTS: [&str; 5] =
+    [SUPPORTED_PROTOCOLS, TRANSPORTS, ALLOWED_ORIGINS, BEARER_VALID_ISSUERS, BEARER_VALID_AUDIENCES];
+
+/// What `dotnet user-jwts` writes for each signing key.
+const SIGNING_KEY_PARTS: [&str; 4] = ["Id", "Issuer", "Value", "Length"];
+
 /// Whether the program reads this key.
 pub(crate) fn is_known(key: &str) -> bool {
-    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key)) || hub_of(key).is_some()
+    KNOWN.iter().any(|known| known.eq_ignore_ascii_case(key))
+        || LISTS.iter().any(|list| element_of(key, list).is_some())
+        || signing_key_part(key).is_some()
+        || hub_of(key).is_some()
+}
+
+/// The name of a list's element, usually a number, if the key is one of this list.
+pub(super) fn element_of<'a>(key: &'a str, list: &str) -> Option<&'a str> {
+    let (section, element) = key.split_at_checked(list.len())?;
+    let element = element.strip_prefix(':')?;
+    let is_element = !element.is_empty() && !element.contains(':');
+    (section.eq_ignore_ascii_case(list) && is_element).then_some(element)
+}
+
+/// The part of a signing key that a key below `SigningKeys` is.
+fn signing_key_part(key: &str) -> Option<&str> {
+    let (of_key, part) = key.rsplit_once(':')?;
+    element_of(of_key, BEARER_SIGNING_KEYS)?;
+    SIGNING_KEY_PARTS.iter().any(|known| known.eq_ignore_ascii_case(part)).then_some(part)
+}
+
+/// Whether the key holds a signing key itself.
+pub(super) fn is_signing_key_value(key: &str) -> bool {
+    key.eq_ignore_ascii_case(JWT_KEY)
+        || signing_key_part(key).is_some_and(|part| part.eq_ignore_ascii_case("Value"))
 }
 
 pub(super) fn is_host_key(key: &str) -> bool {
@@ -72,7 +147,7 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
 
 /// Whether the key is in a section no other program has keys in.
 pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Redis"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
+    ["SignalR", "Redis", "Cors"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
 }
 
 /// The known keys of the section a key is in, if that section is ours.

@@ -9,6 +9,7 @@
 //! Keys compare without case. An empty value means the default, whatever lower layers say.
 
 mod addresses;
+mod bearer;
 mod describe;
 mod gather;
 mod host_environment;
@@ -16,7 +17,9 @@ mod hub_names;
 mod json_file;
 mod keys;
 mod layer;
+mod list;
 mod listen_address;
+mod origins;
 mod reader;
 mod redis;
 mod report;
@@ -27,6 +30,8 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use hubline::{HubProtocol, TransportKind};
+use hubline_auth::{AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
 
@@ -72,6 +77,35 @@ pub(crate) struct Config {
     pub(crate) client_timeout_interval: Duration,
     /// `SignalR:HandshakeTimeout`: how long a client may take to say hello. Default 15 s.
     pub(crate) handshake_timeout: Duration,
+    /// `SignalR:MaximumParallelInvocationsPerClient`: how many invocations of one client run at once. Default 1.
+    pub(crate) maximum_parallel_invocations_per_client: usize,
+    /// `SignalR:StreamBufferCapacity`: items of one upload that wait for its method. Default 10.
+    pub(crate) stream_buffer_capacity: usize,
+    /// `SignalR:StatefulReconnectBufferSize`: bytes kept for a client that may come back. Default 100000.
+    pub(crate) stateful_reconnect_buffer_size_bytes: usize,
+    /// `SignalR:AllowStatefulReconnects`: whether a client may resume its connection. Default false.
+    pub(crate) allow_stateful_reconnects: bool,
+    /// `SignalR:CloseOnAuthenticationExpiration`: whether a connection ends with its token. Default false.
+    pub(crate) close_on_authentication_expiration: bool,
+    /// `SignalR:SupportedProtocols`, a list of `json` and `messagepack`. Never empty; default both.
+    pub(crate) supported_protocols: Vec<HubProtocol>,
+    /// `SignalR:Transports`, a list of `WebSockets`, `ServerSentEvents` and `LongPolling`. Never empty;
+    /// default all three.
+    pub(crate) transports: Vec<TransportKind>,
+    /// Which bearer tokens are believed; `None` if no key is configured. What is in both sections counts
+    /// together:
+    ///
+    /// - `Authentication:Schemes:Bearer:*`, as ASP.NET Core reads it: `Authority` or `MetadataAddress`,
+    ///   `SigningKeys` (the `Value` of each is base64), `ValidIssuer`, `ValidIssuers`, `ValidAudience`,
+    ///   `ValidAudiences`, `RequireHttpsMetadata` (default true), `IncludeErrorDetails` (default true);
+    /// - `Jwt:Key` (a secret as text, or a public key as PEM, JWK or JWKS), `Jwt:JwksUrl`, `Jwt:Issuer`,
+    ///   `Jwt:Audience`, `Jwt:ClockSkew` (default 5 minutes).
+    ///
+    /// Without issuers, or audiences, any will do.
+    pub(crate) bearer: Option<BearerOptions>,
+    /// `Cors:AllowedOrigins`: pages of which origins may use the server, besides its own; a list, `null` for
+    /// pages opened from a file, `*` for any. Default none. In Development any may, whatever this says.
+    pub(crate) allowed_origins: AllowedOrigins,
     /// `ShutdownTimeout` (`--shutdown-timeout`), else `HostOptions:ShutdownTimeout`, else
     /// `shutdownTimeoutSeconds`: how long connections may take to end. Default 5 s.
     pub(crate) shutdown_timeout: Duration,
@@ -136,7 +170,6 @@ impl Config {
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
             urls: read_urls(reader),
-            environment,
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),
@@ -145,6 +178,17 @@ impl Config {
             keep_alive_interval: reader.interval(keys::KEEP_ALIVE_INTERVAL, Duration::from_secs(15)),
             client_timeout_interval: reader.interval(keys::CLIENT_TIMEOUT_INTERVAL, Duration::from_secs(30)),
             handshake_timeout: reader.interval(keys::HANDSHAKE_TIMEOUT, Duration::from_secs(15)),
+            maximum_parallel_invocations_per_client: reader.count(keys::MAXIMUM_PARALLEL_INVOCATIONS, 1),
+            stream_buffer_capacity: reader.count(keys::STREAM_BUFFER_CAPACITY, 10),
+            stateful_reconnect_buffer_size_bytes: reader.bytes(keys::STATEFUL_RECONNECT_BUFFER_SIZE, 100_000),
+            allow_stateful_reconnects: reader.boolean(keys::ALLOW_STATEFUL_RECONNECTS, false),
+            close_on_authentication_expiration: reader
+                .boolean(keys::CLOSE_ON_AUTHENTICATION_EXPIRATION, false),
+            supported_protocols: list::supported_protocols(reader),
+            transports: list::transports(reader),
+            bearer: bearer::read(reader),
+            allowed_origins: origins::read(reader, &environment),
+            environment,
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
             database: reader.text(keys::DATABASE).map(DatabaseConnectionString),
             skip_database_init: reader.boolean(keys::SKIP_DATABASE_INIT, false),

@@ -79,6 +79,15 @@ impl Reader {
         self.value(key, default, parse, usize::to_string)
     }
 
+    /// A number, at least 1.
+    pub(super) fn count(&mut self, key: &'static str, default: usize) -> usize {
+        let parse = |value: &str| match value.parse() {
+            Ok(count @ 1..=0x7fff_ffff) => Ok(count),
+            _ => Err("a number from 1 to 2147483647"),
+        };
+        self.value(key, default, parse, usize::to_string)
+    }
+
     /// One of .NET's log levels.
     pub(super) fn log_level(&mut self, key: &'static str, default: LevelFilter) -> LevelFilter {
         self.value(key, default, parse_log_level, |level| log_level_name(*level).to_owned())

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use hubline_auth::{InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
 use super::keys;
@@ -118,6 +119,15 @@ pub(crate) enum Problem {
         keys::variable(keys::REDIS_CONNECTION_STRING)
     )]
     NoRedisConnectionString,
+    /// A key that verifies no tokens.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// Where keys cannot be fetched.
+    #[error(transparent)]
+    RemoteKeys(#[from] RemoteKeysError),
+    /// One of the origins.
+    #[error(transparent)]
+    Origin(#[from] InvalidOrigin),
     /// A file that is there and cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
@@ -162,6 +172,13 @@ pub(crate) enum Warning {
         /// Where that one stands.
         winner_source: Source,
     },
+    /// It is said what tokens must be like, and not who signs them.
+    NoTokenKeys {
+        /// The key that says so.
+        key: String,
+        /// Where it stands.
+        source: Source,
+    },
     /// Kestrel's own way to configure addresses.
     KestrelEndpoints {
         /// Where it stands.
@@ -184,6 +201,11 @@ impl fmt::Display for Warning {
             }
             Self::NotUsed { key, source, winner, winner_source } => {
                 write!(f, "{key} ({source}) is not used, {winner} ({winner_source}) goes before it")
+            }
+            Self::NoTokenKeys { key, source } => {
+                write!(f, "{key} ({source}) has no effect, no token is believed without a key; set ")?;
+                let ways = [keys::BEARER_AUTHORITY, keys::JWT_JWKS_URL, keys::JWT_KEY];
+                f.write_str(&ways.map(keys::variable).join(" or "))
             }
             Self::KestrelEndpoints { source } => {
                 write!(f, "Kestrel:Endpoints ({source}) is not read, set {}", keys::URLS)

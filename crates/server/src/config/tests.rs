@@ -303,3 +303,139 @@ fn shutdown_timeout_in_three_spellings() {
     assert_eq!(timeout(host_options()), 2);
     assert_eq!(timeout(host_options().variable("ShutdownTimeout", "0")), 0);
 }
+
+/// What `dotnet user-jwts create` leaves behind.
+const USER_JWTS: &str = r#"{
+  "Authentication": { "Schemes": { "Bearer": {
+    "ValidAudiences": [ "http://localhost:5000", "https://localhost:5001" ],
+    "ValidIssuer": "dotnet-user-jwts",
+    "SigningKeys": [ { "Id": "a1", "Issuer": "dotnet-user-jwts", "Value": "YSBzZWNyZXQgb2YgYXQgbGVhc3QgMzIgYnl0ZXMsIG5vdCBzbyBzZWNyZXQ=", "Length": 32 } ]
+  } } }
+}"#;
+
+#[test]
+fn tokens_as_aspnet_core_configures_them() {
+    let bearer = Setup::new().file("appsettings.json", USER_JWTS).config().bearer.unwrap();
+    assert_eq!(bearer.issuers, ["dotnet-user-jwts"]);
+    assert_eq!(bearer.audiences, ["http://localhost:5000", "https://localhost:5001"]);
+    assert_eq!(bearer.keys.len(), 1);
+    assert_eq!(bearer.clock_skew, Duration::from_secs(300));
+    assert!(bearer.remote_keys.is_none() && bearer.include_error_details);
+
+    let authority =
+        || Setup::new().set("Authentication:Schemes:Bearer:Authority", "https://login.example/realm");
+    let remote = |setup: Setup| format!("{:?}", setup.config().bearer.unwrap().remote_keys.unwrap());
+    assert!(remote(authority()).contains("https://login.example/realm/.well-known/openid-configuration"));
+    let metadata = || authority().set("Authentication:Schemes:Bearer:MetadataAddress", "http://idp/metadata");
+    assert!(metadata().errors().contains("https"), "{}", metadata().errors());
+    let insecure = metadata().set("Authentication:Schemes:Bearer:RequireHttpsMetadata", "false");
+    assert!(remote(insecure).contains("http://idp/metadata"));
+}
+
+#[test]
+fn tokens_as_most_applications_configure_them() {
+    let setup = || {
+        Setup::new()
+            .variable("Jwt__Key", "a secret of at least 32 bytes, not so secret")
+            .variable("Jwt__Issuer", "TeleDoctor")
+            .variable("Jwt__Audience", "chat")
+            .variable("Jwt__ClockSkew", "0")
+    };
+    let bearer = setup().file("appsettings.json", USER_JWTS).config().bearer.unwrap();
+    assert_eq!(bearer.issuers, ["TeleDoctor", "dotnet-user-jwts"]);
+    assert_eq!(bearer.audiences, ["chat", "http://localhost:5000", "https://localhost:5001"]);
+    assert_eq!((bearer.keys.len(), bearer.clock_skew), (2, Duration::ZERO));
+    assert!(Setup::new().config().bearer.is_none());
+    let remote = Setup::new().set("Jwt:JwksUrl", "https://a.example/keys").config().bearer.unwrap();
+    assert!(remote.remote_keys.is_some());
+}
+
+#[test]
+fn keys_of_tokens_are_shown_nowhere() {
+    let setup = || {
+        Setup::new()
+            .file("appsettings.json", USER_JWTS)
+            .set("Jwt:Key", "a secret of at least 32 bytes, not so secret")
+    };
+    let loaded = setup().loaded();
+    let shown = format!("{} {:?}", loaded.describe(), loaded.config);
+    assert!(shown.contains("Jwt:Key  ") && shown.contains("SigningKeys:0:Value"), "{shown}");
+    let errors = Setup::new()
+        .set("Jwt:Key", "too short a secret")
+        .set("Authentication:Schemes:Bearer:SigningKeys:0:Value", "no base64 secret")
+        .errors();
+    assert!(errors.contains("Jwt:Key = '***'") && errors.contains("18 bytes"), "{errors}");
+    for text in [shown, errors] {
+        assert!(
+            !text.contains("YSBz")
+                && !text.contains("not so")
+                && !text.contains("a secret")
+                && !text.contains("64 s"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn tokens_without_a_key_are_warned_about() {
+    let setup = Setup::new().set("Jwt:Issuer", "TeleDoctor").set("SignalR:Transports", "LongPolling");
+    assert!(setup.warnings().contains("Jwt:Issuer (command line --Jwt:Issuer) has no effect"));
+}
+
+#[test]
+fn origins_outside_of_development() {
+    let production = || Setup::new().variable("ASPNETCORE_ENVIRONMENT", "Production");
+    let origins = |setup: Setup| setup.config().allowed_origins.to_string();
+    assert_eq!(origins(production()), "none but its own");
+    let file = || {
+        let list = (0..11).map(|n| format!("\"https://{n}.example\"")).collect::<Vec<_>>().join(",");
+        production().file("appsettings.json", &format!("{{\"Cors\": {{\"AllowedOrigins\": [{list}]}}}}"))
+    };
+    assert!(origins(file()).starts_with("https://0.example, https://1.example, https://2.example"));
+    assert!(
+        origins(file().variable("Cors__AllowedOrigins__1", "null"))
+            .starts_with("https://0.example, null, https://2")
+    );
+    let one = || file().variable("Cors__AllowedOrigins", "https://a.example/; http://B.example:80,null");
+    assert_eq!(origins(one()), "https://a.example, http://b.example, null");
+    assert_eq!(origins(production().set("Cors:AllowedOrigins", "*")), "any");
+    assert_eq!(origins(Setup::new().set("Cors:AllowedOrigins", "https://a.example")), "any", "Development");
+    let mistakes = production().set("Cors:AllowedOrigins", "https://a.example/path, b.example").errors();
+    assert!(mistakes.contains("2 mistakes") && mistakes.contains("'b.example'"), "{mistakes}");
+    let misspelt = production().set("Cors:AllowedOrigin", "https://a.example").warnings();
+    assert!(misspelt.contains("did you mean Cors:AllowedOrigins?"), "{misspelt}");
+}
+
+#[test]
+fn lists_of_known_things() {
+    let config = Setup::new().config();
+    assert_eq!((config.supported_protocols.len(), config.transports.len()), (2, 3));
+    let config = Setup::new()
+        .file("appsettings.json", r#"{"SignalR": {"SupportedProtocols": ["JSON", "json"]}}"#)
+        .set("SignalR:Transports", "longpolling, WebSockets")
+        .config();
+    assert_eq!(config.supported_protocols, [HubProtocol::Json]);
+    assert_eq!(config.transports, [TransportKind::LongPolling, TransportKind::WebSockets]);
+    let mistakes =
+        Setup::new().set("SignalR:Transports", "Pigeons").set("SignalR:SupportedProtocols:0", "xml").errors();
+    assert!(mistakes.contains("expected WebSockets, ServerSentEvents or LongPolling"), "{mistakes}");
+    assert!(
+        mistakes.contains("SignalR:SupportedProtocols:0 = 'xml'") && mistakes.contains("json or messagepack")
+    );
+}
+
+#[test]
+fn limits_of_signalr() {
+    let config = Setup::new()
+        .set("SignalR:MaximumParallelInvocationsPerClient", "4")
+        .set("SignalR:StreamBufferCapacity", "20")
+        .set("SignalR:StatefulReconnectBufferSize", "200")
+        .set("SignalR:AllowStatefulReconnects", "true")
+        .set("SignalR:CloseOnAuthenticationExpiration", "true")
+        .config();
+    assert_eq!(config.maximum_parallel_invocations_per_client, 4);
+    assert_eq!(config.stream_buffer_capacity, 20);
+    assert_eq!(config.stateful_reconnect_buffer_size_bytes, 200);
+    assert!(config.allow_stateful_reconnects && config.close_on_authentication_expiration);
+    assert!(Setup::new().set("SignalR:StreamBufferCapacity", "0").errors().contains("a number from 1"));
+}

@@ -10,8 +10,13 @@ use soketto::base::{Codec, Header, OpCode};
 
 use super::utf8::Utf8;
 
+/// Most bytes of pongs that wait for the socket.
+const ANSWERS_LIMIT: usize = 4 * 1024;
+
 /// Longest header of a client's frame: 2 bytes, 8 of length, 4 of mask.
 const MAX_HEADER: usize = 14;
+
+const MAX_PAYLOAD: usize = usize::MAX >> 1;
 
 #[derive(Debug, Default)]
 pub(super) struct FrameReader {
@@ -46,6 +51,28 @@ enum Message {
     Binary,
 }
 
+/// Where messages go. Hubs take a stream of bytes, whose messages have ends of their own.
+pub(super) trait Sink {
+    /// Part of a message, unmasked.
+    fn payload(&mut self, bytes: &[u8]);
+
+    /// The message is complete.
+    fn end(&mut self, _kind: Kind) {}
+}
+
+impl Sink for BytesMut {
+    fn payload(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+/// What a complete message was sent as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Text,
+    Binary,
+}
+
 /// What some bytes brought.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Received {
@@ -56,12 +83,12 @@ pub(super) enum Received {
 }
 
 impl FrameReader {
-    /// Takes bytes from the socket, unmasks them in place and appends payloads to `input` and frames that
-    /// answer pings to `answers`.
+    /// Takes bytes from the socket, unmasks them in place, gives payloads to `sink` and appends frames
+    /// that answer pings to `answers`.
     pub(super) fn take(
         &mut self,
         mut bytes: &mut [u8],
-        input: &mut BytesMut,
+        sink: &mut impl Sink,
         answers: &mut Vec<u8>,
     ) -> Result<Received, CloseCode> {
         loop {
@@ -81,12 +108,12 @@ impl FrameReader {
                 if let Some(Message::Text(utf8)) = &mut self.message {
                     utf8.check(mine).map_err(|_| CloseCode::InvalidPayload)?;
                 }
-                input.extend_from_slice(mine);
+                sink.payload(mine);
             }
             if !whole {
                 break;
             }
-            if self.end_of_frame(answers)? == OpCode::Close {
+            if self.end_of_frame(sink, answers)? == OpCode::Close {
                 return Ok(Received::Close);
             }
         }
@@ -125,7 +152,8 @@ impl FrameReader {
             (OpCode::Binary, None) => self.message = Some(Message::Binary),
             _ => {}
         }
-        if !header.is_masked() {
+        // The highest bit of a length is 0 (section 5.2); soketto leaves it in.
+        if !header.is_masked() || header.payload_len() > MAX_PAYLOAD {
             return Err(CloseCode::ProtocolError);
         }
         self.payload = Some(Payload {
@@ -139,19 +167,24 @@ impl FrameReader {
     }
 
     /// Finishes a frame and returns what it was.
-    fn end_of_frame(&mut self, answers: &mut Vec<u8>) -> Result<OpCode, CloseCode> {
+    fn end_of_frame(&mut self, sink: &mut impl Sink, answers: &mut Vec<u8>) -> Result<OpCode, CloseCode> {
         let Some(frame) = self.payload.take() else { return Ok(OpCode::Continue) };
         match frame.opcode {
             OpCode::Ping => {
                 // Only the newest ping needs an answer (section 5.5.3), so a flood of them cannot pile up.
-                answers.clear();
+                if answers.len() >= ANSWERS_LIMIT {
+                    answers.clear();
+                }
                 write_control(answers, PONG, &self.control);
             }
-            _ if frame.last && !frame.opcode.is_control() => {
-                if let Some(Message::Text(utf8)) = self.message.take() {
+            OpCode::Close => check_close(&self.control)?,
+            _ if frame.last && !frame.opcode.is_control() => match self.message.take() {
+                Some(Message::Text(utf8)) => {
                     utf8.end().map_err(|_| CloseCode::InvalidPayload)?;
+                    sink.end(Kind::Text);
                 }
-            }
+                _ => sink.end(Kind::Binary),
+            },
             _ => {}
         }
         if frame.opcode.is_control() {
@@ -164,11 +197,35 @@ impl FrameReader {
 impl Payload {
     fn unmask(&mut self, bytes: &mut [u8]) {
         self.mask.rotate_left(self.at % 4);
-        for (byte, key) in bytes.iter_mut().zip(self.mask.into_iter().cycle()) {
+        // Eight at a time, which compilers make wider still.
+        let [a, b, c, d] = self.mask;
+        let wide = [a, b, c, d, a, b, c, d];
+        let mut words = bytes.chunks_exact_mut(8);
+        for word in &mut words {
+            for (byte, key) in word.iter_mut().zip(wide) {
+                *byte ^= key;
+            }
+        }
+        for (byte, key) in words.into_remainder().iter_mut().zip(wide) {
             *byte ^= key;
         }
         self.at = bytes.len();
         self.left -= bytes.len();
+    }
+}
+
+/// What a close frame may say (RFC 6455, sections 5.5.1 and 7.4): nothing, or a code that may travel and a
+/// reason in UTF-8.
+fn check_close(payload: &[u8]) -> Result<(), CloseCode> {
+    match payload {
+        [] => Ok(()),
+        [_] => Err(CloseCode::ProtocolError),
+        [high, low, reason @ ..] => match u16::from_be_bytes([*high, *low]) {
+            1000..=1003 | 1007..=1014 | 3000..=4999 => {
+                std::str::from_utf8(reason).map(|_| ()).map_err(|_| CloseCode::InvalidPayload)
+            }
+            _ => Err(CloseCode::ProtocolError),
+        },
     }
 }
 
@@ -254,6 +311,7 @@ mod tests {
         let reserved_opcode = frame(0x83, b"a");
         let fragmented_ping = frame(0x09, b"a");
         let long_ping = frame(0x89, &[0; 126]);
+        let length_of_64_bits = [&[0x82, 0xff, 0x80][..], &[0; 11]].concat();
         for bytes in [
             unmasked,
             stray_continuation,
@@ -262,6 +320,7 @@ mod tests {
             reserved_opcode,
             fragmented_ping,
             long_ping,
+            length_of_64_bits,
         ] {
             assert_eq!(read(&bytes), Err(CloseCode::ProtocolError), "{bytes:02x?}");
         }
@@ -274,6 +333,45 @@ mod tests {
         let (mut input, mut answers) = (BytesMut::new(), Vec::new());
         assert_eq!(reader.take(&mut bytes.clone(), &mut input, &mut answers), Ok(Received::Close));
         assert_eq!(&input[..], b"a");
+    }
+
+    #[test]
+    fn close_frames_are_judged_by_their_code_and_reason() {
+        let close = |code: u16, reason: &[u8]| frame(0x88, &[&code.to_be_bytes(), reason].concat());
+        for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1014, 3000, 3999, 4000, 4999]
+        {
+            assert_eq!(read(&close(code, "bye €".as_bytes())), Ok((vec![], vec![], true)), "{code}");
+        }
+        for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535] {
+            assert_eq!(read(&close(code, b"")), Err(CloseCode::ProtocolError), "{code}");
+        }
+        assert_eq!(read(&frame(0x88, &[])), Ok((vec![], vec![], true)));
+        assert_eq!(read(&frame(0x88, &[3])), Err(CloseCode::ProtocolError));
+        assert_eq!(read(&close(1000, &[0xce, 0xba, 0xed, 0xa0, 0x80])), Err(CloseCode::InvalidPayload));
+        let fragmented = frame(0x08, &[3, 232]);
+        assert_eq!(read(&fragmented), Err(CloseCode::ProtocolError));
+    }
+
+    #[test]
+    fn bad_text_is_noticed_in_its_fragment() {
+        let mut bytes = frame(0x01, "κόσμε\u{0}".as_bytes());
+        let mut reader = FrameReader::default();
+        let (mut input, mut answers) = (BytesMut::new(), Vec::new());
+        assert_eq!(reader.take(&mut bytes, &mut input, &mut answers), Ok(Received::Frames));
+        let mut bytes = frame(0x00, &[0xf4, 0x90]);
+        assert_eq!(reader.take(&mut bytes, &mut input, &mut answers), Err(CloseCode::InvalidPayload));
+    }
+
+    #[test]
+    fn every_ping_is_answered_and_a_flood_of_them_bounded() {
+        let mut reader = FrameReader::default();
+        let (mut input, mut answers) = (BytesMut::new(), Vec::new());
+        let mut pings = [frame(0x89, b"1"), frame(0x89, b"2")].concat();
+        reader.take(&mut pings, &mut input, &mut answers).unwrap();
+        assert_eq!(answers, [0x8a, 1, b'1', 0x8a, 1, b'2']);
+        let mut flood = frame(0x89, &[b'x'; 125]).repeat(1000);
+        reader.take(&mut flood, &mut input, &mut answers).unwrap();
+        assert!(answers.len() < ANSWERS_LIMIT + 127);
     }
 
     #[test]

@@ -1,71 +1,15 @@
 //! A connection's life over a pipe in memory, with the clock paused where time matters.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hubline_backplane::InProcess;
-use hubline_hub::{Caller, Clients, Disconnected, Groups, Hub, HubContext, HubError, HubOptions, State};
-use hubline_pipe::{Accepted, CloseCode, ConnectionHandler, ConnectionInfo, MemoryClient, memory};
-use hubline_protocol::negotiate::TransportKind;
+use hubline_hub::{Caller, Clients, Disconnected, Groups, Hub, HubError, HubOptions, State};
+use hubline_pipe::CloseCode;
 use tokio::sync::mpsc;
 use tokio::time::{advance, sleep};
-use tokio_util::task::TaskTracker;
 
-const ACCEPTED: &str = "{}␞";
-
-struct Client(MemoryClient);
-
-impl Client {
-    /// Opens a connection of that id to the hub, before its handshake.
-    fn open(hub: &HubContext, id: &str) -> Self {
-        Self::with_room_for(hub, id, 64)
-    }
-
-    fn with_room_for(hub: &HubContext, id: &str, frames: usize) -> Self {
-        let (pipe, client) = memory(frames);
-        let info = ConnectionInfo {
-            id: id.into(),
-            transport: TransportKind::WebSockets,
-            principal: None,
-            path: "/hub".into(),
-            query: "".into(),
-        };
-        tokio::spawn(hub.run(Accepted { pipe, info }));
-        Self(client)
-    }
-
-    async fn connect(hub: &HubContext, id: &str) -> Self {
-        let mut client = Self::open(hub, id);
-        client.send(r#"{"protocol":"json","version":1}␞"#).await;
-        assert_eq!(client.next().await, ACCEPTED);
-        client
-    }
-
-    async fn send(&self, text: &str) {
-        self.0.send(text.replace('␞', "\u{1e}")).await;
-    }
-
-    async fn next(&mut self) -> String {
-        let frame = self.0.receive().await.expect("the server sends something");
-        String::from_utf8(frame.to_vec()).unwrap().replace('\u{1e}', "␞")
-    }
-
-    async fn closed(&mut self) -> Option<CloseCode> {
-        assert_eq!(self.0.receive().await, None);
-        self.0.close_code()
-    }
-}
-
-fn start(hub: Hub) -> HubContext {
-    start_with(hub, HubOptions::default())
-}
-
-fn start_with(hub: Hub, options: HubOptions) -> HubContext {
-    HubContext::start(hub, options, &InProcess, TaskTracker::new())
-}
+use crate::client::{ACCEPTED, Client, call, result, start, start_with};
 
 fn hub() -> Hub {
     Hub::new("Test")
@@ -80,14 +24,6 @@ fn hub() -> Hub {
         .method("ToGroup", async |clients: Clients, group: String, text: String| {
             clients.group(group).send("Receive", (text,)).await
         })
-}
-
-fn call(id: u32, method: &str, arguments: &str) -> String {
-    format!(r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":[{arguments}]}}␞"#)
-}
-
-fn result(id: u32, value: &str) -> String {
-    format!(r#"{{"type":3,"invocationId":"{id}","result":{value}}}␞"#)
 }
 
 #[tokio::test]

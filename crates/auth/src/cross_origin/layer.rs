@@ -1,0 +1,187 @@
+//! CORS, and the same for WebSockets, which know no CORS.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use http::header::{
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST,
+    HeaderValue, ORIGIN, UPGRADE, VARY,
+};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use tower_layer::Layer;
+use tower_service::Service;
+
+use super::{AllowedOrigins, Origin};
+
+/// A [`Layer`] that lets pages of some origins use a server, with credentials, and keeps those of others out.
+///
+/// - Pages of allowed origins get what they ask for: any method, any header, and their cookies.
+/// - Pages of other origins are not told the answers to their requests, and cannot open WebSockets: these
+///   get 403. A browser lets any page open one, with the cookies of the server, and only the server can
+///   tell by `Origin` (RFC 6455, section 10.2).
+/// - Requests without `Origin` pass, as they come from no page. So do those of the server's own pages, whose
+///   origin has the host and port of the `Host` header.
+///
+/// The answers are those of ASP.NET Core's `AllowCredentials().AllowAnyHeader().AllowAnyMethod()`, which
+/// does not guard WebSockets.
+///
+/// ```
+/// use hubline_auth::{AllowedOrigins, CrossOrigin};
+///
+/// # fn main() -> Result<(), hubline_auth::InvalidOrigin> {
+/// let layer = CrossOrigin::new(AllowedOrigins::List(vec!["https://chat.example.org".parse()?]));
+/// # let app: axum::Router = axum::Router::new();
+/// let app = app.layer(layer);
+/// # drop(app);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct CrossOrigin {
+    allowed: Arc<AllowedOrigins>,
+}
+
+impl CrossOrigin {
+    /// Lets these origins in.
+    pub fn new(allowed: AllowedOrigins) -> Self {
+        Self { allowed: Arc::new(allowed) }
+    }
+}
+
+impl<S> Layer<S> for CrossOrigin {
+    type Service = CrossOriginService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        CrossOriginService { inner, allowed: Arc::clone(&self.allowed) }
+    }
+}
+
+/// A service with [`CrossOrigin`] around it.
+#[derive(Debug, Clone)]
+pub struct CrossOriginService<S> {
+    inner: S,
+    allowed: Arc<AllowedOrigins>,
+}
+
+/// Where a request comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Caller {
+    /// No page, or one of the server itself.
+    Own,
+    /// A page that is allowed, of this origin.
+    Allowed(HeaderValue),
+    /// A page that is not.
+    Foreign,
+}
+
+impl<S, B, R> Service<Request<B>> for CrossOriginService<S>
+where
+    S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Send + 'static,
+    S::Error: Send + 'static,
+    R: Default + Send + 'static,
+{
+    type Response = Response<R>;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Self::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let preflight = request.method() == Method::OPTIONS
+            && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+        let response = match self.caller(&request) {
+            Caller::Own => return Box::pin(self.inner.call(request)),
+            Caller::Allowed(origin) if preflight => preflight_response(request.headers(), origin),
+            Caller::Allowed(origin) => {
+                let response = self.inner.call(request);
+                return Box::pin(async move {
+                    let mut response = response.await?;
+                    allow(&mut response, origin);
+                    Ok(response)
+                });
+            }
+            Caller::Foreign if preflight => bare(StatusCode::NO_CONTENT),
+            Caller::Foreign if is_web_socket(&request) => bare(StatusCode::FORBIDDEN),
+            Caller::Foreign => return Box::pin(self.inner.call(request)),
+        };
+        Box::pin(std::future::ready(Ok(response)))
+    }
+}
+
+impl<S> CrossOriginService<S> {
+    fn caller<B>(&self, request: &Request<B>) -> Caller {
+        let mut origins = request.headers().get_all(ORIGIN).iter();
+        let (header, origin) = match (origins.next(), origins.next()) {
+            (None, _) => return Caller::Own,
+            (Some(header), _) if header.is_empty() => return Caller::Own,
+            (Some(header), None) => (header, header.to_str().unwrap_or_default()),
+            (Some(_), Some(_)) => return Caller::Foreign,
+        };
+        if self.allowed.contains(origin) {
+            return Caller::Allowed(header.clone());
+        }
+        let at_host = |origin: Origin| host_of(request).is_some_and(|host| origin.is_at(host));
+        match origin.parse().is_ok_and(at_host) {
+            true => Caller::Own,
+            false => Caller::Foreign,
+        }
+    }
+}
+
+/// Where the request goes: `Host`, or `:authority` in HTTP/2.
+fn host_of<B>(request: &Request<B>) -> Option<&str> {
+    match request.headers().get(HOST) {
+        Some(host) => host.to_str().ok(),
+        None => request.uri().authority().map(|authority| authority.as_str()),
+    }
+}
+
+/// Whether a WebSocket is asked for: RFC 6455, section 4.1, or by CONNECT in RFC 8441.
+fn is_web_socket<B>(request: &Request<B>) -> bool {
+    request.method() == Method::CONNECT || names_web_socket(request.headers())
+}
+
+fn names_web_socket(headers: &HeaderMap) -> bool {
+    let protocols = headers.get_all(UPGRADE).iter().filter_map(|value| value.to_str().ok());
+    protocols
+        .flat_map(|value| value.split(','))
+        .any(|protocol| protocol.trim().eq_ignore_ascii_case("websocket"))
+}
+
+/// Tells the browser that its page may see this response.
+fn allow<R>(response: &mut Response<R>, origin: HeaderValue) {
+    let headers = response.headers_mut();
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+    headers.append(VARY, HeaderValue::from_static("Origin"));
+}
+
+/// Allows whatever the browser asks for.
+fn preflight_response<R: Default>(request: &HeaderMap, origin: HeaderValue) -> Response<R> {
+    let mut response = bare(StatusCode::NO_CONTENT);
+    allow(&mut response, origin);
+    let asked = [
+        (ACCESS_CONTROL_REQUEST_METHOD, ACCESS_CONTROL_ALLOW_METHODS),
+        (ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_ALLOW_HEADERS),
+    ];
+    for (asked, allowed) in asked {
+        if let Some(value) = request.get(asked) {
+            response.headers_mut().insert(allowed, value.clone());
+        }
+    }
+    response
+}
+
+fn bare<R: Default>(status: StatusCode) -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() = status;
+    response
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Who calls a hub, and from which page: middleware for hosts of hubs.
+//!
+//! [`BearerAuthentication`] reads the bearer token of a request, verifies it and puts an
+//! `Arc<`[`Principal`]`>` into the request's extensions, where a hub's path looks for it:
+//!
+//! ```
+//! use axum::{Router, routing::get};
+//! use hubline_auth::{BearerAuthentication, BearerOptions, VerificationKey};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = VerificationKey::secret(b"a secret that is at least 32 bytes long")?;
+//! let bearer = BearerAuthentication::new(BearerOptions::default().key(key).audience("chat"))?;
+//! let app: Router = Router::new()
+//!     .route("/chat", get(|| async { "where the hub is" }))
+//!     .layer(bearer);
+//! # drop(app);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! With [`RemoteKeys`] the keys come from a JWKS URL, or from an OpenID Connect provider's metadata, and
+//! follow their rotation. [`CrossOrigin`] decides which pages of other origins may use a hub.
+//!
+//! Both are [`tower_layer::Layer`]s: they wrap an axum `Router` and any other service over `http` types.
+//!
+//! This crate does not issue tokens, has no cookies and no sessions, and refuses nobody for lack of a good
+//! token: the wrapped service decides, by its policy, and answers 401 or 403. A browser cannot send headers
+//! with a WebSocket, so its token travels in the query: see that the access log of a proxy in front leaves
+//! out queries.
+
+mod bearer;
+mod cross_origin;
+mod keys;
+mod verifier;
+
+pub use bearer::{BearerAuthentication, BearerOptions, BearerOptionsError, BearerService};
+pub use cross_origin::{AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin};
+pub use hubline_pipe::{Claim, Principal};
+pub use keys::{KeyError, RemoteKeys, RemoteKeysError, VerificationKey};
+pub use verifier::{TokenError, Verifier};

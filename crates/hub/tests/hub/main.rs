@@ -1,0 +1,11 @@
+//! Hubs over pipes in memory, with the clock paused where time matters.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod authorization;
+mod client;
+mod client_results;
+mod connection;
+mod filters;
+mod stateful_reconnect;
+mod streams;

@@ -1,0 +1,87 @@
+//! Paths as ASP.NET Core matches them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::http::Uri;
+use axum::http::uri::PathAndQuery;
+use tower::ServiceExt;
+
+/// Serves these paths of an application, and what is under them, in any letter case and with a slash at the
+/// end, as ASP.NET Core does. axum tells both apart.
+///
+/// Give the paths as they are routed. Other paths keep axum's rule, and so do the parts of a path behind a
+/// given one, except for a hub's `negotiate` and `refresh`.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+///
+/// let app = Router::new().route("/health", get(|| async { "Healthy" }));
+/// let app = hubline::ignore_case(app, ["/health"]);
+/// ```
+pub fn ignore_case<'a>(app: Router, paths: impl IntoIterator<Item = &'a str>) -> Router {
+    let known: HashMap<String, String> = paths
+        .into_iter()
+        .map(|path| path.trim_end_matches('/'))
+        .flat_map(|path| ["", "/negotiate", "/refresh"].map(|end| format!("{path}{end}")))
+        .map(|path| (path.to_lowercase(), path))
+        .collect();
+    let known = Arc::new(known);
+    let rewritten = app.map_request(move |mut request: Request| {
+        if let Some(uri) = as_routed(request.uri(), &known) {
+            *request.uri_mut() = uri;
+        }
+        request
+    });
+    Router::new().fallback_service(rewritten)
+}
+
+/// The address under the spelling that is routed, if it differs.
+fn as_routed(uri: &Uri, known: &HashMap<String, String>) -> Option<Uri> {
+    let spelled = uri.path();
+    let path = known.get(&spelled.trim_end_matches('/').to_lowercase())?;
+    if path == spelled || path.is_empty() {
+        return None;
+    }
+    let mut routed = path.clone();
+    if let Some(query) = uri.query() {
+        routed.push('?');
+        routed.push_str(query);
+    }
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(PathAndQuery::try_from(routed).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use axum::http::StatusCode;
+    use axum::routing::get;
+
+    use super::*;
+
+    async fn status(app: &Router, path: &str) -> StatusCode {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        app.clone().oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn given_paths_match_in_any_case_and_others_as_axum_has_them() {
+        let app = Router::new()
+            .route("/", get(|| async {}))
+            .route("/chatHub", get(|| async {}))
+            .route("/chatHub/negotiate", get(|| async {}))
+            .route("/Other", get(|| async {}));
+        let app = ignore_case(app, ["/chatHub"]);
+        for path in ["/", "/chatHub", "/CHATHUB?id=Aa", "/chathub/", "/chathub/Negotiate/", "/Other"] {
+            assert_eq!(status(&app, path).await, StatusCode::OK, "{path}");
+        }
+        for path in ["/other", "/chathub/nowhere", "/chathub2"] {
+            assert_eq!(status(&app, path).await, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Hubs inside of other people's applications, over real sockets.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod client;
+mod hosts;
+mod middleware;
+mod shutdown;

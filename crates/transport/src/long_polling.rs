@@ -1,0 +1,184 @@
+//! Long polling as a pipe: a request waits for what is to be sent, and POSTs go the other way.
+//!
+//! Source: TransportProtocols.md, "Long Polling", and the recorded cases `long-polling` and `reaper`.
+
+mod pipe;
+mod turn;
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hubline_pipe::PipeEnd;
+use tokio::time::{Instant, timeout};
+
+use crate::connections::DISCONNECT_TIMEOUT;
+use crate::inbox::Inbox;
+use crate::outgoing::Outgoing;
+
+pub(crate) use pipe::LongPollingPipe;
+use turn::{Turn, Turns};
+
+/// How long an ended connection that its client has deleted still answers the poll after its last message.
+/// Long enough for a client that polls on at once; the real server forgets it as fast.
+const LINGER_AFTER_DELETE: Duration = Duration::from_millis(100);
+
+/// A long-polling connection as its requests see it.
+#[derive(Debug)]
+pub(crate) struct LongPolling {
+    state: Mutex<State>,
+    inbox: Arc<Inbox>,
+}
+
+#[derive(Debug)]
+struct State {
+    outgoing: Outgoing,
+    turns: Turns,
+    phase: Phase,
+    /// The pipe is gone: nothing will be added to what waits.
+    finished: bool,
+    /// When the newest poll's authentication ends.
+    expires: Option<Instant>,
+    /// Wakes the poll that waits.
+    poll: Option<Waker>,
+    /// Wakes the pipe that waits for room.
+    pipe: Option<Waker>,
+}
+
+/// What the client may still do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// Everything.
+    Open,
+    /// It has asked to end, and may only poll for the last messages.
+    Deleted,
+    /// Nothing: it stayed away too long, or knows that the connection is over.
+    Over,
+}
+
+/// How a poll ends.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Polled {
+    /// Everything that waited.
+    Found(VecDeque<Bytes>),
+    /// Nothing came in time.
+    TimedOut,
+    /// The connection is over, or a newer poll has taken this one's place.
+    NoMore,
+    /// A newer poll was faster in taking the place of an older one.
+    Conflict,
+    /// There is no such connection any more.
+    Gone,
+}
+
+impl LongPolling {
+    /// A connection whose first poll has just come.
+    pub(crate) fn new(inbox: Arc<Inbox>, buffer_size: usize, expires: Option<Instant>) -> Self {
+        let state = State {
+            outgoing: Outgoing::new(buffer_size),
+            turns: Turns::new(),
+            phase: Phase::Open,
+            finished: false,
+            expires,
+            poll: None,
+            pipe: None,
+        };
+        Self { state: Mutex::new(state), inbox }
+    }
+
+    /// Where POSTs go; `None` if the client has ended the connection.
+    pub(crate) fn inbox(&self) -> Option<&Inbox> {
+        (self.lock().phase == Phase::Open).then_some(&self.inbox)
+    }
+
+    /// Whether a request would find nothing here.
+    pub(crate) fn is_over(&self) -> bool {
+        self.lock().is_over()
+    }
+
+    /// How long a connection without a pipe waits for polls; `None` if it need not.
+    pub(crate) fn linger(&self) -> Option<Duration> {
+        let state = self.lock();
+        match state.phase {
+            _ if state.is_over() => None,
+            Phase::Open => Some(DISCONNECT_TIMEOUT),
+            Phase::Deleted => Some(LINGER_AFTER_DELETE),
+            Phase::Over => None,
+        }
+    }
+
+    /// Ends the connection as its client wishes. `false` if that was done already.
+    pub(crate) fn delete(&self) -> bool {
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return false;
+        }
+        state.phase = Phase::Deleted;
+        drop(state);
+        self.inbox.end(PipeEnd::InputEnded);
+        true
+    }
+
+    /// Waits for data, `poll_timeout` at most. `expires` is when the authentication of this poll ends.
+    ///
+    /// # Cancel safety
+    /// Data leaves only with the answer; if the client goes away before, the next poll gets it.
+    pub(crate) async fn poll(&self, poll_timeout: Duration, expires: Option<Instant>) -> Polled {
+        let turn = match self.begin(expires) {
+            Ok(turn) => turn,
+            Err(refused) => return refused,
+        };
+        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn))).await.unwrap_or(Polled::TimedOut)
+    }
+
+    fn begin(&self, expires: Option<Instant>) -> Result<Turn<'_>, Polled> {
+        let mut state = self.lock();
+        if state.is_over() {
+            return Err(Polled::Gone);
+        }
+        let number = state.turns.begin().ok_or(Polled::Conflict)?;
+        state.expires = expires;
+        // The older poll looks again, and finds that it is not its turn any more.
+        if let Some(older) = state.poll.take() {
+            older.wake();
+        }
+        Ok(Turn { connection: self, number })
+    }
+
+    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>) -> Poll<Polled> {
+        let mut state = self.lock();
+        if !state.turns.is_current(turn.number) {
+            return Poll::Ready(Polled::NoMore);
+        }
+        if !state.outgoing.is_empty() {
+            if let Some(pipe) = state.pipe.take() {
+                pipe.wake();
+            }
+            return Poll::Ready(Polled::Found(state.outgoing.take_all()));
+        }
+        if state.finished {
+            state.phase = Phase::Over;
+            return Poll::Ready(Polled::NoMore);
+        }
+        state.poll = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn is_over(&self) -> bool {
+        self.phase == Phase::Over || self.is_abandoned()
+    }
+
+    /// Whether no poll has come for too long.
+    fn is_abandoned(&self) -> bool {
+        self.turns.idle_since().is_some_and(|since| since + DISCONNECT_TIMEOUT <= Instant::now())
+    }
+}

@@ -1,0 +1,53 @@
+//! Bounds for clients that keep their HTTP connection and stop taking part in it.
+
+mod body;
+mod socket;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::time::{Sleep, sleep};
+
+pub use body::{BodyError, BodyTimeout};
+pub use socket::SendTimeout;
+
+/// Nothing has moved for as long as is allowed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the client made no progress in time")]
+pub struct Stalled;
+
+impl From<Stalled> for io::Error {
+    fn from(stalled: Stalled) -> Self {
+        Self::new(io::ErrorKind::TimedOut, stalled)
+    }
+}
+
+/// Measures how long something has been pending without a break. While nothing is, there is no timer.
+#[derive(Debug)]
+struct StallTimer {
+    limit: Duration,
+    running: Option<Pin<Box<Sleep>>>,
+}
+
+impl StallTimer {
+    fn new(limit: Duration) -> Self {
+        Self { limit, running: None }
+    }
+
+    /// Hands through what was polled; an error instead of pending once that has lasted too long.
+    fn watch<T>(&mut self, cx: &mut Context<'_>, polled: Poll<T>) -> Poll<Result<T, Stalled>> {
+        match polled {
+            Poll::Ready(progress) => {
+                self.running = None;
+                Poll::Ready(Ok(progress))
+            }
+            Poll::Pending => {
+                let running = self.running.get_or_insert_with(|| Box::pin(sleep(self.limit)));
+                running.as_mut().poll(cx).map(|()| Err(Stalled))
+            }
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! Policies and the end of an authentication.
+
+use std::pin::pin;
+use std::time::{Duration, SystemTime};
+
+use hubline_pipe::{Policy, Principal};
+use tokio::time::Instant;
+
+use crate::hub::{Hub, collect, is_pending, options, request};
+
+fn user(id: &str, valid_for: Duration) -> Principal {
+    let mut principal = Principal::of_user(id);
+    principal.expires = Some(SystemTime::now() + valid_for);
+    principal
+}
+
+#[tokio::test]
+async fn the_policy_is_asked_before_anything_else() {
+    let hub = Hub::new(options().authorize(Policy::authenticated().role("Doctor")));
+    let mut doctor = Principal::of_user("ada");
+    doctor.roles = vec!["Doctor".into()];
+    for (method, uri) in [
+        ("POST", "/hub/negotiate"),
+        ("OPTIONS", "/hub/negotiate"),
+        ("GET", "/hub"),
+        ("POST", "/hub?id=x"),
+        ("DELETE", "/hub?id=x"),
+        ("PUT", "/hub"),
+    ] {
+        let status = async |principal| {
+            let answer = hub.request(method, uri, &[], principal).await;
+            (answer.status.as_u16(), answer.headers.len(), answer.body.len())
+        };
+        assert_eq!(status(None).await, (401, 0, 0), "{method} {uri}");
+        assert_eq!(status(Some(Principal::of_user("bob"))).await, (403, 0, 0), "{method} {uri}");
+        assert!(![401, 403].contains(&status(Some(doctor.clone())).await.0), "{method} {uri}");
+    }
+}
+
+#[tokio::test]
+async fn long_polling_keeps_its_first_principal_and_expires_with_its_newest() {
+    let mut hub = Hub::new(options().close_on_authentication_expiration());
+    let token = hub.negotiate().await;
+    let uri = format!("/hub?id={token}");
+    let near = |expires: Option<Instant>, seconds: u64| {
+        let left = expires.unwrap() - Instant::now();
+        left > Duration::from_secs(seconds - 5) && left <= Duration::from_secs(seconds)
+    };
+    hub.request("GET", &uri, &[], Some(user("first", Duration::from_secs(100)))).await;
+    let mut connection = hub.accept().await;
+    let pipe = |connection: &mut crate::hub::Connection| connection.pipe.as_ref().unwrap().expires();
+    assert!(near(pipe(&mut connection), 100));
+
+    hub.request("POST", &uri, &[], Some(user("first", Duration::from_secs(300)))).await;
+    assert!(near(pipe(&mut connection), 100), "a POST moves nothing");
+
+    let newer = request("GET", &uri, &[], Some(user("second", Duration::from_secs(200))));
+    let mut poll = pin!(hub.endpoint.respond(newer));
+    assert!(is_pending(poll.as_mut()).await);
+    assert!(near(pipe(&mut connection), 200));
+    assert_eq!(connection.info.principal.as_ref().unwrap().name_identifier, Some("first".into()));
+    connection.send("x").await.unwrap();
+    assert_eq!(collect(poll.await).await.body, "x");
+}
+
+#[tokio::test]
+async fn connections_outlive_their_authentication_unless_told_otherwise() {
+    let mut hub = Hub::new(options());
+    let token = hub.negotiate().await;
+    let uri = format!("/hub?id={token}");
+    let accept = [("accept", "text/event-stream")];
+    let request = request("GET", &uri, &accept, Some(user("ada", Duration::from_secs(1))));
+    let _stream = hub.endpoint.respond(request).await;
+    assert_eq!(hub.accept().await.pipe.unwrap().expires(), None);
+}
