@@ -5,8 +5,9 @@ import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import http from 'node:http';
 import net from 'node:net';
 import path from 'node:path';
+import { accepts, difference } from './compare.mjs';
+import { Exceptions } from './exceptions.mjs';
 import { decode, encode } from './msgpack.mjs';
-import { Pending } from './pending.mjs';
 
 const KEY = 'conformance-signing-key-of-32-bytes-or-more';
 const HEADERS = ['access-control-allow-credentials', 'access-control-allow-headers', 'access-control-allow-methods',
@@ -15,8 +16,6 @@ const HEADERS = ['access-control-allow-credentials', 'access-control-allow-heade
 const OPCODES = ['continuation', 'text', 'binary', 'reserved', , , , , 'close', 'ping', 'pong'];
 const RS = '\x1e';
 const PATIENCE = 5000;
-// Most pending cases fail by an answer that never comes; the real server answers within this where a step gives no time.
-const PENDING_PATIENCE = 2000;
 const REQUEST_LIMIT = 10_000;
 const sleep = ms => new Promise(r => setTimeout(r, ms));
 const show = text => text.replaceAll(RS, '␞');
@@ -465,42 +464,6 @@ class CaseRun {
   }
 }
 
-// ---- comparing -----------------------------------------------------------------------------
-
-/** In semantic mode JSON texts are compared as values: property order and spelling of numbers do not count. */
-function canonical(value, exact) {
-  if (Array.isArray(value)) return value.map(v => canonical(v, exact));
-  if (value && typeof value === 'object') return Object.fromEntries(Object.keys(value).sort().map(k => [k, canonical(value[k], exact)]));
-  if (!exact && typeof value === 'string' && /^[{[]/.test(value)) { try { return canonical(JSON.parse(value), true); } catch { /* not JSON */ } }
-  return value;
-}
-/** How a body is delimited is the HTTP layer's choice, and the length of one with tokens varies: it counts for empty bodies only. */
-function withoutLength(a, b) {
-  const length = v => v?.headers?.['content-length'];
-  if (a?.body === '' && b?.body === '' && length(a) !== undefined && length(b) !== undefined) return [a, b];
-  return [a, b].map(v => (v?.headers ? { ...v, headers: { ...v.headers, 'content-length': undefined } } : v));
-}
-function same(a, b, exact) {
-  const [x, y] = withoutLength(a, b);
-  return JSON.stringify(canonical(x, exact)) === JSON.stringify(canonical(y, exact));
-}
-
-/** Whether a step may be answered so; a step without a recorded answer may be answered in any way. */
-function accepts(step, answer, exact) {
-  return step.got === undefined || [step.got, ...(step.or ?? [])].some(got => same(got, answer, exact));
-}
-
-function difference(test, { seen, error }, exact) {
-  for (const [i, step] of test.steps.entries()) {
-    const where = `step ${i + 1} (${step.do} ${step.as ?? step.on ?? step.of ?? ''})`;
-    if (i >= seen.length) return `${where}: ${error}`;
-    if (!accepts(step, seen[i], exact)) {
-      return `${where}\n    expected ${JSON.stringify(step.got)}\n    got      ${JSON.stringify(seen[i])}`;
-    }
-  }
-  return error ?? null;
-}
-
 // ---- many cases ----------------------------------------------------------------------------
 
 function parseArguments(argv) {
@@ -538,34 +501,28 @@ async function startServer(template, server, ports) {
   return { url: `http://127.0.0.1:${port}`, stop: () => child.kill('SIGTERM'), async end() { child.kill('SIGTERM'); const t = setTimeout(() => child.kill('SIGKILL'), 8000); await exited; clearTimeout(t); } };
 }
 
-/** A pending case is expected to differ: then it only waits, and passing is the failure, because the list must say so. */
-function judged(test, differs, waits, ms) {
-  if (!waits) return { name: test.name, ms, failure: differs };
-  if (differs) return { name: test.name, ms, pending: differs };
-  return { name: test.name, ms, failure: 'passes, but is listed as pending: take it off the list' };
-}
-
 async function runCases(tests, url, server, options, results) {
   const one = async test => {
     const started = Date.now();
-    const waits = options.waiting.has(test.name);
-    const run = new CaseRun(url, server, waits ? PENDING_PATIENCE : PATIENCE);
-    const outcome = await run.run(test.steps, (step, answer) => options.record || accepts(step, answer, options.exact));
+    const run = new CaseRun(url, server, PATIENCE);
+    const whole = options.record || options.answers || options.excepted.has(test.name);
+    const outcome = await run.run(test.steps, (step, answer) => whole || accepts(step, answer, options.exact));
+    options.observed[test.name] = outcome;
     if (options.record) {
       test.steps = test.steps.map(({ got, ...step }, i) => (outcome.seen[i] === undefined ? step : { ...step, got: outcome.seen[i] }));
       const odd = outcome.error ?? (/"timeout":true/.test(JSON.stringify(outcome.seen)) ? `timed out: ${JSON.stringify(outcome.seen.find(s => s?.timeout))}` : null);
       results.push({ name: test.name, failure: odd });
     } else {
-      results.push(judged(test, difference(test, outcome, options.exact), waits, Date.now() - started));
+      const differs = difference(test, outcome, options.exact);
+      const ms = Date.now() - started;
+      results.push(options.excepted.has(test.name) ? { name: test.name, ms, ...options.excepted.judge(test, outcome, differs, options.exact) } : { name: test.name, ms, failure: differs });
     }
     const r = results.at(-1);
-    if (r.pending) { if (options.verbose) console.log(`wait ${r.name} ${r.ms} ms: ${r.pending}`); }
+    if (r.exception) { if (options.verbose) console.log(`else ${r.name} ${r.ms} ms: ${r.exception}`); }
     else if (r.failure) console.log(`FAIL ${r.name}: ${r.failure}`); else if (options.verbose) console.log(`ok   ${r.name} ${r.ms} ms`);
   };
   const [jobs, queue] = [Number(options.jobs), tests.filter(t => !t.alone)];
-  const work = (some, workers) => Promise.all(Array.from({ length: workers }, async () => { while (some.length > 0) await one(some.shift()); }));
-  // Pending cases mostly wait for answers that do not come, which costs nothing.
-  await Promise.all([work(queue.filter(t => !options.waiting.has(t.name)), jobs), work(queue.filter(t => options.waiting.has(t.name)), 2 * jobs)]);
+  await Promise.all(Array.from({ length: jobs }, async () => { while (queue.length > 0) await one(queue.shift()); }));
   for (const test of tests.filter(t => t.alone)) await one(test);
 }
 
@@ -584,8 +541,8 @@ async function main() {
   if (!options.url && !options.serve) throw new Error('give --url URL or --serve COMMAND');
   const files = load(options);
   const known = new Set(files.flatMap(f => f.cases).map(t => t.name));
-  // A list that is being written anew is judged without the old one.
-  options.waiting = options.pending && !options['write-pending'] ? Pending.read(options.pending) : new Pending();
+  options.excepted = options.exceptions ? Exceptions.read(options.exceptions) : new Exceptions();
+  options.observed = {};
   const profiles = files.reduce((m, f) => m.set(f.profile, [...(m.get(f.profile) ?? []), f]), new Map());
   const results = [];
   await Promise.all([...profiles].map(async ([profile, group]) => {
@@ -596,27 +553,26 @@ async function main() {
     if (options.serve) {
       try { server = await startServer(options.serve, group[0].server ?? {}, options.ports); } catch (e) {
         console.log(`profile ${profile}: ${e.message}`);
-        return void results.push(...tests.map(t => judged(t, e.message, options.waiting.has(t.name), 0)));
+        return void results.push(...tests.map(t => ({ name: t.name, ms: 0, failure: e.message })));
       }
     }
     try { await runCases(tests, server.url, server, options, results); } finally { await server.end(); }
     if (options.record) group.forEach(write);
   }));
   const ran = results.slice();
-  results.push(...options.waiting.mistakes(known));
+  results.push(...options.excepted.mistakes(known));
   for (const r of results.slice(ran.length)) console.log(`FAIL ${r.name}: ${r.failure}`);
-  const failed = results.filter(r => r.failure), pending = results.filter(r => r.pending), passed = results.length - failed.length - pending.length;
-  if (options.report) writeFileSync(options.report, JSON.stringify({ passed, failed: failed.length, pending: pending.length, results }, null, 1));
-  if (options['write-pending']) {
-    const cases = new Map(files.flatMap(f => f.cases.map(test => [test.name, { test, file: path.basename(f.file, '.json') }])));
-    const list = Pending.read(options['write-pending']).after(ran.map(r => ({ ...cases.get(r.name), failure: r.failure })), known);
-    list.write(options['write-pending']);
-    console.log(`${options['write-pending']}: ${list.names.size} pending cases`);
-    for (const g of list.groups) console.log(`  ${g.cases.length} wait for ${g['waits for']}`);
+  const failed = results.filter(r => r.failure), excepted = results.filter(r => r.exception);
+  const passed = results.length - failed.length - excepted.length;
+  if (options.report) {
+    const fileOf = new Map(files.flatMap(f => f.cases.map(test => [test.name, path.basename(f.file, '.json')])));
+    const told = results.map(r => ({ file: fileOf.get(r.name), ...r }));
+    writeFileSync(options.report, JSON.stringify({ passed, failed: failed.length, exceptions: excepted.length, results: told }, null, 1));
   }
-  for (const g of options.waiting.groups) console.log(`pending: ${g.cases.length} wait for ${g['waits for']}`);
-  console.log(`${passed} passed, ${failed.length} failed, ${pending.length} skipped`);
-  process.exit(failed.length > 0 && !options['write-pending'] ? 1 : 0);
+  if (options.answers) writeFileSync(options.answers, JSON.stringify(options.observed));
+  for (const g of options.excepted.groups) console.log(`exceptions: ${g.cases.length}, ${g.reason}`);
+  console.log(`${passed} passed, ${failed.length} failed, ${excepted.length} skipped`);
+  process.exit(failed.length > 0 ? 1 : 0);
 }
 
 await main();

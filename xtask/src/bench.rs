@@ -14,7 +14,7 @@ mod table;
 use anyhow::{Result, bail};
 
 use candidate::{Candidate, Origin, ServerArgument};
-use measure::Bench;
+use measure::{Bench, IdleTransport};
 
 use crate::build::Programs;
 
@@ -24,18 +24,24 @@ pub(crate) struct Options {
     /// Idle connections [default: 10000, quick: 2000]
     #[arg(long)]
     connections: Option<u32>,
+    /// The same over server-sent events and over long polling [default: 4000, quick: 1000]
+    #[arg(long)]
+    http_connections: Option<u32>,
     /// Connections that receive each broadcast, besides the sender
     #[arg(long, default_value_t = 1000)]
     receivers: u32,
     /// Broadcasts a second
     #[arg(long, default_value_t = 10)]
     rate: u32,
-    /// Seconds each broadcast lasts; each echo lasts half of it [default: 10, quick: 4]
+    /// Seconds the paced broadcast lasts; the saturated one lasts half of it, and so does an echo's round [default: 10, quick: 4]
     #[arg(long)]
     seconds: Option<u32>,
     /// How often broadcast and echo are measured; the median counts [default: 3, quick: 1]
     #[arg(long)]
     rounds: Option<u32>,
+    /// The hub protocol of broadcast and echo
+    #[arg(long, default_value = "json", value_parser = ["json", "messagepack"])]
+    protocol: String,
     /// Smaller, and without the 40 s that show what pings add to an idle connection
     #[arg(long)]
     quick: bool,
@@ -49,27 +55,41 @@ pub(crate) struct Options {
 #[derive(Debug)]
 struct Plan {
     connections: u32,
+    http_connections: u32,
     hold_seconds: u32,
+    warm_up_seconds: u32,
     receivers: u32,
     rate: u32,
     seconds: u32,
     rounds: u32,
+    protocol: String,
 }
+
+/// The broadcast that keeps a server busy: 200 connections with the sender.
+const SATURATED_RECEIVERS: u32 = 199;
+const SATURATED_RATE: u32 = 4000;
 
 impl Plan {
     fn new(options: &Options) -> Self {
-        let (connections, hold_seconds, seconds, rounds) = match options.quick {
-            true => (2000, 0, 4, 1),
-            false => (10_000, 40, 10, 3),
-        };
+        let (connections, http_connections, hold_seconds) =
+            if options.quick { (2000, 1000, 0) } else { (10_000, 4000, 40) };
+        let (warm_up_seconds, seconds, rounds) = if options.quick { (1, 4, 1) } else { (2, 10, 3) };
         Self {
             connections: options.connections.unwrap_or(connections),
+            http_connections: options.http_connections.unwrap_or(http_connections),
             hold_seconds,
+            warm_up_seconds,
             receivers: options.receivers,
             rate: options.rate,
             seconds: options.seconds.unwrap_or(seconds),
             rounds: options.rounds.unwrap_or(rounds).max(1),
+            protocol: options.protocol.clone(),
         }
+    }
+
+    /// Of the saturated broadcast and of an echo's round.
+    fn half_seconds(&self) -> u32 {
+        self.seconds.div_ceil(2)
     }
 }
 
@@ -85,7 +105,10 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let mut candidates = candidate::all(options.servers)?;
     let bench = Bench { plan: &plan, load_client };
 
-    each(&mut candidates, "idle connections", |candidate| bench.idle(candidate));
+    for transport in IdleTransport::ALL {
+        let what = format!("idle connections, {}", transport.label());
+        each(&mut candidates, &what, |candidate| bench.idle(candidate, transport));
+    }
     for round in 1..=plan.rounds {
         let what = format!("broadcast and echo, round {round} of {}", plan.rounds);
         each(&mut candidates, &what, |candidate| bench.traffic(candidate));

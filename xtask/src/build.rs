@@ -1,7 +1,8 @@
 //! Builds programs in release mode.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use hubline_testkit::stream;
@@ -19,10 +20,16 @@ impl Programs {
     /// # Errors
     /// It does not compile; cargo has said why.
     pub(crate) fn build(what: &[&str]) -> Result<Self> {
+        Self::from_cargo(cargo().args(["build", "--release"]).args(what))
+    }
+
+    /// Runs a command of cargo that builds.
+    ///
+    /// # Errors
+    /// It does not compile; cargo has said why.
+    pub(crate) fn from_cargo(command: &mut Command) -> Result<Self> {
         let mut programs = BTreeMap::new();
-        let mut command = cargo();
-        command.args(["build", "--release", "--message-format=json-render-diagnostics"]);
-        let status = stream(command.args(what), |line| {
+        let status = stream(command.arg("--message-format=json-render-diagnostics"), |line| {
             let Ok(message) = serde_json::from_str::<Value>(line) else {
                 return;
             };
@@ -31,8 +38,13 @@ impl Programs {
                 programs.insert(name.to_owned(), PathBuf::from(path));
             }
         })?;
-        ensure!(status.success(), "cargo build --release {} failed", what.join(" "));
+        ensure!(status.success(), "cargo build ended with {status}");
         Ok(Self(programs))
+    }
+
+    /// All of them, by name.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.0.iter().map(|(name, path)| (name.as_str(), path.as_path()))
     }
 
     /// # Errors

@@ -1,13 +1,18 @@
 //! Everything there is to run: tests, conformance, benchmarks.
 
+mod autobahn;
 mod bench;
 mod build;
 mod conformance;
 mod counts;
-mod javascript;
+mod document;
+mod fuzz;
+mod node;
 mod prerequisites;
 mod process;
+mod python;
 mod report;
+mod results;
 mod test;
 
 use std::process::ExitCode;
@@ -15,16 +20,22 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 
+use results::Results;
+
 /// Everything there is to run
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
-    /// Every test: Rust, conformance, the official JavaScript client
+    /// Every test: Rust, recorded cases, official and other clients, WebSockets, fuzz targets
     Test,
     /// What reviewers would say anyway: formatting and clippy, warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
+    /// Runs each fuzz target of fuzz/ for a bounded time
+    Fuzz(fuzz::Options),
+    /// Writes conformance/REPORT.md from the results of the last `cargo xtask test`
+    Report,
     /// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
     Bench(bench::Options),
 }
@@ -44,6 +55,8 @@ fn run(task: Task) -> Result<()> {
         Task::Test => test::run(),
         Task::Check => check(),
         Task::Conformance(options) => conformance::run(&options),
+        Task::Fuzz(options) => fuzz::run(&options),
+        Task::Report => document::write(&Results::existing()).map(drop),
         Task::Bench(options) => bench::run(options),
     }
 }

@@ -1,4 +1,4 @@
-//! What tests need besides Rust: `redis-server`, which is installed if that is allowed, and Node.
+//! What tests need besides Rust: programs that Debian packages have, installed if that is allowed, and Node.
 
 use std::process::{Command, Stdio};
 
@@ -8,33 +8,62 @@ use crate::process;
 
 const OLDEST_NODE: u32 = 20;
 
+/// A program that a Debian package brings, and arguments with which it succeeds at once.
+#[derive(Debug)]
+struct Program {
+    name: &'static str,
+    package: &'static str,
+    probe: &'static [&'static str],
+}
+
+const PROGRAMS: [Program; 4] = [
+    Program { name: "redis-server", package: "redis-server", probe: &["--version"] },
+    Program { name: "chromium", package: "chromium", probe: &["--version"] },
+    // libFuzzer is C++.
+    Program { name: "c++", package: "g++", probe: &["--version"] },
+    // Without its package the module is there, but cannot make an environment with pip in it. The versions of
+    // what the Python clients need ask for 3.11.
+    Program {
+        name: "python3",
+        package: "python3-venv",
+        probe: &["-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"],
+    },
+];
+
 /// Makes sure that everything is there.
 ///
 /// # Errors
 /// Something is missing; the error names all of it.
 pub(crate) fn ensure_all() -> Result<()> {
-    if !answers("redis-server") {
+    let packages: Vec<_> =
+        PROGRAMS.iter().filter(|program| !program.answers()).map(|program| program.package).collect();
+    if !packages.is_empty() {
         // What it could not do shows below, with what else is missing.
-        if let Err(error) = install("redis-server") {
-            println!("redis-server could not be installed: {error:#}");
+        if let Err(error) = install(&packages) {
+            println!("{} could not be installed: {error:#}", packages.join(", "));
         }
     }
-    let mut missing = Vec::new();
-    if !answers("redis-server") {
-        missing.push("redis-server (Debian package redis-server)".to_owned());
-    }
+    let absent = PROGRAMS.iter().filter(|program| !program.answers());
+    let mut missing: Vec<String> =
+        absent.map(|program| format!("{} (Debian package {})", program.name, program.package)).collect();
     if let Err(error) = node() {
         missing.push(format!("Node {OLDEST_NODE} or newer ({error:#})"));
     }
-    if !answers("npm") {
+    if !succeeds("npm", &["--version"]) {
         missing.push("npm, which comes with Node".to_owned());
     }
     ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
     Ok(())
 }
 
+impl Program {
+    fn answers(&self) -> bool {
+        succeeds(self.name, self.probe)
+    }
+}
+
 /// With apt-get, as root or through sudo where that asks for no password.
-fn install(package: &str) -> Result<()> {
+fn install(packages: &[&str]) -> Result<()> {
     let apt_get = |arguments: &[&str]| {
         let mut command = Command::new(if is_root() { "env" } else { "sudo" });
         if !is_root() {
@@ -43,9 +72,9 @@ fn install(package: &str) -> Result<()> {
         command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "--quiet"]);
         process::run(command.args(arguments))
     };
-    println!("installing the Debian package {package}");
+    println!("installing the Debian packages {}", packages.join(" "));
     apt_get(&["update"])?;
-    apt_get(&["install", "--yes", "--no-install-recommends", package])
+    apt_get(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
 }
 
 fn is_root() -> bool {
@@ -53,9 +82,9 @@ fn is_root() -> bool {
     id.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-fn answers(program: &str) -> bool {
+fn succeeds(program: &str, arguments: &[&str]) -> bool {
     let mut command = Command::new(program);
-    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
+    command.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     command.status().is_ok_and(|status| status.success())
 }
 

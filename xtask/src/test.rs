@@ -3,13 +3,21 @@
 use anyhow::{Result, ensure};
 use hubline_testkit::stream;
 
+use crate::autobahn;
 use crate::build::Programs;
 use crate::conformance;
 use crate::counts::Counts;
-use crate::javascript;
+use crate::document;
+use crate::fuzz;
+use crate::node;
 use crate::prerequisites;
 use crate::process::cargo;
+use crate::python;
 use crate::report::Report;
+use crate::results::Results;
+
+/// For each target; `cargo xtask fuzz` takes longer.
+const FUZZ_SECONDS: u32 = 5;
 
 /// Runs every step, also after one that failed, so that all failures show.
 ///
@@ -20,17 +28,32 @@ pub(crate) fn run() -> Result<()> {
     // Says what is left out without it.
     let _ = hubline_testkit::peer();
 
+    let results = Results::begin()?;
     let mut report = Report::default();
     let mut programs = Programs::default();
-    report.step("npm ci", |_| javascript::install());
+    report.step("npm ci", |_| node::install());
+    report.step("pip install", |_| python::install());
     report.step("release build", |_| {
         programs = Programs::build(&["--workspace", "--bins", "--examples"])?;
         Ok(())
     });
     report.step("cargo test", cargo_test);
-    report
-        .step("conformance", |counts| conformance::replay(programs.path("conformance-server")?, &[], counts));
-    report.step("JavaScript client", |counts| javascript::run(&programs, counts));
+    report.step("recorded cases", |counts| {
+        conformance::replay(programs.path("conformance-server")?, &[], &results, counts)
+    });
+    report.step("differential", |counts| conformance::compare(&[], &results, counts));
+    report.step("JavaScript client", |counts| node::run("tests/javascript", &programs, &results, counts));
+    report.step(".NET client", |counts| node::run("tests/dotnet", &programs, &results, counts));
+    report.step("Python clients", |counts| python::run(&programs, &results, counts));
+    report.step("RFC 6455", |counts| node::run("tests/autobahn", &programs, &results, counts));
+    report.step("Autobahn", |counts| autobahn::run(&programs, &results, counts));
+    report.step("fuzz", |counts| fuzz::targets(FUZZ_SECONDS, counts));
+    report.step("REPORT.md", |_| {
+        if document::write(&results)? {
+            println!("notice: conformance/REPORT.md has changed; commit it if the change is meant");
+        }
+        Ok(())
+    });
 
     println!("\n{report}");
     std::process::exit(i32::from(!report.passed()));

@@ -16,6 +16,8 @@ export class Server {
   }
   /** The server with the recorded hubs: `/conformance` and the routes that send from outside a hub. */
   static async conformance(...args) { return new Server(program('HUBLINE_CONFORMANCE_SERVER'), args, await freePort()); }
+  /** ASP.NET Core itself with the same hubs and paths. */
+  static async peer(...args) { return new Server(program('HUBLINE_PEER'), ['serve', ...args], await freePort()); }
   /** The program that people install, with its two applications. */
   static async hubline(...args) { return new Server(program('HUBLINE_SERVER'), ['serve', ...args], await freePort()); }
 

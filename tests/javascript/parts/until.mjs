@@ -25,9 +25,9 @@ export class Changing {
 }
 
 /** What `promise` comes to; an answer that does not come fails the test instead of holding it up. */
-export async function answered(promise, what) {
+export async function answered(promise, what, patienceMs = PATIENCE_MS) {
   let timer;
-  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: no answer in ${PATIENCE_MS} ms`)), PATIENCE_MS); });
+  const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`${what}: no answer in ${patienceMs} ms`)), patienceMs); });
   try { return await Promise.race([promise, late]); } finally { clearTimeout(timer); }
 }
 

@@ -4,16 +4,63 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::Plan;
 use super::candidate::{Candidate, Origin};
 use super::figures::{Figures, Measure};
 use super::load::{self, Report};
 use super::server::Server;
+use super::{Plan, SATURATED_RATE, SATURATED_RECEIVERS};
 
 const ECHOES_IN_FLIGHT: [(u32, Measure, Measure); 2] = [
     (1, Measure::EchoCpuAlone, Measure::EchoRateAlone),
     (16, Measure::EchoCpuCrowded, Measure::EchoRateCrowded),
 ];
+
+/// What the load client's `idle --transport` takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum IdleTransport {
+    WebSockets,
+    ServerSentEvents,
+    LongPolling,
+}
+
+impl IdleTransport {
+    pub(super) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+
+    pub(super) fn label(self) -> &'static str {
+        match self {
+            Self::WebSockets => "WebSockets",
+            Self::ServerSentEvents => "server-sent events",
+            Self::LongPolling => "long polling",
+        }
+    }
+
+    fn option(self) -> &'static str {
+        match self {
+            Self::WebSockets => "ws",
+            Self::ServerSentEvents => "sse",
+            Self::LongPolling => "lp",
+        }
+    }
+
+    /// Just connected, and after they were held.
+    fn memory(self) -> [Measure; 2] {
+        match self {
+            Self::WebSockets => [Measure::IdleMemoryAtFirst, Measure::IdleMemoryHeld],
+            Self::ServerSentEvents => [Measure::EventStreamMemoryAtFirst, Measure::EventStreamMemoryHeld],
+            Self::LongPolling => [Measure::LongPollingMemoryAtFirst, Measure::LongPollingMemoryHeld],
+        }
+    }
+}
+
+/// One of the two broadcasts, and where its figures go.
+struct Broadcast {
+    receivers: u32,
+    rate: u32,
+    seconds: u32,
+    cpu: Measure,
+    latency_median: Measure,
+    latency_high: Measure,
+}
 
 #[derive(Debug)]
 pub(super) struct Bench<'a> {
@@ -28,63 +75,112 @@ struct Sample {
 }
 
 impl Bench<'_> {
-    /// Memory and CPU of many connections that only keep alive.
-    pub(super) fn idle(&self, candidate: &mut Candidate) -> Result<()> {
+    /// Memory of many connections that only keep alive, and over WebSockets their CPU.
+    pub(super) fn idle(&self, candidate: &mut Candidate, transport: IdleTransport) -> Result<()> {
         let Some(server) = start(candidate)? else {
             return Ok(());
         };
-        let Plan { connections, hold_seconds, .. } = self.plan;
+        let Plan { connections, http_connections, hold_seconds, .. } = self.plan;
+        let connections = match transport {
+            IdleTransport::WebSockets => *connections,
+            IdleTransport::ServerSentEvents | IdleTransport::LongPolling => *http_connections,
+        };
         let before = sample(&server)?;
-        let options = format!("idle --connections {connections} --seconds {hold_seconds}");
+        let option = transport.option();
+        let options =
+            format!("idle --transport {option} --connections {connections} --seconds {hold_seconds}");
         let (samples, report) = self.load(&server, &options)?;
         report.ensure_none(&["lost"])?;
         let [connected, finished] = samples[..] else {
             bail!("expected two phases, not {samples:?}");
         };
-        let connections = f64::from(*connections);
+        let connections = f64::from(connections);
         let memory =
             |sample: Sample| difference(sample.resident_kilobytes, before.resident_kilobytes) / connections;
-        let connect_cpu = cpu(before, connected)?;
+        let [at_first, held] = transport.memory();
         let figures = &mut candidate.figures;
-        figures.add(Measure::ConnectCpu, connect_cpu / connections);
-        figures.add(Measure::IdleMemoryAtFirst, memory(connected));
+        figures.add(at_first, memory(connected));
         if *hold_seconds > 0 {
-            figures.add(Measure::IdleMemoryHeld, memory(finished));
-            let minutes = f64::from(*hold_seconds) / 60.0;
-            figures.add(Measure::IdleCpu, cpu(connected, finished)? / connections / minutes);
+            figures.add(held, memory(finished));
+        }
+        if transport == IdleTransport::WebSockets {
+            figures.add(Measure::ConnectCpu, cpu(before, connected)? / connections);
+            if *hold_seconds > 0 {
+                let minutes = f64::from(*hold_seconds) / 60.0;
+                figures.add(Measure::IdleCpu, cpu(connected, finished)? / connections / minutes);
+            }
         }
         Ok(())
     }
 
-    /// CPU of a paced broadcast and of echoes.
+    /// CPU of a paced broadcast, of one that keeps the server busy, and of echoes.
     pub(super) fn traffic(&self, candidate: &mut Candidate) -> Result<()> {
         let Some(server) = start(candidate)? else {
             return Ok(());
         };
-        self.broadcast(&server, &mut candidate.figures)?;
-        for (in_flight, cpu_measure, rate_measure) in ECHOES_IN_FLIGHT {
-            let seconds = self.plan.seconds.div_ceil(2);
-            let options = format!("echo --in-flight {in_flight} --seconds {seconds}");
-            let (samples, report) = self.load(&server, &options)?;
-            report.ensure_none(&["errors"])?;
-            let cpu = counted_cpu(&samples)?;
-            candidate.figures.add(cpu_measure, cpu / report.number("calls")?);
-            candidate.figures.add(rate_measure, report.number("calls_per_second")?);
+        let figures = &mut candidate.figures;
+        let paced = Broadcast {
+            receivers: self.plan.receivers,
+            rate: self.plan.rate,
+            seconds: self.plan.seconds,
+            cpu: Measure::DeliveryCpu,
+            latency_median: Measure::DeliveryLatencyMedian,
+            latency_high: Measure::DeliveryLatencyHigh,
+        };
+        self.broadcast(&server, figures, &paced)?;
+        let saturated = Broadcast {
+            receivers: SATURATED_RECEIVERS,
+            rate: SATURATED_RATE,
+            seconds: self.plan.half_seconds(),
+            cpu: Measure::SaturatedCpu,
+            latency_median: Measure::SaturatedLatencyMedian,
+            latency_high: Measure::SaturatedLatencyHigh,
+        };
+        let report = self.broadcast(&server, figures, &saturated)?;
+        figures.add(Measure::SaturatedRate, report.number("broadcasts_per_second")?);
+        figures.add(Measure::SaturatedSenderLate, report.number("sender_late_max_micros")? / 1000.0);
+        for echo in ECHOES_IN_FLIGHT {
+            self.echo(&server, figures, echo)?;
         }
         Ok(())
     }
 
-    fn broadcast(&self, server: &Server, figures: &mut Figures) -> Result<()> {
-        let Plan { receivers, rate, seconds, .. } = self.plan;
-        let options = format!("broadcast --receivers {receivers} --rate {rate} --seconds {seconds}");
+    /// A call costs several times as much when the kernel has put server and client on two processors, where
+    /// each has to wake the other's. So there are many short runs, each with a new client.
+    fn echo(
+        &self,
+        server: &Server,
+        figures: &mut Figures,
+        (in_flight, cpu_measure, rate_measure): (u32, Measure, Measure),
+    ) -> Result<()> {
+        let Plan { warm_up_seconds, protocol, .. } = self.plan;
+        for run in 0..self.plan.half_seconds() {
+            let warm_up = if run == 0 { *warm_up_seconds } else { 0 };
+            let options =
+                format!("echo --protocol {protocol} --in-flight {in_flight} --seconds 1 --warm-up {warm_up}");
+            let (samples, report) = self.load(server, &options)?;
+            report.ensure_none(&["errors"])?;
+            let cpu = counted_cpu(&samples)?;
+            figures.add(cpu_measure, cpu / report.number("calls")?);
+            figures.add(rate_measure, report.number("calls_per_second")?);
+        }
+        Ok(())
+    }
+
+    fn broadcast(&self, server: &Server, figures: &mut Figures, broadcast: &Broadcast) -> Result<Report> {
+        let Broadcast { receivers, rate, seconds, .. } = broadcast;
+        let Plan { warm_up_seconds, protocol, .. } = self.plan;
+        let options = format!(
+            "broadcast --protocol {protocol} --receivers {receivers} --rate {rate} --seconds {seconds} --warm-up {warm_up_seconds}"
+        );
         let (samples, report) = self.load(server, &options)?;
         report.ensure_none(&["missing", "doubled", "out_of_order", "lost"])?;
         let cpu = counted_cpu(&samples)?;
-        figures.add(Measure::DeliveryCpu, cpu / report.number("deliveries")?);
+        figures.add(broadcast.cpu, cpu / report.number("deliveries")?);
         let millis = |path| report.number(path).map(|micros| micros / 1000.0);
-        figures.add(Measure::DeliveryLatencyMedian, millis("latency.p50_micros")?);
-        figures.add(Measure::DeliveryLatencyHigh, millis("latency.p99_micros")?);
-        Ok(())
+        figures.add(broadcast.latency_median, millis("latency.p50_micros")?);
+        figures.add(broadcast.latency_high, millis("latency.p99_micros")?);
+        Ok(report)
     }
 
     /// Runs one scenario and looks at the server at each of its phases.

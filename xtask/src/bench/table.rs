@@ -1,12 +1,19 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
-use super::Plan;
 use super::candidate::{Candidate, HUBLINE, Origin, PEER};
 use super::figures::{Figure, Measure};
+use super::{Plan, SATURATED_RATE, SATURATED_RECEIVERS};
 
 const IDLE_LIMIT_KILOBYTES: f64 = 8.0;
-const DELIVERY_LIMIT_RATIO: f64 = 0.5;
+/// Hubline's part of the peer's, at most.
+const RATIO_LIMITS: [(&str, Measure, f64); 5] = [
+    ("CPU per delivery is at most half of ASP.NET Core's", Measure::DeliveryCpu, 0.5),
+    ("CPU per delivery, saturated, is at most half of ASP.NET Core's", Measure::SaturatedCpu, 0.5),
+    ("p99, saturated, is no higher than ASP.NET Core's", Measure::SaturatedLatencyHigh, 1.0),
+    ("CPU per echo, 1 in flight, is at most a third of ASP.NET Core's", Measure::EchoCpuAlone, 1.0 / 3.0),
+    ("CPU per echo, 16 in flight, is at most a third of ASP.NET Core's", Measure::EchoCpuCrowded, 1.0 / 3.0),
+];
 
 /// The parameters, the figures, and which limits hold.
 pub(super) fn render(plan: &Plan, candidates: &[Candidate]) -> String {
@@ -15,23 +22,27 @@ pub(super) fn render(plan: &Plan, candidates: &[Candidate]) -> String {
         let _ = writeln!(text, "{row}");
     }
     text.push('\n');
-    for limit in [idle_limit(candidates), delivery_limit(candidates)] {
-        let _ = writeln!(text, "{limit}");
+    let _ = writeln!(text, "{}", idle_limit(candidates));
+    for (limit, measure, most) in RATIO_LIMITS {
+        let _ = writeln!(text, "{}", ratio_limit(candidates, limit, measure, most));
     }
     text
 }
 
 fn parameters(plan: &Plan) -> String {
-    let Plan { connections, hold_seconds, receivers, rate, seconds, rounds } = plan;
+    let Plan { connections, http_connections, hold_seconds, receivers, rate, seconds, .. } = plan;
+    let Plan { warm_up_seconds, rounds, protocol, .. } = plan;
+    let half_seconds = plan.half_seconds();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let recipients = receivers + 1;
-    let echo_seconds = seconds.div_ceil(2);
+    let saturated_recipients = SATURATED_RECEIVERS + 1;
     format!(
-        "\n{cores} cores, loopback, JSON over WebSockets, payloads of 100 bytes, a fresh process each\n\
-         idle       {connections} connections, held {hold_seconds} s\n\
+        "\n{cores} cores, loopback, payloads of 100 bytes, WebSockets unless it says otherwise, a fresh process each\n\
+         idle       {connections} connections; {http_connections} over server-sent events and long polling; held {hold_seconds} s, JSON\n\
          broadcast  to {recipients} connections (one is the sender), {rate} a second for {seconds} s\n\
-         echo       on one connection, {echo_seconds} s\n\
-         median (least-most) of {rounds} rounds of broadcast and echo; 1 KB is 1024 bytes\n\n"
+         saturated  the same to {saturated_recipients} connections, {SATURATED_RATE} a second for {half_seconds} s\n\
+         echo       on one connection, {half_seconds} times 1 s a round, a new client each\n\
+         median (least-most) of {rounds} rounds of broadcasts and echoes, {protocol}, each after {warm_up_seconds} s of warm-up; 1 KB is 1024 bytes\n\n"
     )
 }
 
@@ -92,12 +103,8 @@ fn idle_limit(candidates: &[Candidate]) -> String {
     )
 }
 
-fn delivery_limit(candidates: &[Candidate]) -> String {
-    verdict(
-        "CPU per delivery is at most half of ASP.NET Core's",
-        ratio(candidates, Measure::DeliveryCpu)
-            .map(|ratio| (ratio <= DELIVERY_LIMIT_RATIO, format!("{ratio:.2} of it"))),
-    )
+fn ratio_limit(candidates: &[Candidate], limit: &str, measure: Measure, most: f64) -> String {
+    verdict(limit, ratio(candidates, measure).map(|ratio| (ratio <= most, format!("{ratio:.2} of it"))))
 }
 
 fn verdict(limit: &str, outcome: Option<(bool, String)>) -> String {
@@ -122,10 +129,15 @@ mod tests {
         candidates[0].figures.add(Measure::IdleMemoryHeld, 8.1);
         assert!(idle_limit(&candidates).starts_with("limit does NOT hold"));
 
-        candidates[0].figures.add(Measure::DeliveryCpu, 10.0);
-        assert!(delivery_limit(&candidates).starts_with("limit not measured"));
-        candidates[1].figures.add(Measure::DeliveryCpu, 20.0);
-        assert!(delivery_limit(&candidates).starts_with("limit holds"));
+        for (limit, measure, most) in RATIO_LIMITS {
+            let text = |candidates: &[Candidate]| ratio_limit(candidates, limit, measure, most);
+            candidates[1].figures.add(measure, 30.0);
+            assert!(text(&candidates).starts_with("limit not measured"), "{limit}");
+            candidates[0].figures.add(measure, 30.0 * most);
+            assert!(text(&candidates).starts_with("limit holds"), "{limit}");
+            candidates[0].figures.add(measure, 31.0 * most);
+            assert!(text(&candidates).starts_with("limit does NOT hold"), "{limit}");
+        }
     }
 
     #[test]

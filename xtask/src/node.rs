@@ -1,6 +1,5 @@
-//! The tests of `tests/javascript`: the official client against built servers.
+//! Tests that run in Node against built servers: the official JavaScript client, the .NET client, raw sockets.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -9,10 +8,7 @@ use hubline_testkit::Node;
 use crate::build::Programs;
 use crate::counts::Counts;
 use crate::process::{self, root};
-
-fn directory() -> PathBuf {
-    root().join("tests/javascript")
-}
+use crate::results::Results;
 
 /// Installs the client and what it needs, exactly as locked.
 ///
@@ -20,16 +16,22 @@ fn directory() -> PathBuf {
 /// The package registry cannot be reached.
 pub(crate) fn install() -> Result<()> {
     let options = ["ci", "--no-audit", "--no-fund"];
-    process::run(Command::new("npm").args(options).current_dir(directory()))
+    process::run(Command::new("npm").args(options).current_dir(root().join("tests/javascript")))
 }
 
-/// Runs the tests.
+/// Runs the tests of a directory. Those of the .NET client say that they are skipped where it is not.
 ///
 /// # Errors
 /// Tests fail.
-pub(crate) fn run(programs: &Programs, counts: &mut Counts) -> Result<()> {
-    let status = Node::tests(directory())
+pub(crate) fn run(
+    directory: &str,
+    programs: &Programs,
+    results: &Results,
+    counts: &mut Counts,
+) -> Result<()> {
+    let status = Node::tests(root().join(directory))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
+        .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
         .run(|line| {
             println!("{line}");

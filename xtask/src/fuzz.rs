@@ -1,0 +1,78 @@
+//! The fuzz targets of `fuzz/`, each for a bounded time.
+//!
+//! `fuzz/` is laid out as cargo-fuzz expects it, but needs neither cargo-fuzz nor a nightly compiler: the
+//! coverage that libFuzzer steers by comes from flags that a stable compiler has (`fuzz/.cargo/config.toml`).
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::build::Programs;
+use crate::counts::Counts;
+use crate::process::{self, cargo, root};
+
+/// How long to fuzz.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Seconds for each target
+    #[arg(long, default_value_t = 60)]
+    seconds: u32,
+}
+
+/// Runs every target.
+///
+/// # Errors
+/// They do not compile, or [`targets`] fails.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    targets(options.seconds, &mut Counts::default())
+}
+
+/// Runs every target for this many seconds, from its committed corpus on. New inputs go under `target/`,
+/// an input that breaks something to `fuzz/artifacts`.
+///
+/// # Errors
+/// They do not compile, or one found something.
+pub(crate) fn targets(seconds: u32, counts: &mut Counts) -> Result<()> {
+    let directory = root().join("fuzz");
+    // From there, because the flags are in its configuration.
+    let programs = Programs::from_cargo(cargo().current_dir(&directory).args([
+        "build",
+        "--release",
+        "--bins",
+        "--target-dir=../target/fuzz",
+    ]))?;
+    let mut failed = Vec::new();
+    for (name, program) in programs.iter() {
+        match fuzz(name, program, seconds) {
+            Ok(()) => counts.passed += 1,
+            Err(error) => {
+                println!("{name}: {error:#}");
+                counts.failed += 1;
+                failed.push(name);
+            }
+        }
+    }
+    ensure!(failed.is_empty(), "fuzz targets that found something: {failed:?}");
+    ensure!(counts.passed > 0, "fuzz/ has no targets");
+    Ok(())
+}
+
+fn fuzz(name: &str, program: &Path, seconds: u32) -> Result<()> {
+    println!("fuzzing {name} for {seconds} s");
+    let found = root().join("target/fuzz/corpus").join(name);
+    let artifacts = root().join("fuzz/artifacts").join(name);
+    let committed = root().join("fuzz/corpus").join(name);
+    for directory in [&found, &artifacts] {
+        fs::create_dir_all(directory).with_context(|| directory.display().to_string())?;
+    }
+    let mut command = Command::new(program);
+    command.arg(&found);
+    if committed.exists() {
+        command.arg(&committed);
+    }
+    command.arg(format!("-max_total_time={seconds}"));
+    command.arg(format!("-artifact_prefix={}/", artifacts.display()));
+    process::run(command.args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]))
+}

@@ -1,0 +1,48 @@
+//! The tests of `tests/python`: signalrcore and pysignalr, in an environment of their own.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+use hubline_testkit::stream;
+
+use crate::build::Programs;
+use crate::counts::Counts;
+use crate::process::{self, root};
+use crate::results::Results;
+
+fn environment() -> PathBuf {
+    root().join("target/python")
+}
+
+/// Makes the environment and installs the clients, exactly as pinned.
+///
+/// # Errors
+/// Python has no `venv`, or the package registry cannot be reached.
+pub(crate) fn install() -> Result<()> {
+    process::run(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
+    let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
+    let requirements = root().join("tests/python/requirements.txt");
+    process::run(Command::new(environment().join("bin/python")).args(options).arg(requirements))
+}
+
+/// Runs the tests.
+///
+/// # Errors
+/// Tests fail.
+pub(crate) fn run(programs: &Programs, results: &Results, counts: &mut Counts) -> Result<()> {
+    let mut command = Command::new(environment().join("bin/python"));
+    command
+        .args(["-B", "run.py"])
+        .current_dir(root().join("tests/python"))
+        .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
+        .env("HUBLINE_MATRIX_RESULTS", results.matrix());
+    let status = stream(&mut command, |line| {
+        println!("{line}");
+        if let Some(summary) = Counts::summary(line) {
+            *counts = summary;
+        }
+    })?;
+    ensure!(status.success(), "run.py ended with {status}");
+    Ok(())
+}
