@@ -7,38 +7,93 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use hubline_protocol::encode::CompletionOutcome;
 use hubline_protocol::{ConnectionId, HubProtocol, encode};
 use tokio::sync::mpsc;
 
-use crate::{Backplane, Frames, HubBackplane, Inbox, Publication, Reach, Subject, Target};
+use crate::{
+    Backplane, Frames, GroupAction, GroupChange, HubBackplane, Inbox, NoCompletion, Publication, Reach,
+    ReturnAddress, Subject, Target,
+};
 
 /// What a hub was given: target, excluded connections, text of the JSON message.
 type Delivered = (Target, Vec<ConnectionId>, String);
 
-struct Recorder(mpsc::Sender<Delivered>);
+/// What else a hub was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Asked(ReturnAddress),
+    Changed(GroupChange),
+    Answered(HubProtocol, Vec<u8>),
+}
+
+struct Recorder {
+    delivered: mpsc::Sender<Delivered>,
+    told: mpsc::Sender<Told>,
+    /// The one connection that is here, for group changes.
+    connection: ConnectionId,
+}
 
 impl Inbox for Recorder {
-    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+    fn deliver(
+        &self,
+        target: Target,
+        excluded: Arc<[ConnectionId]>,
+        frames: Frames,
+        answer_to: Option<ReturnAddress>,
+    ) -> BoxFuture<'_, ()> {
         async move {
+            if let Some(address) = answer_to {
+                assert!(self.told.send(Told::Asked(address)).await.is_ok(), "the test still listens");
+            }
             let json =
                 frames.get(HubProtocol::Json).map(|frame| frame.payload().to_vec()).unwrap_or_default();
             assert!(frames.get(HubProtocol::MessagePack).is_some(), "both protocols are always published");
             let delivered = (target, excluded.to_vec(), String::from_utf8_lossy(&json).into_owned());
-            assert!(self.0.send(delivered).await.is_ok(), "the test still listens");
+            assert!(self.delivered.send(delivered).await.is_ok(), "the test still listens");
         }
         .boxed()
+    }
+
+    fn change_group(&self, change: GroupChange) -> BoxFuture<'static, bool> {
+        let (told, is_here) = (self.told.clone(), change.connection == self.connection);
+        async move {
+            if is_here {
+                assert!(told.send(Told::Changed(change)).await.is_ok(), "the test still listens");
+            }
+            is_here
+        }
+        .boxed()
+    }
+
+    fn answered(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion> {
+        let told = self.told.try_send(Told::Answered(protocol, completion.to_vec()));
+        assert!(told.is_ok(), "the test still listens");
+        Ok(())
     }
 }
 
 struct Instance {
     hub: Arc<dyn HubBackplane>,
     delivered: mpsc::Receiver<Delivered>,
+    told: mpsc::Receiver<Told>,
 }
 
 impl Instance {
     fn attach(backplane: &dyn Backplane, hub_name: &str) -> Self {
-        let (sender, delivered) = mpsc::channel(4096);
-        Self { hub: backplane.attach(hub_name, Arc::new(Recorder(sender))), delivered }
+        Self::with_connection(backplane, hub_name, "nobody's")
+    }
+
+    fn with_connection(backplane: &dyn Backplane, hub_name: &str, connection: &str) -> Self {
+        let (deliver, delivered) = mpsc::channel(4096);
+        let (tell, told) = mpsc::channel(64);
+        let recorder = Recorder { delivered: deliver, told: tell, connection: connection.into() };
+        Self { hub: backplane.attach(hub_name, Arc::new(recorder)), delivered, told }
+    }
+
+    async fn told(&mut self) -> Told {
+        let waited = tokio::time::timeout(Duration::from_secs(10), self.told.recv()).await;
+        waited.expect("something is told").expect("the backplane is attached")
     }
 
     async fn publish(&self, targets: Vec<Target>, excluded: &[&str], text: &str) -> Reach {
@@ -48,6 +103,7 @@ impl Instance {
             targets,
             excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),
             frames: frames.expect("a text can be encoded"),
+            asks: None,
         };
         self.hub.publish(publication).await.expect("the backplane takes it").reach
     }
@@ -118,7 +174,7 @@ pub async fn one_instance(backplane: &dyn Backplane) {
 /// If the backplanes do not conform.
 pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
     let mut here = Instance::attach(one, "Conformance");
-    let mut there = Instance::attach(other, "Conformance");
+    let mut there = Instance::with_connection(other, "Conformance", "there");
     let mut stranger = Instance::attach(other, "AnotherHub");
     // A publication that is seen on the far side proves that its link is up.
     while here.publish(vec![Target::All], &[], "up?").await != Reach::Fleet {
@@ -153,7 +209,39 @@ pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
         there.expect(&Target::All, &[], &n.to_string()).await;
     }
 
+    changes_and_questions(&mut here, &mut there).await;
+
     stranger.publish(vec![Target::All], &[], "other hub").await;
     stranger.expect(&Target::All, &[], "other hub").await;
     assert!(here.delivered.is_empty(), "hubs do not mix");
+}
+
+/// Group changes and client results reach the instance with the connection, and come back.
+async fn changes_and_questions(here: &mut Instance, there: &mut Instance) {
+    for action in [GroupAction::Add, GroupAction::Add, GroupAction::Remove] {
+        let change = GroupChange { action, group: "g é".into(), connection: "there".into() };
+        assert_eq!(here.hub.change_group(change.clone()).await, Ok(()));
+        assert_eq!(there.told().await, Told::Changed(change));
+    }
+
+    there.hub.subscribe(subject(&connection("there"))).await;
+    let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), Some("q1"), "Ask", &(1,)));
+    let question = |target| Publication {
+        targets: vec![target],
+        excluded: Arc::default(),
+        frames: frames.clone().expect("a number can be encoded"),
+        asks: Some("q1".into()),
+    };
+    let asked = here.hub.publish(question(connection("there"))).await.expect("the backplane takes it");
+    assert_eq!((asked.receivers, asked.reach), (1, Reach::Fleet));
+    let Told::Asked(address) = there.told().await else { panic!("a question is asked") };
+    assert_eq!(&*address.invocation_id, "q1");
+    there.next().await;
+    let answer = encode::completion(HubProtocol::MessagePack, "q1", CompletionOutcome::Value(&[0x2a]));
+    let bytes = answer.payload().to_vec();
+    there.hub.answer(address, HubProtocol::MessagePack, answer).await;
+    assert_eq!(here.told().await, Told::Answered(HubProtocol::MessagePack, bytes));
+
+    let asked = here.hub.publish(question(connection("nobody"))).await.expect("the backplane takes it");
+    assert_eq!(asked.receivers, 0, "nobody has such a connection");
 }

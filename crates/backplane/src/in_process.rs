@@ -5,10 +5,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::{Mutex, watch};
 
 use crate::{
-    Backplane, HubBackplane, Inbox, Publication, PublishError, Published, Reach, Status, Subject, Target,
+    Backplane, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach,
+    ReturnAddress, Status, Subject, Target,
 };
 
 /// Connects nothing with nothing: a publication goes straight to the hub's own connections.
@@ -35,12 +37,12 @@ struct Attached {
 impl HubBackplane for Attached {
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         async move {
-            let Publication { targets, excluded, frames } = publication;
+            let Publication { targets, excluded, frames, .. } = publication;
             let targets = without_repeated_users_and_connections(targets);
             let receivers = targets.len() as u64;
             let _in_order = self.order.lock().await;
             for target in targets {
-                self.inbox.deliver(target, Arc::clone(&excluded), frames.clone()).await;
+                self.inbox.deliver(target, Arc::clone(&excluded), frames.clone(), None).await;
             }
             Ok(Published { receivers, reach: Reach::Fleet })
         }
@@ -52,6 +54,16 @@ impl HubBackplane for Attached {
     }
 
     fn unsubscribe(&self, _: Subject) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
+
+    /// A connection that is not here is nowhere, and ASP.NET Core ignores it.
+    fn change_group(&self, _: GroupChange) -> BoxFuture<'_, Result<(), GroupError>> {
+        ready(Ok(())).boxed()
+    }
+
+    /// Nobody elsewhere can have asked.
+    fn answer(&self, _: ReturnAddress, _: HubProtocol, _: Encoded) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
 }

@@ -12,10 +12,13 @@ mod publication;
 use std::fmt;
 
 use futures_util::future::BoxFuture;
+use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 
 pub use in_process::InProcess;
-pub use publication::{Frames, Publication, Published, Reach, Subject, Target};
+pub use publication::{
+    Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,
+};
 
 /// Connects the hubs of one process with those of others.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
@@ -46,6 +49,16 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
 
     /// Takes back one [`HubBackplane::subscribe`].
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()>;
+
+    /// Asks the instance that has the connection to change a group, and waits until it has.
+    ///
+    /// # Errors
+    /// See [`GroupError`].
+    fn change_group(&self, change: GroupChange) -> BoxFuture<'_, Result<(), GroupError>>;
+
+    /// Sends a client's answer to the instance that asked. `completion` is framed in `protocol`. A link that is
+    /// down, or an instance that has gone, is nobody's error: who asked learns of it by itself.
+    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()>;
 }
 
 /// Where a hub receives what was published, its own included.
@@ -53,13 +66,41 @@ pub trait Inbox: Send + Sync + 'static {
     /// Puts the frames into the queues of the target's local connections.
     ///
     /// Called for one publication after the other, never at once: this is the hub's one order on this
-    /// instance.
+    /// instance. With an address it is a question for one connection, whose answer goes there.
     fn deliver(
         &self,
         target: Target,
         excluded: std::sync::Arc<[hubline_protocol::ConnectionId]>,
         frames: Frames,
+        answer_to: Option<ReturnAddress>,
     ) -> BoxFuture<'_, ()>;
+
+    /// Makes a change if the connection is here; whether it is. Ready when messages for the group arrive; what
+    /// keeps changes in order happens when it is first polled.
+    fn change_group(&self, change: GroupChange) -> BoxFuture<'static, bool>;
+
+    /// Brings the answer to a question that was asked here: a Completion, framed in `protocol`.
+    ///
+    /// # Errors
+    /// It is no Completion. An answer that nobody waits for is no error.
+    fn answered(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion>;
+}
+
+/// Something else than a framed Completion came as an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("an answer that is no completion")]
+pub struct NoCompletion;
+
+/// Why a group was not changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GroupError {
+    /// No instance has such a connection, or the one that has did not say so in time.
+    #[error("no instance has answered within {} seconds", .0.as_secs())]
+    NoAnswer(std::time::Duration),
+    /// The link to the others is down, for this reason.
+    #[error("the other instances cannot be reached: {0}")]
+    Unreachable(String),
 }
 
 /// Whether the other instances can be reached.

@@ -34,6 +34,39 @@ pub struct Publication {
     pub excluded: Arc<[ConnectionId]>,
     /// The message itself.
     pub frames: Frames,
+    /// If it is a question to one connection: its invocation id. The answer comes to [`crate::Inbox::answered`].
+    pub asks: Option<Box<str>>,
+}
+
+/// Where the answer to a question belongs that came from another instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnAddress {
+    /// Of the question.
+    pub invocation_id: Box<str>,
+    /// Known to the backplane alone.
+    pub channel: Box<str>,
+}
+
+/// A change of a group that any instance may ask for; the one with the connection makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupChange {
+    /// What to do.
+    pub action: GroupAction,
+    /// The group.
+    pub group: GroupName,
+    /// The connection.
+    pub connection: ConnectionId,
+}
+
+/// What a [`GroupChange`] does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GroupAction {
+    /// The connection becomes a member.
+    Add,
+    /// It is none any more.
+    Remove,
+    /// Something that is not known here: nothing.
+    Unknown,
 }
 
 /// One message, encoded once in each hub protocol. Cloning shares the bytes.

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hubline_protocol::{CompletionResult, ConnectionId, Naming};
+use hubline_protocol::encode::CompletionOutcome;
+use hubline_protocol::{CompletionResult, ConnectionId, Encoded, Naming, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
@@ -21,9 +22,9 @@ pub enum InvokeError {
     /// There is no connection of that id.
     #[error("Connection '{0}' does not exist.")]
     NoSuchConnection(ConnectionId),
-    /// The connection is not on this instance, and other instances cannot be asked yet.
-    #[error("connection '{0}' is not on this instance; only its own instance can ask it")]
-    NotHere(ConnectionId),
+    /// The connection is not on this instance, and the link to the others is down.
+    #[error("connection '{0}' is not on this instance, and the others cannot be reached")]
+    Unreachable(ConnectionId),
     /// The connection ended before it answered.
     #[error("Connection '{0}' disconnected.")]
     Disconnected(ConnectionId),
@@ -53,14 +54,18 @@ pub enum InvokeError {
 }
 
 /// The questions of a hub that no answer has come for.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct ClientResults {
+    /// In front of every id from here, so that those of other instances are others.
+    name: Box<str>,
     asked: AtomicU64,
     open: Mutex<HashMap<Box<str>, Question>>,
 }
 
 struct Question {
     connection: ConnectionId,
+    /// Asked through another instance, which sends the answer.
+    is_elsewhere: bool,
     answer: Box<dyn FnOnce(Answer<'_>) + Send>,
 }
 
@@ -87,16 +92,40 @@ pub(crate) struct Asked<T> {
 }
 
 impl ClientResults {
-    /// Opens a question; its invocation id is one that no client can have chosen for a stream of its own.
+    /// Of a hub with other instances or without.
+    pub(crate) fn new(is_alone: bool) -> Self {
+        let name = if is_alone { "s".into() } else { format!("s{:x}-", random()).into() };
+        Self { name, asked: AtomicU64::new(0), open: Mutex::default() }
+    }
+
+    /// Opens a question to a connection of this instance.
     pub(crate) fn ask<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         connection: &Outbox,
         naming: Naming,
     ) -> Asked<T> {
         connection.is_asked();
-        let connection = &connection.connection_id;
+        self.open(&connection.connection_id, false, naming)
+    }
+
+    /// Opens a question to a connection of another instance.
+    pub(crate) fn ask_elsewhere<T: DeserializeOwned + Send + 'static>(
+        self: &Arc<Self>,
+        connection: &ConnectionId,
+        naming: Naming,
+    ) -> Asked<T> {
+        self.open(connection, true, naming)
+    }
+
+    /// Its invocation id is one that no client can have chosen for a stream of its own.
+    fn open<T: DeserializeOwned + Send + 'static>(
+        self: &Arc<Self>,
+        connection: &ConnectionId,
+        is_elsewhere: bool,
+        naming: Naming,
+    ) -> Asked<T> {
         let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let invocation_id: Box<str> = format!("s{number}").into();
+        let invocation_id: Box<str> = format!("{}{number}", self.name).into();
         let (send, answer) = oneshot::channel();
         let id = connection.clone();
         let decide = move |answer: Answer<'_>| {
@@ -106,9 +135,46 @@ impl ClientResults {
                 Answer::Disconnected => Err(InvokeError::Disconnected(id)),
             });
         };
-        let question = Question { connection: connection.clone(), answer: Box::new(decide) };
+        let question = Question { connection: connection.clone(), is_elsewhere, answer: Box::new(decide) };
         self.lock().insert(invocation_id.clone(), question);
         Asked { results: Arc::clone(self), invocation_id, answer }
+    }
+
+    /// Another instance asks a connection of this one; `send` takes the Completion back to it.
+    pub(crate) fn forward(
+        &self,
+        connection: &Outbox,
+        id: Box<str>,
+        send: impl FnOnce(Encoded) + Send + 'static,
+    ) {
+        connection.is_asked();
+        let (protocol, invocation_id) = (connection.protocol, id.clone());
+        let answer = move |answer: Answer<'_>| {
+            let outcome = match &answer {
+                Answer::Completion(CompletionResult::Error(text)) => CompletionOutcome::Error(text),
+                Answer::Completion(CompletionResult::Void) => CompletionOutcome::Void,
+                Answer::Completion(CompletionResult::Value(value)) => {
+                    CompletionOutcome::Value(value.encoded())
+                }
+                Answer::Disconnected => CompletionOutcome::Error("Connection disconnected."),
+            };
+            send(encode::completion(protocol, &invocation_id, outcome));
+        };
+        let connection = connection.connection_id.clone();
+        let question = Question { connection, is_elsewhere: false, answer: Box::new(answer) };
+        // An open one is our own: the connection has just moved here, and answers without a detour.
+        self.lock().entry(id).or_insert(question);
+    }
+
+    /// Brings the answer of another instance's connection.
+    pub(crate) fn answer_from_afar(&self, id: &str, result: CompletionResult<'_>) {
+        let mut open = self.lock();
+        if open.get(id).is_some_and(|question| question.is_elsewhere)
+            && let Some(question) = open.remove(id)
+        {
+            drop(open);
+            (question.answer)(Answer::Completion(result));
+        }
     }
 
     /// Brings an answer from a connection.
@@ -145,6 +211,12 @@ impl ClientResults {
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Question>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn random() -> u64 {
+    let mut random = [0; 8];
+    getrandom::fill(&mut random).expect("the system has random bytes");
+    u64::from_be_bytes(random)
 }
 
 fn read<T: DeserializeOwned>(result: CompletionResult<'_>, naming: Naming) -> Result<T, InvokeError> {

@@ -4,13 +4,14 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_backplane::{Frames, Publication, PublishError, Status, Subject, Target};
+use hubline_backplane::{Frames, Publication, PublishError, Reach, Status, Subject, Target};
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, Dialect, EncodeError, Encoded, GroupName, UserId, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use crate::client_results::Asked;
 use crate::invocation::Asker;
 use crate::outbox::Outbox;
 use crate::{Caller, HubContext, InvokeError};
@@ -190,7 +191,8 @@ impl ClientProxy<'_> {
         if !self.targets.is_empty() {
             let dialect = |protocol| self.context.dialect(protocol);
             let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
-            let publication = Publication { targets: self.targets, excluded: self.excluded.into(), frames };
+            let excluded = self.excluded.into();
+            let publication = Publication { targets: self.targets, excluded, frames, asks: None };
             self.context.0.backplane.publish(publication).await?;
         }
         self.refused.map_or(Ok(()), Err)
@@ -231,7 +233,7 @@ impl SingleClientProxy<'_> {
     }
 
     /// Waits at most this long for the result of [`SingleClientProxy::invoke`]. Without it: as long as the
-    /// client is connected.
+    /// client is connected; and for ever if it is on another instance which is killed meanwhile.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
@@ -257,22 +259,56 @@ impl SingleClientProxy<'_> {
             Asker::Connecting => return Err(InvokeError::Connecting),
             Asker::Holding(slot) => slot.give_back(),
         }
-        let Some(outbox) = self.local else {
-            return Err(match *self.context.0.status.borrow() {
-                Status::Alone => InvokeError::NoSuchConnection(self.id),
-                Status::Connected | Status::Disconnected(_) => InvokeError::NotHere(self.id),
-            });
+        let limit = self.timeout;
+        let asked = match &self.local {
+            Some(outbox) => self.ask_here(outbox, method, &arguments)?,
+            None => self.ask_elsewhere(method, &arguments).await?,
         };
-        let asked = self.context.0.client_results.ask(&outbox, self.context.naming());
+        match limit {
+            None => asked.answer().await,
+            Some(limit) => timeout(limit, asked.answer()).await.unwrap_or(Err(InvokeError::Canceled)),
+        }
+    }
+
+    fn ask_here<T: DeserializeOwned + Send + 'static>(
+        &self,
+        outbox: &Outbox,
+        method: &str,
+        arguments: &impl ClientArguments,
+    ) -> Result<Asked<T>, InvokeError> {
+        let asked = self.context.0.client_results.ask(outbox, self.context.naming());
         let dialect = self.context.dialect(outbox.protocol);
         let question = arguments.invocation(dialect, Some(&asked.invocation_id), method);
         outbox.push(Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format()));
         if outbox.is_closing() {
-            return Err(InvokeError::Disconnected(self.id));
+            return Err(InvokeError::Disconnected(self.id.clone()));
         }
-        match self.timeout {
-            None => asked.answer().await,
-            Some(limit) => timeout(limit, asked.answer()).await.unwrap_or(Err(InvokeError::Canceled)),
+        Ok(asked)
+    }
+
+    async fn ask_elsewhere<T: DeserializeOwned + Send + 'static>(
+        &self,
+        method: &str,
+        arguments: &impl ClientArguments,
+    ) -> Result<Asked<T>, InvokeError> {
+        let core = &self.context.0;
+        if *core.status.borrow() == Status::Alone {
+            return Err(InvokeError::NoSuchConnection(self.id.clone()));
+        }
+        let asked = core.client_results.ask_elsewhere(&self.id, self.context.naming());
+        let id = &asked.invocation_id;
+        let question = |protocol| arguments.invocation(self.context.dialect(protocol), Some(id), method);
+        let publication = Publication {
+            targets: vec![Target::Subject(Subject::Connection(self.id.clone()))],
+            excluded: Arc::default(),
+            frames: Frames::encode(question).map_err(SendError::from)?,
+            asks: Some(id.clone()),
+        };
+        let published = core.backplane.publish(publication).await.map_err(SendError::from)?;
+        match (published.reach, published.receivers) {
+            (Reach::ThisInstance, _) => Err(InvokeError::Unreachable(self.id.clone())),
+            (Reach::Fleet, 0) => Err(InvokeError::NoSuchConnection(self.id.clone())),
+            (Reach::Fleet, _) => Ok(asked),
         }
     }
 }

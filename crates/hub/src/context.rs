@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::client_results::ClientResults;
+use crate::inbox::HubInbox;
 use crate::outbox::Outbox;
 use crate::router::Router;
 use crate::{Cancellation, CloseReason, Groups, Hub, HubClients, HubOptions, connection};
@@ -36,14 +37,22 @@ pub(crate) struct HubCore {
 impl HubContext {
     /// Starts a hub: from now on it receives what other instances publish for it.
     pub fn start(hub: Hub, options: HubOptions, backplane: &dyn Backplane, tasks: TaskTracker) -> Self {
-        let router = Arc::new(Router::new());
-        let attached = backplane.attach(hub.name(), Arc::clone(&router) as _);
         let status = backplane.status();
+        let router = Arc::new(Router::new());
+        let client_results = Arc::new(ClientResults::new(*status.borrow() == Status::Alone));
+        let inbox = Arc::new(HubInbox {
+            router: Arc::clone(&router),
+            client_results: Arc::clone(&client_results),
+            tasks: tasks.clone(),
+            backplane: OnceLock::new(),
+        });
+        let attached = backplane.attach(hub.name(), Arc::clone(&inbox) as _);
+        _ = inbox.backplane.set(Arc::downgrade(&attached));
         Self(Arc::new(HubCore {
             hub,
             options,
             router,
-            client_results: Arc::default(),
+            client_results,
             backplane: attached,
             status,
             tasks,

@@ -103,7 +103,7 @@ fn own(error: &dyn Any) -> Option<HubError> {
         | InvokeError::Canceled => Some(HubError::new(error.to_string())),
         InvokeError::Connecting => Some(HubError::hidden("InvalidOperationException", error.to_string())),
         InvokeError::Send(error) => of_send(error),
-        InvokeError::NotHere(_) => None,
+        InvokeError::Unreachable(_) => None,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who belongs to which group.
 
-use hubline_backplane::{Status, Subject};
+use hubline_backplane::{GroupAction, GroupChange, GroupError, HubBackplane, Subject};
 use hubline_protocol::{ConnectionId, GroupName};
 
 use crate::HubContext;
@@ -10,38 +10,24 @@ use crate::router::Membership;
 #[derive(Debug, Clone)]
 pub struct Groups(HubContext);
 
-/// Why a membership could not be changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum GroupError {
-    /// The connection is not on this instance, and other instances cannot be asked yet.
-    #[error("connection '{0}' is not on this instance; only its own instance can change its groups")]
-    NotHere(ConnectionId),
-}
-
 impl Groups {
     pub(crate) fn new(context: HubContext) -> Self {
         Self(context)
     }
 
-    /// Makes a connection a member; nothing changes if it is one.
+    /// Makes a connection, of whichever instance, a member; nothing changes if it is one.
     ///
     /// Ready when messages for the group arrive from every instance.
     ///
     /// # Errors
-    /// See [`GroupError`]. Without other instances an unknown connection is ignored, as in ASP.NET Core.
+    /// See [`GroupError`]: with other instances an unknown connection is one that none of them answers for.
+    /// Without others it is ignored. ASP.NET Core has the same two manners.
     pub async fn add(
         &self,
         connection: &ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        let (core, group) = (&self.0.0, group.into());
-        match core.router.join(connection, &group) {
-            Membership::Changed => core.backplane.subscribe(Subject::Group(group)).await,
-            Membership::Unchanged => {}
-            Membership::Elsewhere => return self.elsewhere(connection),
-        }
-        Ok(())
+        self.change(GroupAction::Add, connection, group.into()).await
     }
 
     /// Ends a membership; nothing changes if there is none.
@@ -53,19 +39,32 @@ impl Groups {
         connection: &ConnectionId,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        let (core, group) = (&self.0.0, group.into());
-        match core.router.leave(connection, &group) {
-            Membership::Changed => core.backplane.unsubscribe(Subject::Group(group)).await,
-            Membership::Unchanged => {}
-            Membership::Elsewhere => return self.elsewhere(connection),
-        }
-        Ok(())
+        self.change(GroupAction::Remove, connection, group.into()).await
     }
 
-    fn elsewhere(&self, connection: &ConnectionId) -> Result<(), GroupError> {
-        match *self.0.0.status.borrow() {
-            Status::Alone => Ok(()),
-            Status::Connected | Status::Disconnected(_) => Err(GroupError::NotHere(connection.clone())),
+    async fn change(
+        &self,
+        action: GroupAction,
+        connection: &ConnectionId,
+        group: GroupName,
+    ) -> Result<(), GroupError> {
+        let core = &self.0.0;
+        let change = GroupChange { action, group, connection: connection.clone() };
+        match core.router.change(&change) {
+            Membership::Elsewhere => core.backplane.change_group(change).await,
+            membership => {
+                settle(&*core.backplane, membership, change.group).await;
+                Ok(())
+            }
         }
+    }
+}
+
+/// Tells the backplane what a change here means for it. The interest is counted when this is first polled.
+pub(crate) async fn settle(backplane: &dyn HubBackplane, membership: Membership, group: GroupName) {
+    match membership {
+        Membership::Joined => backplane.subscribe(Subject::Group(group)).await,
+        Membership::Left => backplane.unsubscribe(Subject::Group(group)).await,
+        Membership::Unchanged | Membership::Elsewhere => {}
     }
 }

@@ -25,7 +25,7 @@
 //! ([`Cancellation`]) and ask clients for results ([`SingleClientProxy::invoke`]).
 //!
 //! No HTTP and no Redis here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
-//! [`hubline_backplane::Backplane`]. Group changes and client results reach connections of this instance only.
+//! [`hubline_backplane::Backplane`].
 
 mod cancellation;
 mod client_results;
@@ -40,6 +40,7 @@ mod filter;
 mod groups;
 mod handler;
 mod hub;
+mod inbox;
 mod invocation;
 mod options;
 mod outbox;
@@ -56,9 +57,10 @@ pub use context::{Caller, HubContext};
 pub use error::HubError;
 pub use extract::{Binding, FromInvocation, FromRef, State};
 pub use filter::{HubFilter, Invocation, Next, NextCallback};
-pub use groups::{GroupError, Groups};
+pub use groups::Groups;
 pub use handler::{Handler, IntoHubResult, Returned, StreamHandler};
 pub use hub::Hub;
+pub use hubline_backplane::GroupError;
 pub use options::HubOptions;
 pub use stream::{HubStream, ItemStream};
 pub use upload::{Upload, UploadError};

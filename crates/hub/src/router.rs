@@ -4,9 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
-use hubline_backplane::{Frames, Inbox, Subject, Target};
+use hubline_backplane::{Frames, GroupAction, GroupChange, Subject, Target};
 use hubline_protocol::{ConnectionId, GroupName, UserId};
 
 use crate::CloseReason;
@@ -39,7 +37,8 @@ type Members = HashMap<ConnectionId, Arc<Outbox>>;
 /// What joining or leaving a group changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Membership {
-    Changed,
+    Joined,
+    Left,
     Unchanged,
     /// The connection is not on this instance.
     Elsewhere,
@@ -78,7 +77,18 @@ impl Router {
             .collect()
     }
 
-    pub(crate) fn join(&self, id: &ConnectionId, group: &GroupName) -> Membership {
+    /// Carries out a change, or nothing at all if the connection is not here.
+    pub(crate) fn change(&self, change: &GroupChange) -> Membership {
+        let GroupChange { action, group, connection } = change;
+        match action {
+            GroupAction::Add => self.join(connection, group),
+            GroupAction::Remove => self.leave(connection, group),
+            GroupAction::Unknown if self.find(connection).is_some() => Membership::Unchanged,
+            GroupAction::Unknown => Membership::Elsewhere,
+        }
+    }
+
+    fn join(&self, id: &ConnectionId, group: &GroupName) -> Membership {
         let mut shard = self.shard(id);
         let Some(entry) = shard.connections.get_mut(id) else { return Membership::Elsewhere };
         if !entry.groups.insert(group.clone()) {
@@ -86,17 +96,32 @@ impl Router {
         }
         let outbox = Arc::clone(&entry.outbox);
         shard.groups.entry(group.clone()).or_default().insert(id.clone(), outbox);
-        Membership::Changed
+        Membership::Joined
     }
 
-    pub(crate) fn leave(&self, id: &ConnectionId, group: &GroupName) -> Membership {
+    fn leave(&self, id: &ConnectionId, group: &GroupName) -> Membership {
         let mut shard = self.shard(id);
         let Some(entry) = shard.connections.get_mut(id) else { return Membership::Elsewhere };
         if !entry.groups.remove(group) {
             return Membership::Unchanged;
         }
         remove_member(&mut shard.groups, group, id);
-        Membership::Changed
+        Membership::Left
+    }
+
+    /// Puts a message into the queues of its connections.
+    pub(crate) async fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) {
+        if let Target::Subject(Subject::Connection(id)) = &target {
+            if let Some(outbox) = self.find(id) {
+                push(&outbox, &frames);
+            }
+            return;
+        }
+        for shard in &self.shards {
+            lock(shard).deliver(&target, &excluded, &frames);
+            // A fan-out to very many gives other tasks of this thread their turn in between.
+            tokio::task::consume_budget().await;
+        }
     }
 
     pub(crate) fn find(&self, id: &ConnectionId) -> Option<Arc<Outbox>> {
@@ -119,25 +144,6 @@ impl Router {
         let hash = self.hasher.hash_one(id);
         let index = hash & (self.shards.len() as u64 - 1);
         lock(&self.shards[usize::try_from(index).unwrap_or(0)])
-    }
-}
-
-impl Inbox for Router {
-    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
-        async move {
-            if let Target::Subject(Subject::Connection(id)) = &target {
-                if let Some(outbox) = self.find(id) {
-                    push(&outbox, &frames);
-                }
-                return;
-            }
-            for shard in &self.shards {
-                lock(shard).deliver(&target, &excluded, &frames);
-                // A fan-out to very many gives other tasks of this thread their turn in between.
-                tokio::task::consume_budget().await;
-            }
-        }
-        .boxed()
     }
 }
 
@@ -211,7 +217,7 @@ mod tests {
         let router = Router::new();
         let a = add(&router, "a", Some("u"));
         let b = add(&router, "b", Some("u"));
-        assert_eq!(router.join(&a, &"g".into()), Membership::Changed);
+        assert_eq!(router.join(&a, &"g".into()), Membership::Joined);
         assert_eq!(router.join(&a, &"g".into()), Membership::Unchanged);
         assert_eq!(router.join(&"x".into(), &"g".into()), Membership::Elsewhere);
         let ended = router.remove(&a);

@@ -157,7 +157,14 @@ pub enum ClientValue<'a> {
     MessagePack(&'a [u8]),
 }
 
-impl ClientValue<'_> {
+impl<'a> ClientValue<'a> {
+    /// The value as it came.
+    pub fn encoded(self) -> &'a [u8] {
+        match self {
+            Self::Json(value) | Self::MessagePack(value) => value,
+        }
+    }
+
     /// Whether it is `null` or nil.
     pub fn is_null(self) -> bool {
         match self {

@@ -12,8 +12,7 @@
 //! # }
 //! ```
 //!
-//! It does no TLS, Sentinel or Cluster yet, and neither carries out group commands of other instances nor
-//! forwards client results.
+//! It does no TLS, Sentinel or Cluster yet.
 
 mod options;
 

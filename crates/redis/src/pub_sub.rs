@@ -5,6 +5,7 @@
 //! other is given up with it.
 
 mod channels;
+mod commands;
 mod driver;
 mod echoes;
 mod garbage;
@@ -23,17 +24,20 @@ use std::sync::{Arc, Mutex};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::{
-    Backplane, HubBackplane, Inbox, Publication, PublishError, Published, Reach, Status, Subject, Target,
+    Backplane, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach,
+    ReturnAddress, Status, Subject, Target,
 };
+use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
 use self::channels::{Channels, machine_name, new_server_name};
+use self::commands::Commands;
 use self::driver::Links;
 use self::echoes::Echoes;
 use self::garbage::Garbage;
 use self::hub::Hub;
-use self::outgoing::{Outgoing, Queue};
+use self::outgoing::{Outcome, Outgoing, Queue};
 use self::subscriptions::{Addressee, Route, Subscriptions};
 use crate::RedisOptions;
 use crate::link::ConnectError;
@@ -57,7 +61,8 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   or 16 MiB are on their way, or while this instance is 6 MiB behind in reading its own. The subscribing
 ///   link is not read while 1,024 messages or 8 MiB wait for a hub; what waits in Redis then is bounded by its
 ///   `client-output-buffer-limit pubsub`, past which it cuts the link off.
-/// - **Not yet.** Group commands and client results of other instances are read and logged (debug), no more.
+/// - **Group commands and client results** go to the instance with the connection, and its answer comes back.
+///   A command that nobody answers fails after 30 s, one without a link to Redis at once.
 ///
 /// Cheap to share behind an `Arc`; the links end when it and every attached hub are dropped.
 pub struct RedisBackplane {
@@ -136,7 +141,12 @@ impl Backplane for RedisBackplane {
         ] {
             let _ = self.shared.subscriptions.count_up(&channel, Route { hub: Arc::clone(&hub), to });
         }
-        let worker = tokio::spawn(hub::deliver_in_order(waiting, inbox, Arc::clone(&self.shared.garbage)));
+        let worker = tokio::spawn(hub::deliver_in_order(
+            waiting,
+            inbox,
+            Commands::new(&hub, &self.shared),
+            Arc::clone(&self.shared.garbage),
+        ));
         Arc::new(Attached {
             hub,
             shared: Arc::clone(&self.shared),
@@ -181,6 +191,19 @@ impl HubBackplane for Attached {
         .boxed()
     }
 
+    fn change_group(&self, change: GroupChange) -> BoxFuture<'_, Result<(), GroupError>> {
+        commands::ask(&self.hub, &self.shared, change).boxed()
+    }
+
+    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
+        async move {
+            let answer = wire::Completion { protocol: protocol.name(), message: completion.payload() };
+            let channel = self.hub.channels.named(&to.channel);
+            _ = self.shared.send_internal(&self.hub, channel, answer.encode()).await;
+        }
+        .boxed()
+    }
+
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
         async move { self.shared.subscriptions.remove(&self.hub.channels.of(&Target::Subject(subject))) }
             .boxed()
@@ -195,7 +218,11 @@ impl Attached {
         if publication.targets.is_empty() {
             return Ok(Published { receivers: 0, reach: Reach::Fleet });
         }
-        let payload = wire::publication(&publication.excluded, &publication.frames);
+        let return_address = self.hub.channels.return_address();
+        let answer_to = publication.asks.as_deref();
+        let answer_to =
+            answer_to.map(|invocation_id| wire::AnswerTo { invocation_id, channel: &return_address });
+        let payload = wire::publication(&publication.excluded, &publication.frames, answer_to);
         if payload.len() > LIMIT_PAYLOAD_BYTES {
             let refused = format!(
                 "{} bytes in both protocols are over the limit of {LIMIT_PAYLOAD_BYTES}",
@@ -205,10 +232,17 @@ impl Attached {
         }
         let channels = publication.targets.iter().map(|target| self.hub.channels.of(target)).collect();
         let (outgoing, outcome) = Outgoing::new(&self.hub, publication, channels, payload);
-        if self.hub.listening.load(Ordering::Acquire) {
-            self.shared.queue.put(outgoing).await?;
+        self.shared.publish(outgoing, outcome).await
+    }
+}
+
+impl Shared {
+    /// Through Redis, or to this instance's own connections while it cannot be.
+    async fn publish(&self, outgoing: Outgoing, outcome: Outcome) -> Result<Published, PublishError> {
+        if outgoing.hub.listening.load(Ordering::Acquire) {
+            self.queue.put(outgoing).await?;
         } else {
-            outgoing.deliver_here(&self.shared.subscriptions).await;
+            outgoing.deliver_here(&self.subscriptions).await;
         }
         outcome
             .await

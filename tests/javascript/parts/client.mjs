@@ -1,17 +1,19 @@
 import { HttpTransportType, HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
+import { MessagePackHubProtocol } from '@microsoft/signalr-protocol-msgpack';
 import { Recorder } from './recorder.mjs';
 import { token } from './token.mjs';
 
-/** The official client over WebSockets and JSON, with what it received and logged. */
+/** The official client over WebSockets and JSON unless told otherwise, with what it received and logged. */
 export class Client extends Recorder {
   log = [];
 
   /** `events`: the methods that the server may call. `user`: signs in. `reconnect`: tries again every 50 ms. */
-  constructor(url, { events, user, skipNegotiation = false, reconnect = false } = {}) {
+  constructor(url, { events, user, skipNegotiation = false, reconnect = false, messagePack = false } = {}) {
     const builder = new HubConnectionBuilder()
       .withUrl(url, { transport: HttpTransportType.WebSockets, skipNegotiation, accessTokenFactory: user && (() => token(user)) })
       .configureLogging({ log: (level, text) => this.#logged(level, text) });
     if (reconnect) builder.withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 50 });
+    if (messagePack) builder.withHubProtocol(new MessagePackHubProtocol());
     super(builder.build(), events);
   }
   #logged(level, text) {
@@ -28,7 +30,8 @@ export class Client extends Recorder {
   /** Connects to the conformance hub; calls are answered only when the server has finished connecting, so it has then. */
   static async conformance(server, options) {
     const client = await Client.connect(`${server.url}/conformance`, options);
-    client.id = (await client.invoke('WhoAmI')).connectionId;
+    const { connectionId, ConnectionId = connectionId } = await client.invoke('WhoAmI'); // .NET's names, by protocol
+    client.id = ConnectionId;
     return client;
   }
 

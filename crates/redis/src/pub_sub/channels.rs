@@ -7,12 +7,15 @@ use hubline_backplane::{Subject, Target};
 pub(super) struct Channels {
     /// `{prefix}{hub}`
     root: Box<str>,
+    /// How much of it is the prefix.
+    prefix: usize,
     server_name: Box<str>,
 }
 
 impl Channels {
     pub(super) fn new(prefix: &str, hub_name: &str, server_name: String) -> Self {
-        Self { root: format!("{prefix}{hub_name}").into(), server_name: server_name.into() }
+        let root = format!("{prefix}{hub_name}").into();
+        Self { root, prefix: prefix.len(), server_name: server_name.into() }
     }
 
     pub(super) fn of(&self, target: &Target) -> String {
@@ -28,12 +31,31 @@ impl Channels {
         self.name("internal:groups", "")
     }
 
+    /// This instance's name in group commands.
+    pub(super) fn server_name(&self) -> &str {
+        &self.server_name
+    }
+
     pub(super) fn acks(&self) -> String {
-        self.name("internal:ack:", &self.server_name)
+        self.acks_of(&self.server_name)
+    }
+
+    pub(super) fn acks_of(&self, server_name: &str) -> String {
+        self.name("internal:ack:", server_name)
     }
 
     pub(super) fn answers(&self) -> String {
         self.name("internal:return:", &self.server_name)
+    }
+
+    /// The name of [`Channels::answers`] inside payloads, which has no prefix.
+    pub(super) fn return_address(&self) -> String {
+        self.answers().split_off(self.prefix)
+    }
+
+    /// The channel that a payload names.
+    pub(super) fn named(&self, return_address: &str) -> String {
+        [&self.root[..self.prefix], return_address].concat()
     }
 
     fn name(&self, kind: &str, of: &str) -> String {
@@ -72,6 +94,8 @@ mod tests {
         assert_eq!(channels.group_commands(), "conf:Chat.Hub:internal:groups");
         assert_eq!(channels.acks(), "conf:Chat.Hub:internal:ack:node_0");
         assert_eq!(channels.answers(), "conf:Chat.Hub:internal:return:node_0");
+        assert_eq!(channels.return_address(), "Chat.Hub:internal:return:node_0");
+        assert_eq!(channels.named("Chat.Hub:internal:return:node_0"), channels.answers());
     }
 
     #[test]

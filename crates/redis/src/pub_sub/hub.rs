@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use hubline_backplane::{Inbox, Publication, PublishError, Published, Reach, Target};
+use hubline_backplane::{Inbox, Publication, PublishError, Published, Reach, ReturnAddress, Subject, Target};
+use hubline_protocol::HubProtocol;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::channels::Channels;
+use super::commands::{Acks, Commands};
 use super::garbage::Garbage;
 use super::subscriptions::Addressee;
-use crate::wire::{Ack, Completion, GroupCommand, Invocation};
+use crate::wire::{AnswerTo, Completion, Invocation, WireError};
 
 /// Messages that wait to be delivered, for each hub. Full: the subscribing link is not read until there is
 /// room, so the rest waits in Redis, whose `client-output-buffer-limit pubsub` then counts.
@@ -23,6 +25,8 @@ pub(super) struct Hub {
     pub(super) channels: Channels,
     /// Whether Redis has confirmed the channel of all: what is published comes back.
     pub(super) listening: AtomicBool,
+    /// What this instance waits for after group commands.
+    pub(super) acks: Acks,
     room: Arc<Semaphore>,
     inbox: mpsc::Sender<Waiting>,
 }
@@ -61,7 +65,8 @@ impl Hub {
     pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
         let (inbox, waiting) = mpsc::channel(LIMIT_MESSAGES);
         let room = Arc::new(Semaphore::new(LIMIT_BYTES as usize));
-        (Arc::new(Self { channels, listening: AtomicBool::new(false), room, inbox }), waiting)
+        let (listening, acks) = (AtomicBool::new(false), Acks::default());
+        (Arc::new(Self { channels, listening, acks, room, inbox }), waiting)
     }
 
     /// Waits for a place in the inbox; `None` if the hub is gone.
@@ -85,26 +90,29 @@ impl Place<'_> {
 pub(super) async fn deliver_in_order(
     mut waiting: mpsc::Receiver<Waiting>,
     inbox: Arc<dyn Inbox>,
+    mut commands: Commands,
     garbage: Arc<Garbage>,
 ) {
     while let Some(Waiting { delivery, _bytes }) = waiting.recv().await {
         match delivery {
-            Delivery::Received { channel, to: Addressee::Connections(target), payload } => {
-                match Invocation::decode(&payload) {
-                    Ok(invocation) => {
-                        inbox.deliver(target, invocation.excluded, invocation.messages.to_frames()).await;
-                    }
-                    Err(error) => garbage.found(&channel, &error),
-                }
-            }
             Delivery::Received { channel, to, payload } => {
-                if let Err(error) = read_internal(&to, &payload) {
+                let taken = match to {
+                    Addressee::Connections(target) => deliver(&*inbox, target, &payload).await,
+                    Addressee::GroupCommands => commands.carry_out(&*inbox, &payload),
+                    Addressee::Acks => commands.acknowledged(&payload),
+                    Addressee::Answers => answered(&*inbox, &payload),
+                };
+                if let Err(error) = taken {
                     garbage.found(&channel, &error);
                 }
             }
-            Delivery::Here { publication: Publication { targets, excluded, frames }, receivers, done } => {
+            Delivery::Here {
+                publication: Publication { targets, excluded, frames, .. },
+                receivers,
+                done,
+            } => {
                 for target in targets {
-                    inbox.deliver(target, Arc::clone(&excluded), frames.clone()).await;
+                    inbox.deliver(target, Arc::clone(&excluded), frames.clone(), None).await;
                 }
                 // Whoever published may have stopped waiting.
                 let _ = done.send(Ok(Published { receivers, reach: Reach::ThisInstance }));
@@ -113,19 +121,20 @@ pub(super) async fn deliver_in_order(
     }
 }
 
-/// Group commands and client results between instances are not served yet; a command that is not acknowledged
-/// is one for a connection that is not here.
-fn read_internal(to: &Addressee, payload: &[u8]) -> Result<(), crate::wire::WireError> {
-    match to {
-        Addressee::Connections(Target::All | Target::Subject(_)) => {}
-        Addressee::GroupCommands => {
-            tracing::debug!(command = ?GroupCommand::decode(payload)?, "group command ignored")
-        }
-        Addressee::Acks => tracing::debug!(ack = ?Ack::decode(payload)?, "ack ignored"),
-        Addressee::Answers => {
-            let Completion { protocol, message } = Completion::decode(payload)?;
-            tracing::debug!(protocol, bytes = message.len(), "client result ignored");
-        }
-    }
+async fn deliver(inbox: &dyn Inbox, target: Target, payload: &[u8]) -> Result<(), WireError> {
+    let Invocation { excluded, messages, answer_to } = Invocation::decode(payload)?;
+    // On other channels it means nothing.
+    let answer_to = answer_to.filter(|_| matches!(target, Target::Subject(Subject::Connection(_))));
+    let answer_to = answer_to.map(|AnswerTo { invocation_id, channel }| ReturnAddress {
+        invocation_id: invocation_id.into(),
+        channel: channel.into(),
+    });
+    inbox.deliver(target, excluded, messages.to_frames(), answer_to).await;
     Ok(())
+}
+
+fn answered(inbox: &dyn Inbox, payload: &[u8]) -> Result<(), WireError> {
+    let Completion { protocol, message } = Completion::decode(payload)?;
+    let protocol = HubProtocol::from_name(protocol).ok_or(WireError::Missing("known protocol"))?;
+    inbox.answered(protocol, message).map_err(|_| WireError::Missing("completion"))
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{Publication, PublishError};
+use hubline_backplane::{Frames, Publication, PublishError, Published};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::hub::{Delivery, Done, Hub};
@@ -25,6 +25,9 @@ pub(super) struct Outgoing {
     bytes: Option<OwnedSemaphorePermit>,
 }
 
+/// What becomes of one.
+pub(super) type Outcome = oneshot::Receiver<Result<Published, PublishError>>;
+
 /// Where publications are put in.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -45,9 +48,20 @@ impl Outgoing {
         publication: Publication,
         channels: Vec<String>,
         payload: Vec<u8>,
-    ) -> (Self, oneshot::Receiver<Result<hubline_backplane::Published, PublishError>>) {
+    ) -> (Self, Outcome) {
         let (done, outcome) = oneshot::channel();
         (Self { hub: Arc::clone(hub), publication, channels, payload, done, bytes: None }, outcome)
+    }
+
+    /// A payload for one channel that is nobody's message: a command, an ack or an answer.
+    pub(super) fn internal(hub: &Arc<Hub>, channel: String, payload: Vec<u8>) -> (Self, Outcome) {
+        let nobody = Publication {
+            targets: Vec::new(),
+            excluded: Arc::default(),
+            frames: Frames::default(),
+            asks: None,
+        };
+        Self::new(hub, nobody, vec![channel], payload)
     }
 
     fn bytes(&self) -> usize {

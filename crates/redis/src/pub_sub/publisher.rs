@@ -327,6 +327,7 @@ impl InFlight {
         }
         if let What::Publication { mut outgoing, .. } = self.what {
             outgoing.channels.drain(..self.answered);
+            // What is no message has no targets, and a single channel.
             outgoing.publication.targets.drain(..self.answered);
             outgoing.deliver_here(subscriptions).await;
         }

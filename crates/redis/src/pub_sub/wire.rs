@@ -102,15 +102,32 @@ pub enum WireError {
 }
 
 /// A message for every instance, in both protocols.
-pub(crate) fn publication(excluded: &[ConnectionId], frames: &Frames) -> Vec<u8> {
+pub(crate) fn publication(
+    excluded: &[ConnectionId],
+    frames: &Frames,
+    answer_to: Option<AnswerTo<'_>>,
+) -> Vec<u8> {
     let [json, message_pack] =
         HubProtocol::ALL.map(|protocol| frames.get(protocol).map(|frame| frame.payload()));
     let messages = Messages { json: json.as_deref(), message_pack: message_pack.as_deref() };
     let mut out = Vec::with_capacity(64 + 32 * excluded.len() + messages.size());
-    put_array(&mut out, 2);
-    put_excluded(&mut out, excluded);
-    messages.put(&mut out);
+    put_invocation(&mut out, excluded, &messages, answer_to);
     out
+}
+
+fn put_invocation(
+    out: &mut Vec<u8>,
+    excluded: &[ConnectionId],
+    messages: &Messages<'_>,
+    answer_to: Option<AnswerTo<'_>>,
+) {
+    put_array(out, if answer_to.is_some() { 4 } else { 2 });
+    put_excluded(out, excluded);
+    messages.put(out);
+    if let Some(AnswerTo { invocation_id, channel }) = answer_to {
+        put_name(out, invocation_id);
+        put_name(out, channel);
+    }
 }
 
 impl<'a> Invocation<'a> {
@@ -132,13 +149,7 @@ impl<'a> Invocation<'a> {
     /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.messages.size());
-        put_array(&mut out, if self.answer_to.is_some() { 4 } else { 2 });
-        put_excluded(&mut out, &self.excluded);
-        self.messages.put(&mut out);
-        if let Some(AnswerTo { invocation_id, channel }) = self.answer_to {
-            put_name(&mut out, invocation_id);
-            put_name(&mut out, channel);
-        }
+        put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to);
         out
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, ready};
 use hubline_backplane::{
-    Backplane, Frames, HubBackplane, Inbox, Publication, Published, Status, Subject, Target,
+    Backplane, Frames, GroupChange, HubBackplane, Inbox, NoCompletion, Publication, Published, ReturnAddress,
+    Status, Subject, Target,
 };
 use hubline_protocol::{ConnectionId, HubProtocol, encode};
 use hubline_redis::RedisBackplane;
@@ -76,7 +77,7 @@ pub(crate) fn attach(
 
 pub(crate) fn publication(targets: Vec<Target>, text: &str) -> Publication {
     let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
-    Publication { targets, excluded: Arc::default(), frames: frames.unwrap() }
+    Publication { targets, excluded: Arc::default(), frames: frames.unwrap(), asks: None }
 }
 
 pub(crate) fn group(name: &str) -> Subject {
@@ -86,7 +87,13 @@ pub(crate) fn group(name: &str) -> Subject {
 struct Recorder(mpsc::Sender<Delivered>);
 
 impl Inbox for Recorder {
-    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+    fn deliver(
+        &self,
+        target: Target,
+        excluded: Arc<[ConnectionId]>,
+        frames: Frames,
+        _: Option<ReturnAddress>,
+    ) -> BoxFuture<'_, ()> {
         async move {
             let json = frames.get(HubProtocol::Json).map(|frame| frame.payload()).unwrap_or_default();
             let text = String::from_utf8_lossy(&json);
@@ -95,5 +102,14 @@ impl Inbox for Recorder {
             let _ = self.0.send((target, excluded.to_vec(), text)).await;
         }
         .boxed()
+    }
+
+    /// None of these tests has connections.
+    fn change_group(&self, _: GroupChange) -> BoxFuture<'static, bool> {
+        ready(false).boxed()
+    }
+
+    fn answered(&self, _: HubProtocol, _: &[u8]) -> Result<(), NoCompletion> {
+        Err(NoCompletion)
     }
 }

@@ -1,4 +1,4 @@
-use hubline_backplane::{Reach, Status, Target};
+use hubline_backplane::{GroupAction, GroupChange, GroupError, Reach, Status, Target};
 use hubline_testkit::RedisServer;
 
 use crate::instance::{Instance, group, publication};
@@ -91,6 +91,20 @@ async fn a_publication_reaches_its_own_instance_once_whatever_happens_to_redis()
         redis.start_again().await.unwrap();
         here.status(|status| *status == Status::Connected).await;
     }
+}
+
+#[tokio::test]
+async fn a_group_change_for_another_instance_fails_at_once_without_redis() {
+    let mut redis = RedisServer::start().await.unwrap();
+    let here = Instance::connected(&redis.connection_string()).await;
+    redis.stop().await.unwrap();
+    here.lost().await;
+    let change = GroupChange { action: GroupAction::Add, group: "g".into(), connection: "elsewhere".into() };
+    let changed = here.hub.change_group(change).await;
+    assert!(
+        matches!(&changed, Err(GroupError::Unreachable(reason)) if reason.contains("Redis")),
+        "{changed:?}"
+    );
 }
 
 #[tokio::test]
