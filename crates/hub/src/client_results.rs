@@ -153,9 +153,11 @@ impl ClientResults {
             let outcome = match &answer {
                 Answer::Completion(CompletionResult::Error(text)) => CompletionOutcome::Error(text),
                 Answer::Completion(CompletionResult::Void) => CompletionOutcome::Void,
-                Answer::Completion(CompletionResult::Value(value)) => {
-                    CompletionOutcome::Value(value.encoded())
-                }
+                Answer::Completion(CompletionResult::Value(value)) => match value.encoded() {
+                    // It ends before it begins; with it the completion could not be read.
+                    [] => CompletionOutcome::Void,
+                    encoded => CompletionOutcome::Value(encoded),
+                },
                 Answer::Disconnected => CompletionOutcome::Error("Connection disconnected."),
             };
             send(encode::completion(protocol, &invocation_id, outcome));
@@ -247,5 +249,82 @@ impl<T> Drop for Asked<T> {
 impl std::fmt::Debug for Question {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Question").field("connection", &self.connection).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use hubline_protocol::{ClientValue, HubMessage, HubProtocol, framing};
+
+    use super::*;
+    use crate::HubOptions;
+
+    fn connection() -> Outbox {
+        Outbox::new("c".into(), HubProtocol::MessagePack, &HubOptions::default())
+    }
+
+    #[test]
+    fn every_answer_for_another_instance_becomes_a_completion_that_can_be_read() {
+        let (results, connection) = (ClientResults::new(false), connection());
+        let (send, sent) = mpsc::channel();
+        let forward = |id: &str| {
+            let send = send.clone();
+            results.forward(&connection, id.into(), move |completion| send.send(completion).unwrap());
+        };
+        let answers = [
+            (CompletionResult::Value(ClientValue::MessagePack(&[42])), "value"),
+            (CompletionResult::Value(ClientValue::MessagePack(&[])), "void"),
+            (CompletionResult::Void, "void"),
+            (CompletionResult::Error("no".into()), "no"),
+        ];
+        for (answer, expected) in answers {
+            forward("q");
+            assert_eq!(results.answer("q", &connection, answer), Met::Waiting);
+            assert_eq!(told(&sent.try_recv().unwrap()), ("q".to_owned(), expected.to_owned()));
+        }
+        forward("left open");
+        results.connection_ended(&connection);
+        let (id, error) = told(&sent.try_recv().unwrap());
+        assert_eq!((&*id, &*error), ("left open", "Connection disconnected."));
+        assert!(results.lock().is_empty());
+    }
+
+    /// The id and the error, or what else came.
+    fn told(completion: &Encoded) -> (String, String) {
+        let protocol = HubProtocol::MessagePack;
+        let framed = framing::split(protocol, completion.payload(), usize::MAX).unwrap().unwrap();
+        let Ok(HubMessage::Completion(completion)) = HubMessage::read(protocol, framed.message) else {
+            panic!("no completion");
+        };
+        let result = match completion.result {
+            CompletionResult::Value(_) => "value".to_owned(),
+            CompletionResult::Void => "void".to_owned(),
+            CompletionResult::Error(text) => text.into_owned(),
+        };
+        (completion.invocation_id.to_string(), result)
+    }
+
+    #[tokio::test]
+    async fn only_what_was_asked_elsewhere_is_answered_from_afar() {
+        let (results, connection) = (Arc::new(ClientResults::new(false)), connection());
+        let here = results.ask::<u8>(&connection, Naming::Serde);
+        let elsewhere = results.ask_elsewhere::<u8>(&"d".into(), Naming::Serde);
+        for id in [&here.invocation_id, &elsewhere.invocation_id] {
+            results.answer_from_afar(id, CompletionResult::Value(ClientValue::MessagePack(&[42])));
+        }
+        assert_eq!(elsewhere.answer().await.unwrap(), 42);
+        assert!(results.lock().contains_key(&here.invocation_id));
+    }
+
+    #[tokio::test]
+    async fn a_question_that_comes_back_to_its_own_instance_is_answered_once() {
+        let (results, connection) = (Arc::new(ClientResults::new(false)), connection());
+        let asked = results.ask_elsewhere::<u8>(&connection.connection_id, Naming::Serde);
+        results.forward(&connection, asked.invocation_id.clone(), |_| panic!("no detour"));
+        let answer = CompletionResult::Value(ClientValue::MessagePack(&[42]));
+        assert_eq!(results.answer(&asked.invocation_id, &connection, answer), Met::Waiting);
+        assert_eq!(asked.answer().await.unwrap(), 42);
     }
 }

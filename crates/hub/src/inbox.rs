@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::client_results::ClientResults;
 use crate::groups::settle;
+use crate::outbox::Outbox;
 use crate::router::{Membership, Router};
 
 /// One hub's inbox on this instance.
@@ -29,16 +30,16 @@ impl HubInbox {
         self.backplane.get()?.upgrade()
     }
 
-    /// The connection's answer to a question of another instance goes back there.
-    fn expect_answer(&self, connection: &ConnectionId, to: ReturnAddress) {
-        let (Some(outbox), Some(backplane)) = (self.router.find(connection), self.backplane()) else {
-            return;
-        };
+    /// The connection's answer to a question of another instance goes back there. Returns the connection if it
+    /// is here.
+    fn expect_answer(&self, connection: &ConnectionId, to: ReturnAddress) -> Option<Arc<Outbox>> {
+        let (outbox, backplane) = (self.router.find(connection)?, self.backplane()?);
         let (protocol, tasks) = (outbox.protocol, self.tasks.clone());
         let id = to.invocation_id.clone();
         self.client_results.forward(&outbox, id, move |completion| {
             tasks.spawn(async move { backplane.answer(to, protocol, completion).await });
         });
+        Some(outbox)
     }
 }
 
@@ -53,12 +54,11 @@ impl Inbox for HubInbox {
         let (Target::Subject(Subject::Connection(id)), Some(to)) = (&target, answer_to) else {
             return self.router.deliver(target, excluded, frames).boxed();
         };
-        let id = id.clone();
-        self.expect_answer(&id, to);
+        let asked = self.expect_answer(id, to);
         async move {
             self.router.deliver(target, excluded, frames).await;
-            // Whoever ends from now on finds the question; whoever has ended may have missed it.
-            if let Some(outbox) = self.router.find(&id)
+            // Who ends from now on finds the question; who has ended, and may be forgotten already, has missed it.
+            if let Some(outbox) = asked
                 && outbox.is_closing()
             {
                 self.client_results.connection_ended(&outbox);
