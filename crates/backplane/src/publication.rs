@@ -116,11 +116,13 @@ pub struct Published {
     pub reach: Reach,
 }
 
-/// How far a publication got.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How far a publication got, best first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
     /// Every instance that listens.
     Fleet,
+    /// The connections here have it. It was sent to the others, and the link was lost before that was confirmed.
+    Unknown,
     /// The link to the others is down; the connections here have it.
     ThisInstance,
 }

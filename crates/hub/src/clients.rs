@@ -306,7 +306,7 @@ impl SingleClientProxy<'_> {
         };
         let published = core.backplane.publish(publication).await.map_err(SendError::from)?;
         match (published.reach, published.receivers) {
-            (Reach::ThisInstance, _) => Err(InvokeError::Unreachable(self.id.clone())),
+            (Reach::Unknown | Reach::ThisInstance, _) => Err(InvokeError::Unreachable(self.id.clone())),
             (Reach::Fleet, 0) => Err(InvokeError::NoSuchConnection(self.id.clone())),
             (Reach::Fleet, _) => Ok(asked),
         }

@@ -17,6 +17,8 @@
 mod options;
 
 mod link;
+mod topology;
+
 mod pub_sub;
 
 pub use link::ConnectError;
@@ -24,4 +26,6 @@ pub use options::{
     RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake, RedisPassword,
     redact_connection_string,
 };
-pub use pub_sub::{RedisBackplane, wire};
+pub use pub_sub::{
+    RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription, RedisBackplane, wire,
+};

@@ -1,8 +1,8 @@
-//! The pub/sub backplane: ASP.NET Core's channels and payloads over two links to one Redis.
+//! The pub/sub backplane: ASP.NET Core's channels and payloads over two links to each Redis node.
 //!
-//! One task drives both links. They live and die together: whoever publishes relies on its own echo, so
-//! nothing is published through Redis before every wanted channel is confirmed, and when one link is lost the
-//! other is given up with it.
+//! A channel belongs to one node. One task drives both links of a node. They live and die together: whoever
+//! publishes relies on its own echo, so nothing is published through Redis before every wanted channel is
+//! confirmed, and when one link is lost the other is given up with it.
 
 mod channels;
 mod commands;
@@ -10,19 +10,23 @@ mod driver;
 mod echoes;
 mod garbage;
 mod hub;
+mod node;
 mod outgoing;
 mod publisher;
+mod raw;
+mod status;
 mod subscriber;
 mod subscriptions;
 
 pub mod wire;
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all, try_join_all};
 use hubline_backplane::{
     Backplane, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach,
     ReturnAddress, Status, Subject, Target,
@@ -33,14 +37,17 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::channels::{Channels, machine_name, new_server_name};
 use self::commands::Commands;
-use self::driver::Links;
-use self::echoes::Echoes;
 use self::garbage::Garbage;
 use self::hub::Hub;
-use self::outgoing::{Outcome, Outgoing, Queue};
-use self::subscriptions::{Addressee, Route, Subscriptions};
+use self::node::Node;
+use self::outgoing::Outgoing;
+use self::status::Statuses;
+use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
 use crate::link::ConnectError;
+use crate::topology::Topology;
+
+pub use self::raw::{RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription};
 
 /// As it is shipped (`client-output-buffer-limit pubsub 32mb`), Redis cuts off every subscriber of a message
 /// that is larger than this, ASP.NET Core's too.
@@ -48,8 +55,8 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 
 /// A backplane on Redis' pub/sub, compatible with Microsoft.AspNetCore.SignalR.StackExchangeRedis.
 ///
-/// One publishing and one subscribing link per value, shared by all hubs. While they are down publications
-/// reach this instance's own connections, and [`Reach::ThisInstance`] says so.
+/// One publishing and one subscribing link to each node, shared by all hubs. While they are down publications
+/// reach this instance's own connections, and [`Reach`] says so.
 ///
 /// - **Order.** What one publisher sends, each awaited, arrives in that order. A hub has one inbox per
 ///   instance.
@@ -67,19 +74,21 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 /// Cheap to share behind an `Arc`; the links end when it and every attached hub are dropped.
 pub struct RedisBackplane {
     shared: Arc<Shared>,
-    task: Arc<AbortOnDropHandle<()>>,
+    tasks: Arc<Tasks>,
 }
 
-/// What the task and the hubs share.
+/// What the hubs share.
 struct Shared {
-    options: RedisOptions,
-    client_name: String,
-    subscriptions: Subscriptions,
-    echoes: Mutex<Echoes>,
-    queue: Queue,
-    status: watch::Sender<Status>,
+    options: Arc<RedisOptions>,
+    topology: Topology,
+    /// In the order of the topology.
+    nodes: Vec<Arc<Node>>,
+    statuses: Arc<Statuses>,
     garbage: Arc<Garbage>,
 }
+
+/// Of the nodes.
+type Tasks = Vec<AbortOnDropHandle<()>>;
 
 impl RedisBackplane {
     /// Starts connecting, and keeps at it in the background: returns at once, whether Redis is there or not.
@@ -91,30 +100,37 @@ impl RedisBackplane {
     /// The options ask for something unsupported; or, with `abortConnect=true`, Redis cannot be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, ConnectError> {
         options.check_supported()?;
-        let client_name = options.name.clone().unwrap_or_else(|| {
-            format!(
-                "{}(Hubline-v{})",
-                machine_name().replace(char::is_whitespace, ""),
-                env!("CARGO_PKG_VERSION")
-            )
-        });
-        tracing::info!(redis = %options, %client_name, "connecting to Redis");
-        let first = match options.aborts_on_connect_fail() {
-            true => Some(Links::first(&options, &client_name).await?),
-            false => None,
+        let client_name: Arc<str> = match &options.name {
+            Some(name) => name.as_str().into(),
+            None => {
+                let machine = machine_name().replace(char::is_whitespace, "");
+                format!("{machine}(Hubline-v{})", env!("CARGO_PKG_VERSION")).into()
+            }
         };
-        let (queue, waiting) = Queue::new();
-        let shared = Arc::new(Shared {
-            options,
-            client_name,
-            subscriptions: Subscriptions::default(),
-            echoes: Mutex::default(),
-            queue,
-            status: watch::Sender::new(Status::Disconnected("connecting".to_owned())),
-            garbage: Arc::default(),
+        tracing::info!(redis = %options, %client_name, "connecting to Redis");
+        let topology = Topology::of(&options);
+        let options = Arc::new(options);
+        let statuses = Statuses::new(topology.locations().len());
+        let locations = topology.locations().iter().enumerate();
+        let (nodes, waiting): (Vec<_>, Vec<_>) = locations
+            .map(|(n, location)| Node::new(location.clone(), &options, &client_name, statuses.of_node(n)))
+            .unzip();
+        let mut first: Vec<_> = match options.aborts_on_connect_fail() {
+            true => try_join_all(nodes.iter().map(|node| node.open())).await?,
+            false => Vec::new(),
+        };
+        first.reverse();
+        let tasks = nodes.iter().zip(waiting).map(|(node, waiting)| {
+            AbortOnDropHandle::new(tokio::spawn(Arc::clone(node).drive(first.pop(), waiting)))
         });
-        let task = tokio::spawn(Arc::clone(&shared).drive(first, waiting));
-        Ok(Self { shared, task: Arc::new(AbortOnDropHandle::new(task)) })
+        let tasks = Arc::new(tasks.collect());
+        let shared = Shared { options, topology, nodes, statuses, garbage: Arc::default() };
+        Ok(Self { shared: Arc::new(shared), tasks })
+    }
+
+    /// Channels of your own on the same links.
+    pub fn raw_channels(&self) -> RawChannels {
+        RawChannels::new(&self.shared, &self.tasks)
     }
 
     /// Payloads from Redis that could not be used, so far.
@@ -127,36 +143,40 @@ impl Backplane for RedisBackplane {
     /// # Panics
     /// If a hub of that name is attached already: both would have the same channels.
     fn attach(&self, hub_name: &str, inbox: Arc<dyn Inbox>) -> Arc<dyn HubBackplane> {
-        let prefix = self.shared.options.channel_prefix.as_deref().unwrap_or_default();
+        let shared = &self.shared;
         let server_name = new_server_name();
         tracing::debug!(hub_name, server_name, "hub attached to Redis");
-        let (hub, waiting) = Hub::new(Channels::new(prefix, hub_name, server_name));
+        let (hub, waiting) = Hub::new(Channels::new(shared.prefix(), hub_name, server_name));
         let all = hub.channels.of(&Target::All);
-        assert!(!self.shared.subscriptions.wants(&all), "a hub named {hub_name} is attached already");
+        assert!(
+            !shared.node_of(&all).subscriptions.wants(&all),
+            "a hub named {hub_name} is attached already"
+        );
         for (channel, to) in [
             (all, Addressee::Connections(Target::All)),
             (hub.channels.group_commands(), Addressee::GroupCommands),
             (hub.channels.acks(), Addressee::Acks),
             (hub.channels.answers(), Addressee::Answers),
         ] {
-            let _ = self.shared.subscriptions.count_up(&channel, Route { hub: Arc::clone(&hub), to });
+            let route = Route::Hub { hub: Arc::clone(&hub), to };
+            let _ = shared.node_of(&channel).subscriptions.count_up(&channel, route);
         }
         let worker = tokio::spawn(hub::deliver_in_order(
             waiting,
             inbox,
-            Commands::new(&hub, &self.shared),
-            Arc::clone(&self.shared.garbage),
+            Commands::new(&hub, shared),
+            Arc::clone(&shared.garbage),
         ));
         Arc::new(Attached {
             hub,
-            shared: Arc::clone(&self.shared),
+            shared: Arc::clone(shared),
             _worker: AbortOnDropHandle::new(worker),
-            _task: Arc::clone(&self.task),
+            _tasks: Arc::clone(&self.tasks),
         })
     }
 
     fn status(&self) -> watch::Receiver<Status> {
-        self.shared.status.subscribe()
+        self.shared.statuses.subscribe()
     }
 }
 
@@ -171,7 +191,7 @@ struct Attached {
     hub: Arc<Hub>,
     shared: Arc<Shared>,
     _worker: AbortOnDropHandle<()>,
-    _task: Arc<AbortOnDropHandle<()>>,
+    _tasks: Arc<Tasks>,
 }
 
 impl HubBackplane for Attached {
@@ -185,8 +205,8 @@ impl HubBackplane for Attached {
         async move {
             let target = Target::Subject(subject);
             let channel = self.hub.channels.of(&target);
-            let route = Route { hub: Arc::clone(&self.hub), to: Addressee::Connections(target) };
-            self.shared.subscriptions.add(&channel, route).await;
+            let route = Route::Hub { hub: Arc::clone(&self.hub), to: Addressee::Connections(target) };
+            self.shared.node_of(&channel).subscriptions.add(&channel, route).await;
         }
         .boxed()
     }
@@ -199,14 +219,17 @@ impl HubBackplane for Attached {
         async move {
             let answer = wire::Completion { protocol: protocol.name(), message: completion.payload() };
             let channel = self.hub.channels.named(&to.channel);
-            _ = self.shared.send_internal(&self.hub, channel, answer.encode()).await;
+            _ = self.shared.send_internal(channel, answer.encode()).await;
         }
         .boxed()
     }
 
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
-        async move { self.shared.subscriptions.remove(&self.hub.channels.of(&Target::Subject(subject))) }
-            .boxed()
+        async move {
+            let channel = self.hub.channels.of(&Target::Subject(subject));
+            self.shared.node_of(&channel).subscriptions.remove(&channel);
+        }
+        .boxed()
     }
 }
 
@@ -231,22 +254,52 @@ impl Attached {
             return Err(PublishError::Refused(refused));
         }
         let channels = publication.targets.iter().map(|target| self.hub.channels.of(target)).collect();
-        let (outgoing, outcome) = Outgoing::new(&self.hub, publication, channels, payload);
-        self.shared.publish(outgoing, outcome).await
+        self.shared.publish(&self.hub, publication, channels, payload.into()).await
     }
 }
 
 impl Shared {
-    /// Through Redis, or to this instance's own connections while it cannot be.
-    async fn publish(&self, outgoing: Outgoing, outcome: Outcome) -> Result<Published, PublishError> {
-        if outgoing.hub.listening.load(Ordering::Acquire) {
-            self.queue.put(outgoing).await?;
-        } else {
-            outgoing.deliver_here(&self.subscriptions).await;
+    fn prefix(&self) -> &str {
+        self.options.channel_prefix.as_deref().unwrap_or_default()
+    }
+
+    fn node_of(&self, channel: &str) -> &Arc<Node> {
+        &self.nodes[self.topology.node_of(channel)]
+    }
+
+    /// To the node of each channel; these are the channels of the publication's targets.
+    async fn publish(
+        &self,
+        hub: &Arc<Hub>,
+        publication: Publication,
+        channels: Vec<String>,
+        payload: Bytes,
+    ) -> Result<Published, PublishError> {
+        let mut parts = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
+        for (target, channel) in publication.targets.iter().zip(channels) {
+            let (targets, channels) = parts.entry(self.topology.node_of(&channel)).or_default();
+            targets.push(target.clone());
+            channels.push(channel);
         }
-        outcome
-            .await
-            .unwrap_or_else(|_| Err(PublishError::Refused("the backplane has been shut down".to_owned())))
+        let parts = parts.into_iter().map(|(node, (targets, channels))| {
+            let part = Publication { targets, ..publication.clone() };
+            self.nodes[node].publish(Outgoing::message(hub, part, channels, payload.clone()))
+        });
+        let published: Vec<Published> = join_all(parts).await.into_iter().collect::<Result<_, _>>()?;
+        Ok(Published {
+            receivers: published.iter().map(|part| part.receivers).sum(),
+            reach: published.iter().map(|part| part.reach).max().unwrap_or(Reach::Fleet),
+        })
+    }
+
+    /// Publishes what is no message.
+    async fn send_internal(
+        &self,
+        channel: String,
+        payload: impl Into<Bytes>,
+    ) -> Result<Published, PublishError> {
+        let node = self.node_of(&channel);
+        node.publish(Outgoing::internal(channel, payload.into())).await
     }
 }
 
@@ -257,7 +310,7 @@ fn is_nameless_group(target: &Target) -> bool {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.shared.subscriptions.remove_hub(&self.hub);
+        self.shared.nodes.iter().for_each(|node| node.subscriptions.remove_hub(&self.hub));
     }
 }
 

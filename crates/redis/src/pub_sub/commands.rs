@@ -6,16 +6,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hubline_backplane::{
-    GroupAction, GroupChange, GroupError, Inbox, PublishError, Published, Reach, Status,
-};
+use hubline_backplane::{GroupAction, GroupChange, GroupError, Inbox, Reach};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Shared;
 use super::hub::Hub;
-use super::outgoing::Outgoing;
 use crate::wire::{self, Ack, GroupCommand, WireError};
 
 /// ASP.NET Core gives up after 30 to 35 s.
@@ -72,10 +69,11 @@ pub(super) async fn ask(hub: &Arc<Hub>, shared: &Shared, change: GroupChange) ->
         connection_id: change.connection.as_str(),
     };
     let asked = async {
-        let published = shared.send_internal(hub, hub.channels.group_commands(), command.encode()).await;
-        match published {
+        let channel = hub.channels.group_commands();
+        let node = shared.node_of(&channel);
+        match shared.send_internal(channel, command.encode()).await {
             Ok(published) if published.reach == Reach::Fleet => {}
-            Ok(_) => return Err(shared.unreachable()),
+            Ok(_) => return Err(GroupError::Unreachable(node.why_unreachable())),
             Err(error) => return Err(GroupError::Unreachable(error.to_string())),
         }
         // The sender goes only with this.
@@ -83,26 +81,6 @@ pub(super) async fn ask(hub: &Arc<Hub>, shared: &Shared, change: GroupChange) ->
         Ok(())
     };
     timeout(PATIENCE, asked).await.unwrap_or(Err(GroupError::NoAnswer(PATIENCE)))
-}
-
-impl Shared {
-    /// Publishes what is no message.
-    pub(super) async fn send_internal(
-        &self,
-        hub: &Arc<Hub>,
-        channel: String,
-        payload: Vec<u8>,
-    ) -> Result<Published, PublishError> {
-        let (outgoing, outcome) = Outgoing::internal(hub, channel, payload);
-        self.publish(outgoing, outcome).await
-    }
-
-    fn unreachable(&self) -> GroupError {
-        GroupError::Unreachable(match &*self.status.borrow() {
-            Status::Disconnected(reason) => reason.clone(),
-            Status::Alone | Status::Connected => "the link to Redis was lost".to_owned(),
-        })
-    }
 }
 
 /// Carries out what other instances ask for, one after the other.
@@ -135,13 +113,13 @@ impl Commands {
         if at_once == Some(false) || self.unacknowledged.len() >= LIMIT_UNACKNOWLEDGED {
             return Ok(());
         }
-        let (hub, shared) = (Arc::clone(&self.hub), Arc::clone(&self.shared));
-        let channel = hub.channels.acks_of(command.server_name);
+        let shared = Arc::clone(&self.shared);
+        let channel = self.hub.channels.acks_of(command.server_name);
         let ack = Ack { id: command.id }.encode();
         self.unacknowledged.spawn(async move {
             if at_once.is_some() || change.await {
                 // Whoever asked learns of a link that is down by itself.
-                _ = shared.send_internal(&hub, channel, ack).await;
+                _ = shared.send_internal(channel, ack).await;
             }
         });
         Ok(())

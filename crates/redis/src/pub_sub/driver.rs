@@ -1,4 +1,4 @@
-//! The task behind a backplane: connects, restores, serves, and connects again.
+//! The task behind a node: connects, restores, serves, and connects again.
 
 use std::fmt;
 use std::pin::pin;
@@ -9,11 +9,13 @@ use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use hubline_backplane::Status;
 use tokio::time::{Instant, timeout};
 
+use super::node::Node;
 use super::outgoing::Waiting;
 use super::publisher::{FAREWELL, Patience, Publisher};
-use super::{Shared, subscriber};
+use super::subscriber;
 use crate::RedisOptions;
-use crate::link::{ConnectError, Link, LinkLost};
+use crate::link::{ConnectError, LinkLost};
+use crate::topology::Links;
 
 /// Between attempts to connect: 50 ms at first, doubled up to 400 ms, each time up to twice that at random, so
 /// that subscriptions are back within a second of Redis and a fleet does not return in one instant.
@@ -26,49 +28,25 @@ const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
 const LIVED: Duration = Duration::from_secs(2);
 const BETWEEN_REMINDERS: Duration = Duration::from_secs(30);
 
-/// Both links, to the same Redis.
-pub(super) struct Links {
-    publishing: Link,
-    subscribing: Link,
-}
-
-impl Links {
-    /// Of several endpoints the first that can be reached; both links to the same.
-    async fn open(options: &RedisOptions, client_name: &str) -> Result<Self, ConnectError> {
-        let mut failure = None;
-        for endpoint in &options.endpoints {
-            let link = || Link::open(endpoint, options, client_name);
-            match tokio::try_join!(link(), link()) {
-                Ok((publishing, subscribing)) => return Ok(Self { publishing, subscribing }),
-                Err(error) => {
-                    tracing::debug!(%error, "no connection to Redis");
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        Err(failure.unwrap_or_else(|| unreachable!("options have an endpoint")))
-    }
-
-    /// In `connectRetry` attempts.
-    pub(super) async fn first(options: &RedisOptions, client_name: &str) -> Result<Self, ConnectError> {
-        let mut delays = BACK_OFF.build();
-        let mut attempts = options.connect_retry.max(1);
-        loop {
-            attempts -= 1;
-            match Self::open(options, client_name).await {
-                Err(_) if attempts > 0 => pause(&mut delays).await,
-                outcome => return outcome,
-            }
-        }
-    }
-}
-
 async fn pause(delays: &mut ExponentialBackoff) {
     let delay = delays.next().unwrap_or(LIVED);
     tokio::time::sleep(delay).await;
 }
 
-impl Shared {
+impl Node {
+    /// The first connection, in `connectRetry` attempts.
+    pub(super) async fn open(&self) -> Result<Links, ConnectError> {
+        let mut delays = BACK_OFF.build();
+        let mut attempts = self.options.connect_retry.max(1);
+        loop {
+            attempts -= 1;
+            match self.location.open(&self.options, &self.client_name).await {
+                Err(_) if attempts > 0 => pause(&mut delays).await,
+                outcome => return outcome,
+            }
+        }
+    }
+
     /// Connects, serves, and connects again, for as long as anybody holds the backplane.
     pub(super) async fn drive(self: Arc<Self>, mut first: Option<Links>, mut waiting: Waiting) {
         let mut outage = Outage::begin();
@@ -88,7 +66,7 @@ impl Shared {
     async fn connect(&self, outage: &mut Outage) -> Links {
         loop {
             outage.pause().await;
-            match Links::open(&self.options, &self.client_name).await {
+            match self.location.open(&self.options, &self.client_name).await {
                 Ok(links) => return links,
                 Err(error) => {
                     outage.attempt_failed(&error);
@@ -99,24 +77,19 @@ impl Shared {
     }
 
     fn disconnected(&self, reason: &dyn fmt::Display) {
-        let now = Status::Disconnected(reason.to_string());
-        self.status.send_if_modified(|status| {
-            let changed = *status != now;
-            *status = now;
-            changed
-        });
+        self.status.set(Status::Disconnected(reason.to_string()));
     }
 
     /// Restores the subscriptions, then publishes, until one of the links is lost.
     async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) {
-        let RedisOptions { keep_alive, async_timeout: answer, .. } = self.options;
+        let RedisOptions { keep_alive, async_timeout: answer, .. } = *self.options;
         let patience = Patience { keep_alive, answer };
         let mut publisher = Publisher::new(links.publishing, &self.echoes, &self.subscriptions, patience);
         let publish = async {
             tokio::select! {
                 channels = self.subscriptions.restored() => {
                     outage.ended(channels);
-                    self.status.send_replace(Status::Connected);
+                    self.status.set(Status::Connected);
                 }
                 () = waiting.deliver_here(&self.subscriptions) => {}
             }

@@ -1,9 +1,8 @@
 //! One attached hub: its channels, and its one ordered inbox on this instance.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use hubline_backplane::{Inbox, Publication, PublishError, Published, Reach, ReturnAddress, Subject, Target};
+use hubline_backplane::{Inbox, Publication, PublishError, Published, ReturnAddress, Subject, Target};
 use hubline_protocol::HubProtocol;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -23,8 +22,6 @@ const LIMIT_BYTES: u32 = 8 * 1024 * 1024;
 #[derive(Debug)]
 pub(super) struct Hub {
     pub(super) channels: Channels,
-    /// Whether Redis has confirmed the channel of all: what is published comes back.
-    pub(super) listening: AtomicBool,
     /// What this instance waits for after group commands.
     pub(super) acks: Acks,
     room: Arc<Semaphore>,
@@ -42,7 +39,7 @@ pub(super) enum Delivery {
         payload: Vec<u8>,
     },
     /// A publication that does not come back through Redis.
-    Here { publication: Publication, receivers: u64, done: Done },
+    Here { publication: Publication, published: Published, done: Done },
 }
 
 /// Tells the publisher what became of it.
@@ -65,8 +62,7 @@ impl Hub {
     pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
         let (inbox, waiting) = mpsc::channel(LIMIT_MESSAGES);
         let room = Arc::new(Semaphore::new(LIMIT_BYTES as usize));
-        let (listening, acks) = (AtomicBool::new(false), Acks::default());
-        (Arc::new(Self { channels, listening, acks, room, inbox }), waiting)
+        (Arc::new(Self { channels, acks: Acks::default(), room, inbox }), waiting)
     }
 
     /// Waits for a place in the inbox; `None` if the hub is gone.
@@ -108,14 +104,14 @@ pub(super) async fn deliver_in_order(
             }
             Delivery::Here {
                 publication: Publication { targets, excluded, frames, .. },
-                receivers,
+                published,
                 done,
             } => {
                 for target in targets {
                     inbox.deliver(target, Arc::clone(&excluded), frames.clone(), None).await;
                 }
                 // Whoever published may have stopped waiting.
-                let _ = done.send(Ok(Published { receivers, reach: Reach::ThisInstance }));
+                let _ = done.send(Ok(published));
             }
         }
     }

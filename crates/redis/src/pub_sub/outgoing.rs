@@ -1,11 +1,12 @@
-//! Publications on their way to the publishing link, of all hubs, in one order.
+//! Publications on their way to a publishing link, of all hubs, in one order.
 
 use std::sync::Arc;
 
-use hubline_backplane::{Frames, Publication, PublishError, Published};
+use bytes::Bytes;
+use hubline_backplane::{Publication, PublishError, Published, Reach};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::hub::{Delivery, Done, Hub};
+use super::hub::{Delivery, Done, Hub, Place};
 use super::subscriptions::Subscriptions;
 
 /// Publications that wait for the link or for its answer. Full: publishers wait.
@@ -13,16 +14,22 @@ const LIMIT_PUBLICATIONS: usize = 1024;
 /// The same in bytes; a single publication may have any size.
 const LIMIT_BYTES: u32 = 16 * 1024 * 1024;
 
-/// One publication.
+/// One payload for channels of one node.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) hub: Arc<Hub>,
-    pub(super) publication: Publication,
-    /// Of the publication's targets, in their order.
     pub(super) channels: Vec<String>,
-    pub(super) payload: Vec<u8>,
-    pub(super) done: Done,
+    pub(super) payload: Bytes,
+    message: Option<Message>,
+    done: Done,
     bytes: Option<OwnedSemaphorePermit>,
+}
+
+/// What this instance's own connections get if Redis does not bring it back.
+#[derive(Debug)]
+struct Message {
+    hub: Arc<Hub>,
+    /// Its targets are those of the channels, in their order.
+    publication: Publication,
 }
 
 /// What becomes of one.
@@ -43,45 +50,70 @@ pub(super) struct Waiting {
 }
 
 impl Outgoing {
-    pub(super) fn new(
+    pub(super) fn message(
         hub: &Arc<Hub>,
         publication: Publication,
         channels: Vec<String>,
-        payload: Vec<u8>,
+        payload: Bytes,
     ) -> (Self, Outcome) {
-        let (done, outcome) = oneshot::channel();
-        (Self { hub: Arc::clone(hub), publication, channels, payload, done, bytes: None }, outcome)
+        Self::new(Some(Message { hub: Arc::clone(hub), publication }), channels, payload)
     }
 
     /// A payload for one channel that is nobody's message: a command, an ack or an answer.
-    pub(super) fn internal(hub: &Arc<Hub>, channel: String, payload: Vec<u8>) -> (Self, Outcome) {
-        let nobody = Publication {
-            targets: Vec::new(),
-            excluded: Arc::default(),
-            frames: Frames::default(),
-            asks: None,
-        };
-        Self::new(hub, nobody, vec![channel], payload)
+    pub(super) fn internal(channel: String, payload: Bytes) -> (Self, Outcome) {
+        Self::new(None, vec![channel], payload)
+    }
+
+    fn new(message: Option<Message>, channels: Vec<String>, payload: Bytes) -> (Self, Outcome) {
+        let (done, outcome) = oneshot::channel();
+        (Self { channels, payload, message, done, bytes: None }, outcome)
     }
 
     fn bytes(&self) -> usize {
         self.payload.len() + self.channels.iter().map(String::len).sum::<usize>()
     }
 
-    /// Gives it to this instance's own connections.
-    ///
-    /// # Cancel safety
-    /// Not, but see [`Waiting::deliver_here`].
-    pub(super) async fn deliver_here(self, subscriptions: &Subscriptions) {
-        let hub = Arc::clone(&self.hub);
-        if let Some(place) = hub.place(self.payload.len()).await {
-            place.put(self.into_delivery(subscriptions));
+    /// Whoever published may have stopped waiting.
+    pub(super) fn finish(self, outcome: Result<Published, PublishError>) {
+        let _ = self.done.send(outcome);
+    }
+
+    /// Leaves out the first channels, which have been served.
+    pub(super) fn forget_first(&mut self, channels: usize) {
+        self.channels.drain(..channels);
+        if let Some(message) = &mut self.message {
+            message.publication.targets.drain(..channels);
         }
     }
 
-    fn into_delivery(self, subscriptions: &Subscriptions) -> Delivery {
-        let receivers = self.channels.iter().filter(|channel| subscriptions.wants(channel)).count() as u64;
-        Delivery::Here { publication: self.publication, receivers, done: self.done }
+    /// Gives it to this instance's own connections; others get it as far as `reach` says.
+    ///
+    /// # Cancel safety
+    /// Not, but see [`Waiting::deliver_here`].
+    pub(super) async fn deliver_here(self, subscriptions: &Subscriptions, reach: Reach) {
+        let hub = self.hub();
+        let place = match &hub {
+            Some(hub) => hub.place(self.payload.len()).await,
+            None => None,
+        };
+        self.deliver(place, subscriptions, reach);
+    }
+
+    fn hub(&self) -> Option<Arc<Hub>> {
+        self.message.as_ref().map(|message| Arc::clone(&message.hub))
+    }
+
+    fn deliver(self, place: Option<Place<'_>>, subscriptions: &Subscriptions, reach: Reach) {
+        let Some(Message { publication, .. }) = self.message else {
+            let _ = self.done.send(Ok(Published { receivers: 0, reach }));
+            return;
+        };
+        if let Some(place) = place {
+            let receivers =
+                self.channels.iter().filter(|channel| subscriptions.wants(channel)).count() as u64;
+            let published = Published { receivers, reach };
+            place.put(Delivery::Here { publication, published, done: self.done });
+        }
     }
 }
 
@@ -127,12 +159,14 @@ impl Waiting {
     /// Safe: one that has no place in its inbox yet stays the first.
     pub(super) async fn deliver_here(&mut self, subscriptions: &Subscriptions) {
         while let Some(first) = self.next().await {
-            let hub = Arc::clone(&first.hub);
-            let bytes = first.payload.len();
+            let (hub, bytes) = (first.hub(), first.payload.len());
             self.first = Some(first);
-            let place = hub.place(bytes).await;
-            if let (Some(place), Some(first)) = (place, self.first.take()) {
-                place.put(first.into_delivery(subscriptions));
+            let place = match &hub {
+                Some(hub) => hub.place(bytes).await,
+                None => None,
+            };
+            if let Some(first) = self.first.take() {
+                first.deliver(place, subscriptions, Reach::ThisInstance);
             }
         }
     }

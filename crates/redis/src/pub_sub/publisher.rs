@@ -183,7 +183,7 @@ impl<'a> Publisher<'a> {
                     let mut publish = redis::cmd("PUBLISH");
                     publish
                         .arg(channel)
-                        .arg(&outgoing.payload)
+                        .arg(&outgoing.payload[..])
                         .write_packed_command(&mut self.unwritten.packed);
                     let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
                     let fingerprint = echoes.fingerprint(channel, *payload_hash);
@@ -313,23 +313,20 @@ impl Lag {
 impl InFlight {
     fn finish(self) {
         let What::Publication { outgoing, .. } = self.what else { return };
-        let outcome = match self.refused {
+        outgoing.finish(match self.refused {
             Some(answer) => Err(PublishError::Refused(answer)),
             None => Ok(Published { receivers: self.receivers, reach: Reach::Fleet }),
-        };
-        // Whoever published may have stopped waiting.
-        let _ = outgoing.done.send(outcome);
+        });
     }
 
     async fn deliver_rest(self, subscriptions: &Subscriptions) {
         if self.answered == self.commands() || self.refused.is_some() {
             return self.finish();
         }
+        let reach = if self.packed > self.answered { Reach::Unknown } else { Reach::ThisInstance };
         if let What::Publication { mut outgoing, .. } = self.what {
-            outgoing.channels.drain(..self.answered);
-            // What is no message has no targets, and a single channel.
-            outgoing.publication.targets.drain(..self.answered);
-            outgoing.deliver_here(subscriptions).await;
+            outgoing.forget_first(self.answered);
+            outgoing.deliver_here(subscriptions, reach).await;
         }
     }
 }

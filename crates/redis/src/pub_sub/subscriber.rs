@@ -71,15 +71,19 @@ async fn take(pushed: Pushed, wanted: &Subscriptions, echoes: &Mutex<Echoes>) {
     match pushed {
         Pushed::Message { channel, payload } => {
             wanted.heard(Answer::None);
-            if let Some((channel, Route { hub, to })) = wanted.route(&channel)
-                && let Some(place) = hub.place(payload.len()).await
-            {
-                // From here to `put` nothing waits: what counts as arrived is in the inbox.
-                let arrival =
-                    echoes.lock().unwrap_or_else(PoisonError::into_inner).arrived(&channel, &payload);
-                if arrival == Arrival::Deliver {
-                    place.put(Delivery::Received { channel, to, payload });
+            match wanted.route(&channel) {
+                Some((channel, Route::Hub { hub, to })) => {
+                    if let Some(place) = hub.place(payload.len()).await {
+                        // From here to `put` nothing waits: what counts as arrived is in the inbox.
+                        let arrival =
+                            echoes.lock().unwrap_or_else(PoisonError::into_inner).arrived(&channel, &payload);
+                        if arrival == Arrival::Deliver {
+                            place.put(Delivery::Received { channel, to, payload });
+                        }
+                    }
                 }
+                Some((_, Route::Raw { name, inbox })) => inbox.put(&name, payload),
+                None => {}
             }
         }
         Pushed::Subscribed { channel } => wanted.heard(Answer::Subscribed(&channel)),

@@ -5,7 +5,6 @@
 //! a thousand times while Redis is slow costs one mark, and after an outage the whole table is marked again.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,15 +13,16 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::hub::Hub;
+use super::raw::RawInbox;
 
 /// Where the messages of a channel go.
 #[derive(Debug, Clone)]
-pub(super) struct Route {
-    pub(super) hub: Arc<Hub>,
-    pub(super) to: Addressee,
+pub(super) enum Route {
+    Hub { hub: Arc<Hub>, to: Addressee },
+    Raw { name: Arc<str>, inbox: RawInbox },
 }
 
-/// What a channel carries.
+/// What a hub's channel carries.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Addressee {
     /// Invocations for these connections.
@@ -88,10 +88,8 @@ impl Interest {
         self.count == 0 && !self.asked && self.unconfirmed == 0 && !self.marked
     }
 
-    fn set_listening(&self, listening: bool) {
-        if self.route.to == Addressee::Connections(Target::All) {
-            self.route.hub.listening.store(listening, Ordering::Release);
-        }
+    fn is_for_all(&self) -> bool {
+        matches!(self.route, Route::Hub { to: Addressee::Connections(Target::All), .. })
     }
 }
 
@@ -126,7 +124,7 @@ impl Subscriptions {
         let mut table = self.lock();
         let mut of_hub = Vec::new();
         for (channel, interest) in &mut table.channels {
-            if Arc::ptr_eq(&interest.route.hub, hub) {
+            if matches!(&interest.route, Route::Hub { hub: of, .. } if Arc::ptr_eq(of, hub)) {
                 interest.count = 0;
                 of_hub.push(Arc::clone(channel));
             }
@@ -138,6 +136,17 @@ impl Subscriptions {
     /// Whether anything here wants the channel.
     pub(super) fn wants(&self, channel: &str) -> bool {
         self.lock().channels.get(channel).is_some_and(|interest| interest.count > 0)
+    }
+
+    /// Whether Redis can be given what is published on these channels: the link is up, and a hub that has just
+    /// been attached hears its own channel.
+    pub(super) fn carries(&self, channels: &[String]) -> bool {
+        let table = self.lock();
+        table.linked
+            && channels.iter().all(|channel| {
+                let interest = table.channels.get(&**channel);
+                interest.is_none_or(|interest| !interest.is_for_all() || interest.confirmed())
+            })
     }
 
     /// Counts without waiting: `None` if the channel is confirmed or the link is down.
@@ -169,7 +178,7 @@ impl Subscriptions {
         let mut marked: Vec<_> = Vec::with_capacity(table.channels.len());
         for (channel, interest) in &mut table.channels {
             (interest.marked, interest.to_restore) = (true, true);
-            marked.push((rank(&interest.route.to), Arc::clone(channel)));
+            marked.push((rank(&interest.route), Arc::clone(channel)));
         }
         marked.sort_unstable_by_key(|(rank, _)| *rank);
         table.to_restore = marked.len();
@@ -185,7 +194,6 @@ impl Subscriptions {
         table.channels.retain(|_, interest| interest.count > 0);
         for interest in table.channels.values_mut() {
             interest.waiting.clear();
-            interest.set_listening(false);
             (interest.asked, interest.unconfirmed) = (false, 0);
             (interest.marked, interest.to_restore) = (false, false);
         }
@@ -368,7 +376,6 @@ impl Table {
         let Some(interest) = self.channels.get_mut(channel) else { return };
         interest.unconfirmed = interest.unconfirmed.saturating_sub(1);
         if interest.confirmed() {
-            interest.set_listening(true);
             interest.waiting.drain(..).for_each(|waiting| _ = waiting.send(()));
             if std::mem::take(&mut interest.to_restore) {
                 self.to_restore -= 1;
@@ -397,13 +404,14 @@ impl Table {
     }
 }
 
-fn rank(addressee: &Addressee) -> u8 {
-    match addressee {
-        Addressee::Connections(Target::All) => 0,
-        Addressee::GroupCommands => 1,
-        Addressee::Acks => 2,
-        Addressee::Answers => 3,
-        Addressee::Connections(Target::Subject(_)) => 4,
+fn rank(route: &Route) -> u8 {
+    match route {
+        Route::Hub { to: Addressee::Connections(Target::All), .. } => 0,
+        Route::Hub { to: Addressee::GroupCommands, .. } => 1,
+        Route::Hub { to: Addressee::Acks, .. } => 2,
+        Route::Hub { to: Addressee::Answers, .. } => 3,
+        Route::Raw { .. } => 4,
+        Route::Hub { to: Addressee::Connections(Target::Subject(_)), .. } => 5,
     }
 }
 

@@ -7,3 +7,4 @@ mod conformance;
 mod connecting;
 mod instance;
 mod outages;
+mod raw_channels;
