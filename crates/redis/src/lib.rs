@@ -12,15 +12,19 @@
 //! # }
 //! ```
 //!
+//! [`RedisClient`] runs commands and scripts beside it, on a connection of its own.
+//!
 //! It does no TLS, Sentinel or Cluster yet.
 
 mod options;
 
+mod client;
 mod link;
 mod topology;
 
 mod pub_sub;
 
+pub use client::{CommandError, RedisClient, RedisScript};
 pub use link::ConnectError;
 pub use options::{
     RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake, RedisPassword,
@@ -29,3 +33,4 @@ pub use options::{
 pub use pub_sub::{
     RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription, RedisBackplane, wire,
 };
+pub use redis;

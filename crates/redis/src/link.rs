@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use redis::{RedisError, ServerError, Value};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
@@ -110,6 +110,11 @@ impl Link {
             Ok(outcome) => outcome,
             Err(_) => Err(ConnectError::TimedOut { endpoint: endpoint.clone(), waited }),
         }
+    }
+
+    /// What it was opened on, for a client that frames for itself; nothing is left unread.
+    pub(crate) fn into_stream(self) -> impl AsyncRead + AsyncWrite + Send + Unpin {
+        tokio::io::join(self.replies.0.into_inner(), self.writer)
     }
 
     async fn open_at_leisure(

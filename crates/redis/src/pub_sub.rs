@@ -35,7 +35,8 @@ use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::channels::{Channels, machine_name, new_server_name};
+pub(crate) use self::channels::machine_name;
+use self::channels::{Channels, new_server_name};
 use self::commands::Commands;
 use self::garbage::Garbage;
 use self::hub::Hub;
@@ -44,6 +45,7 @@ use self::outgoing::Outgoing;
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
+use crate::client::client_name;
 use crate::link::ConnectError;
 use crate::topology::Topology;
 
@@ -100,13 +102,7 @@ impl RedisBackplane {
     /// The options ask for something unsupported; or, with `abortConnect=true`, Redis cannot be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, ConnectError> {
         options.check_supported()?;
-        let client_name: Arc<str> = match &options.name {
-            Some(name) => name.as_str().into(),
-            None => {
-                let machine = machine_name().replace(char::is_whitespace, "");
-                format!("{machine}(Hubline-v{})", env!("CARGO_PKG_VERSION")).into()
-            }
-        };
+        let client_name: Arc<str> = client_name(&options).into();
         tracing::info!(redis = %options, %client_name, "connecting to Redis");
         let topology = Topology::of(&options);
         let options = Arc::new(options);

@@ -64,7 +64,7 @@ impl Channels {
 }
 
 /// Of this machine, cut at the first dot as .NET does.
-pub(super) fn machine_name() -> String {
+pub(crate) fn machine_name() -> String {
     let name = gethostname::gethostname().to_string_lossy().into_owned();
     name.split('.').next().unwrap_or_default().to_owned()
 }

@@ -1,0 +1,236 @@
+//! Commands for keys and scripts: one connection of a process to Redis, shared by all who need one.
+
+mod connection;
+mod error;
+mod script;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared as SharedFuture};
+use redis::aio::MultiplexedConnection;
+use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
+
+use self::connection::Connection;
+pub use self::error::CommandError;
+pub use self::script::RedisScript;
+use crate::RedisOptions;
+use crate::link::ConnectError;
+use crate::pub_sub::machine_name;
+
+/// Commands and pipelines on their way to Redis or waiting for its answer, at most.
+const LIMIT_IN_FLIGHT: usize = 1024;
+/// After an attempt to connect failed: 50 ms, doubled up to 800 ms, each time up to twice that at random.
+/// Meanwhile commands fail at once.
+const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(Duration::from_millis(800))
+    .without_max_times()
+    .with_jitter();
+
+/// Runs commands, pipelines and scripts in `defaultDatabase`.
+///
+/// - **One connection**, opened by the first command and again by the next one after it was lost. While Redis
+///   cannot be reached commands fail at once with the last attempt's reason, and an attempt is made at most
+///   every 50 ms to 1.6 s. A connection that is silent is pinged every `keepAlive`.
+/// - **Bounded.** A command fails after `asyncTimeout`, whatever it waits for; 1,024 may be under way. After a
+///   time-out the connection is given up: what is stuck on it is not waited for any longer.
+/// - **Order.** Commands that are awaited one after the other run in that order; those begun at the same
+///   time share a write and run in any order.
+/// - Nothing is sent twice: whether to repeat a command that may have run, only the caller knows.
+///
+/// Cheap to clone; clones share the connection. Needs a tokio runtime that outlives it.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use hubline_redis::{RedisClient, redis};
+///
+/// let client = RedisClient::new("redis:6379,defaultDatabase=2".parse()?)?;
+/// let mut claim = redis::cmd("SET");
+/// claim.arg("claim").arg("instance-1").arg("NX").arg("PX").arg(15_000);
+/// let claimed: Option<String> = client.query(claim).await?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisClient {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    options: RedisOptions,
+    in_flight: Arc<Semaphore>,
+    state: Mutex<State>,
+}
+
+/// What is known of the connection.
+struct State {
+    current: Option<Attempt>,
+    /// Until when there is no other attempt, and why the last one failed.
+    pause: Option<(Instant, Arc<ConnectError>)>,
+    delays: ExponentialBackoff,
+    /// Attempts since there last was a connection.
+    failures: u32,
+}
+
+type Attempt = SharedFuture<BoxFuture<'static, Result<Arc<Connection>, CommandError>>>;
+
+impl RedisClient {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// The options ask for something unsupported.
+    pub fn new(options: RedisOptions) -> Result<Self, ConnectError> {
+        options.check_supported()?;
+        let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
+        let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
+        Ok(Self { shared: Arc::new(Shared { options, in_flight, state: Mutex::new(state) }) })
+    }
+
+    /// How Redis is reached.
+    pub fn options(&self) -> &RedisOptions {
+        &self.shared.options
+    }
+
+    /// Runs one command. Not for `SUBSCRIBE`, `MULTI`, blocking commands and others that change what the
+    /// connection, which is shared, does next.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    ///
+    /// # Cancel safety
+    /// Dropped after it was first polled, the command may run all the same, or may not.
+    pub async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T, CommandError> {
+        let answer = self.run(async move |mut connection| command.query_async(&mut connection).await).await?;
+        Ok(redis::from_redis_value(answer)?)
+    }
+
+    /// Runs the commands of a pipeline in order, nothing of this client between them;
+    /// [atomic](Pipeline::atomic) ones as a transaction.
+    ///
+    /// # Errors
+    /// See [`CommandError`]. If one command is refused, the others have run, other than in a transaction.
+    ///
+    /// # Cancel safety
+    /// As [`query`](Self::query).
+    pub async fn query_pipeline<T: FromRedisValue>(&self, pipeline: Pipeline) -> Result<T, CommandError> {
+        let answer =
+            self.run(async move |mut connection| pipeline.query_async(&mut connection).await).await?;
+        Ok(redis::from_redis_value(answer)?)
+    }
+
+    /// Runs a script: by its hash, and with its text where Redis does not have it yet.
+    ///
+    /// # Errors
+    /// See [`CommandError`].
+    ///
+    /// # Cancel safety
+    /// As [`query`](Self::query).
+    pub async fn invoke<T: FromRedisValue>(
+        &self,
+        script: &RedisScript,
+        keys: impl ToRedisArgs,
+        arguments: impl ToRedisArgs,
+    ) -> Result<T, CommandError> {
+        let by_hash = script.by_hash(&keys, &arguments);
+        match self.query(by_hash).await {
+            Err(error) if error.is_missing_script() => self.query(script.by_text(&keys, &arguments)).await,
+            outcome => outcome,
+        }
+    }
+
+    /// In a task of its own: a caller that goes away leaves its answer to be read, and that counts as long as
+    /// it takes.
+    async fn run<Answer>(
+        &self,
+        command: impl FnOnce(MultiplexedConnection) -> Answer + Send + 'static,
+    ) -> Result<Value, CommandError>
+    where
+        Answer: Future<Output = RedisResult<Value>> + Send,
+    {
+        let waited = self.shared.options.async_timeout;
+        let deadline = Instant::now() + waited;
+        let permit = timeout_at(deadline, Arc::clone(&self.shared.in_flight).acquire_owned()).await;
+        let permit = permit.map_err(|_| CommandError::Busy { limit: LIMIT_IN_FLIGHT, waited })?;
+        let shared = Arc::clone(&self.shared);
+        let task = tokio::spawn(async move {
+            let _permit = permit;
+            let connection = timeout_at(deadline, shared.attempt()?).await;
+            let connection = connection.map_err(|_| CommandError::NotConnected { waited })??;
+            match timeout_at(deadline, command(connection.commands())).await {
+                Ok(outcome) => outcome.map_err(|error| connection.failed(error)),
+                Err(_) => {
+                    connection.give_up();
+                    Err(CommandError::TimedOut { waited })
+                }
+            }
+        });
+        task.await.unwrap_or_else(|_| Err(CommandError::shutdown()))
+    }
+}
+
+impl Shared {
+    /// The connection there is, or the one that is being opened, or a new one.
+    fn attempt(self: &Arc<Self>) -> Result<Attempt, CommandError> {
+        let mut state = self.state();
+        if let Some(attempt) = &state.current
+            && attempt.peek().is_none_or(|outcome| outcome.as_ref().is_ok_and(|c| c.is_alive()))
+        {
+            return Ok(attempt.clone());
+        }
+        if let Some((until, reason)) = &state.pause
+            && Instant::now() < *until
+        {
+            return Err(CommandError::Unreachable(Arc::clone(reason)));
+        }
+        let shared = Arc::clone(self);
+        let task = tokio::spawn(async move { shared.open().await });
+        let attempt = async move { task.await.unwrap_or_else(|_| Err(CommandError::shutdown())) };
+        Ok(state.current.insert(attempt.boxed().shared()).clone())
+    }
+
+    async fn open(&self) -> Result<Arc<Connection>, CommandError> {
+        let opened = Connection::open(&self.options).await;
+        let mut state = self.state();
+        match opened {
+            Ok(connection) => {
+                tracing::debug!(redis = %self.options, attempts = state.failures + 1, "connected for commands");
+                (state.pause, state.failures, state.delays) = (None, 0, BACK_OFF.build());
+                Ok(Arc::new(connection))
+            }
+            Err(error) => {
+                let error = Arc::new(error);
+                state.failures += 1;
+                if state.failures == 1 {
+                    tracing::warn!(%error, "commands cannot reach Redis");
+                }
+                let delay = state.delays.next().unwrap_or_default();
+                (state.pause, state.current) = (Some((Instant::now() + delay, Arc::clone(&error))), None);
+                Err(CommandError::Unreachable(error))
+            }
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What `CLIENT SETNAME` gets: `name`, or one that tells machine and version as StackExchange.Redis' does.
+pub(crate) fn client_name(options: &RedisOptions) -> String {
+    options.name.clone().unwrap_or_else(|| {
+        let machine = machine_name().replace(char::is_whitespace, "");
+        format!("{machine}(Hubline-v{})", env!("CARGO_PKG_VERSION"))
+    })
+}
+
+impl fmt::Debug for RedisClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisClient").field("options", &self.shared.options).finish_non_exhaustive()
+    }
+}

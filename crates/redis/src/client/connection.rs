@@ -1,0 +1,111 @@
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisConnectionInfo, RedisError, ServerErrorKind};
+use tokio::time::timeout;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{CommandError, client_name};
+use crate::link::{ConnectError, Link};
+use crate::{RedisEndpoint, RedisOptions};
+
+/// One that has been let in, in the database that was asked for. Closed when dropped or given up.
+pub(super) struct Connection {
+    commands: MultiplexedConnection,
+    /// Set when the link has ended, by whomever.
+    gone: CancellationToken,
+    _closed_with_this: DropGuard,
+}
+
+impl Connection {
+    /// To the first endpoint that can be reached; else the first one's reason.
+    pub(super) async fn open(options: &RedisOptions) -> Result<Self, ConnectError> {
+        let name = client_name(options);
+        let mut failure = None;
+        for endpoint in &options.endpoints {
+            match Self::open_at(endpoint, options, &name).await {
+                Ok(connection) => return Ok(connection),
+                Err(error) => {
+                    tracing::debug!(%error, "no connection to Redis");
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        Err(failure.unwrap_or_else(|| unreachable!("options have an endpoint")))
+    }
+
+    async fn open_at(
+        endpoint: &RedisEndpoint,
+        options: &RedisOptions,
+        name: &str,
+    ) -> Result<Self, ConnectError> {
+        let not_ready = |error: RedisError| ConnectError::NotReady {
+            endpoint: endpoint.clone(),
+            answer: error.to_string(),
+        };
+        let link = Link::open(endpoint, options, name).await?.into_stream();
+        let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+        // Time-outs are the client's, which gives the connection up with them.
+        let config = AsyncConnectionConfig::new().set_response_timeout(None);
+        let connection = MultiplexedConnection::new_with_config(&settings, link, config).await;
+        let (mut commands, driver) = connection.map_err(not_ready)?;
+
+        let gone = CancellationToken::new();
+        let closing = gone.clone();
+        let pings = keep_alive(commands.clone(), options.keep_alive, options.async_timeout);
+        tokio::spawn(async move {
+            tokio::select! {
+                () = driver => {}
+                () = pings => {}
+                () = closing.cancelled() => {}
+            }
+            closing.cancel();
+        });
+        let connection =
+            Self { commands: commands.clone(), gone: gone.clone(), _closed_with_this: gone.drop_guard() };
+        if options.default_database > 0 {
+            let mut select = redis::cmd("SELECT");
+            select.arg(options.default_database);
+            let waited = options.connect_timeout;
+            let selected = timeout(waited, select.query_async::<()>(&mut commands)).await;
+            let timed_out = |_| ConnectError::TimedOut { endpoint: endpoint.clone(), waited };
+            selected.map_err(timed_out)?.map_err(not_ready)?;
+        }
+        Ok(connection)
+    }
+
+    pub(super) fn commands(&self) -> MultiplexedConnection {
+        self.commands.clone()
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        !self.gone.is_cancelled()
+    }
+
+    /// Whoever asks next gets another.
+    pub(super) fn give_up(&self) {
+        self.gone.cancel();
+    }
+
+    pub(super) fn failed(&self, error: RedisError) -> CommandError {
+        let error = CommandError::from(error);
+        if error.is_of_connection() {
+            self.give_up();
+        }
+        error
+    }
+}
+
+/// Ends when Redis does not answer any more.
+async fn keep_alive(mut commands: MultiplexedConnection, every: Duration, patience: Duration) {
+    loop {
+        tokio::time::sleep(every).await;
+        let ping = redis::cmd("PING");
+        match timeout(patience, ping.query_async::<()>(&mut commands)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.kind() == ServerErrorKind::NoPerm.into() => {}
+            Ok(Err(error)) => return tracing::debug!(%error, "Redis refuses a ping"),
+            Err(_) => return tracing::debug!(?patience, "Redis does not answer a ping"),
+        }
+    }
+}
