@@ -8,6 +8,7 @@ use hubline_protocol::encode::CompletionOutcome;
 use hubline_protocol::{CompletionResult, ConnectionId, Encoded, Naming, encode};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use crate::SendError;
 use crate::dot_net::{mismatch, type_name};
@@ -66,8 +67,11 @@ struct Question {
     connection: ConnectionId,
     /// Asked through another instance, which sends the answer.
     is_elsewhere: bool,
-    answer: Box<dyn FnOnce(Answer<'_>) + Send>,
+    answer: Box<dyn FnOnce(Answer<'_>) -> Option<OnItsWay> + Send>,
 }
+
+/// A Completion that another instance gets; over when it is sent.
+pub(crate) type OnItsWay = JoinHandle<()>;
 
 enum Answer<'a> {
     Completion(CompletionResult<'a>),
@@ -134,6 +138,7 @@ impl ClientResults {
                 Answer::Completion(result) => read(result, naming),
                 Answer::Disconnected => Err(InvokeError::Disconnected(id)),
             });
+            None
         };
         let question = Question { connection: connection.clone(), is_elsewhere, answer: Box::new(decide) };
         self.lock().insert(invocation_id.clone(), question);
@@ -145,7 +150,7 @@ impl ClientResults {
         &self,
         connection: &Outbox,
         id: Box<str>,
-        send: impl FnOnce(Encoded) + Send + 'static,
+        send: impl FnOnce(Encoded) -> Option<OnItsWay> + Send + 'static,
     ) {
         connection.is_asked();
         let (protocol, invocation_id) = (connection.protocol, id.clone());
@@ -160,7 +165,7 @@ impl ClientResults {
                 },
                 Answer::Disconnected => CompletionOutcome::Error("Connection disconnected."),
             };
-            send(encode::completion(protocol, &invocation_id, outcome));
+            send(encode::completion(protocol, &invocation_id, outcome))
         };
         let connection = connection.connection_id.clone();
         let question = Question { connection, is_elsewhere: false, answer: Box::new(answer) };
@@ -194,10 +199,10 @@ impl ClientResults {
         Met::Waiting
     }
 
-    /// Fails what the connection was asked; it must refuse messages already.
-    pub(crate) fn connection_ended(&self, outbox: &Outbox) {
+    /// Fails what the connection was asked; it must refuse messages already. Returns what other instances get.
+    pub(crate) fn connection_ended(&self, outbox: &Outbox) -> Vec<OnItsWay> {
         if !outbox.was_asked() {
-            return;
+            return Vec::new();
         }
         let connection = &outbox.connection_id;
         let ended: Vec<Question> = self
@@ -205,9 +210,7 @@ impl ClientResults {
             .extract_if(|_, question| question.connection == *connection)
             .map(|(_, q)| q)
             .collect();
-        for question in ended {
-            (question.answer)(Answer::Disconnected);
-        }
+        ended.into_iter().filter_map(|question| (question.answer)(Answer::Disconnected)).collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Question>> {
@@ -271,7 +274,10 @@ mod tests {
         let (send, sent) = mpsc::channel();
         let forward = |id: &str| {
             let send = send.clone();
-            results.forward(&connection, id.into(), move |completion| send.send(completion).unwrap());
+            results.forward(&connection, id.into(), move |completion| {
+                send.send(completion).unwrap();
+                None
+            });
         };
         let answers = [
             (CompletionResult::Value(ClientValue::MessagePack(&[42])), "value"),

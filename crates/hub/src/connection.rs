@@ -358,7 +358,7 @@ impl Connection {
             // Calls are never dropped half-way; nobody hears their end any more.
             core.tasks.spawn(calls.finish());
         }
-        core.client_results.connection_ended(&caller.0.outbox);
+        let unanswered = core.client_results.connection_ended(&caller.0.outbox);
         if let Some(close) = reason.message(caller.0.outbox.protocol, core.options.detailed_errors) {
             frames.push_back(close);
         }
@@ -377,6 +377,10 @@ impl Connection {
         let forgotten = async {
             if let Err(error) = told.await {
                 tracing::error!(hub = context.name(), connection = %caller.connection_id(), %error, "on_disconnected failed");
+            }
+            // Whoever asked hears that before the connection is gone for the other instances.
+            for answer in unanswered {
+                _ = answer.await;
             }
             for subject in core.router.remove(caller.connection_id()) {
                 core.backplane.unsubscribe(subject).await;

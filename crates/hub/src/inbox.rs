@@ -37,7 +37,7 @@ impl HubInbox {
         let (protocol, tasks) = (outbox.protocol, self.tasks.clone());
         let id = to.invocation_id.clone();
         self.client_results.forward(&outbox, id, move |completion| {
-            tasks.spawn(async move { backplane.answer(to, protocol, completion).await });
+            Some(tasks.spawn(async move { backplane.answer(to, protocol, completion).await }))
         });
         Some(outbox)
     }

@@ -14,7 +14,7 @@ export class Connection extends Changing {
     this.changed();
   }
 
-  command(op, fields = {}) { return this.driver.command({ op, connection: this.name, ...fields }); }
+  command(op, fields = {}, patienceMs) { return this.driver.command({ op, connection: this.name, ...fields }, patienceMs); }
   invoke(method, ...args) { return this.command('invoke', { method, args }); }
   send(method, ...args) { return this.command('send', { method, args }); }
   state() { return this.command('state'); }

@@ -24,12 +24,12 @@ export class Driver {
     else reply.reject(new Error(message.error));
   }
 
-  /** Runs a command; its error is the exception's message. */
-  async command(command) {
+  /** Runs a command; its error is the exception's message. `patienceMs`: how long an answer may take. */
+  async command(command, patienceMs) {
     const id = ++this.#ids;
     const reply = new Promise((resolve, reject) => this.#replies.set(id, { resolve, reject }));
     this.child.stdin.write(`${JSON.stringify({ id, ...command })}\n`);
-    try { return await answered(reply, `${command.op} ${command.method ?? ''}`); } finally { this.#replies.delete(id); }
+    try { return await answered(reply, `${command.op} ${command.method ?? ''}`, patienceMs); } finally { this.#replies.delete(id); }
   }
 
   /** A started connection; `options` are those of the driver's `connect`. */

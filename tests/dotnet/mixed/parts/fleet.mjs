@@ -1,0 +1,62 @@
+import { Redis } from '../../../javascript/parts/redis.mjs';
+import { Server } from '../../../javascript/parts/server.mjs';
+import { Changing } from '../../../javascript/parts/until.mjs';
+import { RedisTap } from './redis-tap.mjs';
+
+export const HUB = 'Conformance.ConformanceHub';
+export const PREFIX = 'conf:';
+const UNBOUNDED = ['--parallel', '20', '--max-message', 'none'];
+// With two of the real ones the tests say what they themselves are worth.
+const candidate = process.env.HUBLINE_MIXED_CONTROL ? Server.peer : Server.conformance;
+
+/** A real ASP.NET Core server, `r`, and Hubline, `n`, that serve one hub over one Redis, each behind a tap. */
+export class MixedFleet extends Changing {
+  /** What both asked of Redis for any hub, in order: `{ server, command, channel, decoded, receivers }`. */
+  commands = [];
+  servers = {};
+  #taps = [];
+
+  /** `r` and `n`: more arguments. `redis`: one that is there already, or not yet. `connection`: the connection string without prefix. */
+  static async start({ r = [], n = [], redis, connection, prefixes = {} } = {}) {
+    const fleet = new MixedFleet();
+    try {
+      fleet.redis = redis ?? await Redis.start();
+      fleet.ownRedis = !redis;
+      await Promise.all([fleet.#add('r', Server.peer, r, connection, prefixes.r), fleet.#add('n', candidate, n, connection, prefixes.n)]);
+      return fleet;
+    } catch (error) {
+      await fleet.end();
+      throw error;
+    }
+  }
+
+  async #add(name, make, more, connection, prefix = PREFIX) {
+    if (!connection) {
+      const saw = command => { this.commands.push(Object.assign(command, { server: name })); this.changed(); };
+      const tap = await RedisTap.start(this.redis.port, saw, () => this.changed());
+      this.#taps.push(tap);
+      connection = `127.0.0.1:${tap.port}`;
+    }
+    const server = await make('--redis', `${connection}${prefix && `,channelPrefix=${prefix}`}`, ...UNBOUNDED, ...more);
+    this.servers[name] = await server.start();
+  }
+
+  /** What a server is called in the names of its channels; `undefined` before it has subscribed to them. */
+  nameOf(server) {
+    const acks = `${PREFIX}${HUB}:internal:ack:`;
+    const subscribed = this.commands.findLast(c => c.server === server && c.command === 'SUBSCRIBE' && c.channel.startsWith(acks));
+    return subscribed?.channel.slice(acks.length);
+  }
+
+  /** Waits until both have subscribed to the channels of the hub itself. */
+  async listening() {
+    await this.until(() => ['r', 'n'].every(server => this.commands.some(c => c.server === server && c.channel.startsWith(`${PREFIX}${HUB}:internal:return:`))));
+    return this;
+  }
+
+  async end() {
+    await Promise.all(Object.values(this.servers).map(server => server.process?.stop()));
+    if (this.ownRedis) await this.redis.stop();
+    for (const tap of this.#taps) tap.end();
+  }
+}
