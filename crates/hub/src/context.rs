@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Status};
+use hubline_directory::SessionDirectory;
 use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Policy, Principal};
 use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
 use tokio::sync::watch;
@@ -14,7 +15,7 @@ use crate::client_results::ClientResults;
 use crate::inbox::HubInbox;
 use crate::outbox::Outbox;
 use crate::router::Router;
-use crate::{Cancellation, CloseReason, Groups, Hub, HubClients, HubOptions, connection};
+use crate::{Cancellation, CloseReason, Directory, Groups, Hub, HubClients, HubOptions, connection};
 
 /// A running hub, seen from outside of its methods: send to its clients, change its groups.
 ///
@@ -29,16 +30,27 @@ pub(crate) struct HubCore {
     pub(crate) client_results: Arc<ClientResults>,
     pub(crate) backplane: Arc<dyn HubBackplane>,
     pub(crate) status: watch::Receiver<Status>,
+    pub(crate) directory: Option<Directory>,
     /// Calls that outlive their connection run to their end here.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: AtomicBool,
 }
 
 impl HubContext {
-    /// Starts a hub: from now on it receives what other instances publish for it.
-    pub fn start(hub: Hub, options: HubOptions, backplane: &dyn Backplane, tasks: TaskTracker) -> Self {
+    /// Starts a hub: from now on it receives what other instances publish for it, and the directory, if there is
+    /// one, learns of its connections.
+    pub fn start(
+        hub: Hub,
+        options: HubOptions,
+        backplane: &dyn Backplane,
+        directory: Option<&dyn SessionDirectory>,
+        tasks: TaskTracker,
+    ) -> Self {
         let status = backplane.status();
-        let router = Arc::new(Router::new());
+        let sessions = directory.map(|directory| directory.attach(hub.name()));
+        let router = Arc::new(Router::new(sessions.clone()));
+        let directory =
+            directory.zip(sessions).map(|(directory, hub)| Directory::new(hub, directory.calls()));
         let client_results = Arc::new(ClientResults::new(*status.borrow() == Status::Alone));
         let inbox = Arc::new(HubInbox {
             router: Arc::clone(&router),
@@ -55,6 +67,7 @@ impl HubContext {
             client_results,
             backplane: attached,
             status,
+            directory,
             tasks,
             stopping: AtomicBool::new(false),
         }))
@@ -68,6 +81,11 @@ impl HubContext {
     /// The hub's groups.
     pub fn groups(&self) -> Groups {
         Groups::new(self.clone())
+    }
+
+    /// Who is connected anywhere in the fleet, if the server has a directory.
+    pub fn directory(&self) -> Option<&Directory> {
+        self.0.directory.as_ref()
     }
 
     /// The name other servers know the hub by.

@@ -4,7 +4,7 @@ use hubline_protocol::{Arguments, BindError, Dialect};
 use serde::de::DeserializeOwned;
 
 use crate::invocation::CallParts;
-use crate::{Caller, Cancellation, Clients, Disconnected, Groups, HubContext, Upload};
+use crate::{Caller, Cancellation, Clients, Directory, Disconnected, Groups, HubContext, Upload};
 
 /// What an invocation offers to the parameters of a hub method.
 #[derive(Debug)]
@@ -127,6 +127,14 @@ impl<S> FromInvocation<S> for Groups {
 impl<S> FromInvocation<S> for HubContext {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
         Ok(binding.context.clone())
+    }
+}
+
+/// Only where the server has one.
+impl<S> FromInvocation<S> for Directory {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        let directory = binding.context.directory().cloned();
+        directory.ok_or_else(|| BindError::new("the server has no session directory"))
     }
 }
 

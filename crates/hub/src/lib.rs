@@ -25,13 +25,14 @@
 //! ([`Cancellation`]) and ask clients for results ([`SingleClientProxy::invoke`]).
 //!
 //! No HTTP and no Redis here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
-//! [`hubline_backplane::Backplane`].
+//! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
 mod cancellation;
 mod client_results;
 mod clients;
 mod connection;
 mod context;
+mod directory;
 mod dispatcher;
 mod dot_net;
 mod error;
@@ -54,6 +55,7 @@ pub use client_results::InvokeError;
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError, SingleClientProxy};
 pub use connection::{CloseReason, Disconnected};
 pub use context::{Caller, HubContext};
+pub use directory::Directory;
 pub use error::HubError;
 pub use extract::{Binding, FromInvocation, FromRef, State};
 pub use filter::{HubFilter, Invocation, Next, NextCallback};

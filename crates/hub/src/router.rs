@@ -5,6 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubline_backplane::{Frames, GroupAction, GroupChange, Subject, Target};
+use hubline_directory::HubSessions;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
 
 use crate::CloseReason;
@@ -16,6 +17,8 @@ use crate::outbox::Outbox;
 pub(crate) struct Router {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    /// Told under the shard's lock, so that it has one order with what the router does.
+    directory: Option<Arc<dyn HubSessions>>,
 }
 
 #[derive(Debug, Default)]
@@ -45,14 +48,18 @@ pub(crate) enum Membership {
 }
 
 impl Router {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(directory: Option<Arc<dyn HubSessions>>) -> Self {
         let shards = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(16);
-        Self { shards: (0..shards).map(|_| Mutex::default()).collect(), hasher: RandomState::new() }
+        let shards = (0..shards).map(|_| Mutex::default()).collect();
+        Self { shards, hasher: RandomState::new(), directory }
     }
 
     pub(crate) fn add(&self, outbox: Arc<Outbox>, user_id: Option<UserId>) {
         let id = outbox.connection_id.clone();
         let mut shard = self.shard(&id);
+        if let Some(directory) = &self.directory {
+            directory.connected(id.clone(), user_id.clone());
+        }
         if let Some(user) = &user_id {
             shard.users.entry(user.clone()).or_default().insert(id.clone(), Arc::clone(&outbox));
         }
@@ -63,6 +70,9 @@ impl Router {
     pub(crate) fn remove(&self, id: &ConnectionId) -> Vec<Subject> {
         let mut shard = self.shard(id);
         let Some(entry) = shard.connections.remove(id) else { return Vec::new() };
+        if let Some(directory) = &self.directory {
+            directory.disconnected(id);
+        }
         for group in &entry.groups {
             remove_member(&mut shard.groups, group, id);
         }
@@ -96,6 +106,9 @@ impl Router {
         }
         let outbox = Arc::clone(&entry.outbox);
         shard.groups.entry(group.clone()).or_default().insert(id.clone(), outbox);
+        if let Some(directory) = &self.directory {
+            directory.joined(id, group);
+        }
         Membership::Joined
     }
 
@@ -106,6 +119,9 @@ impl Router {
             return Membership::Unchanged;
         }
         remove_member(&mut shard.groups, group, id);
+        if let Some(directory) = &self.directory {
+            directory.left(id, group);
+        }
         Membership::Left
     }
 
@@ -214,7 +230,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_of_a_connection_that_has_gone() {
-        let router = Router::new();
+        let router = Router::new(None);
         let a = add(&router, "a", Some("u"));
         let b = add(&router, "b", Some("u"));
         assert_eq!(router.join(&a, &"g".into()), Membership::Joined);

@@ -49,6 +49,8 @@
 //!   stall; [`Server::shutdown`] sends clients away to reconnect.
 //! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
+//! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
+//!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
 //!   `plain-hyper`, `bearer-tokens` and `streams`.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
@@ -68,11 +70,13 @@ mod service;
 pub mod coming_from_aspnetcore {}
 
 pub use hubline_backplane::{Backplane, InProcess, Status};
+pub use hubline_directory as directory;
+pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
-    Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason, Disconnected,
-    FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext, HubError, HubFilter,
-    HubOptions, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, Returned,
-    SendError, SingleClientProxy, State, StreamHandler, Upload, UploadError,
+    Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason, Directory,
+    Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext,
+    HubError, HubFilter, HubOptions, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Next,
+    NextCallback, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload, UploadError,
 };
 pub use hubline_pipe::{Access, Claim, ConnectionInfo, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;

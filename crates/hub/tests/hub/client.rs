@@ -70,7 +70,7 @@ pub(crate) fn start(hub: Hub) -> HubContext {
 }
 
 pub(crate) fn start_with(hub: Hub, options: HubOptions) -> HubContext {
-    HubContext::start(hub, options, &InProcess, TaskTracker::new())
+    HubContext::start(hub, options, &InProcess, None, TaskTracker::new())
 }
 
 /// An invocation of a method with these arguments.

@@ -6,6 +6,7 @@ mod authorization;
 mod client;
 mod client_results;
 mod connection;
+mod directory;
 mod filters;
 mod stateful_reconnect;
 mod streams;

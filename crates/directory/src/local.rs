@@ -1,0 +1,281 @@
+//! What one instance knows by itself: the whole truth of a fleet of one, and the local half of any other
+//! directory. For those who write directories.
+
+mod calls;
+mod members;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Bound;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, SystemTime};
+
+use hubline_protocol::{ConnectionId, GroupName, UserId};
+
+use crate::presence::Watcher;
+use crate::{Connected, Cursor, GroupEvent, GroupWatch, Listing, Member, Page};
+
+pub use calls::{HeldCall, LocalCalls};
+use members::Groups;
+
+/// A user's connections that an answer names at most.
+pub const LIMIT_CONNECTIONS_OF_USER: usize = 1000;
+
+/// One hub's connections on this instance, and the groups that are watched here.
+///
+/// What other instances have in a watched group is told by `remote_…`; the events of both halves have one order.
+pub struct LocalHub {
+    instance: Arc<str>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    connections: BTreeMap<ConnectionId, Record>,
+    /// In the order of connecting. No user has an allocation of its own.
+    users: BTreeSet<(UserId, u64, ConnectionId)>,
+    user_count: usize,
+    groups: Groups,
+}
+
+/// What is known of a connection.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// Whom it belongs to, if anyone.
+    pub user: Option<UserId>,
+    /// When it began, in milliseconds since 1970.
+    pub since: u64,
+    /// Its groups, in order, each once.
+    pub groups: Vec<GroupName>,
+    /// Whether somebody else may have been told of it. Of use to directories that do.
+    pub is_shared: bool,
+}
+
+impl LocalHub {
+    /// An empty one, on an instance of that name.
+    pub fn new(instance: Arc<str>) -> Self {
+        Self { instance, state: Mutex::default() }
+    }
+
+    /// Adds a connection.
+    pub fn connected(&self, connection: ConnectionId, user: Option<UserId>) {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
+        let mut state = self.state();
+        if let Some(user) = &user {
+            state.user_count += usize::from(!state.has_user(user));
+            state.users.insert((user.clone(), since, connection.clone()));
+        }
+        let record = Record { user, since, groups: Vec::new(), is_shared: false };
+        state.connections.insert(connection, record);
+    }
+
+    /// Removes a connection; what it was, if it was.
+    pub fn disconnected(&self, connection: &ConnectionId) -> Option<Record> {
+        let mut state = self.state();
+        let record = state.connections.remove(connection)?;
+        let member = Member { connection: connection.clone(), user: record.user.clone() };
+        for group in &record.groups {
+            state.groups.remove(group, &member);
+        }
+        if let Some(user) = &record.user {
+            state.users.remove(&(user.clone(), record.since, connection.clone()));
+            state.user_count -= usize::from(!state.has_user(user));
+        }
+        Some(record)
+    }
+
+    /// Adds a membership; whether it was none before and the connection is here.
+    pub fn joined(&self, connection: &ConnectionId, group: &GroupName) -> bool {
+        let mut state = self.state();
+        let State { connections, groups, .. } = &mut *state;
+        let Some(record) = connections.get_mut(connection) else { return false };
+        let Err(place) = record.groups.binary_search(group) else { return false };
+        record.groups.insert(place, group.clone());
+        groups.add(group, Member { connection: connection.clone(), user: record.user.clone() });
+        true
+    }
+
+    /// Ends a membership; whether it was one.
+    pub fn left(&self, connection: &ConnectionId, group: &GroupName) -> bool {
+        let mut state = self.state();
+        let State { connections, groups, .. } = &mut *state;
+        let Some(record) = connections.get_mut(connection) else { return false };
+        let Ok(place) = record.groups.binary_search(group) else { return false };
+        record.groups.remove(place);
+        groups.remove(group, &Member { connection: connection.clone(), user: record.user.clone() });
+        true
+    }
+
+    /// How many connections are here.
+    pub fn connection_count(&self) -> u64 {
+        self.state().connections.len() as u64
+    }
+
+    /// How many users are here.
+    pub fn user_count(&self) -> u64 {
+        self.state().user_count as u64
+    }
+
+    /// How many members of a group are here.
+    pub fn member_count(&self, group: &GroupName) -> u64 {
+        self.state().groups.local_count(group) as u64
+    }
+
+    /// A connection that is here.
+    pub fn find(&self, connection: &ConnectionId) -> Option<Connected> {
+        let state = self.state();
+        let (connection, record) = state.connections.get_key_value(connection)?;
+        Some(self.connected_as(connection, record))
+    }
+
+    /// See [`crate::HubDirectory::connections`].
+    pub fn connections(&self, page: &Page) -> Listing<Connected> {
+        let state = self.state();
+        let behind = state.connections.range::<str, _>((after(page), Bound::Unbounded));
+        let items = behind.map(|(connection, record)| self.connected_as(connection, record));
+        Listing::new(page, items, |item| item.connection.as_str())
+    }
+
+    /// See [`crate::HubDirectory::users`].
+    pub fn users(&self, page: &Page) -> Listing<UserId> {
+        let state = self.state();
+        let mut before = page.after.as_ref().map(|cursor| UserId::from(cursor.as_str()));
+        let items = std::iter::from_fn(|| {
+            let next = state.user_after(before.as_ref())?.clone();
+            before = Some(next.clone());
+            Some(next)
+        });
+        Listing::new(page, items, UserId::as_str)
+    }
+
+    /// See [`crate::HubDirectory::members`].
+    pub fn members(&self, group: &GroupName, page: &Page) -> Listing<Member> {
+        let state = self.state();
+        let items = state.groups.local(group, page.after.as_ref().map(Cursor::as_str));
+        Listing::new(page, items.cloned(), |member| member.connection.as_str())
+    }
+
+    /// See [`crate::HubDirectory::connections_of`].
+    pub fn connections_of(&self, user: &UserId) -> Vec<ConnectionId> {
+        let state = self.state();
+        let newest_first = state.of_user(user).rev().take(LIMIT_CONNECTIONS_OF_USER);
+        newest_first.map(|(.., connection)| connection.clone()).collect()
+    }
+
+    /// Watches a group.
+    pub fn watch(self: &Arc<Self>, group: GroupName) -> GroupWatch {
+        let watcher = Arc::<Watcher>::default();
+        self.state().groups.watch(&group, Arc::clone(&watcher));
+        GroupWatch::new(Arc::clone(self), group, watcher)
+    }
+
+    /// What is known of a connection that is here, to tell others: it counts as shared from now on.
+    pub fn share(&self, connection: &ConnectionId) -> Option<Record> {
+        let mut state = self.state();
+        let record = state.connections.get_mut(connection)?;
+        record.is_shared = true;
+        Some(record.clone())
+    }
+
+    /// Takes [`share`](Self::share) back: nobody can have been told.
+    pub fn unshare(&self, connection: &ConnectionId) {
+        if let Some(record) = self.state().connections.get_mut(connection) {
+            record.is_shared = false;
+        }
+    }
+
+    /// The ids of connections that are here, in order, behind one of them.
+    pub fn ids_after(&self, connection: Option<&ConnectionId>, limit: usize) -> Vec<ConnectionId> {
+        let state = self.state();
+        let after = connection.map_or(Bound::Unbounded, |id| Bound::Excluded(id.as_str()));
+        let behind = state.connections.range::<str, _>((after, Bound::Unbounded));
+        behind.take(limit).map(|(connection, _)| connection.clone()).collect()
+    }
+
+    /// Begins to keep what others have in a group, watched or not.
+    pub fn remote_begin(&self, group: &GroupName) {
+        self.state().groups.begin_remote(group);
+    }
+
+    /// Stops to, unless somebody watches; whether it has stopped.
+    pub fn remote_end(&self, group: &GroupName) -> bool {
+        self.state().groups.end_remote(group)
+    }
+
+    /// Somebody joined elsewhere.
+    pub fn remote_joined(&self, group: &GroupName, member: Member) {
+        self.state().groups.remote_joined(group, member);
+    }
+
+    /// Somebody left elsewhere.
+    pub fn remote_left(&self, group: &GroupName, connection: &ConnectionId) {
+        self.state().groups.remote_left(group, connection);
+    }
+
+    /// All there are elsewhere; watchers learn what that changes.
+    pub fn remote_members(&self, group: &GroupName, members: BTreeMap<ConnectionId, Option<UserId>>) {
+        self.state().groups.remote_members(group, members);
+    }
+
+    pub(crate) fn snapshot_for(&self, group: &GroupName, watcher: &Watcher) -> Vec<Member> {
+        let state = self.state();
+        watcher.has_snapshot();
+        state.groups.everybody(group)
+    }
+
+    pub(crate) fn unwatch(&self, group: &GroupName, watcher: &Arc<Watcher>) {
+        self.state().groups.unwatch(group, watcher);
+    }
+
+    fn connected_as(&self, connection: &ConnectionId, record: &Record) -> Connected {
+        Connected {
+            connection: connection.clone(),
+            user: record.user.clone(),
+            since: SystemTime::UNIX_EPOCH + Duration::from_millis(record.since),
+            instance: Arc::clone(&self.instance),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn has_user(&self, user: &UserId) -> bool {
+        self.of_user(user).next().is_some()
+    }
+
+    fn of_user(&self, user: &UserId) -> impl DoubleEndedIterator<Item = &(UserId, u64, ConnectionId)> {
+        let first = (user.clone(), 0, ConnectionId::from(""));
+        // No connection begins at the end of time.
+        let last = (user.clone(), u64::MAX, ConnectionId::from(""));
+        self.users.range(first..last)
+    }
+
+    fn user_after(&self, user: Option<&UserId>) -> Option<&UserId> {
+        let after = match user {
+            Some(user) => Bound::Excluded((user.clone(), u64::MAX, ConnectionId::from(""))),
+            None => Bound::Unbounded,
+        };
+        self.users.range((after, Bound::Unbounded)).next().map(|(user, ..)| user)
+    }
+}
+
+fn after(page: &Page) -> Bound<&str> {
+    page.after.as_ref().map_or(Bound::Unbounded, |cursor| Bound::Excluded(cursor.as_str()))
+}
+
+impl fmt::Debug for LocalHub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("LocalHub").field("connections", &self.connection_count()).finish_non_exhaustive()
+    }
+}
+
+/// What happened, for those who watch.
+fn tell(watchers: &[Arc<Watcher>], event: &GroupEvent) {
+    for watcher in watchers {
+        watcher.push(event);
+    }
+}
