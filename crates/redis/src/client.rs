@@ -22,6 +22,7 @@ pub use self::script::RedisScript;
 use crate::RedisOptions;
 use crate::link::ConnectError;
 use crate::pub_sub::machine_name;
+use crate::tls;
 
 /// Commands and pipelines on their way to Redis or waiting for its answer, at most.
 const LIMIT_IN_FLIGHT: usize = 1024;
@@ -84,9 +85,9 @@ impl RedisClient {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// The options ask for something unsupported.
+    /// The files that TLS needs cannot be used.
     pub fn new(options: RedisOptions) -> Result<Self, ConnectError> {
-        options.check_supported()?;
+        tls::check(&options)?;
         let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
         let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
         Ok(Self { shared: Arc::new(Shared { options, in_flight, state: Mutex::new(state) }) })

@@ -14,12 +14,13 @@
 //!
 //! [`RedisClient`] runs commands and scripts beside it, on a connection of its own.
 //!
-//! It does no TLS, Sentinel or Cluster yet.
+//! It does no Sentinel or Cluster yet.
 
 mod options;
 
 mod client;
 mod link;
+mod tls;
 mod topology;
 
 mod pub_sub;
@@ -27,10 +28,11 @@ mod pub_sub;
 pub use client::{CommandError, RedisClient, RedisScript};
 pub use link::ConnectError;
 pub use options::{
-    RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake, RedisPassword,
-    redact_connection_string,
+    RedisClientCertificate, RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake,
+    RedisPassword, RedisTlsVersions, redact_connection_string,
 };
 pub use pub_sub::{
     RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription, RedisBackplane, wire,
 };
 pub use redis;
+pub use tls::RedisTlsError;

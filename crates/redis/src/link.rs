@@ -5,14 +5,17 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use futures_util::StreamExt;
-use redis::{RedisError, ServerError, Value};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
+use redis::{ServerError, Value};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::client::TlsStream;
 use tokio_util::codec::{Decoder, FramedRead};
+use tokio_util::either::Either;
 
-use crate::{RedisEndpoint, RedisOptions, RedisOptionsError};
+use crate::tls::{self, RedisTlsError};
+use crate::{RedisEndpoint, RedisOptions};
 
 /// A connection that has been let in. What is read and written is RESP2.
 ///
@@ -20,11 +23,17 @@ use crate::{RedisEndpoint, RedisOptions, RedisOptionsError};
 /// its commands do not tell whether they were written before the link went.
 pub(crate) struct Link {
     pub(crate) replies: Replies,
-    pub(crate) writer: OwnedWriteHalf,
+    pub(crate) writer: Writer,
 }
 
 /// What Redis says on a link.
-pub(crate) struct Replies(FramedRead<OwnedReadHalf, Codec>);
+pub(crate) struct Replies(FramedRead<Either<OwnedReadHalf, ReadHalf<TlsStream<TcpStream>>>, Codec>);
+
+/// What Redis is told on a link.
+pub(crate) struct Writer {
+    half: Either<OwnedWriteHalf, WriteHalf<TlsStream<TcpStream>>>,
+    holds_back: bool,
+}
 
 #[derive(Default)]
 struct Codec(redis::ValueCodec);
@@ -33,9 +42,9 @@ struct Codec(redis::ValueCodec);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The string asks for something that is not supported yet.
+    /// TLS is asked for and cannot be spoken, whatever Redis does.
     #[error(transparent)]
-    Unsupported(#[from] RedisOptionsError),
+    Tls(#[from] RedisTlsError),
     /// No connection: refused, no such host, no route, or broken while opening.
     #[error("Redis at {endpoint} cannot be reached: {cause}")]
     Unreachable {
@@ -51,6 +60,14 @@ pub enum ConnectError {
         endpoint: RedisEndpoint,
         /// How long.
         waited: Duration,
+    },
+    /// There is a connection, and no agreement on TLS: another certificate than expected, or no TLS there.
+    #[error("no TLS with Redis at {endpoint}: {reason}")]
+    NoTls {
+        /// Where.
+        endpoint: RedisEndpoint,
+        /// Why, and what to do about it.
+        reason: String,
     },
     /// User or password are missing or wrong.
     #[error("Redis at {endpoint} refuses user or password: {answer}")]
@@ -86,6 +103,16 @@ pub(crate) enum LinkLost {
 }
 
 impl LinkLost {
+    pub(crate) fn refused(error: &ServerError) -> Self {
+        let hint = match error.code() {
+            "NOPERM" => {
+                "; the user needs subscribe, unsubscribe, publish and ping, and the channels of its ACL rule, such as &*"
+            }
+            _ => "",
+        };
+        Self::Refused(text(error) + hint)
+    }
+
     /// Whether Redis has ended it and so will run nothing more of what it may still have unread.
     pub(crate) fn by_redis(&self) -> bool {
         match self {
@@ -106,38 +133,69 @@ impl Link {
         name: &str,
     ) -> Result<Self, ConnectError> {
         let waited = options.connect_timeout;
-        match timeout(waited, Self::open_at_leisure(endpoint, options, name)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(ConnectError::TimedOut { endpoint: endpoint.clone(), waited }),
+        let deadline = Instant::now() + waited;
+        let timed_out = || ConnectError::TimedOut { endpoint: endpoint.clone(), waited };
+        let connector = options.ssl.then(|| tls::connector(options)).transpose()?;
+
+        let stream = TcpStream::connect((&*endpoint.host, endpoint.port));
+        let stream = timeout_at(deadline, stream).await.map_err(|_| timed_out())?;
+        let unreachable = |cause| ConnectError::Unreachable { endpoint: endpoint.clone(), cause };
+        let stream = stream.map_err(unreachable)?;
+        stream.set_nodelay(true).map_err(unreachable)?;
+        let mut link = match connector {
+            None => Self::plain(stream),
+            Some(connector) => {
+                let stream =
+                    timeout_at(deadline, tls::handshake(&connector, options, endpoint, stream)).await;
+                let stream = stream.unwrap_or_else(|_| Err(tls::silent(waited)));
+                let no_tls = |reason| ConnectError::NoTls { endpoint: endpoint.clone(), reason };
+                Self::encrypted(stream.map_err(no_tls)?)
+            }
+        };
+        match timeout_at(deadline, link.greet(endpoint, options, name)).await {
+            Ok(greeted) => greeted.map(|()| link),
+            Err(_) => Err(timed_out()),
         }
     }
 
     /// What it was opened on, for a client that frames for itself; nothing is left unread.
     pub(crate) fn into_stream(self) -> impl AsyncRead + AsyncWrite + Send + Unpin {
-        tokio::io::join(self.replies.0.into_inner(), self.writer)
+        tokio::io::join(self.replies.0.into_inner(), self.writer.half)
     }
 
-    async fn open_at_leisure(
+    fn plain(stream: TcpStream) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self::new(Either::Left(reader), Either::Left(writer))
+    }
+
+    fn encrypted(stream: TlsStream<TcpStream>) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self::new(Either::Right(reader), Either::Right(writer))
+    }
+
+    fn new(
+        reader: Either<OwnedReadHalf, ReadHalf<TlsStream<TcpStream>>>,
+        half: Either<OwnedWriteHalf, WriteHalf<TlsStream<TcpStream>>>,
+    ) -> Self {
+        let replies = Replies(FramedRead::new(reader, Codec::default()));
+        Self { replies, writer: Writer { half, holds_back: false } }
+    }
+
+    async fn greet(
+        &mut self,
         endpoint: &RedisEndpoint,
         options: &RedisOptions,
         name: &str,
-    ) -> Result<Self, ConnectError> {
-        let unreachable = |cause| ConnectError::Unreachable { endpoint: endpoint.clone(), cause };
-        let stream = TcpStream::connect((&*endpoint.host, endpoint.port)).await.map_err(unreachable)?;
-        stream.set_nodelay(true).map_err(unreachable)?;
-        let (reader, writer) = stream.into_split();
-        let mut link = Self { replies: Replies(FramedRead::new(reader, Codec::default())), writer };
-
+    ) -> Result<(), ConnectError> {
         let greetings = greetings(options, name);
         let packed: Vec<u8> = greetings.iter().flat_map(redis::Cmd::get_packed_command).collect();
-        link.writer.write_all(&packed).await.map_err(unreachable)?;
+        let written = self.writer.write_all(&packed).await;
+        written.map_err(|cause| ConnectError::Unreachable { endpoint: endpoint.clone(), cause })?;
         // Only the last answer, PING's, has to be good: a Redis without passwords or names refuses the others.
         let mut answer = Value::Nil;
-        for _ in greetings {
-            answer = link.replies.next().await.map_err(|lost| match lost {
-                LinkLost::Broken(cause) => unreachable(cause),
-                other => ConnectError::NotReady { endpoint: endpoint.clone(), answer: other.to_string() },
-            })?;
+        for n in 0..greetings.len() {
+            let next = self.replies.next().await;
+            answer = next.map_err(|lost| not_greeted(lost, endpoint, options, n == 0))?;
             if let Value::ServerError(error) = &answer
                 && matches!(error.code(), "NOAUTH" | "WRONGPASS")
             {
@@ -145,16 +203,67 @@ impl Link {
                 return Err(ConnectError::AuthenticationFailed { endpoint: endpoint.clone(), answer });
             }
         }
-        match answer {
-            Value::SimpleString(pong) if pong == "PONG" => Ok(link),
-            Value::ServerError(error) => {
-                Err(ConnectError::NotReady { endpoint: endpoint.clone(), answer: text(&error) })
-            }
-            other => Err(ConnectError::NotReady {
-                endpoint: endpoint.clone(),
-                answer: format!("{other:?} to PING"),
-            }),
+        let answer = match answer {
+            Value::SimpleString(pong) if pong == "PONG" => return Ok(()),
+            Value::ServerError(error) => text(&error),
+            other => format!("{other:?} to PING"),
+        };
+        Err(ConnectError::NotReady { endpoint: endpoint.clone(), answer })
+    }
+}
+
+/// Why there is no answer to a greeting; the first one tells most.
+fn not_greeted(
+    lost: LinkLost,
+    endpoint: &RedisEndpoint,
+    options: &RedisOptions,
+    first: bool,
+) -> ConnectError {
+    let endpoint = endpoint.clone();
+    match lost {
+        LinkLost::Broken(cause) if options.ssl => {
+            let reason = tls::explain(&cause, options.ssl_host.as_deref().unwrap_or(&endpoint.host));
+            ConnectError::NoTls { endpoint, reason }
         }
+        LinkLost::Broken(cause) => ConnectError::Unreachable { endpoint, cause },
+        LinkLost::Closed | LinkLost::Malformed(_) if first && !options.ssl => {
+            let answer = format!("{lost}; is this its port for TLS, which ssl=true speaks?");
+            ConnectError::NotReady { endpoint, answer }
+        }
+        other => ConnectError::NotReady { endpoint, answer: other.to_string() },
+    }
+}
+
+impl Writer {
+    /// Writes some of the bytes. Without bytes to write, it sees to it that TLS [holds nothing
+    /// back](Self::holds_back).
+    ///
+    /// # Cancel safety
+    /// Safe: nothing is written if it is dropped before it is ready.
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            self.half.flush().await?;
+            self.holds_back = false;
+            return Ok(0);
+        }
+        let written = self.half.write(bytes).await?;
+        self.holds_back = matches!(self.half, Either::Right(_));
+        Ok(written)
+    }
+
+    /// Whether written bytes may be encrypted and not sent yet.
+    pub(crate) fn holds_back(&self) -> bool {
+        self.holds_back
+    }
+
+    pub(crate) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.half.write_all(bytes).await?;
+        self.half.flush().await
+    }
+
+    /// Says that nothing more will come.
+    pub(crate) async fn shutdown(&mut self) -> io::Result<()> {
+        self.half.shutdown().await
     }
 }
 
@@ -165,24 +274,29 @@ impl Replies {
     /// Safe: bytes leave the buffer only as a whole value.
     pub(crate) async fn next(&mut self) -> Result<Value, LinkLost> {
         match self.0.next().await {
-            Some(Ok(value)) => Ok(value),
-            Some(Err(error)) => Err(lost(error)),
+            Some(Err(LinkLost::Broken(error))) if is_end(&error) => Err(LinkLost::Closed),
+            Some(next) => next,
             None => Err(LinkLost::Closed),
         }
     }
 }
 
+fn is_end(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof)
+}
+
 impl Decoder for Codec {
     type Item = Value;
-    type Error = RedisError;
+    type Error = LinkLost;
 
-    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Value>, RedisError> {
-        self.0.decode(bytes)
+    fn decode(&mut self, bytes: &mut BytesMut) -> Result<Option<Value>, LinkLost> {
+        self.0.decode(bytes).map_err(|error| LinkLost::Malformed(error.to_string()))
     }
 
     /// The end within a value is an end like any other, not a malformed value.
-    fn decode_eof(&mut self, bytes: &mut BytesMut) -> Result<Option<Value>, RedisError> {
-        self.0.decode(bytes)
+    fn decode_eof(&mut self, bytes: &mut BytesMut) -> Result<Option<Value>, LinkLost> {
+        self.decode(bytes)
     }
 }
 
@@ -209,12 +323,4 @@ fn greetings(options: &RedisOptions, name: &str) -> Vec<redis::Cmd> {
     commands.push(set_name);
     commands.push(redis::cmd("PING"));
     commands
-}
-
-fn lost(error: RedisError) -> LinkLost {
-    match (error.is_connection_dropped(), error.is_io_error()) {
-        (true, _) => LinkLost::Closed,
-        (false, true) => LinkLost::Broken(io::Error::other(error)),
-        (false, false) => LinkLost::Malformed(error.to_string()),
-    }
 }

@@ -47,6 +47,7 @@ use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
 use crate::client::client_name;
 use crate::link::ConnectError;
+use crate::tls;
 use crate::topology::Topology;
 
 pub use self::raw::{RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription};
@@ -99,9 +100,9 @@ impl RedisBackplane {
     /// `connectTimeout` each. Needs a tokio runtime.
     ///
     /// # Errors
-    /// The options ask for something unsupported; or, with `abortConnect=true`, Redis cannot be reached.
+    /// The files that TLS needs cannot be used; or, with `abortConnect=true`, Redis cannot be reached.
     pub async fn connect(options: RedisOptions) -> Result<Self, ConnectError> {
-        options.check_supported()?;
+        tls::check(&options)?;
         let client_name: Arc<str> = client_name(&options).into();
         tracing::info!(redis = %options, %client_name, "connecting to Redis");
         let topology = Topology::of(&options);

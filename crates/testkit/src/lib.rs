@@ -18,6 +18,7 @@
 //! Everything started here ends when its value is dropped. Only tests and `xtask` use this crate; it
 //! knows no SignalR and shares no code with the server, so it cannot share its mistakes either.
 
+mod certificates;
 mod node;
 mod peer;
 mod port;
@@ -25,6 +26,7 @@ mod redis_server;
 mod server_process;
 mod stream;
 
+pub use certificates::Certificates;
 pub use node::Node;
 pub use peer::peer;
 pub use port::free_port;

@@ -1,4 +1,5 @@
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
-use crate::free_port;
+use crate::{Certificates, free_port};
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
@@ -18,9 +19,11 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// A real `redis-server` on a port of its own, without persistence. Killed when dropped.
 #[derive(Debug)]
 pub struct RedisServer {
+    program: PathBuf,
     port: u16,
+    tls_port: Option<u16>,
     directory: TempDir,
-    options: Vec<String>,
+    arguments: Vec<String>,
     child: Option<Child>,
 }
 
@@ -39,7 +42,30 @@ impl RedisServer {
     /// When `redis-server` is not installed or does not come up.
     pub async fn start_with(options: &[&str]) -> Result<Self> {
         let mut server = Self::absent()?;
-        server.options = options.iter().map(ToString::to_string).collect();
+        server.arguments.extend(options.iter().map(ToString::to_string));
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// The same with a second port for TLS, see [`tls_port`](Self::tls_port). Clients need no certificate;
+    /// with `["--tls-auth-clients", "yes"]` they need one of the same authority.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed, was built without TLS, or does not come up.
+    pub async fn start_with_tls(certificates: &Certificates, options: &[&str]) -> Result<Self> {
+        let mut server = Self::absent()?;
+        let tls_port = free_port();
+        server.tls_port = Some(tls_port);
+        server.arguments.extend(["--tls-port".to_owned(), tls_port.to_string()]);
+        for (option, path) in [
+            ("--tls-ca-cert-file", certificates.authority()),
+            ("--tls-cert-file", certificates.certificate()),
+            ("--tls-key-file", certificates.key()),
+        ] {
+            server.arguments.extend([option.to_owned(), path.display().to_string()]);
+        }
+        server.arguments.extend(["--tls-auth-clients".to_owned(), "no".to_owned()]);
+        server.arguments.extend(options.iter().map(ToString::to_string));
         server.start_again().await?;
         Ok(server)
     }
@@ -51,7 +77,11 @@ impl RedisServer {
     /// When there is no place for temporary files.
     pub fn absent() -> Result<Self> {
         let directory = tempfile::tempdir().context("a directory for redis-server")?;
-        Ok(Self { port: free_port(), directory, options: Vec::new(), child: None })
+        let port = free_port();
+        let arguments =
+            ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
+        let arguments = arguments.map(str::to_owned).to_vec();
+        Ok(Self { program: "redis-server".into(), port, tls_port: None, directory, arguments, child: None })
     }
 
     /// Starts it, after [`stop`](Self::stop) or [`absent`](Self::absent), on the port it has;
@@ -61,24 +91,14 @@ impl RedisServer {
     /// When it runs already, or does not come up.
     pub async fn start_again(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "redis-server on port {} runs already", self.port);
-        let child = Command::new("redis-server")
-            .args([
-                "--port",
-                &self.port.to_string(),
-                "--bind",
-                "127.0.0.1",
-                "--save",
-                "",
-                "--appendonly",
-                "no",
-            ])
-            .args(&self.options)
+        let child = Command::new(&self.program)
+            .args(&self.arguments)
             .current_dir(self.directory.path())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .kill_on_drop(true)
             .spawn()
-            .context("redis-server (Debian package redis-server)")?;
+            .with_context(|| format!("{} (Debian package redis-server)", self.program.display()))?;
         let child = self.child.insert(child);
         let answers = async {
             while !ping(self.port).await {
@@ -120,6 +140,11 @@ impl RedisServer {
     /// The port it has, running or not.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// The port for TLS, if it has one.
+    pub fn tls_port(&self) -> Option<u16> {
+        self.tls_port
     }
 
     /// What servers are given to reach it, in StackExchange.Redis syntax.

@@ -23,17 +23,12 @@ impl fmt::Display for RedisEndpoint {
     }
 }
 
-/// Whether the token is what other libraries take: `redis://:password@host:6379/0`.
-pub(super) fn is_uri(token: &str) -> bool {
-    token.contains("://")
-}
-
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; port 0 means the default.
 pub(super) fn parse(token: &str) -> Result<(String, Option<u16>), RedisOptionsMistake> {
     let mistake =
         |expected| RedisOptionsMistake::BadEndpoint { endpoint: super::redact::endpoint(token), expected };
-    if is_uri(token) {
-        return Err(mistake("host:port,user=name,password=secret in place of a URI"));
+    if token.contains("://") {
+        return Err(mistake("a URL alone, or host:port,user=name,password=secret"));
     }
     let (host, port) = split(token).ok_or_else(|| mistake("host, host:port or [IPv6]:port"))?;
     let port = match port.map(str::parse::<u16>) {

@@ -62,6 +62,22 @@ pub enum RedisOptionsMistake {
         /// What would be right.
         expected: &'static str,
     },
+    /// A URL that cannot be read.
+    #[error("'{url}' is not a URL of Redis, expected {expected}")]
+    BadUrl {
+        /// The URL, with secrets hidden.
+        url: String,
+        /// What would be right.
+        expected: &'static str,
+    },
+    /// A key that needs another one beside it.
+    #[error("{keyword} is missing beside {beside}")]
+    Missing {
+        /// The key that is not there.
+        keyword: &'static str,
+        /// The key that needs it.
+        beside: &'static str,
+    },
     /// A token after a password that is neither key nor endpoint; hidden, as it may be the
     /// password's other half.
     #[error(
@@ -71,17 +87,11 @@ pub enum RedisOptionsMistake {
     /// Only keys, or nothing at all.
     #[error("there is no endpoint, expected for example localhost:6379")]
     NoEndpoint,
-    /// Well formed, but more than the backplane can do today.
-    #[error("{setting} is not supported yet")]
-    NotSupportedYet {
-        /// The key, with its value where only that value is refused.
-        setting: &'static str,
-    },
 }
 
 fn suggestion(nearest: Option<&'static str>) -> String {
     match nearest {
         Some(nearest) => format!(", did you mean '{nearest}'?"),
-        None => format!(", expected one of {}", super::HONOURED.join(", ")),
+        None => format!(", expected one of {}", super::keywords::HONOURED.join(", ")),
     }
 }

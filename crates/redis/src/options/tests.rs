@@ -42,7 +42,6 @@ fn azure_cache() {
     assert_eq!(options.endpoints[0].to_string(), "your-redis.redis.cache.windows.net:6380");
     assert_eq!(options.password.as_ref().unwrap().expose(), "your-redis-key");
     assert_eq!((options.ssl, options.abort_connect), (true, Some(false)));
-    assert_eq!(options.check_supported().unwrap_err().to_string(), "ssl=true is not supported yet");
 }
 
 #[test]
@@ -61,7 +60,6 @@ fn every_honoured_key_in_any_case() {
     assert_eq!(options.async_timeout, Duration::from_secs(3));
     assert_eq!(options.keep_alive, Duration::from_secs(5));
     assert_eq!(options.name.as_deref(), Some("chatone"));
-    assert_eq!(options.check_supported(), Ok(()));
 }
 
 #[test]
@@ -75,8 +73,11 @@ fn values_that_mean_the_default() {
 
 #[test]
 fn other_keys_of_the_library_are_accepted() {
-    for key in IGNORED {
+    for key in keywords::IGNORED.into_iter().filter(|key| *key != "protocol") {
         parse(&format!("redis,{key}=whatever"));
+    }
+    for protocol in ["resp2", "Resp3", "2", "3"] {
+        parse(&format!("redis,protocol={protocol}"));
     }
     parse("redis,$CONFIG=,$PUBLISH=publish2");
 }
@@ -89,7 +90,7 @@ fn the_last_of_a_repeated_key_counts() {
 #[test]
 fn mistakes_name_key_value_and_what_is_right() {
     let all = "abortConnect, asyncTimeout, channelPrefix, connectRetry, connectTimeout, defaultDatabase, keepAlive, \
-               name, password, serviceName, ssl, syncTimeout, user";
+               name, password, serviceName, ssl, sslHost, sslProtocols, syncTimeout, user, sslCaFile, sslCertFile, sslKeyFile";
     let unknown = format!("Keyword 'foo' is not supported, expected one of {all}");
     let cases = [
         ("", "there is no endpoint, expected for example localhost:6379"),
@@ -115,9 +116,13 @@ fn mistakes_name_key_value_and_what_is_right() {
         ("redis:70000", "'redis:70000' is not an endpoint, expected a port from 1 to 65535 after the colon"),
         ("re dis", "'re dis' is not an endpoint, expected host, host:port or [IPv6]:port"),
         ("[::1", "'[::1' is not an endpoint, expected host, host:port or [IPv6]:port"),
+        ("redis,protocol=4", "protocol=4 is not valid, expected resp2 or resp3"),
+        ("redis,sslProtocols=Tls11", "sslProtocols=Tls11 is not valid, expected Tls12, Tls13 or Tls12|Tls13"),
+        ("redis,sslCertFile=me.pem", "sslKeyFile is missing beside sslCertFile"),
+        ("redis,sslKeyFile=me.key", "sslCertFile is missing beside sslKeyFile"),
         (
-            "redis://:s3=cret@host:6379",
-            "'redis://***@host:6379' is not an endpoint, expected host:port,user=name,password=secret in place of a URI",
+            "other:1,redis://:s3=cret@host:6379",
+            "'redis://***@host:6379' is not an endpoint, expected a URL alone, or host:port,user=name,password=secret",
         ),
         (
             "redis,ssl=2,keepAlive=x",
@@ -130,12 +135,90 @@ fn mistakes_name_key_value_and_what_is_right() {
 }
 
 #[test]
-fn what_is_not_supported_yet_is_told_together() {
-    let error = parse("redis,ssl=true,serviceName=main").check_supported().unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "ssl=true is not supported yet; serviceName (Redis Sentinel) is not supported yet"
+fn tls() {
+    let options = parse(
+        "redis,ssl=true,sslHost=redis.example,sslProtocols=Tls12|Tls13,sslCaFile=/etc/ca.pem,\
+         sslCertFile=me.pem,sslKeyFile=me.key,checkCertificateRevocation=false",
     );
+    assert_eq!(options.ssl_host.as_deref(), Some("redis.example"));
+    assert_eq!(options.ssl_ca_file, Some("/etc/ca.pem".into()));
+    let ours = options.ssl_client_certificate.unwrap();
+    assert_eq!((ours.certificate_file, ours.key_file), ("me.pem".into(), "me.key".into()));
+    let versions = [
+        ("None", RedisTlsVersions::Both),
+        ("tls13|tls12", RedisTlsVersions::Both),
+        ("Tls11|Tls12", RedisTlsVersions::OnlyTls12),
+        ("Tls13", RedisTlsVersions::OnlyTls13),
+    ];
+    for (text, expected) in versions {
+        assert_eq!(parse(&format!("redis,sslProtocols={text}")).ssl_protocols, expected, "{text}");
+    }
+}
+
+#[test]
+fn urls() {
+    let cases = [
+        ("redis://redis", "redis:6379, database 0"),
+        ("REDIS://redis:7000/", "redis:7000, database 0"),
+        ("rediss://redis/2", "redis:6379, TLS, database 2"),
+        ("valkeys://[::1]:7000", "[::1]:7000, TLS, database 0"),
+        ("redis://one,two:7000/1", "one:6379, two:7000, database 1"),
+        ("redis://sentinel?serviceName=main", "sentinel:26379, database 0"),
+        (
+            "rediss://me:pw@redis/1?channelPrefix=a%20b:&name=chat",
+            "redis:6379, TLS, database 1, channel prefix 'a b:', name 'chat'",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(parse(text).to_string(), expected, "{text}");
+    }
+    let credentials = [
+        ("redis://me:s3%2Fcr%40et@redis", Some("me"), Some("s3/cr@et")),
+        ("redis://:s3,cr:et@redis", None, Some("s3,cr:et")),
+        ("redis://redis", None, None),
+        ("redis://redis?user=me&password=s3+cret", Some("me"), Some("s3 cret")),
+    ];
+    for (text, user, password) in credentials {
+        let options = parse(text);
+        assert_eq!(options.user.as_deref(), user, "{text}");
+        assert_eq!(options.password.as_ref().map(RedisPassword::expose), password, "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_urls() {
+    let cases = [
+        ("http://redis", "'http://redis' is not a URL of Redis, expected redis:// or rediss:// in front"),
+        ("redis://", "there is no endpoint, expected for example localhost:6379"),
+        ("redis://me:s3cret", "'redis://***' is not a URL of Redis, expected host or host:port after the //"),
+        (
+            "redis://s3cret@redis",
+            "'redis://***@redis' is not a URL of Redis, expected user:password before the @, \
+             or :password for Redis' default user",
+        ),
+        (
+            "redis://me:s3/cret@redis",
+            "'redis://***@redis' is not a URL of Redis, expected /, ?, # and @ in user and password \
+             percent-encoded, for example %2F",
+        ),
+        (
+            "redis://redis:6379,password=s3cret",
+            "'redis://***' is not a URL of Redis, expected keys after a ?, as in \
+             redis://host:6379/0?channelPrefix=chat:",
+        ),
+        (
+            "redis://redis/main",
+            "'redis://redis/main' is not a URL of Redis, expected the number of a database after the host",
+        ),
+        (
+            "redis://redis?keepAlive=x&pasword=s3cret",
+            "keepAlive=x is not valid, expected a whole number of seconds; \
+             Keyword 'pasword' is not supported, did you mean 'password'?",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(text.parse::<RedisOptions>().unwrap_err().to_string(), expected, "{text}");
+    }
 }
 
 #[test]
@@ -149,6 +232,9 @@ fn passwords_are_never_shown() {
         ("redis, PASSWORD = s3=cret", "redis,PASSWORD=***"),
         ("redis,pasword=s3cret,sentinelPassword=x", "redis,pasword=***,sentinelPassword=***"),
         ("redis://me:s3cret@host:6379", "redis://***@host:6379"),
+        ("redis://me:s3,cret@host/2?name=x&password=y", "redis://***@host/2?name=x&password=***"),
+        ("redis://host,password=s3cret", "redis://***"),
+        ("redis://me:s3cret", "redis://***"),
         ("redis,password=s3,cret!,name=x", "redis,password=***,***,name=x"),
     ];
     for (text, expected) in cases {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use hubline_backplane::{PublishError, Published, Reach};
 use redis::Value;
-use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::echoes::Echoes;
@@ -122,8 +121,8 @@ impl<'a> Publisher<'a> {
                         return lost;
                     }
                 }
-                written = self.link.writer.write(self.unwritten.rest()), if self.unwritten.len() > 0 => match written {
-                    Ok(0) => return LinkLost::Closed,
+                written = self.link.writer.write(self.unwritten.rest()), if self.has_to_write() => match written {
+                    Ok(0) if self.unwritten.len() > 0 => return LinkLost::Closed,
                     Ok(written) => self.unwritten.advance(written),
                     Err(error) => return error.into(),
                 },
@@ -167,6 +166,10 @@ impl<'a> Publisher<'a> {
             && self.unwritten.len() < LIMIT_UNWRITTEN_BYTES
             && self.lag.published < 3 * WINDOW_BYTES
             && self.in_flight.back().is_none_or(|last| last.packed == last.commands())
+    }
+
+    fn has_to_write(&self) -> bool {
+        self.unwritten.len() > 0 || self.link.writer.holds_back()
     }
 
     fn pack(&mut self) {

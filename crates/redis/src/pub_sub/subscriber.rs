@@ -3,15 +3,13 @@
 use std::sync::{Mutex, PoisonError};
 
 use redis::Value;
-use tokio::io::AsyncWriteExt;
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::echoes::{Arrival, Echoes};
 use super::hub::Delivery;
 use super::publisher::Patience;
 use super::subscriptions::{Answer, Route, Subscriptions};
-use crate::link::{self, Link, LinkLost, Replies};
+use crate::link::{Link, LinkLost, Replies, Writer};
 
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
 
@@ -29,7 +27,7 @@ pub(super) async fn run(
     }
 }
 
-async fn write(mut writer: OwnedWriteHalf, wanted: &Subscriptions, patience: Patience) -> LinkLost {
+async fn write(mut writer: Writer, wanted: &Subscriptions, patience: Patience) -> LinkLost {
     let mut commands = Vec::new();
     loop {
         let idle = timeout(patience.keep_alive, wanted.commands(&mut commands, LIMIT_UNWRITTEN_BYTES)).await;
@@ -111,7 +109,7 @@ impl TryFrom<Value> for Pushed {
         let items = match value {
             Value::Array(items) => items,
             Value::SimpleString(pong) if pong == "PONG" => return Ok(Self::Answer),
-            Value::ServerError(error) => return Err(LinkLost::Refused(link::text(&error))),
+            Value::ServerError(error) => return Err(LinkLost::refused(&error)),
             other => return Err(LinkLost::Malformed(format!("{other:?} among messages"))),
         };
         let mut items = items.into_iter();

@@ -94,18 +94,30 @@ async fn the_first_endpoint_that_answers_is_used() {
 }
 
 #[tokio::test]
+async fn a_user_may_have_no_more_than_it_needs() {
+    let user = "--user app on >secret resetchannels &chat:* -@all +subscribe +unsubscribe +publish +ping";
+    let user: Vec<_> = user.split(' ').collect();
+    let redis = RedisServer::start_with(&user).await.unwrap();
+    let at = format!("{},user=app,password=secret", redis.connection_string());
+    let mut here = Instance::connected(&format!("{at},channelPrefix=chat:")).await;
+    assert_eq!(here.publish(vec![Target::All], "in").await.reach, Reach::Fleet);
+    assert_eq!(here.next().await.1, "in");
+
+    let elsewhere = Instance::start(&format!("{at},channelPrefix=other:")).await;
+    elsewhere
+        .status(|status| matches!(status, Status::Disconnected(reason) if reason.contains("NOPERM")))
+        .await;
+}
+
+#[tokio::test]
 async fn refused_subscriptions_show_in_the_status() {
     let redis = RedisServer::start_with(&["--user", "default", "on", "nopass", "+@all", "resetchannels"])
         .await
         .unwrap();
     let here = Instance::start(&redis.connection_string()).await;
-    here.status(|status| matches!(status, Status::Disconnected(reason) if reason.contains("NOPERM"))).await;
+    let refused =
+        here.status(|status| matches!(status, Status::Disconnected(reason) if reason.contains("NOPERM")));
+    let Status::Disconnected(reason) = refused.await else { unreachable!() };
+    assert!(reason.contains("channels of its ACL rule, such as &*"), "{reason}");
     assert_eq!(here.publish(vec![Target::All], "alone").await.reach, Reach::ThisInstance);
-}
-
-#[tokio::test]
-async fn what_is_not_supported_is_refused() {
-    for text in ["localhost,ssl=true", "localhost,serviceName=mymaster"] {
-        assert!(matches!(failure(text).await, ConnectError::Unsupported(_)), "{text}");
-    }
 }

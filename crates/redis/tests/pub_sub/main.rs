@@ -8,3 +8,4 @@ mod connecting;
 mod instance;
 mod outages;
 mod raw_channels;
+mod tls;

@@ -1,6 +1,6 @@
 //! Which Redis, if any.
 
-use hubline_redis::{RedisOptions, RedisOptionsError};
+use hubline_redis::RedisOptions;
 
 use super::keys;
 use super::reader::Reader;
@@ -25,7 +25,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
         }
         return None;
     };
-    match parse(&connection_string.value) {
+    match connection_string.value.parse::<RedisOptions>() {
         Ok(mut options) => {
             options.abort_connect = options.abort_connect.or(abort_on_connect_fail);
             options.channel_prefix = channel_prefix.or(options.channel_prefix);
@@ -38,10 +38,4 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
             None
         }
     }
-}
-
-fn parse(connection_string: &str) -> Result<RedisOptions, RedisOptionsError> {
-    let options: RedisOptions = connection_string.parse()?;
-    options.check_supported()?;
-    Ok(options)
 }

@@ -144,14 +144,18 @@ fn redis_asked_for_and_not_found() {
 }
 
 #[test]
-fn redis_with_what_is_not_supported_yet() {
-    let errors = Setup::new()
+fn redis_over_tls() {
+    let redis = Setup::new()
         .file(
             "appsettings.json",
             r#"{"Redis": {"ConnectionString": "your-redis.redis.cache.windows.net:6380,password=your-redis-key,ssl=True,abortConnect=False"}}"#,
         )
-        .errors();
-    insta::assert_snapshot!(errors);
+        .config()
+        .redis
+        .unwrap();
+    assert_eq!(redis.to_string(), "your-redis.redis.cache.windows.net:6380, TLS, database 0");
+    let url = Setup::new().set("Redis:ConnectionString", "rediss://:your-redis-key@redis/2").config().redis;
+    assert_eq!(url.unwrap().to_string(), "redis:6379, TLS, database 2");
 }
 
 #[test]
