@@ -23,6 +23,7 @@ use crate::RedisOptions;
 use crate::link::ConnectError;
 use crate::pub_sub::machine_name;
 use crate::tls;
+use crate::topology::Location;
 
 /// Commands and pipelines on their way to Redis or waiting for its answer, at most.
 const LIMIT_IN_FLIGHT: usize = 1024;
@@ -64,7 +65,8 @@ pub struct RedisClient {
 }
 
 struct Shared {
-    options: RedisOptions,
+    options: Arc<RedisOptions>,
+    location: Location,
     in_flight: Arc<Semaphore>,
     state: Mutex<State>,
 }
@@ -90,7 +92,9 @@ impl RedisClient {
         tls::check(&options)?;
         let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
         let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
-        Ok(Self { shared: Arc::new(Shared { options, in_flight, state: Mutex::new(state) }) })
+        let location = Location::of(&options);
+        let options = Arc::new(options);
+        Ok(Self { shared: Arc::new(Shared { options, location, in_flight, state: Mutex::new(state) }) })
     }
 
     /// How Redis is reached.
@@ -196,7 +200,7 @@ impl Shared {
     }
 
     async fn open(&self) -> Result<Arc<Connection>, CommandError> {
-        let opened = Connection::open(&self.options).await;
+        let opened = Connection::open(&self.location, &self.options).await;
         let mut state = self.state();
         match opened {
             Ok(connection) => {

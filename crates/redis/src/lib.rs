@@ -14,7 +14,7 @@
 //!
 //! [`RedisClient`] runs commands and scripts beside it, on a connection of its own.
 //!
-//! It does no Sentinel or Cluster yet.
+//! Redis may be one server, reached by TCP or TLS, or a master that Sentinels name. It does no Cluster yet.
 
 mod options;
 

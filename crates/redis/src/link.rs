@@ -1,5 +1,7 @@
 //! One TCP connection to Redis: opening it, and why it ends.
 
+mod server;
+
 use std::io;
 use std::time::Duration;
 
@@ -9,21 +11,32 @@ use redis::{ServerError, Value};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::client::TlsStream;
 use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::either::Either;
 
+pub(crate) use self::server::{Mode, Role, Server};
 use crate::tls::{self, RedisTlsError};
-use crate::{RedisEndpoint, RedisOptions};
+use crate::{RedisEndpoint, RedisOptions, RedisPassword};
 
 /// A connection that has been let in. What is read and written is RESP2.
 ///
 /// redis-rs encodes and decodes; the sockets are ours, because its own subscriptions queue without a bound and
 /// its commands do not tell whether they were written before the link went.
 pub(crate) struct Link {
+    pub(crate) endpoint: RedisEndpoint,
+    pub(crate) server: Server,
     pub(crate) replies: Replies,
     pub(crate) writer: Writer,
+}
+
+/// With what it connects to whom.
+pub(crate) struct Login<'a> {
+    user: Option<&'a str>,
+    password: Option<&'a RedisPassword>,
+    /// Whether to go on if they are not right, as long as nobody asks for others.
+    on_trial: bool,
 }
 
 /// What Redis says on a link.
@@ -77,6 +90,22 @@ pub enum ConnectError {
         /// Redis' words.
         answer: String,
     },
+    /// The Sentinels watch no master of that name.
+    #[error(
+        "the Sentinel at {sentinel} knows no master '{service}', expected the name in its 'sentinel monitor'"
+    )]
+    UnknownService {
+        /// Which one was asked.
+        sentinel: RedisEndpoint,
+        /// `serviceName`
+        service: String,
+    },
+    /// Who should be the master is none, during a failover for instance.
+    #[error("Redis at {endpoint} is named as the master and is a replica")]
+    NotMaster {
+        /// Where.
+        endpoint: RedisEndpoint,
+    },
     /// Anything else that is not Redis ready for work, such as a replica still loading.
     #[error("Redis at {endpoint} is not ready: {answer}")]
     NotReady {
@@ -100,6 +129,32 @@ pub(crate) enum LinkLost {
     Refused(String),
     #[error("not understood: {0}")]
     Malformed(String),
+    #[error("another Redis is to be used now: {0}")]
+    Superseded(String),
+}
+
+impl<'a> Login<'a> {
+    pub(crate) fn to_redis(options: &'a RedisOptions) -> Self {
+        Self { user: options.user.as_deref(), password: options.password.as_ref(), on_trial: false }
+    }
+
+    /// Sentinels may have their own users, or those of Redis, or none.
+    pub(crate) fn to_sentinel(options: &'a RedisOptions) -> Self {
+        match &options.sentinel_password {
+            Some(password) => {
+                Self { user: options.sentinel_user.as_deref(), password: Some(password), on_trial: false }
+            }
+            None => Self { on_trial: true, ..Self::to_redis(options) },
+        }
+    }
+
+    fn refuses(&self, answer: &ServerError) -> bool {
+        match answer.code() {
+            "NOAUTH" => true,
+            "WRONGPASS" => !self.on_trial,
+            _ => false,
+        }
+    }
 }
 
 impl LinkLost {
@@ -120,7 +175,7 @@ impl LinkLost {
             Self::Broken(error) => {
                 matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
             }
-            Self::Silent(_) | Self::Refused(_) | Self::Malformed(_) => false,
+            Self::Silent(_) | Self::Refused(_) | Self::Malformed(_) | Self::Superseded(_) => false,
         }
     }
 }
@@ -128,6 +183,16 @@ impl LinkLost {
 impl Link {
     /// Connects, says who we are, and waits for a sign of life, all within `connectTimeout`.
     pub(crate) async fn open(
+        endpoint: &RedisEndpoint,
+        options: &RedisOptions,
+        name: &str,
+    ) -> Result<Self, ConnectError> {
+        Self::open_as(Login::to_redis(options), endpoint, options, name).await
+    }
+
+    /// The same as another user.
+    pub(crate) async fn open_as(
+        login: Login<'_>,
         endpoint: &RedisEndpoint,
         options: &RedisOptions,
         name: &str,
@@ -143,16 +208,16 @@ impl Link {
         let stream = stream.map_err(unreachable)?;
         stream.set_nodelay(true).map_err(unreachable)?;
         let mut link = match connector {
-            None => Self::plain(stream),
+            None => Self::plain(endpoint, stream),
             Some(connector) => {
                 let stream =
                     timeout_at(deadline, tls::handshake(&connector, options, endpoint, stream)).await;
                 let stream = stream.unwrap_or_else(|_| Err(tls::silent(waited)));
                 let no_tls = |reason| ConnectError::NoTls { endpoint: endpoint.clone(), reason };
-                Self::encrypted(stream.map_err(no_tls)?)
+                Self::encrypted(endpoint, stream.map_err(no_tls)?)
             }
         };
-        match timeout_at(deadline, link.greet(endpoint, options, name)).await {
+        match timeout_at(deadline, link.greet(&login, options, name)).await {
             Ok(greeted) => greeted.map(|()| link),
             Err(_) => Err(timed_out()),
         }
@@ -163,52 +228,78 @@ impl Link {
         tokio::io::join(self.replies.0.into_inner(), self.writer.half)
     }
 
-    fn plain(stream: TcpStream) -> Self {
+    fn plain(endpoint: &RedisEndpoint, stream: TcpStream) -> Self {
         let (reader, writer) = stream.into_split();
-        Self::new(Either::Left(reader), Either::Left(writer))
+        Self::new(endpoint, Either::Left(reader), Either::Left(writer))
     }
 
-    fn encrypted(stream: TlsStream<TcpStream>) -> Self {
+    fn encrypted(endpoint: &RedisEndpoint, stream: TlsStream<TcpStream>) -> Self {
         let (reader, writer) = tokio::io::split(stream);
-        Self::new(Either::Right(reader), Either::Right(writer))
+        Self::new(endpoint, Either::Right(reader), Either::Right(writer))
     }
 
     fn new(
+        endpoint: &RedisEndpoint,
         reader: Either<OwnedReadHalf, ReadHalf<TlsStream<TcpStream>>>,
         half: Either<OwnedWriteHalf, WriteHalf<TlsStream<TcpStream>>>,
     ) -> Self {
         let replies = Replies(FramedRead::new(reader, Codec::default()));
-        Self { replies, writer: Writer { half, holds_back: false } }
+        let writer = Writer { half, holds_back: false };
+        Self { endpoint: endpoint.clone(), server: Server::default(), replies, writer }
     }
 
     async fn greet(
         &mut self,
-        endpoint: &RedisEndpoint,
+        login: &Login<'_>,
         options: &RedisOptions,
         name: &str,
     ) -> Result<(), ConnectError> {
-        let greetings = greetings(options, name);
+        let greetings = greetings(login, name);
         let packed: Vec<u8> = greetings.iter().flat_map(redis::Cmd::get_packed_command).collect();
         let written = self.writer.write_all(&packed).await;
-        written.map_err(|cause| ConnectError::Unreachable { endpoint: endpoint.clone(), cause })?;
+        written.map_err(|cause| ConnectError::Unreachable { endpoint: self.endpoint.clone(), cause })?;
         // Only the last answer, PING's, has to be good: a Redis without passwords or names refuses the others.
-        let mut answer = Value::Nil;
+        let mut answers = Vec::with_capacity(greetings.len());
         for n in 0..greetings.len() {
             let next = self.replies.next().await;
-            answer = next.map_err(|lost| not_greeted(lost, endpoint, options, n == 0))?;
+            let answer = next.map_err(|lost| not_greeted(lost, &self.endpoint, options, n == 0))?;
             if let Value::ServerError(error) = &answer
-                && matches!(error.code(), "NOAUTH" | "WRONGPASS")
+                && login.refuses(error)
             {
                 let answer = text(error);
-                return Err(ConnectError::AuthenticationFailed { endpoint: endpoint.clone(), answer });
+                return Err(ConnectError::AuthenticationFailed { endpoint: self.endpoint.clone(), answer });
             }
+            answers.push(answer);
         }
-        let answer = match answer {
-            Value::SimpleString(pong) if pong == "PONG" => return Ok(()),
-            Value::ServerError(error) => text(&error),
-            other => format!("{other:?} to PING"),
+        let pong = answers.pop().unwrap_or(Value::Nil);
+        self.server = answers.pop().map(Server::of_hello).unwrap_or_default();
+        match pong {
+            Value::SimpleString(pong) if pong == "PONG" => Ok(()),
+            Value::ServerError(error) => Err(self.not_ready(text(&error))),
+            other => Err(self.not_ready(format!("{other:?} to PING"))),
+        }
+    }
+
+    /// Runs one command on a link that is used for nothing else, within `connectTimeout`.
+    pub(crate) async fn ask(
+        &mut self,
+        command: &redis::Cmd,
+        options: &RedisOptions,
+    ) -> Result<Value, LinkLost> {
+        let waited = options.connect_timeout;
+        let answer = async {
+            self.writer.write_all(&command.get_packed_command()).await?;
+            self.replies.next().await
         };
-        Err(ConnectError::NotReady { endpoint: endpoint.clone(), answer })
+        timeout(waited, answer).await.unwrap_or(Err(LinkLost::Silent(waited)))
+    }
+
+    pub(crate) async fn ask_what_it_is(&mut self, options: &RedisOptions) -> Result<Server, LinkLost> {
+        Ok(Server::of_hello(self.ask(&redis::cmd("HELLO"), options).await?))
+    }
+
+    pub(crate) fn not_ready(&self, answer: String) -> ConnectError {
+        ConnectError::NotReady { endpoint: self.endpoint.clone(), answer }
     }
 }
 
@@ -308,11 +399,12 @@ pub(crate) fn text(error: &ServerError) -> String {
     }
 }
 
-fn greetings(options: &RedisOptions, name: &str) -> Vec<redis::Cmd> {
+/// `HELLO` and `PING` are the last ones.
+fn greetings(login: &Login<'_>, name: &str) -> Vec<redis::Cmd> {
     let mut commands = Vec::new();
-    if let Some(password) = &options.password {
+    if let Some(password) = login.password {
         let mut auth = redis::cmd("AUTH");
-        if let Some(user) = &options.user {
+        if let Some(user) = login.user {
             auth.arg(user);
         }
         auth.arg(password.expose());
@@ -320,7 +412,7 @@ fn greetings(options: &RedisOptions, name: &str) -> Vec<redis::Cmd> {
     }
     let mut set_name = redis::cmd("CLIENT");
     set_name.arg("SETNAME").arg(name);
-    commands.push(set_name);
-    commands.push(redis::cmd("PING"));
+    // Without a version of RESP it only tells what the server is.
+    commands.extend([set_name, redis::cmd("HELLO"), redis::cmd("PING")]);
     commands
 }

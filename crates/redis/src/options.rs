@@ -98,6 +98,13 @@ pub struct RedisOptions {
     pub ssl_client_certificate: Option<RedisClientCertificate>,
     /// `serviceName`: the endpoints are Sentinels that know the master by this name.
     pub service_name: Option<String>,
+    /// `sentinelUser`: the Sentinels' ACL user.
+    pub sentinel_user: Option<String>,
+    /// `sentinelPassword`: the Sentinels' password; unset, they get `user` and `password` in case they want one.
+    pub sentinel_password: Option<RedisPassword>,
+    /// `configCheckSeconds`: how often somebody is asked whether the master is still the master, where
+    /// there is somebody to ask; default 5 s, also for 0 and -1, other than in StackExchange.Redis (60 s).
+    pub config_check: Duration,
 }
 
 /// Files with a certificate of our own.
@@ -134,6 +141,9 @@ impl FromStr for RedisOptions {
 
 impl fmt::Display for RedisOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(service) = &self.service_name {
+            write!(f, "master '{service}' of Sentinels ")?;
+        }
         for endpoint in &self.endpoints {
             write!(f, "{endpoint}, ")?;
         }

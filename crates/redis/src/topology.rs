@@ -1,8 +1,15 @@
 //! Which Redis nodes there are, where each is found, and which channel belongs to which.
 
-use std::fmt;
+mod sentinel;
 
-use crate::link::{ConnectError, Link};
+use std::fmt;
+use std::future::pending;
+use std::sync::Arc;
+
+use tokio::time::sleep;
+
+use self::sentinel::Sentinels;
+use crate::link::{ConnectError, Link, LinkLost, Mode, Role, Server};
 use crate::{RedisEndpoint, RedisOptions};
 
 /// The nodes that a backplane's channels are spread over. Their number never changes; where one is found may.
@@ -13,7 +20,7 @@ pub(crate) struct Topology {
 
 impl Topology {
     pub(crate) fn of(options: &RedisOptions) -> Self {
-        Self { locations: vec![Location::FirstOf(options.endpoints.clone())] }
+        Self { locations: vec![Location::of(options)] }
     }
 
     /// Where the nodes are found; never empty.
@@ -30,8 +37,10 @@ impl Topology {
 /// Where one node is, or whom to ask.
 #[derive(Debug, Clone)]
 pub(crate) enum Location {
-    /// The first of these that can be reached.
+    /// The first of these that is a master, or the first that can be reached.
     FirstOf(Vec<RedisEndpoint>),
+    /// The master that these name.
+    MasterOf(Arc<Sentinels>),
 }
 
 /// The two connections to a node, both to the same server.
@@ -41,6 +50,13 @@ pub(crate) struct Links {
 }
 
 impl Location {
+    pub(crate) fn of(options: &RedisOptions) -> Self {
+        match &options.service_name {
+            Some(service) => Self::MasterOf(Arc::new(Sentinels::new(service, &options.endpoints))),
+            None => Self::FirstOf(options.endpoints.clone()),
+        }
+    }
+
     /// Finds the node and connects, once.
     ///
     /// # Errors
@@ -50,28 +66,106 @@ impl Location {
         options: &RedisOptions,
         client_name: &str,
     ) -> Result<Links, ConnectError> {
-        let Self::FirstOf(endpoints) = self;
-        let mut failure = None;
-        for endpoint in endpoints {
-            let link = || Link::open(endpoint, options, client_name);
-            match tokio::try_join!(link(), link()) {
-                Ok((publishing, subscribing)) => return Ok(Links { publishing, subscribing }),
-                Err(error) => {
-                    tracing::debug!(%error, "no connection to Redis");
-                    failure.get_or_insert(error);
+        let publishing = self.open_one(options, client_name).await?;
+        let subscribing = Link::open(&publishing.endpoint, options, client_name).await?;
+        Ok(Links { publishing, subscribing })
+    }
+
+    /// The same, a single connection.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub(crate) async fn open_one(
+        &self,
+        options: &RedisOptions,
+        client_name: &str,
+    ) -> Result<Link, ConnectError> {
+        match self {
+            Self::FirstOf(endpoints) => first_of(endpoints, options, client_name).await,
+            Self::MasterOf(sentinels) => sentinels.open(options, client_name).await,
+        }
+    }
+
+    /// Ready when another server than this one is to be used, which its links would not tell: it goes on as a
+    /// replica, or alone behind a network that has been cut. Looked at each `configCheckSeconds`.
+    pub(crate) async fn superseded(
+        &self,
+        current: &RedisEndpoint,
+        options: &RedisOptions,
+        client_name: &str,
+    ) -> LinkLost {
+        match self {
+            Self::FirstOf(endpoints) if endpoints.len() == 1 => pending().await,
+            Self::FirstOf(endpoints) => loop {
+                demoted(current, options, client_name).await;
+                if let Ok(link) = first_of(endpoints, options, client_name).await
+                    && link.endpoint != *current
+                    && link.server.role == Some(Role::Master)
+                {
+                    return LinkLost::Superseded(link.endpoint.to_string());
                 }
+            },
+            Self::MasterOf(sentinels) => sentinels.superseded(current, options, client_name).await,
+        }
+    }
+}
+
+async fn first_of(
+    endpoints: &[RedisEndpoint],
+    options: &RedisOptions,
+    client_name: &str,
+) -> Result<Link, ConnectError> {
+    let (mut replica, mut failure) = (None, None);
+    for endpoint in endpoints {
+        match Link::open(endpoint, options, client_name).await {
+            Ok(link) if link.server.mode == Some(Mode::Sentinel) => {
+                let answer = "it is a Sentinel, expected serviceName with the name of its master".to_owned();
+                failure.get_or_insert(link.not_ready(answer));
+            }
+            Ok(link) if link.server.role == Some(Role::Replica) => _ = replica.get_or_insert(link),
+            Ok(link) => return Ok(link),
+            Err(error) => {
+                tracing::debug!(%error, "no connection to Redis");
+                failure.get_or_insert(error);
             }
         }
-        Err(failure.unwrap_or_else(|| unreachable!("options have an endpoint")))
+    }
+    match (replica, failure) {
+        (Some(replica), _) => Ok(replica),
+        (None, Some(failure)) => Err(failure),
+        (None, None) => unreachable!("options have an endpoint"),
+    }
+}
+
+/// Ready when the server says that it is a replica.
+async fn demoted(current: &RedisEndpoint, options: &RedisOptions, client_name: &str) {
+    let mut asked = None;
+    loop {
+        sleep(options.config_check).await;
+        let link = match asked.take() {
+            Some(link) => Ok(link),
+            None => Link::open(current, options, client_name).await,
+        };
+        // If it cannot be asked, neither can its links be used, and they are given up.
+        let Ok(mut link) = link else { continue };
+        match link.ask_what_it_is(options).await {
+            Ok(Server { role: Some(Role::Replica), .. }) => return,
+            Ok(_) => asked = Some(link),
+            Err(_) => {}
+        }
     }
 }
 
 impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self::FirstOf(endpoints) = self;
-        for (n, endpoint) in endpoints.iter().enumerate() {
-            write!(f, "{}{endpoint}", if n == 0 { "" } else { ", " })?;
+        match self {
+            Self::FirstOf(endpoints) => {
+                for (n, endpoint) in endpoints.iter().enumerate() {
+                    write!(f, "{}{endpoint}", if n == 0 { "" } else { ", " })?;
+                }
+                Ok(())
+            }
+            Self::MasterOf(sentinels) => sentinels.fmt(f),
         }
-        Ok(())
     }
 }

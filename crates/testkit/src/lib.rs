@@ -23,6 +23,7 @@ mod node;
 mod peer;
 mod port;
 mod redis_server;
+mod sentinels;
 mod server_process;
 mod stream;
 
@@ -31,5 +32,6 @@ pub use node::Node;
 pub use peer::peer;
 pub use port::free_port;
 pub use redis_server::RedisServer;
+pub use sentinels::Sentinels;
 pub use server_process::{Launch, ServerProcess};
 pub use stream::stream;

@@ -15,6 +15,8 @@ use crate::{Certificates, free_port};
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// A real `redis-server` on a port of its own, without persistence. Killed when dropped.
 #[derive(Debug)]
@@ -24,6 +26,8 @@ pub struct RedisServer {
     tls_port: Option<u16>,
     directory: TempDir,
     arguments: Vec<String>,
+    /// For `redis-cli`.
+    password: Option<String>,
     child: Option<Child>,
 }
 
@@ -43,6 +47,8 @@ impl RedisServer {
     pub async fn start_with(options: &[&str]) -> Result<Self> {
         let mut server = Self::absent()?;
         server.arguments.extend(options.iter().map(ToString::to_string));
+        let password = options.iter().skip_while(|option| **option != "--requirepass").nth(1);
+        server.password = password.map(ToString::to_string);
         server.start_again().await?;
         Ok(server)
     }
@@ -70,6 +76,26 @@ impl RedisServer {
         Ok(server)
     }
 
+    /// One that follows another.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed or does not come up.
+    pub async fn start_replica_of(master: &Self, options: &[&str]) -> Result<Self> {
+        let port = master.port.to_string();
+        Self::start_with(&[&["--replicaof", "127.0.0.1", &port], options].concat()).await
+    }
+
+    /// A Sentinel, with these lines in its configuration.
+    pub(crate) async fn start_sentinel(lines: &[String], password: Option<&str>) -> Result<Self> {
+        let mut server = Self::absent()?;
+        server.password = password.map(str::to_owned);
+        let configuration = format!("bind 127.0.0.1\nport {}\n{}\n", server.port, lines.join("\n"));
+        std::fs::write(server.directory.path().join("sentinel.conf"), configuration)?;
+        server.arguments = vec!["sentinel.conf".to_owned(), "--sentinel".to_owned()];
+        server.start_again().await?;
+        Ok(server)
+    }
+
     /// One that is not there yet: a port that refuses connections until
     /// [`start_again`](Self::start_again).
     ///
@@ -81,7 +107,15 @@ impl RedisServer {
         let arguments =
             ["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"];
         let arguments = arguments.map(str::to_owned).to_vec();
-        Ok(Self { program: "redis-server".into(), port, tls_port: None, directory, arguments, child: None })
+        Ok(Self {
+            program: "redis-server".into(),
+            port,
+            tls_port: None,
+            directory,
+            arguments,
+            password: None,
+            child: None,
+        })
     }
 
     /// Starts it, after [`stop`](Self::stop) or [`absent`](Self::absent), on the port it has;
@@ -135,6 +169,45 @@ impl RedisServer {
     /// When it does not run.
     pub fn resume(&self) -> Result<()> {
         self.signal(Signal::CONT)
+    }
+
+    /// What `redis-cli` prints for a command; the error of one that is refused too.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or `redis-cli` is not installed.
+    pub async fn command(&self, command: &[&str]) -> Result<String> {
+        let mut client = Command::new("redis-cli");
+        client.args(["-p", &self.port.to_string()]).args(command).stdin(Stdio::null()).kill_on_drop(true);
+        if let Some(password) = &self.password {
+            client.env("REDISCLI_AUTH", password);
+        }
+        let output = client.output().await.context("redis-cli (Debian package redis-tools)")?;
+        ensure!(
+            output.status.success(),
+            "redis-cli {command:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Asks again until the answer is as wanted.
+    ///
+    /// # Errors
+    /// When it is not after 30 s; the last answer is part of the error.
+    pub async fn command_until(&self, command: &[&str], wanted: impl Fn(&str) -> bool) -> Result<String> {
+        let mut last = String::new();
+        let asking = async {
+            loop {
+                last = self.command(command).await.unwrap_or_else(|error| error.to_string());
+                if wanted(&last) {
+                    return;
+                }
+                sleep(BETWEEN_QUESTIONS).await;
+            }
+        };
+        let waited = timeout(ANSWER_DEADLINE, asking).await;
+        ensure!(waited.is_ok(), "{command:?} still answers {last}");
+        Ok(last)
     }
 
     /// The port it has, running or not.

@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -6,8 +7,9 @@ use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{CommandError, client_name};
-use crate::link::{ConnectError, Link};
-use crate::{RedisEndpoint, RedisOptions};
+use crate::RedisOptions;
+use crate::link::ConnectError;
+use crate::topology::Location;
 
 /// One that has been let in, in the database that was asked for. Closed when dropped or given up.
 pub(super) struct Connection {
@@ -18,45 +20,32 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// To the first endpoint that can be reached; else the first one's reason.
-    pub(super) async fn open(options: &RedisOptions) -> Result<Self, ConnectError> {
+    pub(super) async fn open(location: &Location, options: &Arc<RedisOptions>) -> Result<Self, ConnectError> {
         let name = client_name(options);
-        let mut failure = None;
-        for endpoint in &options.endpoints {
-            match Self::open_at(endpoint, options, &name).await {
-                Ok(connection) => return Ok(connection),
-                Err(error) => {
-                    tracing::debug!(%error, "no connection to Redis");
-                    failure.get_or_insert(error);
-                }
-            }
-        }
-        Err(failure.unwrap_or_else(|| unreachable!("options have an endpoint")))
-    }
-
-    async fn open_at(
-        endpoint: &RedisEndpoint,
-        options: &RedisOptions,
-        name: &str,
-    ) -> Result<Self, ConnectError> {
+        let link = location.open_one(options, &name).await?;
+        let endpoint = link.endpoint.clone();
         let not_ready = |error: RedisError| ConnectError::NotReady {
             endpoint: endpoint.clone(),
             answer: error.to_string(),
         };
-        let link = Link::open(endpoint, options, name).await?.into_stream();
         let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
         // Time-outs are the client's, which gives the connection up with them.
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
-        let connection = MultiplexedConnection::new_with_config(&settings, link, config).await;
+        let connection = MultiplexedConnection::new_with_config(&settings, link.into_stream(), config).await;
         let (mut commands, driver) = connection.map_err(not_ready)?;
 
         let gone = CancellationToken::new();
         let closing = gone.clone();
         let pings = keep_alive(commands.clone(), options.keep_alive, options.async_timeout);
+        let superseded = {
+            let (location, master, options) = (location.clone(), endpoint.clone(), Arc::clone(options));
+            async move { location.superseded(&master, &options, &name).await }
+        };
         tokio::spawn(async move {
             tokio::select! {
                 () = driver => {}
                 () = pings => {}
+                other = superseded => tracing::debug!(%other, "connection for commands given up"),
                 () = closing.cancelled() => {}
             }
             closing.cancel();

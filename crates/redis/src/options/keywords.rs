@@ -1,16 +1,19 @@
 //! The keys of a connection string.
 
 /// Keys with an effect here; the last ones are Hubline's own.
-pub(super) const HONOURED: [&str; 18] = [
+pub(super) const HONOURED: [&str; 21] = [
     "abortConnect",
     "asyncTimeout",
     "channelPrefix",
+    "configCheckSeconds",
     "connectRetry",
     "connectTimeout",
     "defaultDatabase",
     "keepAlive",
     "name",
     "password",
+    "sentinelPassword",
+    "sentinelUser",
     "serviceName",
     "ssl",
     "sslHost",
@@ -23,11 +26,10 @@ pub(super) const HONOURED: [&str; 18] = [
 ];
 
 /// Keys StackExchange.Redis knows and that change nothing here.
-pub(super) const IGNORED: [&str; 25] = [
+pub(super) const IGNORED: [&str; 22] = [
     "allowAdmin",
     "checkCertificateRevocation",
     "configChannel",
-    "configCheckSeconds",
     "defaults",
     "highIntegrity",
     "highPrioritySocketThreads",
@@ -40,8 +42,6 @@ pub(super) const IGNORED: [&str; 25] = [
     "proxy",
     "resolveDns",
     "responseTimeout",
-    "sentinelPassword",
-    "sentinelUser",
     "setlib",
     "tcpKeepAlive",
     "tieBreaker",

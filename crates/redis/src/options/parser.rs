@@ -9,6 +9,7 @@ use super::{
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
 const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(60);
+const DEFAULT_CONFIG_CHECK: Duration = Duration::from_secs(5);
 const DEFAULT_CONNECT_RETRY: u32 = 3;
 
 /// What has been read so far; ports wait for `ssl` and `serviceName`.
@@ -35,6 +36,9 @@ pub(super) struct Parser {
     ssl_cert_file: Option<String>,
     ssl_key_file: Option<String>,
     service_name: Option<String>,
+    sentinel_user: Option<String>,
+    sentinel_password: Option<String>,
+    config_check: Option<Duration>,
     after_password: bool,
     pub(super) mistakes: Vec<RedisOptionsMistake>,
 }
@@ -95,6 +99,9 @@ impl Parser {
             "sslCertFile" => text(value, &mut self.ssl_cert_file),
             "sslKeyFile" => text(value, &mut self.ssl_key_file),
             "serviceName" => text(value, &mut self.service_name),
+            "sentinelUser" => text(value, &mut self.sentinel_user),
+            "sentinelPassword" => text(value, &mut self.sentinel_password),
+            "configCheckSeconds" => seconds(value, &mut self.config_check),
             _ => Ok(()),
         };
         if let Err(expected) = outcome {
@@ -144,6 +151,9 @@ impl Parser {
             ssl_ca_file: self.ssl_ca_file.map(Into::into),
             ssl_client_certificate,
             service_name: self.service_name,
+            sentinel_user: self.sentinel_user,
+            sentinel_password: self.sentinel_password.map(RedisPassword),
+            config_check: self.config_check.unwrap_or(DEFAULT_CONFIG_CHECK),
         })
     }
 

@@ -89,8 +89,8 @@ fn the_last_of_a_repeated_key_counts() {
 
 #[test]
 fn mistakes_name_key_value_and_what_is_right() {
-    let all = "abortConnect, asyncTimeout, channelPrefix, connectRetry, connectTimeout, defaultDatabase, keepAlive, \
-               name, password, serviceName, ssl, sslHost, sslProtocols, syncTimeout, user, sslCaFile, sslCertFile, sslKeyFile";
+    let all = "abortConnect, asyncTimeout, channelPrefix, configCheckSeconds, connectRetry, connectTimeout, \
+               defaultDatabase, keepAlive, name, password, sentinelPassword, sentinelUser, serviceName, ssl, sslHost, sslProtocols, syncTimeout, user, sslCaFile, sslCertFile, sslKeyFile";
     let unknown = format!("Keyword 'foo' is not supported, expected one of {all}");
     let cases = [
         ("", "there is no endpoint, expected for example localhost:6379"),
@@ -163,7 +163,7 @@ fn urls() {
         ("rediss://redis/2", "redis:6379, TLS, database 2"),
         ("valkeys://[::1]:7000", "[::1]:7000, TLS, database 0"),
         ("redis://one,two:7000/1", "one:6379, two:7000, database 1"),
-        ("redis://sentinel?serviceName=main", "sentinel:26379, database 0"),
+        ("redis://sentinel?serviceName=main", "master 'main' of Sentinels sentinel:26379, database 0"),
         (
             "rediss://me:pw@redis/1?channelPrefix=a%20b:&name=chat",
             "redis:6379, TLS, database 1, channel prefix 'a b:', name 'chat'",

@@ -84,6 +84,8 @@ impl Node {
     async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) {
         let RedisOptions { keep_alive, async_timeout: answer, .. } = *self.options;
         let patience = Patience { keep_alive, answer };
+        let master = links.publishing.endpoint.clone();
+        let superseded = self.location.superseded(&master, &self.options, &self.client_name);
         let mut publisher = Publisher::new(links.publishing, &self.echoes, &self.subscriptions, patience);
         let publish = async {
             tokio::select! {
@@ -101,6 +103,7 @@ impl Node {
         let (lost, of_publisher) = tokio::select! {
             lost = &mut subscriber => (lost, false),
             lost = publish => (lost, true),
+            lost = superseded => (lost, false),
         };
         self.disconnected(&lost);
         outage.link_lost(&lost);

@@ -20,7 +20,7 @@ pub(super) async fn run(
     echoes: &Mutex<Echoes>,
     patience: Patience,
 ) -> LinkLost {
-    let Link { replies, writer } = link;
+    let Link { replies, writer, .. } = link;
     tokio::select! {
         lost = write(writer, wanted, patience) => lost,
         lost = read(replies, wanted, echoes, patience) => lost,

@@ -95,7 +95,8 @@ async fn the_first_endpoint_that_answers_is_used() {
 
 #[tokio::test]
 async fn a_user_may_have_no_more_than_it_needs() {
-    let user = "--user app on >secret resetchannels &chat:* -@all +subscribe +unsubscribe +publish +ping";
+    let user =
+        "--user app on >secret resetchannels &chat:* -@all +subscribe +unsubscribe +publish +ping +hello";
     let user: Vec<_> = user.split(' ').collect();
     let redis = RedisServer::start_with(&user).await.unwrap();
     let at = format!("{},user=app,password=secret", redis.connection_string());

@@ -8,4 +8,5 @@ mod connecting;
 mod instance;
 mod outages;
 mod raw_channels;
+mod sentinel;
 mod tls;
