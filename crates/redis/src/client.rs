@@ -92,7 +92,7 @@ impl RedisClient {
         tls::check(&options)?;
         let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
         let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
-        let location = Location::of(&options);
+        let location = Location::of_keys(&options);
         let options = Arc::new(options);
         Ok(Self { shared: Arc::new(Shared { options, location, in_flight, state: Mutex::new(state) }) })
     }

@@ -31,8 +31,8 @@ pub use tls_versions::RedisTlsVersions;
 /// `preserveAsyncOrder`, `responseTimeout` and `writeBuffer`, and the command map
 /// (`$COMMAND=name`).
 ///
-/// `sslCaFile`, `sslCertFile` and `sslKeyFile` are Hubline's own; StackExchange.Redis refuses
-/// a string that has them.
+/// `spreadChannels`, `sslCaFile`, `sslCertFile` and `sslKeyFile` are Hubline's own;
+/// StackExchange.Redis refuses a string that has them.
 ///
 /// A URL is taken too: `redis://user:password@host:port/database?key=value`, `rediss://` for TLS.
 /// There may be several hosts, separated by commas, the keys are those above, and the default port
@@ -56,7 +56,7 @@ pub use tls_versions::RedisTlsVersions;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisOptions {
     /// Where Redis listens; never empty. Of several the first one that is a master is used, without
-    /// one the first that can be reached.
+    /// one the first that can be reached; but see `spread_channels` and `service_name`.
     /// Default port 6379, 6380 with `ssl=true`, 26379 with `serviceName`.
     pub endpoints: Vec<RedisEndpoint>,
     /// `user`: the ACL user; unset means Redis' `default` user.
@@ -105,6 +105,10 @@ pub struct RedisOptions {
     /// `configCheckSeconds`: how often somebody is asked whether the master is still the master, where
     /// there is somebody to ask; default 5 s, also for 0 and -1, other than in StackExchange.Redis (60 s).
     pub config_check: Duration,
+    /// `spreadChannels`: the endpoints are independent servers, and each has its share of the channels.
+    /// Every instance of the fleet has to have the same ones, written the same way, in whatever order.
+    /// What is kept in keys is kept on the first by name. Default false.
+    pub spread_channels: bool,
 }
 
 /// Files with a certificate of our own.

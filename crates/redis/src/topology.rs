@@ -1,6 +1,7 @@
 //! Which Redis nodes there are, where each is found, and which channel belongs to which.
 
 mod sentinel;
+mod spread;
 
 use std::fmt;
 use std::future::pending;
@@ -9,6 +10,7 @@ use std::sync::Arc;
 use tokio::time::sleep;
 
 use self::sentinel::Sentinels;
+use self::spread::Spread;
 use crate::link::{ConnectError, Link, LinkLost, Mode, Role, Server};
 use crate::{RedisEndpoint, RedisOptions};
 
@@ -16,11 +18,20 @@ use crate::{RedisEndpoint, RedisOptions};
 #[derive(Debug)]
 pub(crate) struct Topology {
     locations: Vec<Location>,
+    spread: Spread,
 }
 
 impl Topology {
     pub(crate) fn of(options: &RedisOptions) -> Self {
-        Self { locations: vec![Location::of(options)] }
+        let servers = match options.spread_channels {
+            true => &options.endpoints[..],
+            false => &options.endpoints[..1],
+        };
+        let locations = match options.spread_channels {
+            true => servers.iter().map(|server| Location::FirstOf(vec![server.clone()])).collect(),
+            false => vec![Location::of(options)],
+        };
+        Self { locations, spread: Spread::over(servers) }
     }
 
     /// Where the nodes are found; never empty.
@@ -29,8 +40,11 @@ impl Topology {
     }
 
     /// The node of a channel, prefix included: its place among the locations. Always the same for a channel.
-    pub(crate) fn node_of(&self, _channel: &str) -> usize {
-        0
+    pub(crate) fn node_of(&self, channel: &str) -> usize {
+        match self.locations.len() {
+            1 => 0,
+            _ => self.spread.server_of(channel),
+        }
     }
 }
 
@@ -50,7 +64,16 @@ pub(crate) struct Links {
 }
 
 impl Location {
-    pub(crate) fn of(options: &RedisOptions) -> Self {
+    /// Of what is kept in keys: of several independent servers the first by name.
+    pub(crate) fn of_keys(options: &RedisOptions) -> Self {
+        let by_name = options.endpoints.iter().min_by_key(|endpoint| endpoint.to_string());
+        match (options.spread_channels, by_name) {
+            (true, Some(first)) => Self::FirstOf(vec![first.clone()]),
+            _ => Self::of(options),
+        }
+    }
+
+    fn of(options: &RedisOptions) -> Self {
         match &options.service_name {
             Some(service) => Self::MasterOf(Arc::new(Sentinels::new(service, &options.endpoints))),
             None => Self::FirstOf(options.endpoints.clone()),

@@ -78,6 +78,12 @@ pub enum RedisOptionsMistake {
         /// The key that needs it.
         beside: &'static str,
     },
+    /// Two keys that cannot stand together.
+    #[error("{} and {} exclude each other", keywords.0, keywords.1)]
+    Exclusive {
+        /// Both.
+        keywords: (&'static str, &'static str),
+    },
     /// A token after a password that is neither key nor endpoint; hidden, as it may be the
     /// password's other half.
     #[error(

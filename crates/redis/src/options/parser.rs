@@ -39,6 +39,7 @@ pub(super) struct Parser {
     sentinel_user: Option<String>,
     sentinel_password: Option<String>,
     config_check: Option<Duration>,
+    spread_channels: Option<bool>,
     after_password: bool,
     pub(super) mistakes: Vec<RedisOptionsMistake>,
 }
@@ -101,6 +102,7 @@ impl Parser {
             "serviceName" => text(value, &mut self.service_name),
             "sentinelUser" => text(value, &mut self.sentinel_user),
             "sentinelPassword" => text(value, &mut self.sentinel_password),
+            "spreadChannels" => boolean(value, &mut self.spread_channels),
             "configCheckSeconds" => seconds(value, &mut self.config_check),
             _ => Ok(()),
         };
@@ -121,6 +123,10 @@ impl Parser {
             self.mistakes.push(RedisOptionsMistake::NoEndpoint);
         }
         let ssl_client_certificate = self.client_certificate();
+        if self.spread_channels == Some(true) && self.service_name.is_some() {
+            let keywords = ("spreadChannels", "serviceName");
+            self.mistakes.push(RedisOptionsMistake::Exclusive { keywords });
+        }
         RedisOptionsError::unless_empty(self.mistakes)?;
         let ssl = self.ssl.unwrap_or(false);
         let default_port = match (&self.service_name, self.default_port, ssl) {
@@ -153,6 +159,7 @@ impl Parser {
             service_name: self.service_name,
             sentinel_user: self.sentinel_user,
             sentinel_password: self.sentinel_password.map(RedisPassword),
+            spread_channels: self.spread_channels.unwrap_or(false),
             config_check: self.config_check.unwrap_or(DEFAULT_CONFIG_CHECK),
         })
     }

@@ -9,4 +9,5 @@ mod instance;
 mod outages;
 mod raw_channels;
 mod sentinel;
+mod spread;
 mod tls;
