@@ -4,8 +4,7 @@
 //! can be called again.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use hubline_protocol::{ConnectionId, GroupName, UserId};
 
@@ -159,14 +158,23 @@ pub async fn one_instance(directory: &dyn SessionDirectory) {
 async fn newest_first(hub: &dyn HubSessions) {
     for connection in ["b", "c", "a"] {
         hub.connected(id(connection), Some(user("ada")));
-        // The order is that of a clock of milliseconds.
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        next_millisecond().await;
     }
     assert_eq!(hub.connections_of(user("ada")).await.value, [id("a"), id("c"), id("b")]);
     hub.disconnected(&id("a"));
     assert_eq!(hub.connections_of(user("ada")).await.value, [id("c"), id("b")]);
     hub.disconnected(&id("b"));
     hub.disconnected(&id("c"));
+}
+
+/// The order of connecting is that of a clock of milliseconds.
+async fn next_millisecond() {
+    let milliseconds =
+        || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_millis();
+    let before = milliseconds();
+    while milliseconds() <= before {
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Names of any kind, and pages while others come and go.
@@ -257,10 +265,8 @@ async fn presence(hub: &dyn HubSessions) {
 
 async fn calls(directory: &dyn SessionDirectory) {
     let calls = directory.calls();
-    let name = format!("call-{:p}", Arc::as_ptr(&calls));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let name = format!("{name}-{}", now.as_nanos());
-    let call = Call::ringing(name.as_str(), user("ada"), user("bob"));
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let call = Call::ringing(format!("one-{}", now.as_nanos()), user("ada"), user("bob"));
     assert_eq!(calls.get(call.id.clone()).await, Ok(None));
     calls.create(call.clone()).await.expect("it is the first of its id");
     assert_eq!(calls.create(call.clone()).await, Err(CallError::Exists(call.id.clone())));
@@ -336,7 +342,7 @@ pub async fn two_instances(one: &dyn SessionDirectory, other: &dyn SessionDirect
     }
 
     let (calls, elsewhere) = (one.calls(), other.calls());
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let call = Call::ringing(format!("two-{}", now.as_nanos()), user("ada"), user("bob"));
     calls.create(call.clone()).await.expect("it is the first of its id");
     assert_eq!(elsewhere.create(call.clone()).await, Err(CallError::Exists(call.id.clone())));

@@ -15,7 +15,7 @@ use hubline_protocol::{ConnectionId, GroupName, UserId};
 use crate::presence::Watcher;
 use crate::{Connected, Cursor, GroupEvent, GroupWatch, Listing, Member, Page};
 
-pub use calls::{HeldCall, LocalCalls};
+pub use calls::{CALLS_ARE_KEPT, HeldCall, LocalCalls};
 use members::Groups;
 
 /// A user's connections that an answer names at most.
@@ -120,6 +120,11 @@ impl LocalHub {
     /// How many members of a group are here.
     pub fn member_count(&self, group: &GroupName) -> u64 {
         self.state().groups.local_count(group) as u64
+    }
+
+    /// Whether a connection is here.
+    pub fn has(&self, connection: &ConnectionId) -> bool {
+        self.state().connections.contains_key(connection)
     }
 
     /// A connection that is here.

@@ -23,9 +23,11 @@ mod link;
 mod tls;
 mod topology;
 
+mod directory;
 mod pub_sub;
 
 pub use client::{CommandError, RedisClient, RedisScript};
+pub use directory::{RedisDirectory, RedisDirectoryOptions};
 pub use link::ConnectError;
 pub use options::{
     RedisClientCertificate, RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake,

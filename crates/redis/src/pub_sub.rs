@@ -35,8 +35,8 @@ use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-pub(crate) use self::channels::machine_name;
-use self::channels::{Channels, new_server_name};
+use self::channels::Channels;
+pub(crate) use self::channels::{machine_name, new_server_name};
 use self::commands::Commands;
 use self::garbage::Garbage;
 use self::hub::Hub;

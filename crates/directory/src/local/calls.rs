@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{Call, CallError, CallId, CallStatus};
 
 /// How long a call is kept.
-const KEPT: Duration = Duration::from_secs(4 * 60 * 60);
+pub const CALLS_ARE_KEPT: Duration = Duration::from_secs(4 * 60 * 60);
 /// Calls that are held at most; when there are more, those that are over give way.
 const LIMIT_CALLS: usize = 65_536;
 
@@ -81,6 +81,15 @@ impl LocalCalls {
         calls.values().filter(|held| held.is_untold && is_kept(held)).take(limit).cloned().collect()
     }
 
+    /// Others know a call as it is here, or better; one that has changed since is still to be told.
+    pub fn told(&self, call: &Call) {
+        if let Some(held) = self.calls().get_mut(&call.id)
+            && held.call.status == call.status
+        {
+            held.is_untold = false;
+        }
+    }
+
     /// Others have lost everything and have to be told again.
     pub fn forgotten_by_others(&self) {
         for held in self.calls().values_mut() {
@@ -104,7 +113,7 @@ fn hold(calls: &mut HashMap<CallId, HeldCall>, call: Call, is_untold: bool) -> R
             return Err(CallError::Full(LIMIT_CALLS));
         }
     }
-    calls.insert(call.id.clone(), HeldCall { call, is_untold, until: Instant::now() + KEPT });
+    calls.insert(call.id.clone(), HeldCall { call, is_untold, until: Instant::now() + CALLS_ARE_KEPT });
     Ok(())
 }
 
@@ -121,7 +130,7 @@ mod tests {
         let calls = LocalCalls::default();
         let id = CallId::from("c");
         calls.create(Call::ringing("c", "ada".into(), "bob".into())).unwrap();
-        tokio::time::advance(KEPT - Duration::from_secs(1)).await;
+        tokio::time::advance(CALLS_ARE_KEPT - Duration::from_secs(1)).await;
         assert!(calls.advance(&id, &"bob".into(), CallStatus::Active).is_ok());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert_eq!(calls.get(&id), None);

@@ -70,7 +70,7 @@ pub(crate) fn machine_name() -> String {
 }
 
 /// `{machine}_{32 hex digits}`, another one for each hub and process.
-pub(super) fn new_server_name() -> String {
+pub(crate) fn new_server_name() -> String {
     let mut random = [0; 16];
     getrandom::fill(&mut random).expect("the system has random bytes");
     format!("{}_{:032x}", machine_name(), u128::from_be_bytes(random))

@@ -1,0 +1,29 @@
+use hubline_testkit::RedisServer;
+
+use crate::instance::{Instance, Reader};
+
+#[tokio::test]
+async fn one_instance_conforms() {
+    let redis = RedisServer::start().await.unwrap();
+    let here = Instance::start(&redis.connection_string()).await;
+    hubline_directory::conformance::one_instance(&here.directory).await;
+}
+
+#[tokio::test]
+async fn two_instances_conform() {
+    let redis = RedisServer::start().await.unwrap();
+    let at = format!("{},channelPrefix=p:,defaultDatabase=3", redis.connection_string());
+    let (one, other) = (Instance::start(&at).await, Instance::start(&at).await);
+    for _ in 0..3 {
+        hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+    }
+    assert!(Reader::new(&redis.connection_string()).keys().await.is_empty(), "the database counts");
+}
+
+#[tokio::test]
+async fn instances_conform_without_channels_too() {
+    let redis = RedisServer::start().await.unwrap();
+    let at = redis.connection_string();
+    let (one, other) = (Instance::without_channels(&at).await, Instance::without_channels(&at).await);
+    hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}

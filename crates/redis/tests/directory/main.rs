@@ -1,0 +1,11 @@
+//! The session directory over a real `redis-server`.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod calls;
+mod conformance;
+mod instance;
+mod keys;
+mod outages;
+mod presence;
+mod scale;
