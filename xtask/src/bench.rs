@@ -5,11 +5,14 @@
 
 mod candidate;
 mod figures;
+mod fleet;
 mod load;
 mod measure;
 mod owned_child;
 mod server;
 mod table;
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -49,6 +52,14 @@ pub(crate) struct Options {
     /// spaces, gets its address for {url}, and has to be the server itself or to exec it
     #[arg(long = "server", value_name = "NAME=COMMAND")]
     servers: Vec<ServerArgument>,
+    #[command(subcommand)]
+    other: Option<Other>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Other {
+    /// Three instances over one redis-server: latency, rate, CPU, groups, and what an outage costs
+    Fleet(fleet::Options),
 }
 
 /// The options with their defaults.
@@ -99,11 +110,13 @@ impl Plan {
 /// The load client does not build, or a server that started could not be measured. A limit that does not
 /// hold is no error: the table says so.
 pub(crate) fn run(options: Options) -> Result<()> {
+    if let Some(Other::Fleet(options)) = options.other {
+        return fleet::run(options);
+    }
     let plan = Plan::new(&options);
-    let load_client = Programs::build(&["-p", "hubline-load-tester", "--bin", "hubline-load"])?;
-    let load_client = load_client.path("hubline-load")?;
+    let load_client = load_client()?;
     let mut candidates = candidate::all(options.servers)?;
-    let bench = Bench { plan: &plan, load_client };
+    let bench = Bench { plan: &plan, load_client: &load_client };
 
     for transport in IdleTransport::ALL {
         let what = format!("idle connections, {}", transport.label());
@@ -115,12 +128,21 @@ pub(crate) fn run(options: Options) -> Result<()> {
     }
 
     print!("{}", table::render(&plan, &candidates));
+    ensure_measured(&candidates)
+}
+
+fn ensure_measured(candidates: &[Candidate]) -> Result<()> {
     let failed = candidates.iter().filter(|candidate| candidate.failed);
     let names: Vec<&str> = failed.map(|candidate| candidate.name.as_str()).collect();
     if !names.is_empty() {
         bail!("not everything could be measured of: {}", names.join(", "));
     }
     Ok(())
+}
+
+fn load_client() -> Result<PathBuf> {
+    let programs = Programs::build(&["-p", "hubline-load-tester", "--bin", "hubline-load"])?;
+    programs.path("hubline-load").cloned()
 }
 
 /// One after the other; what fails for one does not keep the others from being measured.

@@ -31,6 +31,7 @@ pub(crate) fn run(
 ) -> Result<()> {
     let status = Node::tests(root().join(directory))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
+        .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
         .run(|line| {

@@ -1,4 +1,4 @@
-//! Load on a SignalR server: idle connections, paced broadcasts, echo calls.
+//! Load on a SignalR server: idle connections, paced broadcasts, echo calls; broadcasts through a fleet, groups.
 //!
 //! The client speaks just enough WebSocket, HTTP and hub protocol to be cheaper than the server it
 //! measures, and shares no code with it. WebSockets skip negotiation, so one socket is one connection.
@@ -17,7 +17,7 @@
 //! ```
 //!
 //! The server needs a hub with `Echo(value)`, which returns the value, and `Broadcast(value)`, which
-//! sends `OnBroadcast(value)` to all connections, the caller too.
+//! sends `OnBroadcast(value)` to all connections, the caller too; for groups one with `JoinGroup(name)` and `LeaveGroup(name)`.
 //!
 //! It does not judge protocol details and does not leave the machine: a target that is not a loopback
 //! address is refused.
@@ -43,9 +43,12 @@ mod report;
 
 pub use connection::Transport;
 pub use messages::Protocol;
-pub use report::{BroadcastReport, EchoReport, IdleReport, Latency};
+pub use report::{BroadcastReport, EchoReport, FleetReport, GroupsReport, IdleReport, Latency};
 pub use scenario::Phase;
 pub use scenario::broadcast::{BroadcastOptions, broadcast};
 pub use scenario::echo::{EchoOptions, echo};
+pub use scenario::fleet::{FleetOptions, fleet};
+pub use scenario::groups::{GroupsOptions, groups};
 pub use scenario::idle::{IdleOptions, idle};
+pub use tally::Counts;
 pub use target::{Target, TargetError};

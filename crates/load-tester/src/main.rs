@@ -5,7 +5,10 @@ use std::num::NonZeroUsize;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use hubline_load_tester::{BroadcastOptions, EchoOptions, IdleOptions, Phase, Target, broadcast, echo, idle};
+use hubline_load_tester::{
+    BroadcastOptions, EchoOptions, FleetOptions, GroupsOptions, IdleOptions, Phase, Target, broadcast, echo,
+    fleet, groups, idle,
+};
 use serde::Serialize;
 
 /// A small raw load client for SignalR servers. Load goes to loopback addresses only.
@@ -33,6 +36,10 @@ enum Scenario {
     Broadcast(BroadcastOptions),
     /// Call a method over and over on one connection
     Echo(EchoOptions),
+    /// Send to all connections of several instances and check that every one receives everything
+    Fleet(FleetOptions),
+    /// Join many groups on one connection, and leave them
+    Groups(GroupsOptions),
 }
 
 #[derive(Serialize)]
@@ -69,6 +76,8 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             report(*json, broadcast(url, options, &mut progress).await?);
         }
         Scenario::Echo(options) => report(*json, echo(url, options, &mut progress).await?),
+        Scenario::Fleet(options) => report(*json, fleet(url, options, &mut progress).await?),
+        Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
     }
     Ok(())
 }

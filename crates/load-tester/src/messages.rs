@@ -128,13 +128,21 @@ impl Stamp {
     }
 
     fn push_call(self, out: &mut Vec<u8>, protocol: Protocol, id: Option<&str>, method: &str) {
-        let text = self.text();
-        let message = match protocol {
-            Protocol::Json => json_call(id, method, &text),
-            Protocol::MessagePack => message_pack_call(id, method, &text),
-        };
-        push_data(out, protocol, &message);
+        push_call(out, protocol, id, method, &self.text());
     }
+}
+
+/// Appends the frame of a call with one text, which is not escaped, and an id that is a number.
+pub(crate) fn push_invoke_text(out: &mut Vec<u8>, protocol: Protocol, id: u32, method: &str, text: &str) {
+    push_call(out, protocol, Some(&id.to_string()), method, text);
+}
+
+fn push_call(out: &mut Vec<u8>, protocol: Protocol, id: Option<&str>, method: &str, text: &str) {
+    let message = match protocol {
+        Protocol::Json => json_call(id, method, text),
+        Protocol::MessagePack => message_pack_call(id, method, text),
+    };
+    push_data(out, protocol, &message);
 }
 
 fn json_call(id: Option<&str>, method: &str, text: &str) -> Vec<u8> {

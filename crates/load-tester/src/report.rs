@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::connection::Transport;
+use crate::tally::Counts;
 
 /// Times in microseconds, to three digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -99,6 +100,74 @@ impl Display for BroadcastReport {
         writeln!(f, "latency       {}", self.latency)?;
         writeln!(f, "sender late   {} µs at most", self.sender_late_max_micros)?;
         write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
+    }
+}
+
+/// What [`fleet`](crate::fleet()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FleetReport {
+    /// Servers.
+    pub instances: usize,
+    /// Connections that sent.
+    pub senders: u32,
+    /// Connections each broadcast goes to, those that sent among them.
+    pub connections: u32,
+    /// Broadcasts sent, without the warm-up.
+    pub broadcasts: u32,
+    /// Seconds from the first being due to the last message received.
+    pub seconds: f64,
+    /// Broadcasts a second over that time; less than asked for if senders or servers fell behind.
+    pub broadcasts_per_second: f64,
+    /// At connections to the instance where the message was sent.
+    pub here: Counts,
+    /// At connections to the other instances.
+    pub elsewhere: Counts,
+    /// Time from sending to receiving on another instance.
+    pub latency: Latency,
+    /// The most that a sender was behind its pace.
+    pub sender_late_max_micros: u64,
+    /// Connections that ended before they should.
+    pub lost: usize,
+    /// Why one of them did.
+    pub lost_reason: Option<String>,
+}
+
+impl Display for FleetReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { broadcasts, senders, connections, instances, seconds, .. } = self;
+        writeln!(
+            f,
+            "broadcasts    {broadcasts} of {senders} senders to {connections} connections of {instances} instances in {seconds:.2} s"
+        )?;
+        writeln!(f, "broadcasts/s  {:.0}", self.broadcasts_per_second)?;
+        for (place, counts) in [("here", self.here), ("elsewhere", self.elsewhere)] {
+            let Counts { deliveries, missing, doubled, out_of_order, gap_max_micros } = counts;
+            writeln!(
+                f,
+                "{place:<14}{deliveries}: {missing} missing, {doubled} doubled, {out_of_order} out of order, none for {gap_max_micros} µs at most"
+            )?;
+        }
+        writeln!(f, "latency       {}", self.latency)?;
+        writeln!(f, "sender late   {} µs at most", self.sender_late_max_micros)?;
+        write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
+    }
+}
+
+/// What [`groups`](crate::groups()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GroupsReport {
+    /// Joined and left.
+    pub groups: u32,
+    /// Seconds that joining took.
+    pub join_seconds: f64,
+    /// Seconds that leaving took.
+    pub leave_seconds: f64,
+}
+
+impl Display for GroupsReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { groups, join_seconds, leave_seconds } = self;
+        write!(f, "groups        {groups} joined in {join_seconds:.2} s, left in {leave_seconds:.2} s")
     }
 }
 

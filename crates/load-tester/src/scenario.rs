@@ -1,6 +1,9 @@
 pub(crate) mod broadcast;
 pub(crate) mod echo;
+pub(crate) mod fleet;
+pub(crate) mod groups;
 pub(crate) mod idle;
+mod sender;
 
 use std::time::Duration;
 
@@ -14,6 +17,8 @@ pub enum Phase {
     Connected,
     /// Warm-up is over; what is counted begins a moment later.
     Running,
+    /// All groups are joined; they are left a moment later.
+    Joined,
     /// The last answer has come; the connections close a moment later.
     Finished,
 }

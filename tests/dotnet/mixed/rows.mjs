@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TcpProxy } from '../../javascript/parts/tcp-proxy.mjs';
-import { HUB, MixedFleet, PREFIX } from './parts/fleet.mjs';
+import { HUB, isReal, MixedFleet, PREFIX } from './parts/fleet.mjs';
 import { DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
 import { RedisLink } from './parts/redis-link.mjs';
 import { rowOf } from './parts/row.mjs';
@@ -177,7 +177,7 @@ function rows(row, parts, x, y) {
         await s.y3.until(() => s.y3.asked > 0);
         proxy.cut();
         return answer;
-      }, { as: { B6: s.y3 }, unordered: y === 'r' }); // ASP.NET Core does not wait for one link before it uses the other
+      }, { as: { B6: s.y3 }, unordered: isReal(y) }); // ASP.NET Core does not wait for one link before it uses the other
       assert.equal(answer, 'HubException: Connection disconnected.');
     } finally {
       await proxy.end();

@@ -39,6 +39,11 @@ impl Candidate {
 pub(super) struct StartCommand(Vec<String>);
 
 impl StartCommand {
+    /// With more arguments.
+    pub(super) fn with(&self, arguments: &[&str]) -> Self {
+        Self(self.0.iter().cloned().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect())
+    }
+
     /// The program and its arguments for this address.
     pub(super) fn words<'a>(&'a self, url: &'a str) -> impl Iterator<Item = String> + 'a {
         self.0.iter().map(move |word| word.replace(URL, url))

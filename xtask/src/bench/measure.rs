@@ -223,7 +223,7 @@ fn cpu(from: Sample, to: Sample) -> Result<f64> {
     Ok(micros)
 }
 
-fn difference(to: u64, from: u64) -> f64 {
+pub(super) fn difference(to: u64, from: u64) -> f64 {
     // Exact below 2^53, which is far above any microseconds or kilobytes here.
     to as f64 - from as f64
 }

@@ -54,6 +54,11 @@ impl Server {
         format!("{}/benchhub", self.url)
     }
 
+    /// Of the hub that has everything.
+    pub(super) fn conformance_url(&self) -> String {
+        format!("{}/conformance", self.url)
+    }
+
     pub(super) fn resident_kilobytes(&self) -> Result<u64> {
         let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));

@@ -46,7 +46,7 @@ fn parameters(plan: &Plan) -> String {
     )
 }
 
-fn rows(candidates: &[Candidate]) -> Vec<Vec<String>> {
+pub(super) fn rows(candidates: &[Candidate]) -> Vec<Vec<String>> {
     let measures: BTreeSet<Measure> =
         candidates.iter().flat_map(|candidate| candidate.figures.measures()).collect();
     let mut head = vec!["measure".to_owned()];
@@ -70,7 +70,7 @@ fn cell(candidate: &Candidate, measure: Measure) -> String {
     }
 }
 
-fn align(rows: Vec<Vec<String>>) -> Vec<String> {
+pub(super) fn align(rows: Vec<Vec<String>>) -> Vec<String> {
     let columns = rows.first().map_or(0, Vec::len);
     let widths: Vec<usize> = (0..columns)
         .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
@@ -82,7 +82,7 @@ fn align(rows: Vec<Vec<String>>) -> Vec<String> {
     rows.iter().map(|row| row.iter().enumerate().map(pad).collect::<Vec<_>>().join("  ")).collect()
 }
 
-fn figure(candidates: &[Candidate], name: &str, measure: Measure) -> Option<Figure> {
+pub(super) fn figure(candidates: &[Candidate], name: &str, measure: Measure) -> Option<Figure> {
     candidates.iter().find(|candidate| candidate.name == name)?.figures.get(measure)
 }
 
@@ -103,11 +103,20 @@ fn idle_limit(candidates: &[Candidate]) -> String {
     )
 }
 
-fn ratio_limit(candidates: &[Candidate], limit: &str, measure: Measure, most: f64) -> String {
+pub(super) fn ratio_limit(candidates: &[Candidate], limit: &str, measure: Measure, most: f64) -> String {
     verdict(limit, ratio(candidates, measure).map(|ratio| (ratio <= most, format!("{ratio:.2} of it"))))
 }
 
-fn verdict(limit: &str, outcome: Option<(bool, String)>) -> String {
+pub(super) fn ratio_limit_at_least(
+    candidates: &[Candidate],
+    limit: &str,
+    measure: Measure,
+    least: f64,
+) -> String {
+    verdict(limit, ratio(candidates, measure).map(|ratio| (ratio >= least, format!("{ratio:.2} times"))))
+}
+
+pub(super) fn verdict(limit: &str, outcome: Option<(bool, String)>) -> String {
     match outcome {
         Some((true, value)) => format!("limit holds:         {limit} ({value})"),
         Some((false, value)) => format!("limit does NOT hold: {limit} ({value})"),

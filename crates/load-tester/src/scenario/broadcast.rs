@@ -3,25 +3,20 @@ use std::time::Duration;
 
 use anyhow::ensure;
 use clap::Args;
-use tokio::time::{Instant, sleep_until, timeout_at};
 
+use super::sender::{Sender, Stamped};
 use super::{Phase, tell};
-use crate::connection::{Receive, Transport};
-use crate::crowd::{Crowd, Listener, Member, check_room};
-use crate::messages::{Clock, Protocol, Purpose, Stamp};
+use crate::connection::Transport;
+use crate::crowd::{Crowd, Member, check_room};
+use crate::messages::{Clock, Protocol, Purpose};
 use crate::report::BroadcastReport;
-use crate::tally::{Arrivals, Tally};
+use crate::tally::{Arrivals, Counts, Origins, Tally};
 use crate::target::Target;
 use crate::web_socket::WebSocket;
 
-const DELIVERY_LIMIT: u64 = 1_000_000_000;
+pub(super) const DELIVERY_LIMIT: u64 = 1_000_000_000;
 const CONNECTING: usize = 64;
-const SETTLE: Duration = Duration::from_secs(1);
-/// How long the last messages may take.
-const DRAIN_LIMIT: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_millis(20);
-/// A sender with so much that the server does not take waits, and so falls behind its pace.
-const UNSENT_LIMIT_BYTES: usize = 64 * 1024;
+pub(super) const SETTLE: Duration = Duration::from_secs(1);
 
 /// One connection sends to all at a steady pace.
 #[derive(Debug, Clone, Copy, Args)]
@@ -62,9 +57,9 @@ pub async fn broadcast(
     check_room(connections)?;
 
     let clock = Clock::start();
-    let arrivals = Arrivals::new(clock, broadcasts);
+    let arrivals = Arrivals::new(clock, broadcasts, Origins::ALONE);
     let mut number = 0..;
-    let mut tally = || Tally::new(&arrivals, number.next().unwrap_or_default());
+    let mut tally = || Tally::new(&arrivals, number.next().unwrap_or_default(), 0);
     let mut sender = Sender {
         connection: WebSocket::open(target, options.protocol).await?,
         tally: tally(),
@@ -73,6 +68,9 @@ pub async fn broadcast(
         connections: connections as u64,
         protocol: options.protocol,
         rate: options.rate,
+        number: 0,
+        senders: 1,
+        stamped: Stamped::WhenSent,
     };
     let crowd =
         Crowd::gather(target, Transport::WebSockets, options.protocol, receivers, CONNECTING, tally).await?;
@@ -88,104 +86,20 @@ pub async fn broadcast(
     let tallies = || members.iter().map(|Member { listener, .. }| listener).chain([&sender.tally]);
     let ended_micros = tallies().map(|tally| tally.last_micros).max().unwrap_or_default();
     let seconds = Duration::from_micros(ended_micros.saturating_sub(started_micros)).as_secs_f64();
+    let mut counts = Counts::default();
+    tallies().flat_map(Tally::counts).for_each(|more| counts += more);
     Ok(BroadcastReport {
         connections,
         broadcasts,
         seconds,
         broadcasts_per_second: f64::from(broadcasts) / seconds,
         deliveries: arrivals.count(Purpose::Measured),
-        missing: tallies().map(Tally::missing).sum(),
-        doubled: tallies().map(|tally| tally.doubled).sum(),
-        out_of_order: tallies().map(|tally| tally.out_of_order).sum(),
+        missing: counts.missing,
+        doubled: counts.doubled,
+        out_of_order: counts.out_of_order,
         latency: arrivals.latency(),
         sender_late_max_micros: u64::try_from(late_max.as_micros())?,
         lost: members.iter().filter(|member| member.lost.is_some()).count(),
         lost_reason: members.into_iter().find_map(|member| member.lost),
     })
-}
-
-/// When each message is due.
-struct Pace {
-    started: Instant,
-    rate: u32,
-}
-
-impl Pace {
-    fn due_at(&self, sequence: u32) -> Instant {
-        self.started + Duration::from_secs(1) * (sequence + 1) / self.rate
-    }
-
-    /// How many are due by then.
-    fn due(&self, now: Instant) -> u32 {
-        let due = (now - self.started).as_nanos() * u128::from(self.rate) / Duration::from_secs(1).as_nanos();
-        u32::try_from(due).unwrap_or(u32::MAX)
-    }
-}
-
-/// Sends, and receives its own broadcasts.
-struct Sender {
-    connection: WebSocket,
-    tally: Tally,
-    arrivals: Arc<Arrivals>,
-    clock: Clock,
-    connections: u64,
-    protocol: Protocol,
-    rate: u32,
-}
-
-impl Sender {
-    /// Sends what is due, several in one write if it is late, and returns by how much it was at most.
-    async fn run(&mut self, purpose: Purpose, count: u32) -> anyhow::Result<Duration> {
-        let pace = Pace { started: Instant::now(), rate: self.rate };
-        let mut late_max = Duration::ZERO;
-        let mut unsent = Vec::new();
-        let mut sequence = 0;
-        while sequence < count || !unsent.is_empty() {
-            let now = Instant::now();
-            let due = pace.due(now).min(count);
-            if sequence < due {
-                late_max = late_max.max(now - pace.due_at(sequence));
-            }
-            while sequence < due && unsent.len() < UNSENT_LIMIT_BYTES {
-                let sent_micros = self.clock.micros();
-                Stamp { purpose, sequence, sent_micros }.push_send(&mut unsent, self.protocol, "Broadcast");
-                sequence += 1;
-            }
-            let received =
-                self.connection.exchange(&mut unsent, |kind, message| self.tally.message(kind, message));
-            tokio::select! {
-                received = received => received?,
-                () = sleep_until(pace.due_at(sequence)), if due == sequence && sequence < count => {}
-            }
-        }
-        self.drain(purpose, u64::from(count) * self.connections).await?;
-        Ok(late_max)
-    }
-
-    /// Waits until all have arrived, or none will.
-    async fn drain(&mut self, purpose: Purpose, expected: u64) -> anyhow::Result<()> {
-        let deadline = Instant::now() + DRAIN_LIMIT;
-        while self.arrivals.count(purpose) < expected && Instant::now() < deadline {
-            let received = self.connection.receive(|kind, message| self.tally.message(kind, message));
-            if let Ok(received) = timeout_at(Instant::now() + LOOK, received).await {
-                received?;
-            }
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_are_due_at_their_time_and_not_before() {
-        let pace = Pace { started: Instant::now(), rate: 4000 };
-        assert_eq!(pace.due(pace.started), 0);
-        for sequence in [0, 1, 2, 3999, 4000, 239_999] {
-            assert_eq!(pace.due(pace.due_at(sequence)), sequence + 1);
-            assert_eq!(pace.due(pace.due_at(sequence) - Duration::from_nanos(1)), sequence);
-        }
-    }
 }

@@ -6,8 +6,10 @@ import { RedisTap } from './redis-tap.mjs';
 export const HUB = 'Conformance.ConformanceHub';
 export const PREFIX = 'conf:';
 const UNBOUNDED = ['--parallel', '20', '--max-message', 'none'];
-// With two of the real ones the tests say what they themselves are worth.
-const candidate = process.env.HUBLINE_MIXED_CONTROL ? Server.peer : Server.conformance;
+const isControl = Boolean(process.env.HUBLINE_MIXED_CONTROL);
+
+/** Whether this server is ASP.NET Core. */
+export const isReal = server => server === 'r' || isControl;
 
 /** A real ASP.NET Core server, `r`, and Hubline, `n`, that serve one hub over one Redis, each behind a tap. */
 export class MixedFleet extends Changing {
@@ -22,7 +24,7 @@ export class MixedFleet extends Changing {
     try {
       fleet.redis = redis ?? await Redis.start();
       fleet.ownRedis = !redis;
-      await Promise.all([fleet.#add('r', Server.peer, r, connection, prefixes.r), fleet.#add('n', candidate, n, connection, prefixes.n)]);
+      await Promise.all([fleet.#add('r', Server.peer, r, connection, prefixes.r), fleet.#add('n', isReal('n') ? Server.peer : Server.conformance, n, connection, prefixes.n)]);
       return fleet;
     } catch (error) {
       await fleet.end();

@@ -33,6 +33,12 @@ export class JavaScriptPlayers {
     this.#clients.push(client);
     return client;
   }
+  /** One of any hub, which does nothing but receive. */
+  async connectTo(url, options) {
+    const client = await Client.connect(url, options);
+    this.#clients.push(client);
+    return client;
+  }
   async end() { await Promise.all(this.#clients.map(client => client.stop())); }
 }
 
