@@ -14,7 +14,8 @@
 //!
 //! [`RedisClient`] runs commands and scripts beside it, on a connection of its own.
 //!
-//! Redis may be one server, reached by TCP or TLS, or a master that Sentinels name. It does no Cluster yet.
+//! Redis may be one server, a master that Sentinels name, a cluster, or several independent servers, each reached by
+//! TCP or TLS.
 
 mod options;
 

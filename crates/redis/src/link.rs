@@ -2,6 +2,7 @@
 
 mod server;
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -106,6 +107,9 @@ pub enum ConnectError {
         /// Where.
         endpoint: RedisEndpoint,
     },
+    /// The cluster has given the slots of this master to others.
+    #[error("the master has left the cluster")]
+    NoShard,
     /// Anything else that is not Redis ready for work, such as a replica still loading.
     #[error("Redis at {endpoint} is not ready: {answer}")]
     NotReady {
@@ -300,6 +304,12 @@ impl Link {
 
     pub(crate) fn not_ready(&self, answer: String) -> ConnectError {
         ConnectError::NotReady { endpoint: self.endpoint.clone(), answer }
+    }
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
 }
 

@@ -11,6 +11,7 @@ mod echoes;
 mod garbage;
 mod hub;
 mod node;
+mod nodes;
 mod outgoing;
 mod publisher;
 mod raw;
@@ -20,7 +21,6 @@ mod subscriptions;
 
 pub mod wire;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use hubline_backplane::{
     ReturnAddress, Status, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::channels::Channels;
@@ -41,7 +41,8 @@ use self::commands::Commands;
 use self::garbage::Garbage;
 use self::hub::Hub;
 use self::node::Node;
-use self::outgoing::Outgoing;
+use self::nodes::{NodeTask, Nodes};
+use self::outgoing::{Outgoing, Waiting};
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
@@ -83,14 +84,12 @@ pub struct RedisBackplane {
 /// What the hubs share.
 struct Shared {
     options: Arc<RedisOptions>,
-    topology: Topology,
-    /// In the order of the topology.
-    nodes: Vec<Arc<Node>>,
+    nodes: Arc<Nodes>,
     statuses: Arc<Statuses>,
     garbage: Arc<Garbage>,
 }
 
-/// Of the nodes.
+/// Of the nodes, or of who follows a cluster and has those of its nodes.
 type Tasks = Vec<AbortOnDropHandle<()>>;
 
 impl RedisBackplane {
@@ -107,21 +106,21 @@ impl RedisBackplane {
         tracing::info!(redis = %options, %client_name, "connecting to Redis");
         let topology = Topology::of(&options);
         let options = Arc::new(options);
-        let statuses = Statuses::new(topology.locations().len());
-        let locations = topology.locations().iter().enumerate();
-        let (nodes, waiting): (Vec<_>, Vec<_>) = locations
-            .map(|(n, location)| Node::new(location.clone(), &options, &client_name, statuses.of_node(n)))
-            .unzip();
-        let mut first: Vec<_> = match options.aborts_on_connect_fail() {
-            true => try_join_all(nodes.iter().map(|node| node.open())).await?,
-            false => Vec::new(),
+        let statuses = Statuses::new();
+        let (nodes, new) = Nodes::of(&topology, &options, &client_name, &statuses);
+        let tasks = match topology.cluster {
+            None => start(new, &options).await?.into_iter().map(|(_, task)| task).collect(),
+            Some(cluster) => {
+                // The first link waits until what it learns of a cluster is followed.
+                let (started, tasks) = oneshot::channel();
+                let follow = Arc::clone(&nodes).follow(cluster, tasks);
+                let follow = AbortOnDropHandle::new(tokio::spawn(follow));
+                _ = started.send(start(new, &options).await?);
+                vec![follow]
+            }
         };
-        first.reverse();
-        let tasks = nodes.iter().zip(waiting).map(|(node, waiting)| {
-            AbortOnDropHandle::new(tokio::spawn(Arc::clone(node).drive(first.pop(), waiting)))
-        });
-        let tasks = Arc::new(tasks.collect());
-        let shared = Shared { options, topology, nodes, statuses, garbage: Arc::default() };
+        let tasks = Arc::new(tasks);
+        let shared = Shared { options, nodes, statuses, garbage: Arc::default() };
         Ok(Self { shared: Arc::new(shared), tasks })
     }
 
@@ -136,6 +135,23 @@ impl RedisBackplane {
     }
 }
 
+/// The tasks of nodes, by place; with `abortConnect=true` once all are connected.
+async fn start(
+    nodes: Vec<(Arc<Node>, Waiting)>,
+    options: &RedisOptions,
+) -> Result<Vec<NodeTask>, ConnectError> {
+    let first: Vec<_> = match options.aborts_on_connect_fail() {
+        true => {
+            try_join_all(nodes.iter().map(|(node, _)| node.open())).await?.into_iter().map(Some).collect()
+        }
+        false => nodes.iter().map(|_| None).collect(),
+    };
+    let tasks = nodes.into_iter().zip(first).enumerate().map(|(place, ((node, waiting), links))| {
+        (place, AbortOnDropHandle::new(tokio::spawn(node.drive(links, waiting))))
+    });
+    Ok(tasks.collect())
+}
+
 impl Backplane for RedisBackplane {
     /// # Panics
     /// If a hub of that name is attached already: both would have the same channels.
@@ -146,7 +162,7 @@ impl Backplane for RedisBackplane {
         let (hub, waiting) = Hub::new(Channels::new(shared.prefix(), hub_name, server_name));
         let all = hub.channels.of(&Target::All);
         assert!(
-            !shared.node_of(&all).subscriptions.wants(&all),
+            !shared.nodes.at_node_of(&all, |at| at.wants(&all)),
             "a hub named {hub_name} is attached already"
         );
         for (channel, to) in [
@@ -156,7 +172,7 @@ impl Backplane for RedisBackplane {
             (hub.channels.answers(), Addressee::Answers),
         ] {
             let route = Route::Hub { hub: Arc::clone(&hub), to };
-            let _ = shared.node_of(&channel).subscriptions.count_up(&channel, route);
+            let _ = shared.nodes.at_node_of(&channel, |at| at.count_up(&channel, route));
         }
         let worker = tokio::spawn(hub::deliver_in_order(
             waiting,
@@ -203,7 +219,7 @@ impl HubBackplane for Attached {
             let target = Target::Subject(subject);
             let channel = self.hub.channels.of(&target);
             let route = Route::Hub { hub: Arc::clone(&self.hub), to: Addressee::Connections(target) };
-            self.shared.node_of(&channel).subscriptions.add(&channel, route).await;
+            self.shared.subscribe(&channel, route).await;
         }
         .boxed()
     }
@@ -224,7 +240,7 @@ impl HubBackplane for Attached {
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
         async move {
             let channel = self.hub.channels.of(&Target::Subject(subject));
-            self.shared.node_of(&channel).subscriptions.remove(&channel);
+            self.shared.nodes.at_node_of(&channel, |at| at.remove(&channel));
         }
         .boxed()
     }
@@ -260,8 +276,20 @@ impl Shared {
         self.options.channel_prefix.as_deref().unwrap_or_default()
     }
 
-    fn node_of(&self, channel: &str) -> &Arc<Node> {
-        &self.nodes[self.topology.node_of(channel)]
+    fn node_of(&self, channel: &str) -> Arc<Node> {
+        self.nodes.node_of(channel)
+    }
+
+    /// Ready when Redis has confirmed the channel, or at once while the link is down.
+    ///
+    /// # Cancel safety
+    /// It counts from the first poll on.
+    async fn subscribe(&self, channel: &str, route: Route) {
+        let confirmed = self.nodes.at_node_of(channel, |at| at.count_up(channel, route));
+        if let Some(confirmed) = confirmed {
+            // An error means that the link is gone: it will be restored with it.
+            let _ = confirmed.await;
+        }
     }
 
     /// To the node of each channel; these are the channels of the publication's targets.
@@ -272,15 +300,20 @@ impl Shared {
         channels: Vec<String>,
         payload: Bytes,
     ) -> Result<Published, PublishError> {
-        let mut parts = BTreeMap::<_, (Vec<_>, Vec<_>)>::new();
+        let mut parts = Vec::<(Arc<Node>, Vec<_>, Vec<_>)>::new();
         for (target, channel) in publication.targets.iter().zip(channels) {
-            let (targets, channels) = parts.entry(self.topology.node_of(&channel)).or_default();
-            targets.push(target.clone());
-            channels.push(channel);
+            let node = self.node_of(&channel);
+            let part = match parts.iter_mut().find(|(of, ..)| Arc::ptr_eq(of, &node)) {
+                Some(part) => part,
+                None => parts.push_mut((node, Vec::new(), Vec::new())),
+            };
+            part.1.push(target.clone());
+            part.2.push(channel);
         }
-        let parts = parts.into_iter().map(|(node, (targets, channels))| {
+        let parts = parts.into_iter().map(|(node, targets, channels)| {
             let part = Publication { targets, ..publication.clone() };
-            self.nodes[node].publish(Outgoing::message(hub, part, channels, payload.clone()))
+            let outgoing = Outgoing::message(hub, part, channels, payload.clone());
+            async move { node.publish(outgoing).await }
         });
         let published: Vec<Published> = join_all(parts).await.into_iter().collect::<Result<_, _>>()?;
         Ok(Published {
@@ -307,7 +340,7 @@ fn is_nameless_group(target: &Target) -> bool {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        self.shared.nodes.iter().for_each(|node| node.subscriptions.remove_hub(&self.hub));
+        self.shared.nodes.for_each(|node| node.subscriptions.remove_hub(&self.hub));
     }
 }
 

@@ -1,49 +1,67 @@
 //! Which Redis nodes there are, where each is found, and which channel belongs to which.
 
+mod cluster;
 mod sentinel;
+mod slots;
 mod spread;
 
-use std::fmt;
 use std::future::pending;
 use std::sync::Arc;
 
 use tokio::time::sleep;
 
+pub(crate) use self::cluster::{Cluster, SlotMap};
 use self::sentinel::Sentinels;
 use self::spread::Spread;
 use crate::link::{ConnectError, Link, LinkLost, Mode, Role, Server};
 use crate::{RedisEndpoint, RedisOptions};
 
-/// The nodes that a backplane's channels are spread over. Their number never changes; where one is found may.
+/// The nodes that a backplane's channels are spread over, as far as they are known before one is reached.
 #[derive(Debug)]
 pub(crate) struct Topology {
-    locations: Vec<Location>,
-    spread: Spread,
+    pub(crate) routes: Routes,
+    /// Where the nodes are found; never empty.
+    pub(crate) locations: Vec<Location>,
+    /// What may turn out to be a cluster, and then tells how many nodes there are.
+    pub(crate) cluster: Option<Arc<Cluster>>,
 }
 
 impl Topology {
     pub(crate) fn of(options: &RedisOptions) -> Self {
-        let servers = match options.spread_channels {
-            true => &options.endpoints[..],
-            false => &options.endpoints[..1],
+        let endpoints = &options.endpoints;
+        if options.spread_channels {
+            let alone = |server: &RedisEndpoint| Location::FirstOf(vec![server.clone()]);
+            return Self {
+                routes: Routes::Spread(Arc::new(Spread::over(endpoints))),
+                locations: endpoints.iter().map(alone).collect(),
+                cluster: None,
+            };
+        }
+        let location = Location::of(options);
+        let cluster = match &location {
+            Location::Shard(cluster, _) => Some(Arc::clone(cluster)),
+            Location::FirstOf(_) | Location::MasterOf(_) => None,
         };
-        let locations = match options.spread_channels {
-            true => servers.iter().map(|server| Location::FirstOf(vec![server.clone()])).collect(),
-            false => vec![Location::of(options)],
-        };
-        Self { locations, spread: Spread::over(servers) }
+        Self { routes: Routes::One, locations: vec![location], cluster }
     }
+}
 
-    /// Where the nodes are found; never empty.
-    pub(crate) fn locations(&self) -> &[Location] {
-        &self.locations
-    }
+/// Which channel belongs to which node, by the node's place.
+#[derive(Debug, Clone)]
+pub(crate) enum Routes {
+    One,
+    Spread(Arc<Spread>),
+    /// By the hash slot of the name without as many bytes in front, as StackExchange.Redis does it: the prefix.
+    Slots(Arc<SlotMap>, usize),
+}
 
-    /// The node of a channel, prefix included: its place among the locations. Always the same for a channel.
-    pub(crate) fn node_of(&self, channel: &str) -> usize {
-        match self.locations.len() {
-            1 => 0,
-            _ => self.spread.server_of(channel),
+impl Routes {
+    /// The place of a channel's node, prefix included.
+    pub(crate) fn place_of(&self, channel: &str) -> usize {
+        match self {
+            Self::One => 0,
+            Self::Spread(spread) => spread.server_of(channel),
+            Self::Slots(map, prefix) => map.shard_of(channel.get(*prefix..).unwrap_or(channel)),
         }
     }
 }
@@ -55,6 +73,8 @@ pub(crate) enum Location {
     FirstOf(Vec<RedisEndpoint>),
     /// The master that these name.
     MasterOf(Arc<Sentinels>),
+    /// The master in this place of a cluster, if it is one; else in the first place the first of its endpoints.
+    Shard(Arc<Cluster>, usize),
 }
 
 /// The two connections to a node, both to the same server.
@@ -76,7 +96,7 @@ impl Location {
     fn of(options: &RedisOptions) -> Self {
         match &options.service_name {
             Some(service) => Self::MasterOf(Arc::new(Sentinels::new(service, &options.endpoints))),
-            None => Self::FirstOf(options.endpoints.clone()),
+            None => Self::Shard(Arc::new(Cluster::of(&options.endpoints)), 0),
         }
     }
 
@@ -106,6 +126,7 @@ impl Location {
         match self {
             Self::FirstOf(endpoints) => first_of(endpoints, options, client_name).await,
             Self::MasterOf(sentinels) => sentinels.open(options, client_name).await,
+            Self::Shard(cluster, place) => cluster.open(*place, options, client_name).await,
         }
     }
 
@@ -118,16 +139,8 @@ impl Location {
         client_name: &str,
     ) -> LinkLost {
         match self {
-            Self::FirstOf(endpoints) if endpoints.len() == 1 => pending().await,
-            Self::FirstOf(endpoints) => loop {
-                demoted(current, options, client_name).await;
-                if let Ok(link) = first_of(endpoints, options, client_name).await
-                    && link.endpoint != *current
-                    && link.server.role == Some(Role::Master)
-                {
-                    return LinkLost::Superseded(link.endpoint.to_string());
-                }
-            },
+            Self::FirstOf(endpoints) => another_master(endpoints, current, options, client_name).await,
+            Self::Shard(cluster, place) => cluster.superseded(*place, current, options, client_name).await,
             Self::MasterOf(sentinels) => sentinels.superseded(current, options, client_name).await,
         }
     }
@@ -160,6 +173,27 @@ async fn first_of(
     }
 }
 
+/// Ready when the server says that it is a replica and another one of these is a master.
+async fn another_master(
+    endpoints: &[RedisEndpoint],
+    current: &RedisEndpoint,
+    options: &RedisOptions,
+    client_name: &str,
+) -> LinkLost {
+    if endpoints.len() == 1 {
+        return pending().await;
+    }
+    loop {
+        demoted(current, options, client_name).await;
+        if let Ok(link) = first_of(endpoints, options, client_name).await
+            && link.endpoint != *current
+            && link.server.role == Some(Role::Master)
+        {
+            return LinkLost::Superseded(link.endpoint.to_string());
+        }
+    }
+}
+
 /// Ready when the server says that it is a replica.
 async fn demoted(current: &RedisEndpoint, options: &RedisOptions, client_name: &str) {
     let mut asked = None;
@@ -175,20 +209,6 @@ async fn demoted(current: &RedisEndpoint, options: &RedisOptions, client_name: &
             Ok(Server { role: Some(Role::Replica), .. }) => return,
             Ok(_) => asked = Some(link),
             Err(_) => {}
-        }
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FirstOf(endpoints) => {
-                for (n, endpoint) in endpoints.iter().enumerate() {
-                    write!(f, "{}{endpoint}", if n == 0 { "" } else { ", " })?;
-                }
-                Ok(())
-            }
-            Self::MasterOf(sentinels) => sentinels.fmt(f),
         }
     }
 }

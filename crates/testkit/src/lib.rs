@@ -19,6 +19,7 @@
 //! knows no SignalR and shares no code with the server, so it cannot share its mistakes either.
 
 mod certificates;
+mod cluster;
 mod node;
 mod peer;
 mod port;
@@ -28,6 +29,7 @@ mod server_process;
 mod stream;
 
 pub use certificates::Certificates;
+pub use cluster::Cluster;
 pub use node::Node;
 pub use peer::peer;
 pub use port::free_port;

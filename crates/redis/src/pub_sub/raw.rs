@@ -132,10 +132,9 @@ impl RawChannels {
     /// Dropped early, there is no subscription.
     pub async fn subscribe(&self, name: &str, inbox: &RawInbox) -> RawSubscription {
         let channel = self.channel(name);
-        let node = self.shared.node_of(&channel);
         let subscription = RawSubscription { shared: Arc::clone(&self.shared), channel };
         let route = Route::Raw { name: name.into(), inbox: inbox.clone() };
-        node.subscriptions.add(&subscription.channel, route).await;
+        self.shared.subscribe(&subscription.channel, route).await;
         subscription
     }
 
@@ -171,7 +170,7 @@ impl RawChannels {
 
 impl Drop for RawSubscription {
     fn drop(&mut self) {
-        self.shared.node_of(&self.channel).subscriptions.remove(&self.channel);
+        self.shared.nodes.at_node_of(&self.channel, |at| at.remove(&self.channel));
     }
 }
 

@@ -1,14 +1,14 @@
 //! Whether the nodes can be reached, and what that means for all of them together.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubline_backplane::Status;
 use tokio::sync::watch;
 
-/// Of all nodes together: connected if every one is.
+/// Of all nodes together: connected if every one is, besides those that are not needed any more.
 #[derive(Debug)]
 pub(super) struct Statuses {
-    of_nodes: Mutex<Vec<Status>>,
+    of_nodes: Mutex<Vec<Option<Status>>>,
     combined: watch::Sender<Status>,
 }
 
@@ -20,16 +20,31 @@ pub(super) struct NodeStatus {
 }
 
 impl Statuses {
-    pub(super) fn new(nodes: usize) -> Arc<Self> {
-        let connecting = Status::Disconnected("connecting".to_owned());
-        Arc::new(Self {
-            of_nodes: Mutex::new(vec![connecting.clone(); nodes]),
-            combined: watch::Sender::new(connecting),
-        })
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { of_nodes: Mutex::default(), combined: watch::Sender::new(connecting()) })
     }
 
-    pub(super) fn of_node(self: &Arc<Self>, node: usize) -> NodeStatus {
-        NodeStatus { of_all: Arc::clone(self), node }
+    /// Of one node more, which is not connected yet.
+    pub(super) fn add(self: &Arc<Self>) -> NodeStatus {
+        let mut of_nodes = self.lock();
+        of_nodes.push(Some(connecting()));
+        let status = NodeStatus { of_all: Arc::clone(self), node: of_nodes.len() - 1 };
+        self.combine(&of_nodes);
+        status
+    }
+
+    fn combine(&self, of_nodes: &[Option<Status>]) {
+        let lost = of_nodes.iter().flatten().find(|status| matches!(status, Status::Disconnected(_)));
+        let now = lost.unwrap_or(&Status::Connected);
+        self.combined.send_if_modified(|combined| {
+            let changed = combined != now;
+            combined.clone_from(now);
+            changed
+        });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Option<Status>>> {
+        self.of_nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -39,27 +54,33 @@ impl Statuses {
 
 impl NodeStatus {
     pub(super) fn set(&self, now: Status) {
-        let mut of_nodes = self.of_all.of_nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(status) = of_nodes.get_mut(self.node) {
+        let mut of_nodes = self.of_all.lock();
+        if let Some(Some(status)) = of_nodes.get_mut(self.node) {
             *status = now;
         }
-        let lost = of_nodes.iter().find(|status| matches!(status, Status::Disconnected(_)));
-        let now = lost.unwrap_or(&Status::Connected);
-        self.of_all.combined.send_if_modified(|combined| {
-            let changed = combined != now;
-            combined.clone_from(now);
-            changed
-        });
+        self.of_all.combine(&of_nodes);
+    }
+
+    /// From now on it does not matter what becomes of the node.
+    pub(super) fn retire(&self) {
+        let mut of_nodes = self.of_all.lock();
+        if let Some(status) = of_nodes.get_mut(self.node) {
+            *status = None;
+        }
+        self.of_all.combine(&of_nodes);
     }
 
     /// Why the node cannot be reached, if it cannot.
     pub(super) fn why_disconnected(&self) -> Option<String> {
-        let of_nodes = self.of_all.of_nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        match of_nodes.get(self.node) {
-            Some(Status::Disconnected(reason)) => Some(reason.clone()),
+        match self.of_all.lock().get(self.node) {
+            Some(Some(Status::Disconnected(reason))) => Some(reason.clone()),
             _ => None,
         }
     }
+}
+
+fn connecting() -> Status {
+    Status::Disconnected("connecting".to_owned())
 }
 
 #[cfg(test)]
@@ -68,9 +89,9 @@ mod tests {
 
     #[test]
     fn all_are_connected_when_each_is() {
-        let statuses = Statuses::new(2);
+        let statuses = Statuses::new();
         let combined = statuses.subscribe();
-        let [first, second] = [0, 1].map(|node| statuses.of_node(node));
+        let (first, second) = (statuses.add(), statuses.add());
         first.set(Status::Connected);
         assert_eq!(*combined.borrow(), Status::Disconnected("connecting".to_owned()));
         second.set(Status::Connected);
@@ -78,5 +99,10 @@ mod tests {
         first.set(Status::Disconnected("gone".to_owned()));
         assert_eq!(*combined.borrow(), Status::Disconnected("gone".to_owned()));
         assert_eq!((first.why_disconnected().as_deref(), second.why_disconnected()), (Some("gone"), None));
+        let third = statuses.add();
+        third.set(Status::Connected);
+        first.retire();
+        first.set(Status::Disconnected("still gone".to_owned()));
+        assert_eq!(*combined.borrow(), Status::Connected);
     }
 }

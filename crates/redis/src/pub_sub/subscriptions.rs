@@ -35,6 +35,15 @@ pub(super) enum Addressee {
     Answers,
 }
 
+/// A channel on its way from one node to another.
+#[derive(Debug)]
+pub(super) struct MovedChannel {
+    pub(super) name: Arc<str>,
+    route: Route,
+    count: u32,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
     table: Mutex<Table>,
@@ -95,18 +104,6 @@ impl Interest {
 
 /// For the hubs.
 impl Subscriptions {
-    /// Counts one more interest. Ready when Redis has confirmed the channel, or at once while the link is down.
-    ///
-    /// # Cancel safety
-    /// It counts from the first poll on.
-    pub(super) async fn add(&self, channel: &str, route: Route) {
-        let confirmed = self.count_up(channel, route);
-        if let Some(confirmed) = confirmed {
-            // An error means that the link is gone: it will be restored with it.
-            let _ = confirmed.await;
-        }
-    }
-
     /// Takes one interest back. Messages of a channel without interest are dropped from now on; Redis hears of
     /// it with the next commands.
     pub(super) fn remove(&self, channel: &str) {
@@ -133,6 +130,37 @@ impl Subscriptions {
         self.marked.notify_one();
     }
 
+    /// Takes out all interest in channels that belong to another node now.
+    pub(super) fn take_moved(&self, has_moved: impl Fn(&str) -> bool) -> Vec<MovedChannel> {
+        let mut table = self.lock();
+        let wanted = table.channels.iter_mut().filter(|(_, interest)| interest.count > 0);
+        let moved: Vec<_> = wanted
+            .filter(|(name, _)| has_moved(name))
+            .map(|(name, interest)| MovedChannel {
+                name: Arc::clone(name),
+                route: interest.route.clone(),
+                count: std::mem::take(&mut interest.count),
+                waiting: std::mem::take(&mut interest.waiting),
+            })
+            .collect();
+        moved.iter().for_each(|channel| table.mark(&channel.name));
+        self.marked.notify_one();
+        moved
+    }
+
+    /// Puts it in here. Who waits for it goes on waiting, if the link is up.
+    pub(super) fn put_moved(&self, moved: MovedChannel) {
+        let mut table = self.lock();
+        let linked = table.linked;
+        let interest = table.interest(&moved.name, moved.route);
+        interest.count += moved.count;
+        if linked && !interest.confirmed() {
+            interest.waiting.extend(moved.waiting);
+        }
+        table.mark(&moved.name);
+        self.marked.notify_one();
+    }
+
     /// Whether anything here wants the channel.
     pub(super) fn wants(&self, channel: &str) -> bool {
         self.lock().channels.get(channel).is_some_and(|interest| interest.count > 0)
@@ -149,7 +177,7 @@ impl Subscriptions {
             })
     }
 
-    /// Counts without waiting: `None` if the channel is confirmed or the link is down.
+    /// Counts one more interest. What is returned is ready when Redis has confirmed the channel: `None` if the channel is confirmed or the link is down.
     pub(super) fn count_up(&self, channel: &str, route: Route) -> Option<oneshot::Receiver<()>> {
         let mut table = self.lock();
         let linked = table.linked;

@@ -1,6 +1,5 @@
 //! Redis Sentinel: whom to ask for the master.
 
-use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use redis::Value;
@@ -120,14 +119,4 @@ fn endpoint(address: &[Value]) -> Option<RedisEndpoint> {
     let host = String::from_utf8(host.clone()).ok()?;
     let port = std::str::from_utf8(port).ok()?.parse().ok()?;
     Some(RedisEndpoint { host, port })
-}
-
-impl fmt::Display for Sentinels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "master '{}' of Sentinels", self.service)?;
-        for (n, endpoint) in self.endpoints.iter().enumerate() {
-            write!(f, "{}{endpoint}", if n == 0 { " " } else { ", " })?;
-        }
-        Ok(())
-    }
 }

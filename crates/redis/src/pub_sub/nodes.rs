@@ -1,0 +1,160 @@
+//! The nodes there are, and which one a channel belongs to. In a cluster both change.
+//!
+//! A channel moves with all interest in it, under one lock: nobody counts at a node that the channel has left.
+
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::node::Node;
+use super::outgoing::Waiting;
+use super::status::Statuses;
+use super::subscriptions::Subscriptions;
+use crate::RedisOptions;
+use crate::topology::{Cluster, Location, Routes, SlotMap, Topology};
+
+/// How long a node that has lost its slots gets, to end what is on its way to it.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+pub(super) struct Nodes {
+    routing: RwLock<Routing>,
+    options: Arc<RedisOptions>,
+    client_name: Arc<str>,
+    statuses: Arc<Statuses>,
+}
+
+struct Routing {
+    routes: Routes,
+    /// By place; those that have left the cluster leave theirs empty.
+    nodes: Vec<Option<Arc<Node>>>,
+}
+
+/// The task of the node in a place.
+pub(super) type NodeTask = (usize, AbortOnDropHandle<()>);
+
+impl Nodes {
+    /// Those that are known at first, and what is on its way to each.
+    pub(super) fn of(
+        topology: &Topology,
+        options: &Arc<RedisOptions>,
+        client_name: &Arc<str>,
+        statuses: &Arc<Statuses>,
+    ) -> (Arc<Self>, Vec<(Arc<Node>, Waiting)>) {
+        let nodes = Self {
+            routing: RwLock::new(Routing { routes: topology.routes.clone(), nodes: Vec::new() }),
+            options: Arc::clone(options),
+            client_name: Arc::clone(client_name),
+            statuses: Arc::clone(statuses),
+        };
+        let new = topology.locations.iter().map(|location| nodes.new_node(location.clone()));
+        let new: Vec<_> = new.collect();
+        nodes.write().nodes = new.iter().map(|(node, _)| Some(Arc::clone(node))).collect();
+        (Arc::new(nodes), new)
+    }
+
+    fn new_node(&self, location: Location) -> (Arc<Node>, Waiting) {
+        Node::new(location, &self.options, &self.client_name, self.statuses.add())
+    }
+
+    /// The node that a channel belongs to at the moment.
+    pub(super) fn node_of(&self, channel: &str) -> Arc<Node> {
+        Arc::clone(self.read().node_of(channel))
+    }
+
+    /// Counts where the channel belongs to, which it does until this is over.
+    pub(super) fn at_node_of<T>(&self, channel: &str, count: impl FnOnce(&Subscriptions) -> T) -> T {
+        count(&self.read().node_of(channel).subscriptions)
+    }
+
+    pub(super) fn for_each(&self, act: impl FnMut(&Arc<Node>)) {
+        self.read().nodes.iter().flatten().for_each(act);
+    }
+
+    /// Keeps nodes and channels where the cluster has its slots, for as long as it is not dropped.
+    ///
+    /// It gets the tasks of the first nodes once they have started, and has them until it ends.
+    pub(super) async fn follow(
+        self: Arc<Self>,
+        cluster: Arc<Cluster>,
+        first: oneshot::Receiver<Vec<NodeTask>>,
+    ) {
+        let mut tasks = Vec::new();
+        let mut first = first.fuse();
+        let prefix = self.options.channel_prefix.as_ref().map_or(0, String::len);
+        let mut map = Arc::<SlotMap>::default();
+        loop {
+            tokio::select! {
+                Ok(started) = &mut first => {
+                    tasks.extend(started);
+                    continue;
+                }
+                newer = cluster.newer_than(&map, &self.options, &self.client_name) => map = newer,
+            }
+            let routes = Routes::Slots(Arc::clone(&map), prefix);
+            for place in self.apply(&routes, &map, &cluster, &mut tasks) {
+                if let Some(left) = tasks.iter().position(|(of, _)| *of == place) {
+                    let (_, task) = tasks.swap_remove(left);
+                    tokio::spawn(async move {
+                        sleep(FAREWELL).await;
+                        drop(task);
+                    });
+                }
+            }
+            cluster.routed(&map);
+        }
+    }
+
+    /// Returns the places of those that are not needed any more.
+    fn apply(
+        &self,
+        routes: &Routes,
+        map: &SlotMap,
+        cluster: &Arc<Cluster>,
+        tasks: &mut Vec<NodeTask>,
+    ) -> Vec<usize> {
+        let mut routing = self.write();
+        for place in routing.nodes.len()..map.places() {
+            let (node, waiting) = self.new_node(Location::Shard(Arc::clone(cluster), place));
+            let task = tokio::spawn(Arc::clone(&node).drive(None, waiting));
+            tasks.push((place, AbortOnDropHandle::new(task)));
+            routing.nodes.push(Some(node));
+        }
+        routing.routes = routes.clone();
+        for (place, node) in routing.nodes.iter().enumerate() {
+            let Some(node) = node else { continue };
+            for channel in node.subscriptions.take_moved(|channel| routes.place_of(channel) != place) {
+                routing.node_of(&channel.name).subscriptions.put_moved(channel);
+            }
+        }
+        let mut left = Vec::new();
+        for (place, node) in routing.nodes.iter_mut().enumerate() {
+            if !map.is_taken(place)
+                && let Some(node) = node.take()
+            {
+                node.status.retire();
+                left.push(place);
+            }
+        }
+        left
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Routing> {
+        self.routing.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Routing> {
+        self.routing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Routing {
+    fn node_of(&self, channel: &str) -> &Arc<Node> {
+        let node = self.nodes.get(self.routes.place_of(channel)).and_then(Option::as_ref);
+        let node = node.or_else(|| self.nodes.iter().flatten().next());
+        node.unwrap_or_else(|| unreachable!("a map has a master in each place that it routes to"))
+    }
+}

@@ -1,0 +1,132 @@
+use hubline_backplane::{Reach, Status, Target};
+use hubline_testkit::Cluster;
+
+use crate::instance::{Instance, group};
+
+const GROUPS: usize = 30;
+
+async fn instance(cluster: &Cluster) -> Instance {
+    let text = format!("{},channelPrefix=chat:,configCheckSeconds=1", cluster.connection_string());
+    Instance::connected(&text).await
+}
+
+fn names() -> Vec<String> {
+    (0..GROUPS).map(|n| format!("g{n}")).collect()
+}
+
+fn all_of(names: &[String]) -> Vec<Target> {
+    names.iter().map(|name| Target::Subject(group(name))).collect()
+}
+
+/// Subscribers of a group's channel at one server, without those at others.
+async fn subscribers(cluster: &Cluster, server: usize, name: &str) -> usize {
+    let channel = format!("chat:Chat:group:{name}");
+    let counted = cluster.servers[server].command(&["PUBSUB", "NUMSUB", &channel]).await.unwrap();
+    counted.lines().last().unwrap().parse().unwrap()
+}
+
+/// Publishes to each group until every one has been heard, and then once more, which each hears once.
+async fn meet(here: &Instance, there: &mut Instance, names: &[String], text: &str) {
+    here.status(|status| *status == Status::Connected).await;
+    there.status(|status| *status == Status::Connected).await;
+    while here.publish(all_of(names), "up?").await.receivers < names.len() as u64 {
+        tokio::task::yield_now().await;
+    }
+    let published = here.publish(all_of(names), text).await;
+    assert_eq!((published.receivers, published.reach), (names.len() as u64, Reach::Fleet));
+    let mut missing: Vec<_> = all_of(names);
+    while !missing.is_empty() {
+        let (target, heard) = there.next().await;
+        if heard == text {
+            let at = missing.iter().position(|missing| *missing == target).expect("none twice");
+            missing.swap_remove(at);
+        }
+    }
+}
+
+#[tokio::test]
+async fn it_conforms_in_a_cluster() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let one = instance(&cluster).await.backplane;
+    let other = instance(&cluster).await.backplane;
+    hubline_backplane::conformance::one_instance(&one).await;
+    hubline_backplane::conformance::two_instances(&one, &other).await;
+}
+
+#[tokio::test]
+async fn channels_are_where_stack_exchange_redis_has_them() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let here = instance(&cluster).await;
+    for name in ["g", "{g}", "é😀"] {
+        here.hub.subscribe(group(name)).await;
+        let without_prefix = format!("Chat:group:{name}");
+        let slot = cluster.slot_of(&without_prefix).await.unwrap();
+        for server in 0..3 {
+            let is_owner = usize::from(slot) * 3 / 16384 == server;
+            assert_eq!(
+                subscribers(&cluster, server, name).await,
+                usize::from(is_owner),
+                "{name} at {server}"
+            );
+        }
+    }
+    let published = here.publish(vec![Target::Subject(group("{g}"))], "counted").await;
+    assert_eq!(published.receivers, 1);
+}
+
+#[tokio::test]
+async fn a_master_that_dies_is_followed_by_its_replica() {
+    let mut cluster = Cluster::start_with_replicas(3).await.unwrap();
+    let here = instance(&cluster).await;
+    let mut there = instance(&cluster).await;
+    let names = names();
+    for name in &names {
+        there.hub.subscribe(group(name)).await;
+    }
+    meet(&here, &mut there, &names, "before").await;
+
+    cluster.servers[1].stop().await.unwrap();
+    here.lost().await;
+    there.lost().await;
+    let published = here.publish(all_of(&names), "meanwhile").await;
+    assert!(published.receivers > 0, "those of the others are heard");
+    cluster.servers[4].command_until(&["ROLE"], |role| role.starts_with("master")).await.unwrap();
+    meet(&here, &mut there, &names, "on the replica").await;
+
+    cluster.servers[1].start_again().await.unwrap();
+    cluster.servers[1].command_until(&["ROLE"], |role| role.starts_with("slave")).await.unwrap();
+    meet(&here, &mut there, &names, "with a replica again").await;
+}
+
+#[tokio::test]
+async fn slots_that_move_take_their_channels_along() {
+    let mut cluster = Cluster::start(3).await.unwrap();
+    let here = instance(&cluster).await;
+    let mut there = instance(&cluster).await;
+    let names = names();
+    for name in &names {
+        there.hub.subscribe(group(name)).await;
+    }
+    let mut slots = Vec::new();
+    let mut of_first = Vec::new();
+    for name in &names {
+        if subscribers(&cluster, 0, name).await == 1 {
+            slots.push(cluster.slot_of(&format!("Chat:group:{name}")).await.unwrap());
+            of_first.push(name);
+        }
+    }
+    let new = cluster.add_master().await.unwrap();
+    // The second time a master is left without slots.
+    for (from, to, text) in [(0, new, "moved"), (new, 0, "moved back")] {
+        cluster.move_slots(slots.iter().copied(), from, to).await.unwrap();
+        for name in &of_first {
+            let channel = format!("chat:Chat:group:{name}");
+            for (server, expected) in [(to, "1"), (from, "0")] {
+                let numsub = ["PUBSUB", "NUMSUB", &channel];
+                let server = &cluster.servers[server];
+                server.command_until(&numsub, |answer| answer.ends_with(expected)).await.unwrap();
+            }
+        }
+        meet(&here, &mut there, &names, text).await;
+    }
+}

@@ -1,0 +1,146 @@
+use anyhow::{Context, Result};
+
+use crate::{RedisServer, free_port};
+
+const SLOTS: usize = 16384;
+
+/// A Redis Cluster: masters with equal shares of the slots, in their order, and a replica of each if wanted.
+/// A second of silence counts as death.
+#[derive(Debug)]
+pub struct Cluster {
+    /// The masters at first, then the replica of each.
+    pub servers: Vec<RedisServer>,
+    masters: usize,
+}
+
+impl Cluster {
+    /// Starts this many masters.
+    ///
+    /// # Errors
+    /// When they do not come up or do not come together.
+    pub async fn start(masters: usize) -> Result<Self> {
+        Self::begin(masters, masters).await
+    }
+
+    /// The same with a replica of each.
+    ///
+    /// # Errors
+    /// When they do not come up or do not come together.
+    pub async fn start_with_replicas(masters: usize) -> Result<Self> {
+        Self::begin(masters, 2 * masters).await
+    }
+
+    async fn begin(masters: usize, count: usize) -> Result<Self> {
+        let mut cluster = Self { servers: Vec::new(), masters };
+        for _ in 0..count {
+            let bus = free_port();
+            cluster.servers.push(start(bus).await?);
+            let place = cluster.servers.len() - 1;
+            let server = &cluster.servers[place];
+            let epoch = (place + 1).to_string();
+            server.command(&["CLUSTER", "SET-CONFIG-EPOCH", &epoch]).await?;
+            if place < masters {
+                let [first, last] = [place, place + 1].map(|n| n * SLOTS / masters);
+                let (first, last) = (first.to_string(), (last - 1).to_string());
+                server.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]).await?;
+            }
+            let (port, bus) = (server.port().to_string(), bus.to_string());
+            cluster.servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await?;
+        }
+        let known = format!("cluster_known_nodes:{count}\r");
+        for server in &cluster.servers {
+            server.command_until(&["CLUSTER", "INFO"], |info| info.contains(&known)).await?;
+        }
+        for (replica, master) in cluster.servers[masters..].iter().zip(&cluster.servers) {
+            let id = master.command(&["CLUSTER", "MYID"]).await?;
+            replica.command_until(&["CLUSTER", "REPLICATE", &id], |answer| answer == "OK").await?;
+        }
+        cluster.agree().await?;
+        Ok(cluster)
+    }
+
+    /// Starts a master more, without slots. Returns its place.
+    ///
+    /// # Errors
+    /// When it does not come up or does not come together with the others.
+    pub async fn add_master(&mut self) -> Result<usize> {
+        let bus = free_port();
+        let server = start(bus).await?;
+        let port = server.port().to_string();
+        self.servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus.to_string()]).await?;
+        self.servers.push(server);
+        let known = format!("cluster_known_nodes:{}\r", self.servers.len());
+        for server in &self.servers {
+            server.command_until(&["CLUSTER", "INFO"], |info| info.contains(&known)).await?;
+        }
+        Ok(self.servers.len() - 1)
+    }
+
+    /// Waits until every one that runs says that all slots are served.
+    async fn agree(&self) -> Result<()> {
+        for server in &self.servers {
+            server.command_until(&["CLUSTER", "INFO"], |info| info.starts_with("cluster_state:ok")).await?;
+        }
+        for replica in &self.servers[self.masters..] {
+            replica.command_until(&["ROLE"], |role| role.contains("connected")).await?;
+        }
+        // A replica that has not been heard of by the others could not be voted for.
+        let replicas = self.servers.len() - self.masters;
+        let knows_them =
+            |nodes: &str| nodes.matches(" slave ").count() + nodes.matches(",slave ").count() == replicas;
+        for server in &self.servers {
+            server.command_until(&["CLUSTER", "NODES"], knows_them).await?;
+        }
+        Ok(())
+    }
+
+    /// Moves slots, which have no keys, from one master to another.
+    ///
+    /// # Errors
+    /// When one of them refuses.
+    pub async fn move_slots(
+        &self,
+        slots: impl IntoIterator<Item = u16>,
+        from: usize,
+        to: usize,
+    ) -> Result<()> {
+        let id = self.servers[to].command(&["CLUSTER", "MYID"]).await?;
+        for slot in slots {
+            let slot = slot.to_string();
+            for server in [to, from] {
+                let answer =
+                    self.servers[server].command(&["CLUSTER", "SETSLOT", &slot, "NODE", &id]).await?;
+                anyhow::ensure!(answer == "OK", "slot {slot}: {answer}");
+            }
+        }
+        self.servers[to].command(&["CLUSTER", "BUMPEPOCH"]).await?;
+        Ok(())
+    }
+
+    /// The slot of a name.
+    ///
+    /// # Errors
+    /// When the first server cannot be asked.
+    pub async fn slot_of(&self, name: &str) -> Result<u16> {
+        self.servers[0].command(&["CLUSTER", "KEYSLOT", name]).await?.parse().context("a slot")
+    }
+
+    /// What servers are given to reach it, in StackExchange.Redis syntax: all of them.
+    pub fn connection_string(&self) -> String {
+        let servers: Vec<_> = self.servers.iter().map(RedisServer::connection_string).collect();
+        servers.join(",")
+    }
+}
+
+async fn start(bus: u16) -> Result<RedisServer> {
+    let bus = bus.to_string();
+    RedisServer::start_with(&[
+        "--cluster-enabled",
+        "yes",
+        "--cluster-port",
+        &bus,
+        "--cluster-node-timeout",
+        "1000",
+    ])
+    .await
+}
