@@ -105,6 +105,8 @@ impl Cluster {
         to: usize,
     ) -> Result<()> {
         let id = self.servers[to].command(&["CLUSTER", "MYID"]).await?;
+        // Others believe whoever has the highest epoch.
+        self.servers[to].command(&["CLUSTER", "BUMPEPOCH"]).await?;
         for slot in slots {
             let slot = slot.to_string();
             for server in [to, from] {
@@ -113,7 +115,6 @@ impl Cluster {
                 anyhow::ensure!(answer == "OK", "slot {slot}: {answer}");
             }
         }
-        self.servers[to].command(&["CLUSTER", "BUMPEPOCH"]).await?;
         Ok(())
     }
 

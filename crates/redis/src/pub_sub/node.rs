@@ -52,6 +52,9 @@ impl Node {
         &self,
         (outgoing, outcome): (Outgoing, Outcome),
     ) -> Result<Published, PublishError> {
+        for channel in &outgoing.channels {
+            self.subscriptions.settled(channel).await;
+        }
         if self.subscriptions.carries(&outgoing.channels) {
             self.queue.put(outgoing).await?;
         } else {

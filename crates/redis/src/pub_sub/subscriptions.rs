@@ -97,6 +97,10 @@ impl Interest {
         self.count == 0 && !self.asked && self.unconfirmed == 0 && !self.marked
     }
 
+    fn is_unsettled(&self) -> bool {
+        self.count > 0 && !self.confirmed() && !self.to_restore
+    }
+
     fn is_for_all(&self) -> bool {
         matches!(self.route, Route::Hub { to: Addressee::Connections(Target::All), .. })
     }
@@ -164,6 +168,25 @@ impl Subscriptions {
     /// Whether anything here wants the channel.
     pub(super) fn wants(&self, channel: &str) -> bool {
         self.lock().channels.get(channel).is_some_and(|interest| interest.count > 0)
+    }
+
+    /// Ready when nothing is on its way that makes this instance hear the channel: it has just been attached to,
+    /// or has come from another node. Or when the link is lost.
+    pub(super) async fn settled(&self, channel: &str) {
+        let confirmed = {
+            let mut table = self.lock();
+            let linked = table.linked;
+            table.channels.get_mut(channel).filter(|interest| linked && interest.is_unsettled()).map(
+                |interest| {
+                    let (confirm, confirmed) = oneshot::channel();
+                    interest.waiting.push(confirm);
+                    confirmed
+                },
+            )
+        };
+        if let Some(confirmed) = confirmed {
+            let _ = confirmed.await;
+        }
     }
 
     /// Whether Redis can be given what is published on these channels: the link is up, and a hub that has just
