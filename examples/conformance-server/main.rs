@@ -77,16 +77,12 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     tracing_subscriber::fmt().with_env_filter(&options.log).with_writer(std::io::stderr).init();
 
-    let mut server = Server::builder().hub_options(options.hub_options()?);
-    if let Some(redis) = options.redis_options()? {
-        server = server.backplane(RedisBackplane::connect(redis).await?);
-    }
-    let server = server.build();
     let stop = CancellationToken::new();
     let listener = TcpListener::bind(options.address()?).await?;
-    println!("listening on http://{}", listener.local_addr()?);
     let workers = Workers::start()?;
-    let serving = workers.serve(listener, app(&server)?, stop.clone());
+    let (server, app) = workers.run(build(options)).await??;
+    println!("listening on http://{}", listener.local_addr()?);
+    let serving = workers.serve(listener, app, stop.clone());
 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
@@ -97,6 +93,16 @@ async fn main() -> anyhow::Result<()> {
     stop.cancel();
     server.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+async fn build(options: Options) -> anyhow::Result<(Server, Router)> {
+    let mut server = Server::builder().hub_options(options.hub_options()?);
+    if let Some(redis) = options.redis_options()? {
+        server = server.backplane(RedisBackplane::connect(redis).await?);
+    }
+    let server = server.build();
+    let app = app(&server)?;
+    Ok((server, app))
 }
 
 fn protocol(name: &str) -> Result<HubProtocol, String> {

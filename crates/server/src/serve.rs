@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
+use axum::Router;
 use hubline::{Server, Workers};
 use hubline_redis::RedisBackplane;
 use tokio::net::TcpListener;
@@ -23,14 +24,13 @@ const INTERRUPTED: i32 = 130;
 /// An address cannot be listened on, or Redis cannot be reached and `abortConnect=true` asks to stop then.
 pub(crate) async fn run(config: &Config) -> Result<()> {
     let mut signals = Signals::new()?;
-    let server = tokio::select! {
-        server = build(config) => server?,
+    let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
+    let (server, app) = tokio::select! {
+        built = workers.run(build(config.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
     let listeners = listen(&config.urls).await?;
     let stop = CancellationToken::new();
-    let app = app::router(&server, config)?;
-    let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let mut serving = JoinSet::new();
     for listener in listeners {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
@@ -59,12 +59,14 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn build(config: &Config) -> Result<Server> {
-    let server = Server::builder().hub_options(app::hub_options(config));
-    Ok(match &config.redis {
+async fn build(config: Config) -> Result<(Server, Router)> {
+    let server = Server::builder().hub_options(app::hub_options(&config));
+    let server = match &config.redis {
         Some(options) => server.backplane(RedisBackplane::connect(options.clone()).await?).build(),
         None => server.build(),
-    })
+    };
+    let app = app::router(&server, &config)?;
+    Ok((server, app))
 }
 
 async fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>> {

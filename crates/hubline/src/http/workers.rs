@@ -57,6 +57,21 @@ impl Workers {
         Ok(Self { runtimes, _stop: stop.drop_guard() })
     }
 
+    /// Runs it on one of these threads, with whatever it spawns.
+    ///
+    /// A backplane that is connected there, and hubs that are added there, are next to connections: with Redis it saves a third
+    /// thread the way of every message.
+    ///
+    /// # Errors
+    /// It panicked, or the threads have ended.
+    pub async fn run<F>(&self, future: F) -> io::Result<F::Output>
+    where
+        F: Future<Output: Send + 'static> + Send + 'static,
+    {
+        let runtime = self.runtimes.first().ok_or(io::ErrorKind::NotFound)?;
+        runtime.spawn(future).await.map_err(io::Error::other)
+    }
+
     /// [`serve`](crate::serve) on these threads, to each connection the next one.
     ///
     /// # Errors
