@@ -16,8 +16,9 @@ struct Program {
     probe: &'static [&'static str],
 }
 
-const PROGRAMS: [Program; 4] = [
+const PROGRAMS: [Program; 5] = [
     Program { name: "redis-server", package: "redis-server", probe: &["--version"] },
+    Program { name: "nginx", package: "nginx-light", probe: &["-v"] },
     Program { name: "chromium", package: "chromium", probe: &["--version"] },
     // libFuzzer is C++.
     Program { name: "c++", package: "g++", probe: &["--version"] },

@@ -6,6 +6,7 @@
 
 pub mod conformance;
 
+mod fleet;
 mod in_process;
 mod publication;
 
@@ -15,6 +16,7 @@ use futures_util::future::BoxFuture;
 use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 
+pub use fleet::{Address, Fleet, FleetInbox, InstanceId, MemoryFleet, Unreachable, memory_fleet};
 pub use in_process::InProcess;
 pub use publication::{
     Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,
@@ -29,6 +31,11 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the other instances can be reached, and every change of that.
     fn status(&self) -> watch::Receiver<Status>;
+
+    /// The way to the transports of other instances; `None` if there are none.
+    fn fleet(&self) -> Option<std::sync::Arc<dyn Fleet>> {
+        None
+    }
 }
 
 /// One hub's side of a backplane.

@@ -188,6 +188,7 @@ impl Connection {
     fn act(&mut self, due: Due) -> Result<(), CloseReason> {
         match due {
             Due::Ping => self.ping(),
+            Due::ClientTimeout if self.wire.may_be_cut_off() => self.keep_alive.heard(),
             Due::ClientTimeout => return Err(CloseReason::ClientTimeout),
             Due::SendTimeout => return Err(CloseReason::SendTimeout),
             Due::Other => self.wire.act(self.caller.0.outbox.protocol)?,

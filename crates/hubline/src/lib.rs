@@ -85,7 +85,7 @@ pub use hubline_protocol::value;
 pub use hubline_protocol::{
     BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
 };
-pub use hubline_transport::{Body, EndpointOptions};
+pub use hubline_transport::{Body, EndpointOptions, TokenKey, TokenKeyError};
 
 pub use http::{Workers, serve};
 pub use paths::ignore_case;

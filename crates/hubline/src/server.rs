@@ -7,7 +7,7 @@ use axum::Router;
 use hubline_backplane::{Backplane, InProcess, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
-use hubline_transport::{Connections, Endpoint, EndpointOptions};
+use hubline_transport::{Connections, Endpoint, EndpointOptions, TokenKey};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -33,6 +33,7 @@ pub struct ServerBuilder {
     backplane: Arc<dyn Backplane>,
     directory: Option<Arc<dyn SessionDirectory>>,
     options: HubOptions,
+    token_keys: Vec<TokenKey>,
 }
 
 impl Server {
@@ -43,7 +44,12 @@ impl Server {
 
     /// A server with a backplane or options of its own.
     pub fn builder() -> ServerBuilder {
-        ServerBuilder { backplane: Arc::new(InProcess), directory: None, options: HubOptions::default() }
+        ServerBuilder {
+            backplane: Arc::new(InProcess),
+            directory: None,
+            options: HubOptions::default(),
+            token_keys: Vec::new(),
+        }
     }
 
     /// Starts a hub. Map it on one or several paths next; all of them share its groups and targets.
@@ -147,13 +153,26 @@ impl ServerBuilder {
         self
     }
 
-    /// The server.
+    /// What signs connection tokens, so that every instance of a fleet can read them: the same keys in the same
+    /// order on all of them. The first signs; put a new one there to change it. Default: the instances agree on
+    /// one through the backplane.
+    #[must_use]
+    pub fn token_keys(mut self, keys: impl Into<Vec<TokenKey>>) -> Self {
+        self.token_keys = keys.into();
+        self
+    }
+
+    /// The server. With a backplane to other instances this needs a tokio runtime.
     pub fn build(self) -> Server {
+        let connections = match self.backplane.fleet() {
+            Some(fleet) => Connections::in_fleet(fleet, self.token_keys),
+            None => Connections::default(),
+        };
         Server(Arc::new(Shared {
             backplane: self.backplane,
             directory: self.directory,
             options: self.options,
-            connections: Connections::default(),
+            connections,
             tasks: TaskTracker::new(),
             hubs: Mutex::default(),
         }))

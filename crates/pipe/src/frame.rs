@@ -50,6 +50,14 @@ impl Frame {
         self.bytes.len() - usize::from(self.payload_at)
     }
 
+    /// Whether it is text or binary.
+    pub fn format(&self) -> TransferFormat {
+        match self.bytes.first() {
+            Some(&FINAL_TEXT) => TransferFormat::Text,
+            _ => TransferFormat::Binary,
+        }
+    }
+
     /// What it counts against an outbound limit, in bytes.
     pub fn size(&self) -> usize {
         self.bytes.len()

@@ -22,6 +22,12 @@ pub trait Pipe: Send + 'static {
         None
     }
 
+    /// Whether what the client sends may be stuck on its way through no fault of its own: its silence says
+    /// nothing then.
+    fn may_be_cut_off(&self) -> bool {
+        false
+    }
+
     /// Ready with a newer principal of the same user when the client has refreshed its authentication
     /// (.NET 11); of several that have come meanwhile with the newest. Never ready where that is not switched
     /// on.

@@ -20,6 +20,7 @@
 mod options;
 
 mod client;
+mod fleet;
 mod link;
 mod tls;
 mod topology;

@@ -22,14 +22,14 @@ mod subscriptions;
 pub mod wire;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use hubline_backplane::{
-    Backplane, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach,
-    ReturnAddress, Status, Subject, Target,
+    Backplane, Fleet, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published,
+    Reach, ReturnAddress, Status, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::{oneshot, watch};
@@ -46,7 +46,8 @@ use self::outgoing::{Outgoing, Waiting};
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
-use crate::client::client_name;
+use crate::client::{RedisClient, client_name};
+use crate::fleet::RedisFleet;
 use crate::link::ConnectError;
 use crate::tls;
 use crate::topology::Topology;
@@ -79,6 +80,8 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 pub struct RedisBackplane {
     shared: Arc<Shared>,
     tasks: Arc<Tasks>,
+    client: RedisClient,
+    fleet: OnceLock<Arc<RedisFleet>>,
 }
 
 /// What the hubs share.
@@ -120,8 +123,14 @@ impl RedisBackplane {
             }
         };
         let tasks = Arc::new(tasks);
+        let client = RedisClient::new((*options).clone())?;
         let shared = Shared { options, nodes, statuses, garbage: Arc::default() };
-        Ok(Self { shared: Arc::new(shared), tasks })
+        Ok(Self { shared: Arc::new(shared), tasks, client, fleet: OnceLock::new() })
+    }
+
+    /// Commands to the same Redis, on a connection of their own that the first command opens.
+    pub fn client(&self) -> &RedisClient {
+        &self.client
     }
 
     /// Channels of your own on the same links.
@@ -190,6 +199,13 @@ impl Backplane for RedisBackplane {
 
     fn status(&self) -> watch::Receiver<Status> {
         self.shared.statuses.subscribe()
+    }
+
+    fn fleet(&self) -> Option<Arc<dyn Fleet>> {
+        let fleet = self.fleet.get_or_init(|| {
+            Arc::new(RedisFleet::new(self.raw_channels(), self.client.clone(), self.status()))
+        });
+        Some(Arc::clone(fleet) as _)
     }
 }
 

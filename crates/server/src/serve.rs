@@ -60,7 +60,8 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
 }
 
 async fn build(config: Config) -> Result<(Server, Router)> {
-    let server = Server::builder().hub_options(app::hub_options(&config));
+    let server =
+        Server::builder().hub_options(app::hub_options(&config)).token_keys(config.token_keys.clone());
     let server = match &config.redis {
         Some(options) => server.backplane(RedisBackplane::connect(options.clone()).await?).build(),
         None => server.build(),

@@ -2,9 +2,10 @@
 
 mod table;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
+use hubline_backplane::Fleet;
 use hubline_pipe::{PipeEnd, Resumer};
 use hubline_protocol::ConnectionId;
 use tokio::runtime::Handle;
@@ -15,6 +16,7 @@ use crate::ConnectionToken;
 use crate::inbox::Inbox;
 use crate::long_polling::LongPolling;
 use crate::refresh::Refresh;
+use crate::relay::{Answer, Carrier, Listening, Moved, Reachability, Relay, TokenKey};
 use crate::token::random_id;
 use table::{Table, Waiting};
 
@@ -39,7 +41,11 @@ pub struct Connections(Arc<Shared>);
 struct Shared {
     table: Mutex<Table>,
     early_budget: Arc<Semaphore>,
+    relay: OnceLock<Arc<Relay>>,
 }
+
+/// [`Connections`] that may be gone.
+pub(crate) struct WeakConnections(Weak<Shared>);
 
 /// A connection without a transport.
 #[derive(Debug)]
@@ -49,6 +55,8 @@ pub(crate) struct Negotiated {
     pub(crate) is_stateful: bool,
     /// What has been posted already; it waits for the transport.
     pub(crate) early: Option<Arc<Inbox>>,
+    /// Whether other instances cannot tell by the token that it is here.
+    is_looked_for: bool,
 }
 
 /// What carries a connection.
@@ -96,6 +104,25 @@ pub(crate) enum AttachError {
 pub(crate) struct TooManyWaiting;
 
 impl Connections {
+    /// Those of one instance of a fleet, whose clients may send each request to any instance.
+    ///
+    /// `keys` sign connection tokens, the first new ones; all instances have the same. Without keys the instances
+    /// agree on one. Needs a tokio runtime.
+    pub fn in_fleet(fleet: Arc<dyn Fleet>, keys: Vec<TokenKey>) -> Self {
+        let connections = Self::default();
+        let relay = Relay::join(fleet, keys, WeakConnections(Arc::downgrade(&connections.0)));
+        connections.0.relay.get_or_init(|| relay);
+        connections
+    }
+
+    pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
+        self.0.relay.get()
+    }
+
+    pub(crate) fn reach(&self) -> Option<Arc<Reachability>> {
+        self.relay().map(|relay| Arc::clone(relay.reach()))
+    }
+
     /// Adds a connection that has [`DISCONNECT_TIMEOUT`] to attach its transport.
     pub(crate) fn negotiate(
         &self,
@@ -107,10 +134,37 @@ impl Connections {
         if table.waiting() >= WAITING_LIMIT {
             return Err(TooManyWaiting);
         }
-        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early: None });
+        let is_looked_for = token.is(&id);
+        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early: None, is_looked_for });
         table.wait(token, negotiated, Instant::now() + DISCONNECT_TIMEOUT);
         self.keep_swept(&mut table);
         Ok(())
+    }
+
+    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here.
+    pub(crate) fn adopt(&self, token: &str, moved: Moved) {
+        let Moved { id, is_stateful, early } = moved;
+        let inbox = Arc::new(Inbox::new(early.len()));
+        inbox.fill(&early);
+        let early = (!early.is_empty()).then_some(inbox);
+        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early, is_looked_for: true });
+        let mut table = self.lock();
+        table.wait(ConnectionToken::from_text(token), negotiated, Instant::now() + DISCONNECT_TIMEOUT);
+        self.keep_swept(&mut table);
+    }
+
+    /// Gives a connection without a transport to the instance that asks for it, and forgets it.
+    pub(crate) fn hand_over(&self, token: &str) -> Answer {
+        let mut table = self.lock();
+        if let Some((_, negotiated)) = table.take_negotiated(token) {
+            let is_stateful = negotiated.is_stateful;
+            let early = negotiated.early.map(|early| early.give_away().into());
+            return Answer::HandedOver { is_stateful, early };
+        }
+        match table.find(token) {
+            Some(Known::Attached(attached)) => Answer::Attached(attached.carrier()),
+            Some(Known::Negotiated) | None => Answer::Unknown,
+        }
     }
 
     /// Puts a transport on a negotiated connection. `make` is called if it is there to be had.
@@ -126,9 +180,10 @@ impl Connections {
                 Some(Known::Negotiated) | None => AttachError::Unknown,
             });
         };
+        let looked_for = negotiated.is_looked_for.then(|| negotiated.id.clone());
         let (attached, made) = make(negotiated);
         table.attach(token.clone(), attached);
-        Ok((made, Attachment { connections: self.clone(), token }))
+        Ok((made, Attachment { connections: self.clone(), token, looked_for, listening: None }))
     }
 
     /// Adds a WebSocket that comes without a negotiation.
@@ -136,7 +191,7 @@ impl Connections {
         let id = random_id();
         let token = ConnectionToken::from(&id);
         self.lock().attach(token.clone(), Attached::WebSocket(None));
-        (id, Attachment { connections: self.clone(), token })
+        (id, Attachment { connections: self.clone(), token, looked_for: None, listening: None })
     }
 
     pub(crate) fn find(&self, token: &str) -> Option<Known> {
@@ -184,7 +239,7 @@ impl Connections {
 impl Default for Shared {
     fn default() -> Self {
         let early_budget = Arc::new(Semaphore::new(EARLY_LIMIT_BYTES));
-        Self { table: Mutex::default(), early_budget }
+        Self { table: Mutex::default(), early_budget, relay: OnceLock::new() }
     }
 }
 
@@ -213,9 +268,19 @@ async fn sweep(connections: Weak<Shared>) {
 pub(crate) struct Attachment {
     connections: Connections,
     token: ConnectionToken,
+    /// Other instances cannot tell by the token that this connection is here.
+    looked_for: Option<ConnectionId>,
+    listening: Option<Listening>,
 }
 
 impl Attachment {
+    /// Lets other instances find the connection. To be awaited before its client learns that it is attached.
+    pub(crate) async fn be_found(&mut self) {
+        if let (Some(id), Some(relay)) = (self.looked_for.take(), self.connections.0.relay.get()) {
+            self.listening = Some(relay.listen(&id).await);
+        }
+    }
+
     /// Lets the connection's principal be renewed.
     pub(crate) fn refresh_by(&self, refresh: Arc<Refresh>) {
         self.connections.lock().refresh_by(self.token.clone(), refresh);
@@ -223,7 +288,7 @@ impl Attachment {
 
     /// Whether the token is the public id, as in version 0 and without a negotiation.
     pub(crate) fn is_public(&self, id: &ConnectionId) -> bool {
-        self.token.as_str() == id.as_str()
+        self.token.is(id)
     }
 }
 
@@ -234,8 +299,25 @@ impl Drop for Attachment {
         if let Some(linger) = polling.linger()
             && table.waiting() < WAITING_LIMIT
         {
-            table.wait(self.token.clone(), Waiting::Ended(polling), Instant::now() + linger);
+            let ended = Waiting::Ended { polling, _listening: self.listening.take() };
+            table.wait(self.token.clone(), ended, Instant::now() + linger);
             self.connections.keep_swept(&mut table);
+        }
+    }
+}
+
+impl WeakConnections {
+    pub(crate) fn upgrade(&self) -> Option<Connections> {
+        self.0.upgrade().map(Connections)
+    }
+}
+
+impl Attached {
+    pub(crate) fn carrier(&self) -> Carrier {
+        match self {
+            Self::WebSocket(resumption) => Carrier::WebSocket { is_resumable: resumption.is_some() },
+            Self::ServerSentEvents(_) => Carrier::ServerSentEvents,
+            Self::LongPolling(_) => Carrier::LongPolling,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Everything under one hub path.
 
+mod elsewhere;
 mod long_polling;
 mod refresh;
 mod server_sent_events;
@@ -76,12 +77,12 @@ impl Endpoint {
                 Access::Forbidden => return empty(StatusCode::FORBIDDEN),
             }
             match wanted {
-                Wanted::Negotiate => shared.negotiate(&parts),
+                Wanted::Negotiate => shared.negotiate(&parts).await,
                 Wanted::WebSocket => shared.web_socket(parts).await,
-                Wanted::ServerSentEvents => shared.server_sent_events(&parts),
+                Wanted::ServerSentEvents => shared.server_sent_events(&parts).await,
                 Wanted::Poll => not_stored(shared.poll(&parts).await),
                 Wanted::Send => shared.send(&parts, body).await,
-                Wanted::Delete => shared.delete(&parts),
+                Wanted::Delete => shared.delete(&parts).await,
                 Wanted::Refresh | Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
             }
         }
@@ -101,7 +102,7 @@ impl Shared {
         policy.evaluate(principal(parts).map(|principal| &**principal))
     }
 
-    fn negotiate(&self, parts: &Parts) -> Response<Body> {
+    async fn negotiate(&self, parts: &Parts) -> Response<Body> {
         let query = parts.uri.query().unwrap_or_default();
         let requested: Vec<_> = query_values(query, "negotiateVersion").collect();
         let requested = requested.iter().map(|value| &**value);
@@ -111,7 +112,12 @@ impl Shared {
         };
         let is_stateful = self.options.allow_stateful_reconnects && is_true(query, "useStatefulReconnect");
         let id = random_id();
-        let token = if version == 0 { ConnectionToken::from(&id) } else { ConnectionToken::random() };
+        let relay = self.connections.relay();
+        let token = match relay {
+            _ if version == 0 => ConnectionToken::from(&id),
+            Some(relay) => relay.issue(&id, is_stateful),
+            None => ConnectionToken::random(),
+        };
         let response = NegotiateResponse {
             use_stateful_reconnect: is_stateful,
             version,
@@ -121,26 +127,26 @@ impl Shared {
             token_lifetime_seconds: self.token_lifetime_seconds(parts),
         };
         let body = response.to_json();
-        match self.connections.negotiate(id, token, is_stateful) {
-            Ok(()) => json(StatusCode::OK, body),
-            Err(TooManyWaiting) => text(
+        if let Err(TooManyWaiting) = self.connections.negotiate(id.clone(), token, is_stateful) {
+            return text(
                 StatusCode::SERVICE_UNAVAILABLE,
                 "Too many negotiated connections wait for their transport",
-            ),
+            );
         }
+        if version == 0
+            && let Some(relay) = relay
+        {
+            relay.announce(&id, is_stateful).await;
+        }
+        json(StatusCode::OK, body)
     }
 
     async fn send<B: http_body::Body>(&self, parts: &Parts, body: B) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         let limit = self.options.application_max_buffer_size;
         let posted = match self.connections.mailbox(&token, limit) {
-            None => return unknown_id(),
-            Some(Mailbox::WebSocket) => {
-                return text(
-                    StatusCode::METHOD_NOT_ALLOWED,
-                    "POST requests are not allowed for WebSocket connections.",
-                );
-            }
+            None => return Box::pin(self.send_elsewhere(&token, body)).await,
+            Some(Mailbox::WebSocket) => return no_post_to_web_sockets(),
             Some(Mailbox::Inbox(inbox)) => inbox.post(body).await,
             Some(Mailbox::LongPolling(polling)) => match polling.inbox() {
                 Some(inbox) => inbox.post(body).await,
@@ -151,9 +157,7 @@ impl Shared {
             Ok(()) => text(StatusCode::OK, ""),
             Err(PostError::Unreadable) => text(StatusCode::BAD_REQUEST, ""),
             Err(PostError::Ended) => ended_meanwhile(),
-            Err(PostError::OverBudget) => {
-                text(StatusCode::SERVICE_UNAVAILABLE, "Too much waits for connections without a transport")
-            }
+            Err(PostError::OverBudget) => over_budget(),
         }
     }
 
@@ -188,6 +192,14 @@ fn info(parts: &Parts, id: ConnectionId, transport: TransportKind) -> Connection
         path: parts.uri.path().into(),
         query: public_query(parts.uri.query().unwrap_or_default()),
     }
+}
+
+fn no_post_to_web_sockets() -> Response<Body> {
+    text(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
+}
+
+fn over_budget() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "Too much waits for connections without a transport")
 }
 
 /// What tells the hub that stateful reconnect was granted, on a transport that cannot be resumed: the

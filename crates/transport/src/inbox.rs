@@ -75,6 +75,18 @@ impl Inbox {
         inbox
     }
 
+    /// Puts in what fits, at once.
+    pub(crate) fn fill(&self, bytes: &[u8]) {
+        self.lock().bytes.extend_from_slice(bytes);
+    }
+
+    /// Ends it, and gives what is in it to another instance.
+    pub(crate) fn give_away(&self) -> Vec<u8> {
+        let bytes = std::mem::take(&mut self.lock().bytes);
+        self.end(PipeEnd::Lost);
+        bytes.into()
+    }
+
     /// There is a transport now.
     pub(crate) fn attach(&self) {
         self.lock().early = None;

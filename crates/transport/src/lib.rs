@@ -16,6 +16,9 @@
 //! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
 //! connection's place from the handler ([`hubline_pipe::Resumer`]).
 //!
+//! In a fleet ([`Connections::in_fleet`]) a request may land on any instance, and is answered as if it had landed
+//! where its connection is.
+//!
 //! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
 
 mod body;
@@ -27,6 +30,7 @@ mod long_polling;
 mod options;
 mod outgoing;
 mod refresh;
+mod relay;
 mod request;
 mod response;
 mod server_sent_events;
@@ -39,5 +43,6 @@ pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use options::EndpointOptions;
+pub use relay::{TokenKey, TokenKeyError};
 pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use token::ConnectionToken;

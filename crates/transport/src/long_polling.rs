@@ -18,6 +18,7 @@ use tokio::time::{Instant, timeout};
 use crate::connections::DISCONNECT_TIMEOUT;
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
+use crate::relay::Reachability;
 
 pub(crate) use pipe::LongPollingPipe;
 use turn::{Turn, Turns};
@@ -31,11 +32,15 @@ const LINGER_AFTER_DELETE: Duration = Duration::from_millis(100);
 pub(crate) struct LongPolling {
     state: Mutex<State>,
     inbox: Arc<Inbox>,
+    /// In a fleet, polls may be stuck at other instances.
+    reach: Option<Arc<Reachability>>,
 }
 
 #[derive(Debug)]
 struct State {
     outgoing: Outgoing,
+    /// What was given to a poll at another instance, which has not said yet that it arrived.
+    in_doubt: Option<VecDeque<Bytes>>,
     turns: Turns,
     phase: Phase,
     /// The pipe is gone: nothing will be added to what waits.
@@ -59,6 +64,20 @@ enum Phase {
     Over,
 }
 
+/// What became of what was in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Receipt {
+    Arrived,
+    Lost,
+}
+
+/// How a poll is given what it finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Given {
+    ForGood,
+    InDoubt,
+}
+
 /// How a poll ends.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Polled {
@@ -76,9 +95,15 @@ pub(crate) enum Polled {
 
 impl LongPolling {
     /// A connection whose first poll has just come.
-    pub(crate) fn new(inbox: Arc<Inbox>, buffer_size: usize, expires: Option<Instant>) -> Self {
+    pub(crate) fn new(
+        inbox: Arc<Inbox>,
+        buffer_size: usize,
+        expires: Option<Instant>,
+        reach: Option<Arc<Reachability>>,
+    ) -> Self {
         let state = State {
             outgoing: Outgoing::new(buffer_size),
+            in_doubt: None,
             turns: Turns::new(),
             phase: Phase::Open,
             finished: false,
@@ -86,7 +111,7 @@ impl LongPolling {
             poll: None,
             pipe: None,
         };
-        Self { state: Mutex::new(state), inbox }
+        Self { state: Mutex::new(state), inbox, reach }
     }
 
     /// Where POSTs go; `None` if the client has ended the connection.
@@ -94,16 +119,21 @@ impl LongPolling {
         (self.lock().phase == Phase::Open).then_some(&self.inbox)
     }
 
+    /// The same, to be kept.
+    pub(crate) fn shared_inbox(&self) -> Option<Arc<Inbox>> {
+        self.inbox().is_some().then(|| Arc::clone(&self.inbox))
+    }
+
     /// Whether a request would find nothing here.
     pub(crate) fn is_over(&self) -> bool {
-        self.lock().is_over()
+        self.lock().is_over(self.reach.as_deref())
     }
 
     /// How long a connection without a pipe waits for polls; `None` if it need not.
     pub(crate) fn linger(&self) -> Option<Duration> {
         let state = self.lock();
         match state.phase {
-            _ if state.is_over() => None,
+            _ if state.is_over(self.reach.as_deref()) => None,
             Phase::Open => Some(DISCONNECT_TIMEOUT),
             Phase::Deleted => Some(LINGER_AFTER_DELETE),
             Phase::Over => None,
@@ -127,16 +157,40 @@ impl LongPolling {
     /// # Cancel safety
     /// Data leaves only with the answer; if the client goes away before, the next poll gets it.
     pub(crate) async fn poll(&self, poll_timeout: Duration, expires: Option<Instant>) -> Polled {
+        self.poll_and(poll_timeout, expires, Given::ForGood).await
+    }
+
+    /// The same for a poll at another instance. What it is given stays in doubt until it is
+    /// [settled](LongPolling::settle), and nothing else is given out meanwhile.
+    pub(crate) async fn poll_from_afar(&self, poll_timeout: Duration, expires: Option<Instant>) -> Polled {
+        self.poll_and(poll_timeout, expires, Given::InDoubt).await
+    }
+
+    /// Says what became of what was in doubt.
+    pub(crate) fn settle(&self, receipt: Receipt) {
+        let mut state = self.lock();
+        let Some(pieces) = state.in_doubt.take() else { return };
+        if receipt == Receipt::Lost {
+            state.outgoing.put_back(pieces);
+        }
+        if let Some(poll) = state.poll.take() {
+            poll.wake();
+        }
+    }
+
+    async fn poll_and(&self, poll_timeout: Duration, expires: Option<Instant>, given: Given) -> Polled {
         let turn = match self.begin(expires) {
             Ok(turn) => turn,
             Err(refused) => return refused,
         };
-        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn))).await.unwrap_or(Polled::TimedOut)
+        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn, given)))
+            .await
+            .unwrap_or(Polled::TimedOut)
     }
 
     fn begin(&self, expires: Option<Instant>) -> Result<Turn<'_>, Polled> {
         let mut state = self.lock();
-        if state.is_over() {
+        if state.is_over(self.reach.as_deref()) {
             return Err(Polled::Gone);
         }
         let number = state.turns.begin().ok_or(Polled::Conflict)?;
@@ -148,16 +202,22 @@ impl LongPolling {
         Ok(Turn { connection: self, number })
     }
 
-    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>) -> Poll<Polled> {
+    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, given: Given) -> Poll<Polled> {
         let mut state = self.lock();
         if !state.turns.is_current(turn.number) {
             return Poll::Ready(Polled::NoMore);
+        }
+        if state.in_doubt.is_some() {
+            state.poll = Some(cx.waker().clone());
+            return Poll::Pending;
         }
         if !state.outgoing.is_empty() {
             if let Some(pipe) = state.pipe.take() {
                 pipe.wake();
             }
-            return Poll::Ready(Polled::Found(state.outgoing.take_all()));
+            let pieces = state.outgoing.take_all();
+            state.in_doubt = (given == Given::InDoubt).then(|| pieces.clone());
+            return Poll::Ready(Polled::Found(pieces));
         }
         if state.finished {
             state.phase = Phase::Over;
@@ -173,12 +233,21 @@ impl LongPolling {
 }
 
 impl State {
-    fn is_over(&self) -> bool {
-        self.phase == Phase::Over || self.is_abandoned()
+    fn is_over(&self, reach: Option<&Reachability>) -> bool {
+        self.phase == Phase::Over || self.is_abandoned(reach)
     }
 
     /// Whether no poll has come for too long.
-    fn is_abandoned(&self) -> bool {
-        self.turns.idle_since().is_some_and(|since| since + DISCONNECT_TIMEOUT <= Instant::now())
+    fn is_abandoned(&self, reach: Option<&Reachability>) -> bool {
+        self.silent_since(reach).is_some_and(|since| since + DISCONNECT_TIMEOUT <= Instant::now())
+    }
+
+    /// Since when no poll has come; `None` while one is there, or is perhaps stuck at another instance.
+    fn silent_since(&self, reach: Option<&Reachability>) -> Option<Instant> {
+        let since = self.turns.idle_since()?;
+        match reach {
+            Some(reach) => reach.counted_from(since),
+            None => Some(since),
+        }
     }
 }

@@ -65,6 +65,14 @@ impl Outgoing {
         std::mem::take(&mut self.pieces)
     }
 
+    /// Undoes [`Outgoing::take_all`]: the pieces come first again.
+    pub(crate) fn put_back(&mut self, taken: VecDeque<Bytes>) {
+        self.size += taken.iter().map(Bytes::len).sum::<usize>();
+        for piece in taken.into_iter().rev() {
+            self.pieces.push_front(piece);
+        }
+    }
+
     /// Gives the buffer away whole, so that nothing of it is kept while nothing is under way.
     fn seal(&mut self) {
         if !self.open.is_empty() {

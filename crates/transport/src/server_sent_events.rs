@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use crate::body::Aborted;
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
+use crate::relay::Reachability;
 
 /// A comment, so that the client and every proxy on the way see the response begin.
 const OPENING: &[u8] = b":\r\n";
@@ -56,6 +57,7 @@ pub(crate) struct EventPipe {
     shared: Arc<Shared>,
     close_timeout: Duration,
     expires: Option<Instant>,
+    reach: Option<Arc<Reachability>>,
 }
 
 /// Both ends of a new stream.
@@ -64,12 +66,13 @@ pub(crate) fn open(
     buffer_size: usize,
     close_timeout: Duration,
     expires: Option<Instant>,
+    reach: Option<Arc<Reachability>>,
 ) -> (EventPipe, EventStream) {
     let mut outgoing = Outgoing::new(buffer_size);
     outgoing.push_copy(OPENING);
     let state = Mutex::new(State { outgoing, phase: Phase::Open, stream: None, pipe: None });
     let shared = Arc::new(Shared { state, inbox });
-    (EventPipe { shared: Arc::clone(&shared), close_timeout, expires }, EventStream(shared))
+    (EventPipe { shared: Arc::clone(&shared), close_timeout, expires, reach }, EventStream(shared))
 }
 
 impl Shared {
@@ -152,6 +155,10 @@ impl Drop for EventStream {
 impl Pipe for EventPipe {
     fn expires(&self) -> Option<Instant> {
         self.expires
+    }
+
+    fn may_be_cut_off(&self) -> bool {
+        self.reach.as_ref().is_some_and(|reach| reach.was_down_lately())
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {

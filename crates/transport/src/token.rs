@@ -17,6 +17,15 @@ impl ConnectionToken {
         Self(random_text().into())
     }
 
+    /// Whether the token is the public id.
+    pub(crate) fn is(&self, id: &ConnectionId) -> bool {
+        self.as_str() == id.as_str()
+    }
+
+    pub(crate) fn from_text(text: &str) -> Self {
+        Self(text.into())
+    }
+
     /// The text that travels as the query parameter `id`.
     pub fn as_str(&self) -> &str {
         &self.0

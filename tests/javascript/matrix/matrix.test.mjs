@@ -5,7 +5,7 @@
 //   node.mjs, chromium.mjs           the environments; a page comes from another origin than the server's (page-server.mjs)
 //   results.mjs                      one line for each cell
 //
-// One server runs for all combinations. Those come one after another, each with a proxy and connections of its own, since
+// One server runs for all combinations, and then three instances behind nginx, which sends each request to another one. Those come one after another, each with a proxy and connections of its own, since
 // broadcasts and the server's log are common to all connections. Waits are for events.
 //
 // HUBLINE_CONFORMANCE_SERVER   the server to judge
@@ -15,6 +15,8 @@
 //                              outcome "passed", "failed" or "skipped" (the combination has no such feature; `detail` says why)
 import { randomBytes } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
+import { Fleet } from '../parts/fleet.mjs';
+import { LoadBalancer } from '../parts/load-balancer.mjs';
 import { Server } from '../parts/server.mjs';
 import { token } from '../parts/token.mjs';
 import { failed, skipped } from './cell.mjs';
@@ -25,13 +27,32 @@ import { record } from './results.mjs';
 import { TcpProxy } from '../parts/tcp-proxy.mjs';
 
 const browser = new Browser();
-const ENVIRONMENTS = [
-  { environment: new Node(), versions: VERSIONS },
-  { environment: new Chromium(browser), versions: VERSIONS },
-  { environment: new Chromium(browser, { fromFile: true }), versions: VERSIONS.slice(0, 1) },
-];
+const [NODE, PAGE, FILE] = [new Node(), new Chromium(browser), new Chromium(browser, { fromFile: true })];
+const NEWEST = VERSIONS.slice(0, 1);
+const ALONE = [{ environment: NODE, versions: VERSIONS }, { environment: PAGE, versions: VERSIONS }, { environment: FILE, versions: NEWEST }];
+const BALANCED = [{ environment: NODE, versions: VERSIONS }, { environment: PAGE, versions: NEWEST }];
 
-const start = async () => (await (process.env.HUBLINE_MATRIX_SERVER === 'peer' ? Server.peer() : Server.conformance())).start();
+const isPeer = process.env.HUBLINE_MATRIX_SERVER === 'peer';
+
+/** What is judged: something with a `port`, `urls` of its instances, and `stop`. */
+const SERVERS = [{ name: 'one server', isReported: true, start: single, environments: ALONE }];
+if (!isPeer) SERVERS.push({ name: 'three instances behind nginx', isReported: false, start: balanced, environments: BALANCED });
+
+async function single() {
+  const server = await (await (isPeer ? Server.peer() : Server.conformance())).start();
+  return { port: server.port, urls: [server.url], stop: () => server.stop() };
+}
+
+async function balanced() {
+  const fleet = await Fleet.conformance(3);
+  try {
+    const balancer = await LoadBalancer.start(fleet.servers);
+    return { port: balancer.port, urls: fleet.servers.map(({ url }) => url), stop: () => Promise.all([balancer.stop(), fleet.end()]) };
+  } catch (error) {
+    await fleet.end();
+    throw error;
+  }
+}
 
 /** The results of one combination. */
 async function play(environment, version, { transport, protocol, lacking }, server) {
@@ -41,7 +62,7 @@ async function play(environment, version, { transport, protocol, lacking }, serv
     cut: () => proxy.cut(), block: () => proxy.block(), unblock: () => proxy.unblock(), requests: () => proxy.requests, token,
   };
   const options = {
-    url: proxy.url, directUrl: server.url, major: version.major, transport, protocol, environment: environment.name, run: randomBytes(4).toString('hex'),
+    url: proxy.url, directUrls: server.urls, major: version.major, transport, protocol, environment: environment.name, run: randomBytes(4).toString('hex'),
   };
   try {
     return await environment.run(version, options, host);
@@ -52,24 +73,28 @@ async function play(environment, version, { transport, protocol, lacking }, serv
   }
 }
 
-describe('matrix', () => {
-  let server;
-  before(async () => { server = await start(); });
-  after(() => Promise.all([server?.stop(), browser.end()]));
+after(() => browser.end());
 
-  for (const { environment, versions } of ENVIRONMENTS) {
-    describe(environment.name, () => {
-      for (const version of versions) {
-        for (const channel of CHANNELS) {
-          test(`${version.version}, ${channel.transport}, ${channel.protocol}`, async t => {
-            const results = await play(environment, version, channel, server);
-            record({ version: version.version, environment: environment.name, ...channel }, results);
-            for (const { feature, outcome, detail } of results) {
-              await t.test(feature, { skip: outcome === 'skipped' && detail }, () => { if (outcome === 'failed') throw new Error(detail); });
-            }
-          });
+for (const { name, isReported, start, environments } of SERVERS) {
+  describe(`matrix, ${name}`, () => {
+    let server;
+    before(async () => { server = await start(); });
+    after(() => server?.stop());
+
+    for (const { environment, versions } of environments) {
+      describe(environment.name, () => {
+        for (const version of versions) {
+          for (const channel of CHANNELS) {
+            test(`${version.version}, ${channel.transport}, ${channel.protocol}`, async t => {
+              const results = await play(environment, version, channel, server);
+              if (isReported) record({ version: version.version, environment: environment.name, ...channel }, results);
+              for (const { feature, outcome, detail } of results) {
+                await t.test(feature, { skip: outcome === 'skipped' && detail }, () => { if (outcome === 'failed') throw new Error(detail); });
+              }
+            });
+          }
         }
-      }
-    });
-  }
-});
+      });
+    }
+  });
+}

@@ -7,8 +7,9 @@ const RETRY_MS = 20;
 /**
  * Where the features of one combination play: two connections that they share, and more on request.
  *
- * `modules`: `{ signalR, messagePack }`, the client under test. `options`: `{ url, directUrl, major, transport, protocol,
- * environment, run }`, where `url` leads through the proxy and `directUrl` past it. `host`: what only the test's own
+ * `modules`: `{ signalR, messagePack }`, the client under test. `options`: `{ url, directUrls, major, transport, protocol,
+ * environment, run }`, where `url` leads through the proxy and `directUrls` past it, to each instance.
+ * `host`: what only the test's own
  * process can do, `cut`, `block`, `unblock`, `requests` (see `TcpProxy`) and `token` (see `token`).
  */
 export class Stage {
@@ -35,7 +36,7 @@ export class Stage {
 
   /**
    * A started connection. `user`: signs in. `reconnect`: automatically. `stateful`: stateful reconnect. `direct`: past the
-   * proxy. `on`: more methods that the server may call, with what answers them.
+   * proxy, to this instance. `on`: more methods that the server may call, with what answers them.
    */
   async open(how = {}) {
     const client = this.#build(how, how.user && await this.host.token(how.user));
@@ -44,11 +45,11 @@ export class Stage {
     client.id = (await client.invoke('WhoAmI'))[this.key('connectionId')];
     return client;
   }
-  #build({ path = '/conformance', skipNegotiation = false, reconnect = false, stateful = false, direct = false, on = {} }, token) {
+  #build({ path = '/conformance', skipNegotiation = false, reconnect = false, stateful = false, direct, on = {} }, token) {
     const name = this.unique('connection');
     const { HubConnectionBuilder, HttpTransportType, LogLevel } = this.signalR;
     const builder = new HubConnectionBuilder()
-      .withUrl(`${direct ? this.directUrl : this.url}${path}?name=${name}`, {
+      .withUrl(`${direct === undefined ? this.url : this.directUrls[direct]}${path}?name=${name}`, {
         transport: HttpTransportType[this.transport], skipNegotiation, ...(token && { accessTokenFactory: () => token }),
       })
       .configureLogging(LogLevel.None);
@@ -71,10 +72,14 @@ export class Stage {
     await Promise.all(clients.map(client => client.text(mark)));
   }
 
-  /** Waits for a line of the server's log that matches. */
+  /** Waits for a line of the server's log that matches, of any instance. */
   async logged(pattern) {
     const lines = [];
-    const look = async () => { lines.push(...await this.second.invoke('TakeLog')); return lines; };
+    const readers = this.directUrls.length === 1 ? [this.second] : await Promise.all(this.directUrls.map((_, direct) => this.open({ direct })));
+    const look = async () => {
+      for (const reader of readers) lines.push(...await reader.invoke('TakeLog'));
+      return lines;
+    };
     await poll(look, () => lines.some(line => pattern.test(line)), `the server's log without ${pattern}`);
   }
 

@@ -8,9 +8,9 @@ export class Client extends Recorder {
   log = [];
 
   /** `events`: the methods that the server may call. `user`: signs in. `reconnect`: tries again every 50 ms. */
-  constructor(url, { events, user, skipNegotiation = false, reconnect = false, messagePack = false } = {}) {
+  constructor(url, { events, user, transport = HttpTransportType.WebSockets, skipNegotiation = false, reconnect = false, messagePack = false } = {}) {
     const builder = new HubConnectionBuilder()
-      .withUrl(url, { transport: HttpTransportType.WebSockets, skipNegotiation, accessTokenFactory: user && (() => token(user)) })
+      .withUrl(url, { transport, skipNegotiation, accessTokenFactory: user && (() => token(user)) })
       .configureLogging({ log: (level, text) => this.#logged(level, text) });
     if (reconnect) builder.withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 50 });
     if (messagePack) builder.withHubProtocol(new MessagePackHubProtocol());

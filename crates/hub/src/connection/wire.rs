@@ -46,6 +46,11 @@ impl Wire {
         }
     }
 
+    /// Whether the client's silence may be no fault of its own.
+    pub(super) fn may_be_cut_off(&self) -> bool {
+        self.pipe.as_ref().is_some_and(|pipe| pipe.may_be_cut_off())
+    }
+
     /// From now on messages are counted, and another pipe may take the place of this one.
     pub(super) fn become_stateful(&mut self, stateful: Stateful) {
         self.stateful = Some(Box::new(stateful));

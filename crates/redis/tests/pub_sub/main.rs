@@ -6,6 +6,7 @@ mod cluster;
 mod compatibility;
 mod conformance;
 mod connecting;
+mod fleet;
 mod instance;
 mod outages;
 mod raw_channels;

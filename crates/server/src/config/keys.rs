@@ -23,6 +23,7 @@ pub(super) const ALLOW_STATEFUL_RECONNECTS: &str = "SignalR:AllowStatefulReconne
 pub(super) const CLOSE_ON_AUTHENTICATION_EXPIRATION: &str = "SignalR:CloseOnAuthenticationExpiration";
 pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
+pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
 pub(super) const JWT_KEY: &str = "Jwt:Key";
 pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
@@ -52,7 +53,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 44] = [
+const KNOWN: [&str; 45] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -76,6 +77,7 @@ const KNOWN: [&str; 44] = [
     CLOSE_ON_AUTHENTICATION_EXPIRATION,
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
+    TOKEN_KEYS,
     ALLOWED_ORIGINS,
     JWT_KEY,
     JWT_JWKS_URL,
@@ -100,8 +102,14 @@ const KNOWN: [&str; 44] = [
 ];
 
 /// Those of [`KNOWN`] that may be sections with one element for each key in them, as lists are in JSON.
-const LISTS: [&str; 5] =
-    [SUPPORTED_PROTOCOLS, TRANSPORTS, ALLOWED_ORIGINS, BEARER_VALID_ISSUERS, BEARER_VALID_AUDIENCES];
+const LISTS: [&str; 6] = [
+    SUPPORTED_PROTOCOLS,
+    TRANSPORTS,
+    TOKEN_KEYS,
+    ALLOWED_ORIGINS,
+    BEARER_VALID_ISSUERS,
+    BEARER_VALID_AUDIENCES,
+];
 
 /// What `dotnet user-jwts` writes for each signing key.
 const SIGNING_KEY_PARTS: [&str; 4] = ["Id", "Issuer", "Value", "Length"];
@@ -133,6 +141,11 @@ fn signing_key_part(key: &str) -> Option<&str> {
 pub(super) fn is_signing_key_value(key: &str) -> bool {
     key.eq_ignore_ascii_case(JWT_KEY)
         || signing_key_part(key).is_some_and(|part| part.eq_ignore_ascii_case("Value"))
+}
+
+/// Whether the key holds what signs connection tokens.
+pub(super) fn is_token_key(key: &str) -> bool {
+    key.eq_ignore_ascii_case(TOKEN_KEYS) || element_of(key, TOKEN_KEYS).is_some()
 }
 
 pub(super) fn is_host_key(key: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Lists: one text with commas or semicolons, or one key for each element.
 
-use hubline::{HubProtocol, TransportKind};
+use hubline::{HubProtocol, TokenKey, TransportKind};
 
 use super::keys;
 use super::layer::{Layer, Setting};
@@ -24,6 +24,21 @@ pub(super) fn transports(reader: &mut Reader) -> Vec<TransportKind> {
         named.ok_or(Problem::Expected("WebSockets, ServerSentEvents or LongPolling"))
     };
     one_or_more(reader, keys::TRANSPORTS, &TRANSPORTS, read, TransportKind::name)
+}
+
+/// `SignalR:TokenKeys`, which are never shown.
+pub(super) fn token_keys(reader: &mut Reader) -> Vec<TokenKey> {
+    let read = |key: &str| {
+        key.parse()
+            .map_err(|_| Problem::Expected("base64 of 32 bytes or more, as openssl rand -base64 32 prints"))
+    };
+    let (token_keys, source) = self::read(reader, keys::TOKEN_KEYS, read);
+    let shown = match token_keys.len() {
+        0 => "agreed between the instances".to_owned(),
+        count => format!("{count} configured"),
+    };
+    reader.note(keys::TOKEN_KEYS, shown, source);
+    token_keys
 }
 
 /// Reads a list of few known things, without repetition; all of them if nothing is set.

@@ -30,7 +30,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use hubline::{HubProtocol, TransportKind};
+use hubline::{HubProtocol, TokenKey, TransportKind};
 use hubline_auth::{AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
@@ -92,6 +92,10 @@ pub(crate) struct Config {
     /// `SignalR:Transports`, a list of `WebSockets`, `ServerSentEvents` and `LongPolling`. Never empty;
     /// default all three.
     pub(crate) transports: Vec<TransportKind>,
+    /// `SignalR:TokenKeys`, a list of secrets, each base64 of 32 bytes or more: what signs connection tokens, so
+    /// that every instance with the same keys can serve every request. The first signs, all verify. Without
+    /// any the instances agree on one through Redis.
+    pub(crate) token_keys: Vec<TokenKey>,
     /// Which bearer tokens are believed; `None` if no key is configured. What is in both sections counts
     /// together:
     ///
@@ -186,6 +190,7 @@ impl Config {
                 .boolean(keys::CLOSE_ON_AUTHENTICATION_EXPIRATION, false),
             supported_protocols: list::supported_protocols(reader),
             transports: list::transports(reader),
+            token_keys: list::token_keys(reader),
             bearer: bearer::read(reader),
             allowed_origins: origins::read(reader, &environment),
             environment,

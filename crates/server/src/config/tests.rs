@@ -429,6 +429,16 @@ fn lists_of_known_things() {
 }
 
 #[test]
+fn token_keys_are_secrets_of_a_good_length() {
+    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
+    let setup = || Setup::new().variable("SignalR__TokenKeys__0", key).variable("SignalR__TokenKeys__1", key);
+    assert_eq!(setup().config().token_keys.len(), 2);
+    assert!(!format!("{:?}", setup().config()).contains(key));
+    let mistakes = Setup::new().set("SignalR:TokenKeys", "c2hvcnQ=").errors();
+    assert!(mistakes.contains("base64 of 32 bytes or more") && !mistakes.contains("c2hvcnQ="), "{mistakes}");
+}
+
+#[test]
 fn limits_of_signalr() {
     let config = Setup::new()
         .set("SignalR:MaximumParallelInvocationsPerClient", "4")

@@ -9,6 +9,7 @@ use super::{Attached, Known, Negotiated};
 use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
 use crate::refresh::Refresh;
+use crate::relay::Listening;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -25,7 +26,10 @@ pub(super) struct Table {
 pub(super) enum Waiting {
     Negotiated(Negotiated),
     /// The hub is done with it, but polls may fetch its last messages.
-    Ended(Arc<LongPolling>),
+    Ended {
+        polling: Arc<LongPolling>,
+        _listening: Option<Listening>,
+    },
 }
 
 impl Table {
@@ -74,7 +78,7 @@ impl Table {
             (Some(attached), _) => attached.clone(),
             (None, Some((_, expires))) if *expires <= Instant::now() => return None,
             (None, Some((Waiting::Negotiated(_), _))) => return Some(Known::Negotiated),
-            (None, Some((Waiting::Ended(polling), _))) => Attached::LongPolling(Arc::clone(polling)),
+            (None, Some((Waiting::Ended { polling, .. }, _))) => Attached::LongPolling(Arc::clone(polling)),
             (None, None) => return None,
         };
         match &attached {

@@ -8,6 +8,7 @@ use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
+use super::elsewhere::cannot_delete;
 use super::{Shared, info, never_resumed};
 use crate::Body;
 use crate::connections::{AttachError, Attached, Known};
@@ -18,14 +19,24 @@ use crate::response::{found, id_required, text, transport_changed, unknown_id};
 impl Shared {
     pub(super) async fn poll(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        let Some(known) = self.connections.find(&token) else { return unknown_id() };
+        let known = self.connections.find(&token);
+        if known.is_none() && self.connections.relay().is_none() {
+            return unknown_id();
+        }
         if !self.options.offers(TransportKind::LongPolling) {
             let reason = "LongPolling transport not supported by this end point type";
             return text(StatusCode::NOT_FOUND, reason);
         }
+        let known = match known {
+            Some(known) => known,
+            None => match Box::pin(self.poll_elsewhere(parts, &token)).await {
+                Some(answer) => return answer,
+                None => Known::Negotiated,
+            },
+        };
         let attached = match known {
             Known::Attached(attached) => attached,
-            Known::Negotiated => match self.begin_polling(parts, &token) {
+            Known::Negotiated => match self.begin_polling(parts, &token).await {
                 Ok(answer) => return answer,
                 Err(AttachError::Attached(attached)) => attached,
                 Err(AttachError::Unknown) => return unknown_id(),
@@ -41,11 +52,12 @@ impl Shared {
     }
 
     /// The first poll starts the connection and is answered at once.
-    fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, AttachError> {
-        let ((negotiated, polling), place) = self.connections.attach(token, |mut negotiated| {
+    async fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, AttachError> {
+        let ((negotiated, polling), mut place) = self.connections.attach(token, |mut negotiated| {
             let inbox = negotiated.inbox(self.options.application_max_buffer_size);
             let buffer_size = self.options.transport_max_buffer_size;
-            let polling = Arc::new(LongPolling::new(inbox, buffer_size, self.expires(parts)));
+            let polling =
+                Arc::new(LongPolling::new(inbox, buffer_size, self.expires(parts), self.connections.reach()));
             (Attached::LongPolling(Arc::clone(&polling)), (negotiated, polling))
         })?;
         let accepted = Accepted {
@@ -53,14 +65,15 @@ impl Shared {
             info: info(parts, negotiated.id, TransportKind::LongPolling),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
+        place.be_found().await;
         self.start(accepted, place);
         Ok(found(VecDeque::new()))
     }
 
-    pub(super) fn delete(&self, parts: &Parts) -> Response<Body> {
+    pub(super) async fn delete(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         match self.connections.find(&token) {
-            None => unknown_id(),
+            None => Box::pin(self.delete_elsewhere(&token)).await,
             Some(Known::Attached(Attached::LongPolling(polling))) => {
                 if polling.delete() {
                     text(StatusCode::ACCEPTED, "")
@@ -68,9 +81,7 @@ impl Shared {
                     unknown_id()
                 }
             }
-            Some(_) => {
-                text(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint.")
-            }
+            Some(_) => cannot_delete(),
         }
     }
 }

@@ -7,28 +7,40 @@ use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
+use super::elsewhere::Brought;
 use super::{Shared, info, never_resumed};
 use crate::Body;
 use crate::connections::{AttachError, Attached};
+use crate::relay::Carrier;
 use crate::request::token_of;
 use crate::response::{events, id_required, text, transport_changed, unknown_id};
 use crate::server_sent_events;
 
 impl Shared {
-    pub(super) fn server_sent_events(&self, parts: &Parts) -> Response<Body> {
+    pub(super) async fn server_sent_events(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        if self.connections.find(&token).is_none() {
+        let is_here = self.connections.find(&token).is_some();
+        if !is_here && self.connections.relay().is_none() {
             return unknown_id();
         }
         if !self.options.offers(TransportKind::ServerSentEvents) {
             let reason = "ServerSentEvents transport not supported by this end point type";
             return text(StatusCode::NOT_FOUND, reason);
         }
+        if !is_here {
+            match Box::pin(self.bring(&token)).await {
+                Brought::Here => {}
+                Brought::Unknown => return unknown_id(),
+                Brought::Attached(Carrier::ServerSentEvents) => return text(StatusCode::CONFLICT, ""),
+                Brought::Attached(_) => return transport_changed(),
+                Brought::Refused(response) => return response,
+            }
+        }
         let attached = self.connections.attach(&token, |mut negotiated| {
             let inbox = negotiated.inbox(self.options.application_max_buffer_size);
             (Attached::ServerSentEvents(Arc::clone(&inbox)), (negotiated, inbox))
         });
-        let ((negotiated, inbox), place) = match attached {
+        let ((negotiated, inbox), mut place) = match attached {
             Ok(attached) => attached,
             Err(AttachError::Unknown) => return unknown_id(),
             Err(AttachError::Attached(Attached::ServerSentEvents(_))) => {
@@ -41,12 +53,14 @@ impl Shared {
             self.options.transport_max_buffer_size,
             self.options.web_sockets_close_timeout,
             self.expires(parts),
+            self.connections.reach(),
         );
         let accepted = Accepted {
             pipe: Box::new(pipe),
             info: info(parts, negotiated.id, TransportKind::ServerSentEvents),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
+        place.be_found().await;
         self.start(accepted, place);
         events(stream)
     }

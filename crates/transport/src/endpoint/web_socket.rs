@@ -8,11 +8,13 @@ use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Resumable, Seat, resump
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 
+use super::elsewhere::Brought;
 use super::{Shared, info};
 use crate::Body;
 use crate::connections::{AttachError, Attached, Negotiated, Resumption};
 use crate::early::EarlyInbox;
 use crate::refresh::{Refresh, refreshed};
+use crate::relay::Carrier;
 use crate::request::token_of;
 use crate::response::{ended_meanwhile, text, transport_changed, unknown_id};
 use crate::upgrade::Upgrade;
@@ -28,16 +30,27 @@ struct Dowry {
 impl Shared {
     pub(super) async fn web_socket(self: &Arc<Self>, mut parts: Parts) -> Response<Body> {
         let token = token_of(&parts);
-        if let Some(token) = &token
-            && self.connections.find(token).is_none()
-        {
+        let is_here = token.as_ref().is_none_or(|token| self.connections.find(token).is_some());
+        if !is_here && self.connections.relay().is_none() {
             return unknown_without_type();
         }
         if !self.options.offers(TransportKind::WebSockets) {
             return text(StatusCode::NOT_FOUND, "WebSockets transport not supported by this end point type");
         }
+        if !is_here && let Some(token) = &token {
+            match Box::pin(self.bring(token)).await {
+                Brought::Here => {}
+                Brought::Unknown => return unknown_without_type(),
+                Brought::Attached(Carrier::WebSocket { is_resumable: true }) => {
+                    return Box::pin(self.resume_elsewhere(parts, token)).await;
+                }
+                Brought::Attached(Carrier::WebSocket { .. }) => return text(StatusCode::CONFLICT, ""),
+                Brought::Attached(_) => return transport_changed(),
+                Brought::Refused(response) => return response,
+            }
+        }
         let upgrade = Upgrade::begin(&mut parts);
-        let (info, dowry, place) = match &token {
+        let (info, dowry, mut place) = match &token {
             None => {
                 let (id, place) = self.connections.attach_new();
                 (info(&parts, id, TransportKind::WebSockets), Dowry::default(), place)
@@ -52,6 +65,7 @@ impl Shared {
             },
         };
         let Some((upgrade, response)) = upgrade else { return cannot_upgrade() };
+        place.be_found().await;
         let shared = Arc::clone(self);
         // In a box that is gone once the pipe is there: the task of an idle connection stays small.
         let opening = Box::pin(open(upgrade, self.settings(&parts), info, dowry));
@@ -87,13 +101,30 @@ impl Shared {
         response
     }
 
+    /// The same for a connection of another instance.
+    async fn resume_elsewhere(&self, mut parts: Parts, token: &str) -> Response<Body> {
+        let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
+        let end = match self.claim_elsewhere(&parts, token).await {
+            Ok(end) => end,
+            Err(refusal) => return refusal,
+        };
+        let settings = self.settings(&parts);
+        self.tasks.spawn(async move {
+            match upgrade.finish(settings).await {
+                Ok(pipe) => end.serve(pipe).await,
+                Err(error) => tracing::debug!(%error, "the upgrade to a WebSocket failed"),
+            }
+        });
+        response
+    }
+
     fn settings(&self, parts: &Parts) -> Settings {
         Settings { options: Arc::clone(&self.options), expires: self.expires(parts) }
     }
 }
 
 fn with_web_socket(negotiated: Negotiated) -> (Attached, (ConnectionId, Dowry)) {
-    let Negotiated { id, is_stateful, early } = negotiated;
+    let Negotiated { id, is_stateful, early, .. } = negotiated;
     let early = early.map(EarlyInbox::attach);
     let (resumption, resumable) = if is_stateful {
         let (resumer, resumable) = resumption();

@@ -29,11 +29,12 @@ impl LongPollingPipe {
         loop {
             ready!(self.watch.as_mut().poll(cx));
             let mut state = self.connection.lock();
-            if state.is_abandoned() {
+            let reach = self.connection.reach.as_deref();
+            if state.is_abandoned(reach) {
                 state.phase = Phase::Over;
                 return Poll::Ready(());
             }
-            let since = state.turns.idle_since().unwrap_or_else(Instant::now);
+            let since = state.silent_since(reach).unwrap_or_else(Instant::now);
             drop(state);
             self.watch.as_mut().reset(since + DISCONNECT_TIMEOUT);
         }
@@ -43,6 +44,10 @@ impl LongPollingPipe {
 impl Pipe for LongPollingPipe {
     fn expires(&self) -> Option<Instant> {
         self.connection.lock().expires
+    }
+
+    fn may_be_cut_off(&self) -> bool {
+        self.connection.reach.as_ref().is_some_and(|reach| reach.was_down_lately())
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>> {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod authorization;
+mod fleet;
 mod hub;
 mod long_polling;
 mod posts;

@@ -28,7 +28,7 @@ export const reconnecting = [
     lacking: lackingStateful,
     async run(stage) {
       const client = await stage.open({ path: '/stateful', stateful: true });
-      const peer = await stage.open({ path: '/stateful', direct: true });
+      const peer = await stage.open({ path: '/stateful', direct: 0 });
       const pairs = [[client, peer], [peer, client]];
       const sent = [];
       for (let round = 0; round < ROUNDS; round++) {

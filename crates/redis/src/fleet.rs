@@ -1,0 +1,163 @@
+//! The way between the transports of instances: channels for their messages, keys for their notes.
+//!
+//! | name | what it is |
+//! | --- | --- |
+//! | channel `hubline:instance:{instance}` | messages to an instance, which alone listens |
+//! | channel `hubline:connection:{id}` | messages to the instance with this connection, which listens if others cannot tell by the connection's token |
+//! | key `hubline:token-key` | string: the key that signs connection tokens. No expiry |
+//! | key `hubline:token-key:{key}` | string: one that signed before. 7 days |
+//! | key `hubline:negotiated:{id}` | string: who negotiated this connection of version 0. 15 s |
+//! | key `hubline:claimed:{id}` | string: who has it although its negotiator is gone. 60 s |
+//!
+//! The channel prefix stands in front of all of them. ASP.NET Core neither listens at these channels nor reads
+//! these keys.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, Status, Unreachable};
+use hubline_protocol::ConnectionId;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::{RawChannels, RawInbox, RawMessages, RawSubscription, RedisClient};
+
+/// Messages of other instances that wait to be looked at. More are dropped, and come again.
+const LIMIT_MESSAGES: usize = 65_536;
+/// The same in bytes.
+const LIMIT_BYTES: u32 = 64 * 1024 * 1024;
+const NAMESPACE: &str = "hubline:";
+
+/// One instance's way to the others.
+pub(crate) struct RedisFleet {
+    instance: InstanceId,
+    channels: RawChannels,
+    notes: RedisClient,
+    status: watch::Receiver<Status>,
+    inbox: RawInbox,
+    messages: Mutex<Option<RawMessages>>,
+    listening: Mutex<HashMap<ConnectionId, RawSubscription>>,
+    tasks: OnceLock<[AbortOnDropHandle<()>; 2]>,
+}
+
+impl RedisFleet {
+    pub(crate) fn new(channels: RawChannels, notes: RedisClient, status: watch::Receiver<Status>) -> Self {
+        let (inbox, messages) = RawInbox::new(LIMIT_MESSAGES, LIMIT_BYTES);
+        Self {
+            instance: InstanceId::random(),
+            channels,
+            notes,
+            status,
+            inbox,
+            messages: Mutex::new(Some(messages)),
+            listening: Mutex::default(),
+            tasks: OnceLock::new(),
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        let prefix = self.notes.options().channel_prefix.as_deref().unwrap_or_default();
+        format!("{prefix}{NAMESPACE}{name}")
+    }
+}
+
+impl Fleet for RedisFleet {
+    fn instance(&self) -> InstanceId {
+        self.instance
+    }
+
+    fn join(&self, inbox: Arc<dyn FleetInbox>) {
+        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(mut messages) = messages else { return };
+        let receiving = tokio::spawn(async move {
+            while let Some(message) = messages.next().await {
+                inbox.received(&message.payload);
+            }
+        });
+        let (channels, raw_inbox) = (self.channels.clone(), self.inbox.clone());
+        let own = channel(&Address::Instance(self.instance));
+        let listening = tokio::spawn(async move {
+            let _own = channels.subscribe(&own, &raw_inbox).await;
+            std::future::pending::<()>().await;
+        });
+        _ = self.tasks.set([AbortOnDropHandle::new(receiving), AbortOnDropHandle::new(listening)]);
+    }
+
+    fn send<'a>(&'a self, to: &'a Address, message: Vec<u8>) -> BoxFuture<'a, Result<u64, Unreachable>> {
+        async move {
+            let sent = self.channels.publish(&channel(to), message).await;
+            sent.map_err(|error| Unreachable(error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn listen<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, ()> {
+        async move {
+            let name = channel(&Address::Connection(connection.clone()));
+            let subscription = self.channels.subscribe(&name, &self.inbox).await;
+            self.listening
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .insert(connection.clone(), subscription);
+        }
+        .boxed()
+    }
+
+    fn stop_listening(&self, connection: &ConnectionId) {
+        let stopped = self.listening.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
+        drop(stopped);
+    }
+
+    fn put_if_absent<'a>(
+        &'a self,
+        name: &'a str,
+        value: Vec<u8>,
+        lifetime: Option<Duration>,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>> {
+        async move {
+            let key = self.key(name);
+            // Not SET with NX and GET, which Redis 6.2 refuses.
+            let mut set = redis::cmd("SET");
+            set.arg(&key).arg(value).arg("NX");
+            if let Some(lifetime) = lifetime {
+                set.arg("PX").arg(u64::try_from(lifetime.as_millis()).unwrap_or(u64::MAX));
+            }
+            let mut pipeline = redis::pipe();
+            pipeline.add_command(set).get(&key);
+            let (is_set, present): (Option<String>, Option<Vec<u8>>) =
+                self.notes.query_pipeline(pipeline).await.map_err(|error| Unreachable(error.to_string()))?;
+            Ok(present.filter(|_| is_set.is_none()))
+        }
+        .boxed()
+    }
+
+    fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>> {
+        async move {
+            let mut get = redis::cmd("GET");
+            get.arg(self.key(name));
+            self.notes.query(get).await.map_err(|error| Unreachable(error.to_string()))
+        }
+        .boxed()
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.status.clone()
+    }
+}
+
+fn channel(address: &Address) -> String {
+    match address {
+        Address::Instance(id) => format!("{NAMESPACE}instance:{id}"),
+        Address::Connection(id) => format!("{NAMESPACE}connection:{id}"),
+    }
+}
+
+impl fmt::Debug for RedisFleet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisFleet").field("instance", &self.instance).finish_non_exhaustive()
+    }
+}

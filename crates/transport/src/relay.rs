@@ -1,0 +1,392 @@
+//! Requests that reach another instance than the one with their connection.
+//!
+//! Load balancers send each request anywhere. Every instance can read a connection's token ([`ticket`]): it names
+//! the instance that negotiated, and nobody else can make one ([`keys`]). So a request for a connection that is not
+//! here is either forged, or asked on ([`asking`]) and carried out where the connection is ([`answering`]):
+//!
+//! - A request that brings a transport gets the connection itself handed over: a connection is where its
+//!   WebSocket, its event stream or its first poll came in. A connection that has moved so listens at an
+//!   address of its own; all others are found at their negotiator.
+//! - Polls, POSTs and DELETEs are carried out where the connection is, and get its answer.
+//! - If the negotiator is gone, whoever asks first claims the connection, which the token describes whole.
+//!   While no instance can be reached at all, the transport is served where it came in.
+//!
+//! With version 0 the token is the public id and says nothing: such connections always listen at their own
+//! address, and a note tells for 15 s who has negotiated.
+
+mod answering;
+mod asking;
+mod keys;
+mod message;
+mod reach;
+mod ticket;
+mod tunnel;
+
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId};
+use hubline_protocol::ConnectionId;
+use tokio::time::{interval, timeout};
+
+use self::answering::Answering;
+use self::asking::Asking;
+use self::keys::KeyRing;
+use self::message::Message;
+use self::ticket::{Ticket, Unverified};
+use crate::ConnectionToken;
+use crate::connections::{DISCONNECT_TIMEOUT, WeakConnections};
+
+pub use keys::{TokenKey, TokenKeyError};
+
+pub(crate) use asking::{AskError, Exchange};
+pub(crate) use message::{Answer, Carrier, Refusal, Wish, milliseconds};
+pub(crate) use reach::Reachability;
+pub(crate) use tunnel::TunnelEnd;
+
+/// Between looks at whether the fleet still signs with the same key.
+const BETWEEN_AGREEMENTS: u32 = 10;
+const TICK: Duration = Duration::from_secs(1);
+/// How long a negotiation waits until its note is left, and an answer of its negotiator may take.
+const NOTE_PATIENCE: Duration = Duration::from_secs(1);
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// A claim outlives the token by far.
+const CLAIMED_FOR: Duration = Duration::from_secs(60);
+const WHERE_NEGOTIATED: &str = "negotiated:";
+const WHO_CLAIMED: &str = "claimed:";
+
+/// One instance's part in a fleet.
+pub(crate) struct Relay {
+    fleet: Arc<dyn Fleet>,
+    keys: KeyRing,
+    asking: Arc<Asking>,
+    answering: Answering,
+    reach: Arc<Reachability>,
+}
+
+/// A connection that a client has shown a good token of, and that is not here.
+#[derive(Debug, Clone)]
+pub(crate) struct Elsewhere {
+    pub(crate) token: String,
+    id: ConnectionId,
+    /// `None` in version 0.
+    ticket: Option<Ticket>,
+}
+
+/// How a connection that was elsewhere can be served here.
+#[derive(Debug)]
+pub(crate) struct Moved {
+    pub(crate) id: ConnectionId,
+    pub(crate) is_stateful: bool,
+    /// What was posted to it already.
+    pub(crate) early: Vec<u8>,
+}
+
+/// Where a wish has led.
+#[derive(Debug)]
+pub(crate) enum Reached {
+    /// The connection has no transport and belongs here now.
+    Moved(Moved),
+    /// It is elsewhere, and this is what became of the wish.
+    Answered(Answer),
+    /// There is no such connection.
+    Unknown,
+    /// It cannot be known.
+    Unreachable,
+}
+
+/// Listens for a connection that is here and may be looked for by others.
+pub(crate) struct Listening {
+    fleet: Arc<dyn Fleet>,
+    id: ConnectionId,
+}
+
+struct Inbox {
+    relay: Weak<Relay>,
+    connections: WeakConnections,
+}
+
+impl Relay {
+    /// Joins the fleet. Needs a tokio runtime.
+    pub(crate) fn join(
+        fleet: Arc<dyn Fleet>,
+        keys: Vec<TokenKey>,
+        connections: WeakConnections,
+    ) -> Arc<Self> {
+        let asking = Asking::new(Arc::clone(&fleet));
+        let relay = Arc::new(Self {
+            keys: KeyRing::of(keys),
+            answering: Answering::new(Arc::clone(&fleet), Arc::clone(&asking)),
+            asking,
+            reach: Arc::new(Reachability::new(fleet.status())),
+            fleet,
+        });
+        relay.fleet.join(Arc::new(Inbox { relay: Arc::downgrade(&relay), connections }));
+        tokio::spawn(attend(Arc::downgrade(&relay)));
+        relay
+    }
+
+    pub(crate) fn reach(&self) -> &Arc<Reachability> {
+        &self.reach
+    }
+
+    /// A token for a connection that is negotiated here.
+    pub(crate) fn issue(&self, id: &ConnectionId, is_stateful: bool) -> ConnectionToken {
+        let ticket = Ticket::now(self.fleet.instance(), id.clone(), is_stateful);
+        ticket.sign(&self.keys.signing()).unwrap_or_else(|| unreachable!("ids of ours have 16 bytes"))
+    }
+
+    /// Leaves a note of where a connection of version 0 was negotiated.
+    pub(crate) async fn announce(&self, id: &ConnectionId, is_stateful: bool) {
+        let mut note = self.fleet.instance().to_bytes().to_vec();
+        note.push(is_stateful.into());
+        let name = format!("{WHERE_NEGOTIATED}{id}");
+        let left = self.fleet.put_if_absent(&name, note, Some(DISCONNECT_TIMEOUT));
+        if !matches!(timeout(NOTE_PATIENCE, left).await, Ok(Ok(_))) {
+            tracing::debug!(connection = %id, "no other instance can be told of this connection");
+        }
+    }
+
+    /// What a token tells that is not known here; `None` if it is forged, or no token at all.
+    pub(crate) async fn read(&self, token: &str) -> Option<Elsewhere> {
+        if let Some(unverified) = Unverified::read(token) {
+            let mut ticket = unverified.verify(&self.keys);
+            if ticket.is_none() && self.keys.find(unverified.key()).is_none() {
+                self.keys.look_up(unverified.key(), &*self.fleet).await;
+                ticket = unverified.verify(&self.keys);
+            }
+            let ticket = ticket?;
+            return Some(Elsewhere { token: token.to_owned(), id: ticket.id.clone(), ticket: Some(ticket) });
+        }
+        let is_id = token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
+        is_id.then(|| Elsewhere { token: token.to_owned(), id: token.into(), ticket: None })
+    }
+
+    /// Brings a wish to where the connection is. The exchange goes on for the further pieces of a body.
+    pub(crate) async fn request(
+        &self,
+        elsewhere: &Elsewhere,
+        wish: Wish,
+        patience: Option<Duration>,
+    ) -> (Reached, Option<Exchange>) {
+        let wants_transport = matches!(wish, Wish::Connect | Wish::Poll { .. });
+        // A poll may be the first one or not.
+        let is_first = wish == Wish::Connect;
+        match self.try_request(elsewhere, wish, patience).await {
+            Err(AskError::Unreachable) if is_first => (self.serve_alone(elsewhere), None),
+            Err(AskError::Nobody) if wants_transport => (self.claim(elsewhere).await, None),
+            Err(AskError::Nobody) => (Reached::Unknown, None),
+            Err(AskError::Unreachable | AskError::Silent) => (Reached::Unreachable, None),
+            Err(AskError::Busy) => (Reached::Answered(Answer::Busy), None),
+            Ok((Answer::Unknown, _)) => (Reached::Unknown, None),
+            Ok((Answer::HandedOver { is_stateful, early }, _)) => {
+                let early = early.map(serde_bytes::ByteBuf::into_vec).unwrap_or_default();
+                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, early }), None)
+            }
+            Ok((answer, exchange)) => (Reached::Answered(answer), Some(exchange)),
+        }
+    }
+
+    /// Claims the place of a lost WebSocket for one that has come in here, where [`Relay::request`] has found the
+    /// connection.
+    pub(crate) async fn resume(
+        &self,
+        elsewhere: &Elsewhere,
+        wish: Wish,
+    ) -> Result<(Answer, TunnelEnd), AskError> {
+        let place = self.asking.place_of(&elsewhere.token).ok_or(AskError::Nobody)?;
+        let address = Address::Instance(place);
+        let mut exchange = self.asking.begin(address.clone(), &elsewhere.token)?;
+        let end = self.answering.tunnels.open(exchange.id, &self.asking, address);
+        Ok((exchange.ask(wish, Some(CONNECT_PATIENCE)).await?, end))
+    }
+
+    /// Asks where the connection was found last, else its negotiator, else at its own address. [`AskError::Nobody`]
+    /// means that its negotiator is gone.
+    async fn try_request(
+        &self,
+        elsewhere: &Elsewhere,
+        wish: Wish,
+        patience: Option<Duration>,
+    ) -> Result<(Answer, Exchange), AskError> {
+        if let Some(place) = self.asking.place_of(&elsewhere.token) {
+            match self.ask(Address::Instance(place), elsewhere, &wish, patience).await {
+                Err(AskError::Nobody) => {}
+                Ok((Answer::Unknown, _)) => self.asking.forget_place(&elsewhere.token),
+                outcome => return outcome,
+            }
+        }
+        let negotiator = elsewhere.ticket.as_ref().map(|ticket| ticket.negotiator);
+        let own_address = Address::Connection(elsewhere.id.clone());
+        let asked = match negotiator {
+            Some(negotiator) => self.ask_negotiator(negotiator, elsewhere, &wish, patience).await,
+            None => Err(AskError::Nobody),
+        };
+        match asked {
+            Ok((Answer::Unknown, _)) | Err(AskError::Nobody) => {}
+            outcome => return outcome,
+        }
+        match self.ask(own_address, elsewhere, &wish, patience).await {
+            Err(AskError::Nobody) => {}
+            outcome => return outcome,
+        }
+        match (asked, negotiator) {
+            // Its negotiator is there, and nobody has it.
+            (Ok(unknown), _) => Ok(unknown),
+            (_, Some(_)) => Err(AskError::Nobody),
+            (_, None) => {
+                let negotiator = self.noted(elsewhere).await?;
+                self.ask_negotiator(negotiator, elsewhere, &wish, patience).await
+            }
+        }
+    }
+
+    async fn ask_negotiator(
+        &self,
+        negotiator: InstanceId,
+        elsewhere: &Elsewhere,
+        wish: &Wish,
+        patience: Option<Duration>,
+    ) -> Result<(Answer, Exchange), AskError> {
+        if negotiator == self.fleet.instance() {
+            let exchange = self.asking.begin(Address::Instance(negotiator), &elsewhere.token)?;
+            return Ok((Answer::Unknown, exchange));
+        }
+        self.ask(Address::Instance(negotiator), elsewhere, wish, patience).await
+    }
+
+    async fn ask(
+        &self,
+        address: Address,
+        elsewhere: &Elsewhere,
+        wish: &Wish,
+        patience: Option<Duration>,
+    ) -> Result<(Answer, Exchange), AskError> {
+        let mut exchange = self.asking.begin(address, &elsewhere.token)?;
+        let patience = if *wish == Wish::Connect { Some(CONNECT_PATIENCE) } else { patience };
+        let answer = exchange.ask(wish.clone(), patience).await?;
+        Ok((answer, exchange))
+    }
+
+    /// Who negotiated a connection of version 0, as far as that is still noted.
+    async fn noted(&self, elsewhere: &Elsewhere) -> Result<InstanceId, AskError> {
+        let note = self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await;
+        let note = note.map_err(|_| AskError::Unreachable)?.ok_or(AskError::Nobody)?;
+        let instance = note.first_chunk().copied().ok_or(AskError::Nobody)?;
+        Ok(InstanceId::from_bytes(instance))
+    }
+
+    /// The negotiator is gone: the first who says so has the connection.
+    async fn claim(&self, elsewhere: &Elsewhere) -> Reached {
+        let is_stateful = match &elsewhere.ticket {
+            Some(ticket) if !ticket.is_fresh(DISCONNECT_TIMEOUT) => return Reached::Unknown,
+            Some(ticket) => ticket.is_stateful,
+            None => match self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await {
+                Ok(Some(note)) => note.get(8) == Some(&1),
+                Ok(None) => return Reached::Unknown,
+                Err(_) => return Reached::Unreachable,
+            },
+        };
+        let name = format!("{WHO_CLAIMED}{}", elsewhere.id);
+        let own = self.fleet.instance().to_bytes().to_vec();
+        match self.fleet.put_if_absent(&name, own, Some(CLAIMED_FOR)).await {
+            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, early: Vec::new() }),
+            // It had a transport at somebody who is gone too, or has one that came in this instant.
+            Ok(Some(_)) => Reached::Unknown,
+            Err(_) => Reached::Unreachable,
+        }
+    }
+
+    /// Nobody can be asked whether it has a transport already. That it has not is all but certain, and to
+    /// refuse it would be to serve nobody while Redis is away.
+    fn serve_alone(&self, elsewhere: &Elsewhere) -> Reached {
+        match &elsewhere.ticket {
+            Some(ticket) if ticket.is_fresh(DISCONNECT_TIMEOUT) => Reached::Moved(Moved {
+                id: elsewhere.id.clone(),
+                is_stateful: ticket.is_stateful,
+                early: Vec::new(),
+            }),
+            Some(_) | None => Reached::Unreachable,
+        }
+    }
+
+    /// Listens for a connection that others may look for here; ready when they find it.
+    pub(crate) async fn listen(&self, id: &ConnectionId) -> Listening {
+        let listening = Listening { fleet: Arc::clone(&self.fleet), id: id.clone() };
+        self.fleet.listen(id).await;
+        listening
+    }
+}
+
+/// Keeps an instance's part in the fleet in order, as long as it is there.
+async fn attend(relay: Weak<Relay>) {
+    let Some((mut status, asking)) =
+        relay.upgrade().map(|relay| (relay.fleet.status(), Arc::clone(&relay.asking)))
+    else {
+        return;
+    };
+    let mut tick = interval(TICK);
+    let mut ticks = 0;
+    loop {
+        let (has_changed, is_due) = tokio::select! {
+            changed = status.changed() => match changed {
+                Ok(()) => (true, true),
+                Err(_) => return,
+            },
+            () = asking.has_farewells.notified() => (false, false),
+            _ = tick.tick() => {
+                ticks += 1;
+                (false, ticks % BETWEEN_AGREEMENTS == 1)
+            }
+        };
+        let Some(relay) = relay.upgrade() else { return };
+        if !relay.reach.is_up() {
+            continue;
+        }
+        if has_changed {
+            relay.reach.came_up();
+        }
+        if is_due && let Err(error) = relay.keys.agree(&*relay.fleet).await {
+            tracing::debug!(%error, "the key for connection tokens is not agreed upon");
+        }
+        relay.asking.say_farewells().await;
+        relay.answering.sweep(&relay.reach);
+    }
+}
+
+impl FleetInbox for Inbox {
+    fn received(&self, message: &[u8]) {
+        let (Some(relay), Some(connections)) = (self.relay.upgrade(), self.connections.upgrade()) else {
+            return;
+        };
+        match Message::from_bytes(message) {
+            Some(Message::Question(question)) => relay.answering.asked(question, connections),
+            Some(Message::Answer(piece)) => relay.asking.answered(piece),
+            Some(Message::Heard { exchange }) => relay.asking.heard(exchange),
+            Some(Message::Finished { exchanges }) => relay.answering.finished(&exchanges),
+            Some(Message::Cancelled { exchange }) => relay.answering.cancelled(exchange),
+            None => tracing::debug!(bytes = message.len(), "a message of another instance is not understood"),
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.fleet.stop_listening(&self.id);
+    }
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listening({})", self.id)
+    }
+}
+
+impl fmt::Debug for Relay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Relay").field("fleet", &self.fleet).field("keys", &self.keys).finish_non_exhaustive()
+    }
+}

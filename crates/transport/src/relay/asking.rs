@@ -1,0 +1,326 @@
+//! The side of the instance that a request has come to by chance.
+//!
+//! A question is repeated until its answer has come, for pub/sub may lose both; whoever answers knows a
+//! repeated one by its number. So an answer comes once, or the request learns why not.
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use hubline_backplane::{Address, Fleet, InstanceId, Status};
+use lru::LruCache;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::message::{Answer, AnswerPiece, ExchangeId, Message, Question, Wish};
+
+/// Requests that wait for other instances at once, polls included. More are refused.
+const LIMIT_QUESTIONS: usize = 100_000;
+/// Connections elsewhere whose place is remembered; the others are looked for again.
+const LIMIT_PLACES: NonZeroUsize = NonZeroUsize::new(65_536).unwrap();
+/// Given up questions that are remembered.
+const LIMIT_CANCELLED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
+/// Bytes of one answer.
+const LIMIT_ANSWER_BYTES: usize = 64 * 1024 * 1024;
+/// Answers that are acknowledged with the next question to the same instance, or after a while.
+const LIMIT_FINISHED: usize = 64;
+/// An answer that has not come for so long may be lost, with its question or alone.
+const REPEAT: Duration = Duration::from_secs(2);
+/// The same when the question is known to have been heard.
+const REPEAT_HEARD: Duration = Duration::from_secs(30);
+/// How long a request waits for a link that is down.
+const UNREACHABLE_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a transport, which is served without the others then.
+const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
+/// How long nobody has to listen at an address before nobody is there: a link comes back in less.
+const NOBODY_PATIENCE: Duration = Duration::from_millis(700);
+/// Between attempts to send.
+const PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) struct Asking {
+    fleet: Arc<dyn Fleet>,
+    next: AtomicU64,
+    waiting: Mutex<HashMap<u64, Waiting>>,
+    room: Arc<Semaphore>,
+    places: Mutex<LruCache<Box<str>, InstanceId>>,
+    /// What is still to be told to whom, so that it forgets.
+    farewells: Mutex<Vec<(Address, Farewell)>>,
+    /// Questions that were given up lately: if an answer comes all the same, nobody has got it.
+    cancelled: Mutex<LruCache<u64, ()>>,
+    pub(super) has_farewells: Notify,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Farewell {
+    Finished(ExchangeId),
+    Cancelled(ExchangeId),
+}
+
+/// An answer on its way here.
+struct Waiting {
+    answer: oneshot::Sender<(Answer, InstanceId)>,
+    bytes: Vec<u8>,
+    next_piece: u32,
+    heard: Arc<Notify>,
+}
+
+/// Why there is no answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AskError {
+    /// Nobody listens at that address.
+    Nobody,
+    /// The link to the others is down.
+    Unreachable,
+    /// Somebody listens, and has not answered in time.
+    Silent,
+    /// [`LIMIT_QUESTIONS`] is reached.
+    Busy,
+}
+
+/// A question and what belongs to it. Dropped without an answer it is cancelled where it was asked.
+pub(crate) struct Exchange {
+    asking: Arc<Asking>,
+    pub(super) id: ExchangeId,
+    address: Address,
+    token: Box<str>,
+    is_open: bool,
+    _room: OwnedSemaphorePermit,
+}
+
+impl Asking {
+    pub(super) fn new(fleet: Arc<dyn Fleet>) -> Arc<Self> {
+        Arc::new(Self {
+            fleet,
+            next: AtomicU64::new(0),
+            waiting: Mutex::default(),
+            room: Arc::new(Semaphore::new(LIMIT_QUESTIONS)),
+            places: Mutex::new(LruCache::new(LIMIT_PLACES)),
+            farewells: Mutex::default(),
+            cancelled: Mutex::new(LruCache::new(LIMIT_CANCELLED)),
+            has_farewells: Notify::new(),
+        })
+    }
+
+    pub(super) fn begin(self: &Arc<Self>, address: Address, token: &str) -> Result<Exchange, AskError> {
+        let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| AskError::Busy)?;
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        Ok(Exchange {
+            asking: Arc::clone(self),
+            id: ExchangeId { from: self.fleet.instance().into(), number },
+            address,
+            token: token.into(),
+            is_open: false,
+            _room: room,
+        })
+    }
+
+    /// Where a connection was found last.
+    pub(super) fn place_of(&self, token: &str) -> Option<InstanceId> {
+        lock(&self.places).get(token).copied()
+    }
+
+    pub(super) fn forget_place(&self, token: &str) {
+        lock(&self.places).pop(token);
+    }
+
+    /// A piece of an answer has come.
+    pub(super) fn answered(&self, piece: AnswerPiece) {
+        let mut waiting = lock(&self.waiting);
+        let number = piece.exchange.number;
+        let Some(answer) = waiting.get_mut(&number) else {
+            drop(waiting);
+            return self.answered_late(&piece);
+        };
+        if piece.piece == 0 {
+            answer.bytes.clear();
+        } else if piece.piece != answer.next_piece {
+            return;
+        }
+        answer.next_piece = piece.piece + 1;
+        answer.bytes.extend_from_slice(&piece.data);
+        let is_whole = answer.next_piece == piece.pieces;
+        let is_too_long = answer.bytes.len() > LIMIT_ANSWER_BYTES;
+        if (is_whole || is_too_long)
+            && let Some(Waiting { answer, bytes, .. }) = waiting.remove(&number)
+        {
+            let whole = Answer::from_bytes(&bytes).filter(|_| !is_too_long).unwrap_or(Answer::Busy);
+            // The request may have gone.
+            _ = answer.send((whole, piece.by.into()));
+        }
+    }
+
+    /// It has come before, or too late; whoever answers shall know which.
+    fn answered_late(&self, piece: &AnswerPiece) {
+        if piece.piece + 1 < piece.pieces {
+            return;
+        }
+        let is_cancelled = lock(&self.cancelled).contains(&piece.exchange.number);
+        let farewell = if is_cancelled { Farewell::Cancelled } else { Farewell::Finished };
+        lock(&self.farewells).push((Address::Instance(piece.by.into()), farewell(piece.exchange)));
+        self.has_farewells.notify_one();
+    }
+
+    /// A question has been heard and takes its time.
+    pub(super) fn heard(&self, exchange: ExchangeId) {
+        if let Some(waiting) = lock(&self.waiting).get(&exchange.number) {
+            waiting.heard.notify_one();
+        }
+    }
+
+    /// Tells what is still to be told, as far as the link allows.
+    pub(super) async fn say_farewells(&self) {
+        let farewells = std::mem::take(&mut *lock(&self.farewells));
+        let mut finished: HashMap<Address, Vec<ExchangeId>> = HashMap::new();
+        for (address, farewell) in farewells {
+            match farewell {
+                Farewell::Finished(exchange) => finished.entry(address).or_default().push(exchange),
+                Farewell::Cancelled(exchange) => {
+                    let message = Message::Cancelled { exchange };
+                    if self.fleet.send(&address, message.to_bytes()).await.is_err() {
+                        lock(&self.farewells).push((address, farewell));
+                    }
+                }
+            }
+        }
+        for (address, exchanges) in finished {
+            let message = Message::Finished { exchanges: exchanges.clone() };
+            if self.fleet.send(&address, message.to_bytes()).await.is_err() {
+                let again = exchanges.into_iter().map(|id| (address.clone(), Farewell::Finished(id)));
+                lock(&self.farewells).extend(again);
+            }
+        }
+    }
+
+    /// Some of what this instance is to be told.
+    fn take_finished(&self, address: &Address) -> Vec<ExchangeId> {
+        let mut taken = Vec::new();
+        lock(&self.farewells).retain(|(to, farewell)| match farewell {
+            Farewell::Finished(exchange) if to == address && taken.len() < LIMIT_FINISHED => {
+                taken.push(*exchange);
+                false
+            }
+            _ => true,
+        });
+        taken
+    }
+}
+
+impl Exchange {
+    /// Asks, and waits for the answer; longer than `patience` only where a part of it has come.
+    pub(crate) async fn ask(&mut self, wish: Wish, patience: Option<Duration>) -> Result<Answer, AskError> {
+        let asking = Arc::clone(&self.asking);
+        let deadline = patience.map(|patience| Instant::now() + patience);
+        let heard = Arc::new(Notify::new());
+        let link_patience = if wish == Wish::Connect { CONNECT_PATIENCE } else { UNREACHABLE_PATIENCE };
+        let question = Question {
+            exchange: self.id,
+            token: self.token.to_string(),
+            wish,
+            finished: asking.take_finished(&self.address),
+        };
+        let question = Message::Question(question).to_bytes();
+        let (send, mut answer) = oneshot::channel();
+        let waiting = Waiting { answer: send, bytes: Vec::new(), next_piece: 0, heard: Arc::clone(&heard) };
+        lock(&asking.waiting).insert(self.id.number, waiting);
+        self.is_open = true;
+        let asked = async {
+            let mut status = asking.fleet.status();
+            let mut nobody_since = None;
+            loop {
+                status.mark_unchanged();
+                match asking.fleet.send(&self.address, question.clone()).await {
+                    Ok(0) => {
+                        let since = *nobody_since.get_or_insert_with(Instant::now);
+                        if since.elapsed() >= NOBODY_PATIENCE {
+                            return Err(AskError::Nobody);
+                        }
+                        sleep(PAUSE).await;
+                    }
+                    Ok(_) => {
+                        nobody_since = None;
+                        let again = async {
+                            if timeout(REPEAT, heard.notified()).await.is_ok() {
+                                sleep(REPEAT_HEARD).await;
+                            }
+                        };
+                        tokio::select! {
+                            () = again => {}
+                            _ = status.changed() => connected(&mut status, link_patience).await?,
+                        }
+                    }
+                    Err(_) => {
+                        // The link may have come back already.
+                        sleep(PAUSE).await;
+                        connected(&mut status, link_patience).await?;
+                    }
+                }
+            }
+        };
+        let outcome = async {
+            tokio::select! {
+                biased;
+                answered = &mut answer => answered.map_err(|_| AskError::Silent),
+                failed = asked => failed,
+            }
+        };
+        let outcome = match deadline {
+            Some(deadline) => timeout_at(deadline, outcome).await.unwrap_or(Err(AskError::Silent)),
+            None => outcome.await,
+        };
+        let (answer, by) = outcome?;
+        self.learn(&answer, by).await;
+        Ok(answer)
+    }
+
+    /// What an answer tells beside what was asked.
+    async fn learn(&mut self, answer: &Answer, by: InstanceId) {
+        match answer {
+            Answer::PieceTaken => {}
+            Answer::Unknown | Answer::HandedOver { .. } | Answer::Taken | Answer::Busy => {
+                self.is_open = false
+            }
+            _ => {
+                self.is_open = false;
+                lock(&self.asking.places).put(self.token.clone(), by);
+            }
+        }
+        if self.is_open {
+            // The rest goes to whoever has taken the beginning.
+            self.address = Address::Instance(by);
+            return;
+        }
+        let farewell = (Address::Instance(by), Farewell::Finished(self.id));
+        lock(&self.asking.farewells).push(farewell);
+        // Until this is known the connection gives out nothing more.
+        if matches!(answer, Answer::Found(_)) {
+            self.asking.say_farewells().await;
+        }
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        lock(&self.asking.waiting).remove(&self.id.number);
+        if self.is_open {
+            let farewell = (self.address.clone(), Farewell::Cancelled(self.id));
+            lock(&self.asking.cancelled).put(self.id.number, ());
+            lock(&self.asking.farewells).push(farewell);
+            self.asking.has_farewells.notify_one();
+        }
+    }
+}
+
+/// Waits for a link that is down.
+async fn connected(status: &mut watch::Receiver<Status>, patience: Duration) -> Result<(), AskError> {
+    let up = status.wait_for(|status| *status == Status::Connected);
+    match timeout(patience, up).await {
+        Ok(Ok(_)) => Ok(()),
+        Ok(Err(_)) | Err(_) => Err(AskError::Unreachable),
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
