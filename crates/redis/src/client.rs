@@ -2,8 +2,10 @@
 
 mod connection;
 mod error;
+mod key;
 mod script;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -27,6 +29,8 @@ use crate::topology::Location;
 
 /// Commands and pipelines on their way to Redis or waiting for its answer, at most.
 const LIMIT_IN_FLIGHT: usize = 1024;
+/// How often a command follows a key to where it has moved.
+const LIMIT_REDIRECTIONS: usize = 3;
 /// After an attempt to connect failed: 50 ms, doubled up to 800 ms, each time up to twice that at random.
 /// Meanwhile commands fail at once.
 const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
@@ -42,6 +46,8 @@ const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
 ///   every 50 ms to 1.6 s. A connection that is silent is pinged every `keepAlive`.
 /// - **Bounded.** A command fails after `asyncTimeout`, whatever it waits for; 1,024 may be under way. After a
 ///   time-out the connection is given up: what is stuck on it is not waited for any longer.
+/// - **A cluster** shows when it is reached; then there is a connection to each master that is needed. A command
+///   or pipeline goes to whoever has the slot of its first key, and so have to do all its keys.
 /// - **Order.** Commands that are awaited one after the other run in that order; those begun at the same
 ///   time share a write and run in any order.
 /// - Nothing is sent twice: whether to repeat a command that may have run, only the caller knows.
@@ -68,10 +74,23 @@ struct Shared {
     options: Arc<RedisOptions>,
     location: Location,
     in_flight: Arc<Semaphore>,
+    /// By place in a cluster; elsewhere there is one.
+    nodes: Mutex<BTreeMap<usize, Arc<Node>>>,
+}
+
+/// What is run at once on one connection.
+enum Work {
+    Command(Cmd),
+    Pipeline(Pipeline),
+}
+
+/// A server, and what is known of the connection to it.
+struct Node {
+    options: Arc<RedisOptions>,
+    location: Location,
     state: Mutex<State>,
 }
 
-/// What is known of the connection.
 struct State {
     current: Option<Attempt>,
     /// Until when there is no other attempt, and why the last one failed.
@@ -90,11 +109,10 @@ impl RedisClient {
     /// The files that TLS needs cannot be used.
     pub fn new(options: RedisOptions) -> Result<Self, ConnectError> {
         tls::check(&options)?;
-        let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
         let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
         let location = Location::of_keys(&options);
         let options = Arc::new(options);
-        Ok(Self { shared: Arc::new(Shared { options, location, in_flight, state: Mutex::new(state) }) })
+        Ok(Self { shared: Arc::new(Shared { options, location, in_flight, nodes: Mutex::default() }) })
     }
 
     /// How Redis is reached.
@@ -111,8 +129,7 @@ impl RedisClient {
     /// # Cancel safety
     /// Dropped after it was first polled, the command may run all the same, or may not.
     pub async fn query<T: FromRedisValue>(&self, command: Cmd) -> Result<T, CommandError> {
-        let answer = self.run(async move |mut connection| command.query_async(&mut connection).await).await?;
-        Ok(redis::from_redis_value(answer)?)
+        Ok(redis::from_redis_value(self.run(Work::Command(command)).await?)?)
     }
 
     /// Runs the commands of a pipeline in order, nothing of this client between them;
@@ -124,9 +141,7 @@ impl RedisClient {
     /// # Cancel safety
     /// As [`query`](Self::query).
     pub async fn query_pipeline<T: FromRedisValue>(&self, pipeline: Pipeline) -> Result<T, CommandError> {
-        let answer =
-            self.run(async move |mut connection| pipeline.query_async(&mut connection).await).await?;
-        Ok(redis::from_redis_value(answer)?)
+        Ok(redis::from_redis_value(self.run(Work::Pipeline(pipeline)).await?)?)
     }
 
     /// Runs a script: by its hash, and with its text where Redis does not have it yet.
@@ -151,13 +166,7 @@ impl RedisClient {
 
     /// In a task of its own: a caller that goes away leaves its answer to be read, and that counts as long as
     /// it takes.
-    async fn run<Answer>(
-        &self,
-        command: impl FnOnce(MultiplexedConnection) -> Answer + Send + 'static,
-    ) -> Result<Value, CommandError>
-    where
-        Answer: Future<Output = RedisResult<Value>> + Send,
-    {
+    async fn run(&self, work: Work) -> Result<Value, CommandError> {
         let waited = self.shared.options.async_timeout;
         let deadline = Instant::now() + waited;
         let permit = timeout_at(deadline, Arc::clone(&self.shared.in_flight).acquire_owned()).await;
@@ -165,13 +174,25 @@ impl RedisClient {
         let shared = Arc::clone(&self.shared);
         let task = tokio::spawn(async move {
             let _permit = permit;
-            let connection = timeout_at(deadline, shared.attempt()?).await;
-            let connection = connection.map_err(|_| CommandError::NotConnected { waited })??;
-            match timeout_at(deadline, command(connection.commands())).await {
-                Ok(outcome) => outcome.map_err(|error| connection.failed(error)),
-                Err(_) => {
-                    connection.give_up();
-                    Err(CommandError::TimedOut { waited })
+            let (key, mut redirections) = (work.key(), 0);
+            loop {
+                let connection = timeout_at(deadline, shared.connection_for(key.as_deref())).await;
+                let connection = connection.map_err(|_| CommandError::NotConnected { waited })??;
+                match timeout_at(deadline, work.run(connection.commands())).await {
+                    Ok(Err(error)) => {
+                        let error = connection.failed(error);
+                        // It has not run there.
+                        if !error.has_moved() || redirections == LIMIT_REDIRECTIONS {
+                            return Err(error);
+                        }
+                        redirections += 1;
+                        shared.location.learn(&shared.options, &client_name(&shared.options)).await;
+                    }
+                    Ok(Ok(answer)) => return Ok(answer),
+                    Err(_) => {
+                        connection.give_up();
+                        return Err(CommandError::TimedOut { waited });
+                    }
                 }
             }
         });
@@ -179,7 +200,48 @@ impl RedisClient {
     }
 }
 
+impl Work {
+    fn key(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Command(command) => key::of_command(command),
+            Self::Pipeline(pipeline) => pipeline.cmd_iter().find_map(key::of_command),
+        }
+    }
+
+    async fn run(&self, mut connection: MultiplexedConnection) -> RedisResult<Value> {
+        match self {
+            Self::Command(command) => command.query_async(&mut connection).await,
+            Self::Pipeline(pipeline) => pipeline.query_async(&mut connection).await,
+        }
+    }
+}
+
 impl Shared {
+    /// To the server that has the key. That the servers are a cluster shows with the first connection.
+    async fn connection_for(&self, key: Option<&[u8]>) -> Result<Arc<Connection>, CommandError> {
+        loop {
+            let place = self.location.place_of(key);
+            let connection = self.node(place).attempt()?.await?;
+            if self.location.place_of(key) == place {
+                return Ok(connection);
+            }
+        }
+    }
+
+    fn node(&self, place: usize) -> Arc<Node> {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let node =
+            nodes.entry(place).or_insert_with(|| Arc::new(Node::new(&self.options, self.location.at(place))));
+        Arc::clone(node)
+    }
+}
+
+impl Node {
+    fn new(options: &Arc<RedisOptions>, location: Location) -> Self {
+        let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
+        Self { options: Arc::clone(options), location, state: Mutex::new(state) }
+    }
+
     /// The connection there is, or the one that is being opened, or a new one.
     fn attempt(self: &Arc<Self>) -> Result<Attempt, CommandError> {
         let mut state = self.state();

@@ -39,7 +39,10 @@ impl Topology {
         }
         let location = Location::of(options);
         let cluster = match &location {
-            Location::Shard(cluster, _) => Some(Arc::clone(cluster)),
+            Location::Shard(cluster, _) => {
+                cluster.is_followed();
+                Some(Arc::clone(cluster))
+            }
             Location::FirstOf(_) | Location::MasterOf(_) => None,
         };
         Self { routes: Routes::One, locations: vec![location], cluster }
@@ -61,7 +64,7 @@ impl Routes {
         match self {
             Self::One => 0,
             Self::Spread(spread) => spread.server_of(channel),
-            Self::Slots(map, prefix) => map.shard_of(channel.get(*prefix..).unwrap_or(channel)),
+            Self::Slots(map, prefix) => map.shard_of(channel.get(*prefix..).unwrap_or(channel).as_bytes()),
         }
     }
 }
@@ -127,6 +130,33 @@ impl Location {
             Self::FirstOf(endpoints) => first_of(endpoints, options, client_name).await,
             Self::MasterOf(sentinels) => sentinels.open(options, client_name).await,
             Self::Shard(cluster, place) => cluster.open(*place, options, client_name).await,
+        }
+    }
+
+    /// The place of a key's master in a cluster.
+    pub(crate) fn place_of(&self, key: Option<&[u8]>) -> usize {
+        match (self, key) {
+            (Self::Shard(cluster, _), Some(key)) => cluster.map().shard_of(key),
+            // Without a key any master will do.
+            (Self::Shard(cluster, _), None) => cluster.map().first_taken(),
+            (Self::FirstOf(_) | Self::MasterOf(_), _) => 0,
+        }
+    }
+
+    /// Another place of the same cluster.
+    pub(crate) fn at(&self, place: usize) -> Self {
+        match self {
+            Self::Shard(cluster, _) => Self::Shard(Arc::clone(cluster), place),
+            Self::FirstOf(_) | Self::MasterOf(_) => self.clone(),
+        }
+    }
+
+    /// Asks a cluster where its slots are.
+    pub(crate) async fn learn(&self, options: &RedisOptions, client_name: &str) {
+        if let Self::Shard(cluster, _) = self
+            && let Err(error) = cluster.refresh(options, client_name).await
+        {
+            tracing::debug!(%error, "the cluster does not tell its slots");
         }
     }
 

@@ -65,6 +65,11 @@ impl CommandError {
         self.server_error() == Some(ServerErrorKind::NoScript)
     }
 
+    /// Whether the slot of its key belongs to another server of the cluster now.
+    pub(super) fn has_moved(&self) -> bool {
+        matches!(self.server_error(), Some(ServerErrorKind::Moved | ServerErrorKind::Ask))
+    }
+
     /// Whether another connection could do better: this one has ended, or leads to what is no master any more.
     pub(super) fn is_of_connection(&self) -> bool {
         matches!(self, Self::Lost(_))

@@ -22,7 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(crate) struct Cluster {
     seeds: Vec<RedisEndpoint>,
     map: watch::Sender<Arc<SlotMap>>,
-    /// The version of the map by which channels are routed.
+    /// The version of the map by which channels are routed; the highest where there are none.
     routed: watch::Sender<u64>,
     /// The link that was asked last; one asks at a time.
     asked: Mutex<Option<Link>>,
@@ -55,8 +55,8 @@ struct Range {
 
 impl SlotMap {
     /// The shard of a channel, or of a key.
-    pub(crate) fn shard_of(&self, name: &str) -> usize {
-        self.shards_of.get(usize::from(slot(name.as_bytes()))).copied().unwrap_or(0)
+    pub(crate) fn shard_of(&self, name: &[u8]) -> usize {
+        self.shards_of.get(usize::from(slot(name))).copied().unwrap_or(0)
     }
 
     /// How many places there are, those that have been left included; at least one.
@@ -70,6 +70,10 @@ impl SlotMap {
             Some(shard) => shard.is_some(),
             None => place == 0,
         }
+    }
+
+    pub(crate) fn first_taken(&self) -> usize {
+        self.shards.iter().position(Option::is_some).unwrap_or(0)
     }
 
     fn is_cluster(&self) -> bool {
@@ -110,9 +114,14 @@ impl Cluster {
         Self {
             seeds: seeds.to_vec(),
             map: watch::Sender::default(),
-            routed: watch::Sender::new(0),
+            routed: watch::Sender::new(u64::MAX),
             asked: Mutex::default(),
         }
+    }
+
+    /// From now on links wait for [`routed`](Self::routed).
+    pub(super) fn is_followed(&self) {
+        self.routed.send_replace(0);
     }
 
     pub(crate) fn map(&self) -> Arc<SlotMap> {
@@ -165,7 +174,6 @@ impl Cluster {
         }
         let map = self.refresh(options, client_name).await?;
         let mut routed = self.routed.subscribe();
-        // Commands have nobody who routes, and need none.
         _ = timeout(PATIENCE, routed.wait_for(|version| *version >= map.version)).await;
         let master = map.master_of(place).ok_or(ConnectError::NoShard)?;
         let link = Link::open(master, options, client_name).await?;

@@ -1,4 +1,4 @@
-use hubline_testkit::RedisServer;
+use hubline_testkit::{Cluster, RedisServer};
 
 use crate::instance::{Instance, Reader};
 
@@ -25,5 +25,24 @@ async fn instances_conform_without_channels_too() {
     let redis = RedisServer::start().await.unwrap();
     let at = redis.connection_string();
     let (one, other) = (Instance::without_channels(&at).await, Instance::without_channels(&at).await);
+    hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}
+
+#[tokio::test]
+async fn instances_conform_in_a_cluster() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let at = cluster.connection_string();
+    let (one, other) = (Instance::start(&at).await, Instance::start(&at).await);
+    hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}
+
+#[tokio::test]
+async fn instances_conform_over_several_servers() {
+    let (first, second) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let at = |one: &RedisServer, other: &RedisServer| {
+        format!("{},{},spreadChannels=true", one.connection_string(), other.connection_string())
+    };
+    let (one, other) =
+        (Instance::start(&at(&first, &second)).await, Instance::start(&at(&second, &first)).await);
     hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
 }
