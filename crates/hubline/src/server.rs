@@ -139,7 +139,7 @@ impl ServerBuilder {
     }
 
     /// Where hubs report their connections, for [`Directory`](crate::Directory) to answer for all instances.
-    /// Default: nowhere, which saves each connection some 300 bytes.
+    /// Default: nowhere, which saves each connection 200 to 300 bytes.
     #[must_use]
     pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
         self.directory = Some(Arc::new(directory));

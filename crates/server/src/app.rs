@@ -5,6 +5,7 @@ use axum::Router;
 use axum::routing::{get, post};
 use hubline::{DetailedErrors, EndpointOptions, Hub, HubOptions, Server};
 use hubline_auth::{BearerAuthentication, CrossOrigin};
+use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress};
 use crate::{health, home, hubs};
@@ -66,6 +67,14 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
     options
 }
 
+/// The session directory's options in Redis. Users of the chat are whom `connection:{userId}` speaks of.
+pub(crate) fn directory_options(config: &Config) -> RedisDirectoryOptions {
+    let mut options = RedisDirectoryOptions::default();
+    options.instance_name = config.redis_instance_name.clone().unwrap_or_default();
+    options.mapped_hubs = Some(vec![named(hubs::chat::hub(), config).name().to_owned()]);
+    options
+}
+
 /// What a person sees when the server has started.
 pub(crate) fn banner(config: &Config) -> String {
     let urls: Vec<_> = config.urls.iter().map(ToString::to_string).collect();
@@ -95,8 +104,8 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     if config.database.is_some() || config.skip_database_init {
         notes.push("a database is configured, but nothing is stored in one yet".to_owned());
     }
-    if config.redis_instance_name.is_some() {
-        notes.push("Redis:InstanceName is set, but no keys are kept in Redis yet".to_owned());
+    if config.redis_instance_name.is_some() && config.redis.is_none() {
+        notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());
     }
     for (hub, _) in
         config.hub_names.iter().filter(|(hub, _)| !HUBS.iter().any(|known| known.eq_ignore_ascii_case(hub)))

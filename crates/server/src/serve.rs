@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result};
 use axum::Router;
+use hubline::directory::InProcess;
 use hubline::{Server, Workers};
-use hubline_redis::RedisBackplane;
+use hubline_redis::{RedisBackplane, RedisDirectory};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -63,8 +64,13 @@ async fn build(config: Config) -> Result<(Server, Router)> {
     let server =
         Server::builder().hub_options(app::hub_options(&config)).token_keys(config.token_keys.clone());
     let server = match &config.redis {
-        Some(options) => server.backplane(RedisBackplane::connect(options.clone()).await?).build(),
-        None => server.build(),
+        Some(options) => {
+            let backplane = RedisBackplane::connect(options.clone()).await?;
+            let (client, channels) = (backplane.client().clone(), backplane.raw_channels());
+            let directory = RedisDirectory::start(client, Some(channels), app::directory_options(&config));
+            server.backplane(backplane).directory(directory).build()
+        }
+        None => server.directory(InProcess::default()).build(),
     };
     let app = app::router(&server, &config)?;
     Ok((server, app))

@@ -62,7 +62,8 @@ pub(crate) struct Config {
     /// `Redis:AbortOnConnectFail` stands in for a missing `abortConnect`, `SignalR:ChannelPrefix`
     /// replaces the string's `channelPrefix`.
     pub(crate) redis: Option<RedisOptions>,
-    /// `Redis:InstanceName`: precedes the keys of the connection mapping. Default none.
+    /// `Redis:InstanceName`: stands before every key in Redis, nothing between. On Redis Cluster it needs a hash
+    /// tag, such as `{clinic}:`. Default none.
     pub(crate) redis_instance_name: Option<String>,
     /// `SignalR:HubNames:{hub}`: what other servers call a hub on Redis.
     pub(crate) hub_names: HubNames,
