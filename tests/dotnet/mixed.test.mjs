@@ -2,6 +2,7 @@
 // two servers of ASP.NET Core, which says what the tests themselves are worth.
 import { describe } from 'node:test';
 import { playEdges } from './mixed/edges.mjs';
+import { playOutages } from './mixed/outages.mjs';
 import { absent } from './mixed/parts/row.mjs';
 import { playRows } from './mixed/rows.mjs';
 
@@ -9,4 +10,5 @@ import { playRows } from './mixed/rows.mjs';
 describe('mixed fleet', { skip: absent(), concurrency: true }, () => {
   playRows();
   playEdges();
+  playOutages();
 });

@@ -6,15 +6,17 @@ import { Process } from './process.mjs';
 /** A real redis-server without persistence, on a port that it keeps. */
 export class Redis {
   static async start() { return (await Redis.absent()).start(); }
-  /** One that is not there until `start`. */
-  static async absent() {
+  /** One that is not there until `start`. `options`: more of redis-server. */
+  static async absent(...options) {
     const redis = new Redis();
+    redis.options = options;
     redis.port = await freePort();
     redis.connectionString = `127.0.0.1:${redis.port}`;
     return redis;
   }
-  async start() {
-    const args = ['--port', this.port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no'].map(String);
+  /** `first`: a configuration file and what has to follow it. */
+  async start(...first) {
+    const args = [...first, '--port', this.port, '--bind', '127.0.0.1', '--save', '', '--appendonly', 'no', ...this.options].map(String);
     this.process = await new Process('redis-server', args, { cwd: tmpdir() }).ready(() => this.answers());
     return this;
   }
