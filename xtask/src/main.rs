@@ -11,6 +11,7 @@ mod node;
 mod prerequisites;
 mod process;
 mod python;
+mod redis_servers;
 mod report;
 mod results;
 mod test;

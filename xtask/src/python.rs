@@ -15,6 +15,11 @@ fn environment() -> PathBuf {
     root().join("target/python")
 }
 
+/// The interpreter of the environment.
+pub(crate) fn program() -> PathBuf {
+    environment().join("bin/python")
+}
+
 /// Makes the environment and installs the clients, exactly as pinned.
 ///
 /// # Errors
@@ -23,7 +28,7 @@ pub(crate) fn install() -> Result<()> {
     process::run(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
     let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     let requirements = root().join("tests/python/requirements.txt");
-    process::run(Command::new(environment().join("bin/python")).args(options).arg(requirements))
+    process::run(Command::new(program()).args(options).arg(requirements))
 }
 
 /// Runs the tests.
@@ -31,7 +36,7 @@ pub(crate) fn install() -> Result<()> {
 /// # Errors
 /// Tests fail.
 pub(crate) fn run(programs: &Programs, results: &Results, counts: &mut Counts) -> Result<()> {
-    let mut command = Command::new(environment().join("bin/python"));
+    let mut command = Command::new(program());
     command
         .args(["-B", "run.py"])
         .current_dir(root().join("tests/python"))

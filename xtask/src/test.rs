@@ -13,6 +13,7 @@ use crate::node;
 use crate::prerequisites;
 use crate::process::cargo;
 use crate::python;
+use crate::redis_servers;
 use crate::report::Report;
 use crate::results::Results;
 
@@ -33,6 +34,10 @@ pub(crate) fn run() -> Result<()> {
     let mut programs = Programs::default();
     report.step("npm ci", |_| node::install());
     report.step("pip install", |_| python::install());
+    report.step("other Redis servers", |_| {
+        redis_servers::install();
+        Ok(())
+    });
     report.step("release build", |_| {
         programs = Programs::build(&["--workspace", "--bins", "--examples"])?;
         Ok(())
@@ -61,6 +66,7 @@ pub(crate) fn run() -> Result<()> {
 
 fn cargo_test(counts: &mut Counts) -> Result<()> {
     let mut command = cargo();
+    command.envs(redis_servers::variables());
     let status = stream(command.args(["test", "--workspace", "--no-fail-fast"]), |line| {
         println!("{line}");
         if let Some(summary) = Counts::summary(line) {

@@ -21,6 +21,7 @@
 mod certificates;
 mod cluster;
 mod node;
+mod other_redis_servers;
 mod peer;
 mod port;
 mod redis_server;
@@ -31,6 +32,7 @@ mod stream;
 pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use node::Node;
+pub use other_redis_servers::other_redis_servers;
 pub use peer::peer;
 pub use port::free_port;
 pub use redis_server::RedisServer;

@@ -1,5 +1,5 @@
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -72,6 +72,17 @@ impl RedisServer {
         }
         server.arguments.extend(["--tls-auth-clients".to_owned(), "no".to_owned()]);
         server.arguments.extend(options.iter().map(ToString::to_string));
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// The same of another program, such as one of [`other_redis_servers`](crate::other_redis_servers).
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub async fn start_program(program: &Path) -> Result<Self> {
+        let mut server = Self::absent()?;
+        server.program = program.to_owned();
         server.start_again().await?;
         Ok(server)
     }

@@ -6,6 +6,7 @@ mod calls;
 mod conformance;
 mod instance;
 mod keys;
+mod other_servers;
 mod outages;
 mod presence;
 mod scale;

@@ -8,6 +8,7 @@ mod conformance;
 mod connecting;
 mod fleet;
 mod instance;
+mod other_servers;
 mod outages;
 mod raw_channels;
 mod sentinel;
