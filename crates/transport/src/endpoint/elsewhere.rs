@@ -36,17 +36,17 @@ pub(super) enum Brought {
 }
 
 impl Shared {
-    async fn elsewhere(&self, token: &str) -> Option<(&Relay, Elsewhere)> {
+    /// What a token that is not known here tells; `None` if nobody can know it.
+    pub(super) async fn elsewhere(&self, token: &str) -> Option<(&Relay, Elsewhere)> {
         let relay = self.connections.relay()?;
         Some((relay, relay.read(token).await?))
     }
 
     /// Brings a connection here for the transport that has come in.
-    pub(super) async fn bring(&self, token: &str) -> Brought {
-        let Some((relay, elsewhere)) = self.elsewhere(token).await else { return Brought::Unknown };
-        match relay.request(&elsewhere, Wish::Connect, None).await.0 {
+    pub(super) async fn bring(&self, relay: &Relay, elsewhere: &Elsewhere) -> Brought {
+        match relay.request(elsewhere, Wish::Connect, None).await.0 {
             Reached::Moved(moved) => {
-                self.connections.adopt(token, moved);
+                self.connections.adopt(&elsewhere.token, moved);
                 Brought::Here
             }
             Reached::Answered(Answer::Attached(carrier)) => Brought::Attached(carrier),
@@ -59,15 +59,15 @@ impl Shared {
     pub(super) async fn claim_elsewhere(
         &self,
         parts: &Parts,
-        token: &str,
+        relay: &Relay,
+        elsewhere: &Elsewhere,
     ) -> Result<TunnelEnd, Response<Body>> {
-        let Some((relay, elsewhere)) = self.elsewhere(token).await else { return Err(unknown_id()) };
         let wish = Wish::Resume {
             path: parts.uri.path().to_owned(),
             query: public_query(parts.uri.query().unwrap_or_default()).into(),
             expires_ms: self.expires_ms(parts),
         };
-        match relay.resume(&elsewhere, wish).await {
+        match relay.resume(elsewhere, wish).await {
             Ok((Answer::Resumed, end)) => Ok(end),
             Ok((Answer::Unknown | Answer::EndedMeanwhile, _)) => Err(ended_meanwhile()),
             Ok((Answer::Attached(Carrier::WebSocket { .. }), _)) => Err(text(StatusCode::CONFLICT, "")),
@@ -83,13 +83,17 @@ impl Shared {
     }
 
     /// Polls elsewhere. `None`: the connection had no transport, and is here now.
-    pub(super) async fn poll_elsewhere(&self, parts: &Parts, token: &str) -> Option<Response<Body>> {
-        let Some((relay, elsewhere)) = self.elsewhere(token).await else { return Some(unknown_id()) };
+    pub(super) async fn poll_elsewhere(
+        &self,
+        parts: &Parts,
+        relay: &Relay,
+        elsewhere: &Elsewhere,
+    ) -> Option<Response<Body>> {
         let timeout = self.options.long_polling_poll_timeout;
         let wish = Wish::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
-        Some(match relay.request(&elsewhere, wish, Some(timeout + POLL_GRACE)).await.0 {
+        Some(match relay.request(elsewhere, wish, Some(timeout + POLL_GRACE)).await.0 {
             Reached::Moved(moved) => {
-                self.connections.adopt(token, moved);
+                self.connections.adopt(&elsewhere.token, moved);
                 return None;
             }
             Reached::Unknown => unknown_id(),

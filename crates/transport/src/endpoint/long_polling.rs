@@ -20,20 +20,20 @@ impl Shared {
     pub(super) async fn poll(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         let known = self.connections.find(&token);
-        if known.is_none() && self.connections.relay().is_none() {
+        let elsewhere = if known.is_none() { self.elsewhere(&token).await } else { None };
+        if known.is_none() && elsewhere.is_none() {
             return unknown_id();
         }
         if !self.options.offers(TransportKind::LongPolling) {
             let reason = "LongPolling transport not supported by this end point type";
             return text(StatusCode::NOT_FOUND, reason);
         }
-        let known = match known {
-            Some(known) => known,
-            None => match Box::pin(self.poll_elsewhere(parts, &token)).await {
-                Some(answer) => return answer,
-                None => Known::Negotiated,
-            },
-        };
+        if let Some((relay, elsewhere)) = elsewhere
+            && let Some(answer) = Box::pin(self.poll_elsewhere(parts, relay, &elsewhere)).await
+        {
+            return answer;
+        }
+        let known = known.unwrap_or(Known::Negotiated);
         let attached = match known {
             Known::Attached(attached) => attached,
             Known::Negotiated => match self.begin_polling(parts, &token).await {

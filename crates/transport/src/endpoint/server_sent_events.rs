@@ -20,15 +20,16 @@ impl Shared {
     pub(super) async fn server_sent_events(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         let is_here = self.connections.find(&token).is_some();
-        if !is_here && self.connections.relay().is_none() {
+        let elsewhere = if is_here { None } else { self.elsewhere(&token).await };
+        if !is_here && elsewhere.is_none() {
             return unknown_id();
         }
         if !self.options.offers(TransportKind::ServerSentEvents) {
             let reason = "ServerSentEvents transport not supported by this end point type";
             return text(StatusCode::NOT_FOUND, reason);
         }
-        if !is_here {
-            match Box::pin(self.bring(&token)).await {
+        if let Some((relay, elsewhere)) = elsewhere {
+            match Box::pin(self.bring(relay, &elsewhere)).await {
                 Brought::Here => {}
                 Brought::Unknown => return unknown_id(),
                 Brought::Attached(Carrier::ServerSentEvents) => return text(StatusCode::CONFLICT, ""),

@@ -14,7 +14,7 @@ use crate::Body;
 use crate::connections::{AttachError, Attached, Negotiated, Resumption};
 use crate::early::EarlyInbox;
 use crate::refresh::{Refresh, refreshed};
-use crate::relay::Carrier;
+use crate::relay::{Carrier, Elsewhere, Relay};
 use crate::request::token_of;
 use crate::response::{ended_meanwhile, text, transport_changed, unknown_id};
 use crate::upgrade::Upgrade;
@@ -31,18 +31,22 @@ impl Shared {
     pub(super) async fn web_socket(self: &Arc<Self>, mut parts: Parts) -> Response<Body> {
         let token = token_of(&parts);
         let is_here = token.as_ref().is_none_or(|token| self.connections.find(token).is_some());
-        if !is_here && self.connections.relay().is_none() {
+        let elsewhere = match &token {
+            Some(token) if !is_here => self.elsewhere(token).await,
+            _ => None,
+        };
+        if !is_here && elsewhere.is_none() {
             return unknown_without_type();
         }
         if !self.options.offers(TransportKind::WebSockets) {
             return text(StatusCode::NOT_FOUND, "WebSockets transport not supported by this end point type");
         }
-        if !is_here && let Some(token) = &token {
-            match Box::pin(self.bring(token)).await {
+        if let Some((relay, elsewhere)) = &elsewhere {
+            match Box::pin(self.bring(relay, elsewhere)).await {
                 Brought::Here => {}
                 Brought::Unknown => return unknown_without_type(),
                 Brought::Attached(Carrier::WebSocket { is_resumable: true }) => {
-                    return Box::pin(self.resume_elsewhere(parts, token)).await;
+                    return Box::pin(self.resume_elsewhere(parts, relay, elsewhere)).await;
                 }
                 Brought::Attached(Carrier::WebSocket { .. }) => return text(StatusCode::CONFLICT, ""),
                 Brought::Attached(_) => return transport_changed(),
@@ -102,9 +106,14 @@ impl Shared {
     }
 
     /// The same for a connection of another instance.
-    async fn resume_elsewhere(&self, mut parts: Parts, token: &str) -> Response<Body> {
+    async fn resume_elsewhere(
+        &self,
+        mut parts: Parts,
+        relay: &Relay,
+        elsewhere: &Elsewhere,
+    ) -> Response<Body> {
         let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
-        let end = match self.claim_elsewhere(&parts, token).await {
+        let end = match self.claim_elsewhere(&parts, relay, elsewhere).await {
             Ok(end) => end,
             Err(refusal) => return refusal,
         };
