@@ -64,7 +64,10 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
 /// Where messages of other instances come.
 pub trait FleetInbox: Send + Sync + 'static {
     /// A message has come. Called on a task of the fleet, which it must not hold up.
-    fn received(&self, message: &[u8]);
+    ///
+    /// # Errors
+    /// It is none of ours.
+    fn received(&self, message: &[u8]) -> Result<(), NotUnderstood>;
 }
 
 /// The name of an instance: of one process, never used again.
@@ -79,6 +82,11 @@ pub enum Address {
     /// The instance that listens for this connection.
     Connection(ConnectionId),
 }
+
+/// A message that no instance of this version sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not understood")]
+pub struct NotUnderstood;
 
 /// Other instances cannot be reached, for this reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -16,7 +16,9 @@ use futures_util::future::BoxFuture;
 use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 
-pub use fleet::{Address, Fleet, FleetInbox, InstanceId, MemoryFleet, Unreachable, memory_fleet};
+pub use fleet::{
+    Address, Fleet, FleetInbox, InstanceId, MemoryFleet, NotUnderstood, Unreachable, memory_fleet,
+};
 pub use in_process::InProcess;
 pub use publication::{
     Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,

@@ -24,6 +24,7 @@ use hubline_protocol::ConnectionId;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
+use crate::pub_sub::Garbage;
 use crate::{RawChannels, RawInbox, RawMessages, RawSubscription, RedisClient};
 
 /// Messages of other instances that wait to be looked at. More are dropped, and come again.
@@ -38,6 +39,7 @@ pub(crate) struct RedisFleet {
     channels: RawChannels,
     notes: RedisClient,
     status: watch::Receiver<Status>,
+    garbage: Arc<Garbage>,
     inbox: RawInbox,
     messages: Mutex<Option<RawMessages>>,
     listening: Mutex<HashMap<ConnectionId, RawSubscription>>,
@@ -45,13 +47,19 @@ pub(crate) struct RedisFleet {
 }
 
 impl RedisFleet {
-    pub(crate) fn new(channels: RawChannels, notes: RedisClient, status: watch::Receiver<Status>) -> Self {
+    pub(crate) fn new(
+        channels: RawChannels,
+        notes: RedisClient,
+        status: watch::Receiver<Status>,
+        garbage: Arc<Garbage>,
+    ) -> Self {
         let (inbox, messages) = RawInbox::new(LIMIT_MESSAGES, LIMIT_BYTES);
         Self {
             instance: InstanceId::random(),
             channels,
             notes,
             status,
+            garbage,
             inbox,
             messages: Mutex::new(Some(messages)),
             listening: Mutex::default(),
@@ -73,9 +81,12 @@ impl Fleet for RedisFleet {
     fn join(&self, inbox: Arc<dyn FleetInbox>) {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(mut messages) = messages else { return };
+        let garbage = Arc::clone(&self.garbage);
         let receiving = tokio::spawn(async move {
             while let Some(message) = messages.next().await {
-                inbox.received(&message.payload);
+                if let Err(error) = inbox.received(&message.payload) {
+                    garbage.found(&message.channel, &error);
+                }
             }
         });
         let (channels, raw_inbox) = (self.channels.clone(), self.inbox.clone());

@@ -38,7 +38,7 @@ use tokio_util::task::AbortOnDropHandle;
 use self::channels::Channels;
 pub(crate) use self::channels::{machine_name, new_server_name};
 use self::commands::Commands;
-use self::garbage::Garbage;
+pub(crate) use self::garbage::Garbage;
 use self::hub::Hub;
 use self::node::Node;
 use self::nodes::{NodeTask, Nodes};
@@ -203,7 +203,12 @@ impl Backplane for RedisBackplane {
 
     fn fleet(&self) -> Option<Arc<dyn Fleet>> {
         let fleet = self.fleet.get_or_init(|| {
-            Arc::new(RedisFleet::new(self.raw_channels(), self.client.clone(), self.status()))
+            Arc::new(RedisFleet::new(
+                self.raw_channels(),
+                self.client.clone(),
+                self.status(),
+                Arc::clone(&self.shared.garbage),
+            ))
         });
         Some(Arc::clone(fleet) as _)
     }

@@ -69,7 +69,7 @@ impl Endpoint {
             let (parts, body) = request.into_parts();
             let wanted = Wanted::of(&parts, shared.options.enable_authentication_refresh);
             if wanted == Wanted::Refresh {
-                return shared.refresh(&parts);
+                return shared.refresh(&parts).await;
             }
             match shared.access(&parts) {
                 Access::Granted => {}

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::BytesMut;
 use hubline_pipe::{Accepted, CloseCode, Farewell, Frame, Pipe, PipeEnd, Principal};
 use hubline_protocol::UserId;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 /// Where a refreshed principal waits for the hub.
@@ -31,8 +32,10 @@ struct State {
 }
 
 /// Why a principal is not renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RefreshError {
+    /// The connection's path does not offer it.
+    Disabled,
     /// Negotiated with version 0, or not at all.
     UnsupportedVersion,
     /// The user would be another one.

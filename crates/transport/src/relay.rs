@@ -28,7 +28,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId};
+use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood};
 use hubline_protocol::ConnectionId;
 use tokio::time::{interval, timeout};
 
@@ -358,18 +358,18 @@ async fn attend(relay: Weak<Relay>) {
 }
 
 impl FleetInbox for Inbox {
-    fn received(&self, message: &[u8]) {
+    fn received(&self, message: &[u8]) -> Result<(), NotUnderstood> {
         let (Some(relay), Some(connections)) = (self.relay.upgrade(), self.connections.upgrade()) else {
-            return;
+            return Ok(());
         };
-        match Message::from_bytes(message) {
-            Some(Message::Question(question)) => relay.answering.asked(question, connections),
-            Some(Message::Answer(piece)) => relay.asking.answered(piece),
-            Some(Message::Heard { exchange }) => relay.asking.heard(exchange),
-            Some(Message::Finished { exchanges }) => relay.answering.finished(&exchanges),
-            Some(Message::Cancelled { exchange }) => relay.answering.cancelled(exchange),
-            None => tracing::debug!(bytes = message.len(), "a message of another instance is not understood"),
+        match Message::from_bytes(message).ok_or(NotUnderstood)? {
+            Message::Question(question) => relay.answering.asked(question, connections),
+            Message::Answer(piece) => relay.asking.answered(piece),
+            Message::Heard { exchange } => relay.asking.heard(exchange),
+            Message::Finished { exchanges } => relay.answering.finished(&exchanges),
+            Message::Cancelled { exchange } => relay.answering.cancelled(exchange),
         }
+        Ok(())
     }
 }
 

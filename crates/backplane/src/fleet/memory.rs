@@ -103,7 +103,7 @@ impl MemoryFleet {
         network.losing = network.losing.saturating_sub(1);
         drop(network);
         for inbox in listeners.iter().filter(|_| !is_lost).filter_map(|listener| listener.inbox.get()) {
-            inbox.0.received(message);
+            _ = inbox.0.received(message);
         }
         Ok(listeners.len() as u64)
     }

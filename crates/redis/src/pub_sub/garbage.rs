@@ -1,17 +1,16 @@
 //! Payloads that cannot be used: counted, and logged once a second at most.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::wire::WireError;
-
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Garbage {
+pub(crate) struct Garbage {
     count: AtomicU64,
     last_line: Mutex<Option<LastLine>>,
 }
@@ -23,7 +22,7 @@ struct LastLine {
 }
 
 impl Garbage {
-    pub(super) fn found(&self, channel: &str, reason: &WireError) {
+    pub(crate) fn found(&self, channel: &str, reason: &dyn fmt::Display) {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let mut last_line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
         let before = match &*last_line {

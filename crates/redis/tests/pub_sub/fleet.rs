@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_backplane::{Address, Backplane, Fleet, FleetInbox, InstanceId, Status};
+use hubline_backplane::{Address, Backplane, Fleet, FleetInbox, InstanceId, NotUnderstood, Status};
 use hubline_testkit::RedisServer;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -13,8 +13,12 @@ use crate::instance::Instance;
 struct Inbox(mpsc::Sender<Vec<u8>>);
 
 impl FleetInbox for Inbox {
-    fn received(&self, message: &[u8]) {
+    fn received(&self, message: &[u8]) -> Result<(), NotUnderstood> {
+        if message == b"garbage" {
+            return Err(NotUnderstood);
+        }
         self.0.try_send(message.to_vec()).unwrap();
+        Ok(())
     }
 }
 
@@ -57,6 +61,7 @@ async fn messages_reach_an_instance_and_whoever_has_a_connection_also_after_redi
     let (instance, connection) = (Address::Instance(there.fleet.instance()), "a connection".into());
     there.fleet.listen(&connection).await;
     let connection_address = Address::Connection(connection.clone());
+    here.send(&instance, "garbage").await;
     for round in 0..2 {
         here.send(&instance, "to you").await;
         here.send(&connection_address, "to your connection").await;
@@ -71,6 +76,7 @@ async fn messages_reach_an_instance_and_whoever_has_a_connection_also_after_redi
             here.instance.status(|status| *status == Status::Connected).await;
         }
     }
+    assert_eq!(there.instance.backplane.garbage_count(), 1);
     there.fleet.stop_listening(&connection);
     while here.fleet.send(&connection_address, Vec::new()).await != Ok(0) {}
 }

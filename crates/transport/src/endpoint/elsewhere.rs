@@ -77,7 +77,7 @@ impl Shared {
     }
 
     /// How long the authentication of this request lasts.
-    fn expires_ms(&self, parts: &Parts) -> Option<u64> {
+    pub(super) fn expires_ms(&self, parts: &Parts) -> Option<u64> {
         let expires = self.expires(parts)?;
         Some(milliseconds(expires.saturating_duration_since(Instant::now())))
     }

@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use hubline_backplane::{Address, Fleet, Status};
-use hubline_pipe::{Accepted, ClaimError, ConnectionInfo};
+use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Principal};
 use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
@@ -28,7 +28,7 @@ use crate::Connections;
 use crate::connections::{Attached, Known, Mailbox};
 use crate::inbox::{Inbox, PostError};
 use crate::long_polling::{LongPolling, Polled, Receipt};
-use crate::refresh::refreshed;
+use crate::refresh::{RefreshError, refreshed};
 
 /// Questions that are being carried out, or whose answers are kept. More are refused.
 const LIMIT_EXCHANGES: usize = 200_000;
@@ -175,6 +175,10 @@ impl Answering {
                     _ => (connections.hand_over(&token), None),
                 };
                 self.answer(exchange, 0, answer, given);
+            }
+            Wish::Refresh { principal, expires_ms } => {
+                let renewed = refresh(&connections, &token, principal.into(), instant(expires_ms));
+                self.answer(exchange, 0, renewed, None);
             }
             Wish::Resume { path, query, expires_ms } => {
                 let expires = instant(expires_ms);
@@ -379,6 +383,14 @@ impl Wish {
             Self::Post { piece, .. } => *piece,
             _ => 0,
         }
+    }
+}
+
+fn refresh(connections: &Connections, token: &str, principal: Principal, expires: Option<Instant>) -> Answer {
+    match (connections.refresh(token), connections.find(token)) {
+        (Some(refresh), _) => Answer::Refreshed(refresh.renew(Arc::new(principal), expires)),
+        (None, Some(Known::Attached(_))) => Answer::Refreshed(Err(RefreshError::Disabled)),
+        (None, Some(Known::Negotiated) | None) => Answer::Unknown,
     }
 }
 

@@ -1,11 +1,14 @@
 //! What instances say to each other: MessagePack, in the layout of these types.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hubline_backplane::InstanceId;
-use hubline_pipe::{CloseCode, Farewell, PipeEnd};
+use hubline_pipe::{Claim, CloseCode, Farewell, PipeEnd, Principal};
+use hubline_protocol::UserId;
 use serde::{Deserialize, Serialize};
+
+use crate::refresh::RefreshError;
 
 /// Everything that goes over the fleet.
 #[derive(Debug, Serialize, Deserialize)]
@@ -74,8 +77,20 @@ pub(crate) enum Wish {
     /// To put a new WebSocket in the place of a lost one. Its bytes go through the tunnel that whoever asks
     /// names by this question.
     Resume { path: String, query: String, expires_ms: Option<u64> },
+    /// To renew the connection's principal.
+    Refresh { principal: PrincipalOnItsWay, expires_ms: Option<u64> },
     /// To pass this on.
     Tunnel { id: ExchangeId, load: Load },
+}
+
+/// A [`Principal`] as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PrincipalOnItsWay {
+    name_identifier: Option<String>,
+    name: Option<String>,
+    roles: Vec<String>,
+    claims: Vec<(String, String)>,
+    expires: Option<SystemTime>,
 }
 
 /// What goes through a tunnel.
@@ -154,6 +169,8 @@ pub(crate) enum Answer {
     NotPosted(Refusal),
     /// The client has ended the connection.
     Deleted,
+    /// The principal is renewed, or why not.
+    Refreshed(Result<(), RefreshError>),
     /// This load of a tunnel has been taken.
     Taken,
     /// The place is the new WebSocket's.
@@ -211,6 +228,33 @@ impl From<InstanceId> for Instance {
 impl From<Instance> for InstanceId {
     fn from(Instance(bytes): Instance) -> Self {
         Self::from_bytes(bytes)
+    }
+}
+
+impl From<&Principal> for PrincipalOnItsWay {
+    fn from(principal: &Principal) -> Self {
+        let claim = |claim: &Claim| (claim.name.to_string(), claim.value.to_string());
+        Self {
+            name_identifier: principal.name_identifier.as_ref().map(ToString::to_string),
+            name: principal.name.as_deref().map(str::to_owned),
+            roles: principal.roles.iter().map(ToString::to_string).collect(),
+            claims: principal.claims.iter().map(claim).collect(),
+            expires: principal.expires,
+        }
+    }
+}
+
+impl From<PrincipalOnItsWay> for Principal {
+    fn from(on_its_way: PrincipalOnItsWay) -> Self {
+        let PrincipalOnItsWay { name_identifier, name, roles, claims, expires } = on_its_way;
+        let claim = |(name, value): (String, String)| Claim { name: name.into(), value: value.into() };
+        let mut principal = Self::default();
+        principal.name_identifier = name_identifier.map(|id| UserId::from(&*id));
+        principal.name = name.map(Into::into);
+        principal.roles = roles.into_iter().map(Into::into).collect();
+        principal.claims = claims.into_iter().map(claim).collect();
+        principal.expires = expires;
+        principal
     }
 }
 

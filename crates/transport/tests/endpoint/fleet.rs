@@ -1,5 +1,6 @@
 //! Requests that land on any instance of a fleet.
 
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,12 +9,12 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::channel::Channel;
 use hubline_backplane::{MemoryFleet, memory_fleet};
-use hubline_pipe::PipeEnd;
+use hubline_pipe::{Claim, PipeEnd, Principal};
 use hubline_transport::{Connections, EndpointOptions};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::hub::{Connection, Hub, collect, is_pending, options};
+use crate::hub::{Connection, Hub, collect, is_pending, options, request};
 
 const FOUND: Option<&str> = Some("application/octet-stream");
 const TEXT: Option<&str> = Some("text/plain");
@@ -257,4 +258,29 @@ async fn long_bodies_come_in_pieces_and_wait_for_room() {
     };
     let (answer, (), size) = tokio::join!(posting.as_mut(), sending, receiving);
     assert_eq!((answer.status.as_u16(), size), (200, 1_000_000));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_principal_is_renewed_from_anywhere() {
+    let mut fleet = Fleet::with(2, options().enable_authentication_refresh()).agreed().await;
+    let token = fleet.hubs[0].negotiate().await;
+    let events = [("accept", "text/event-stream")];
+    let uri = format!("/hub?id={token}");
+    let ada = |name: &str| {
+        let mut ada = Principal::of_user("ada");
+        ada.name = Some(name.into());
+        ada.roles = vec!["Doctor".into()];
+        ada.claims = vec![Claim { name: "scope".into(), value: "é".into() }];
+        Some(ada)
+    };
+    let _stream = fleet.hubs[0].endpoint.respond(request("GET", &uri, &events, ada("Ada"))).await;
+    let mut pipe = fleet.hubs[0].accept().await.pipe.unwrap();
+    let refresh = format!("/hub/refresh?id={token}");
+    let renewed = fleet.hubs[1].request("POST", &refresh, &[], ada("Countess")).await;
+    assert_eq!(renewed.status, 200, "{renewed:?}");
+    assert_eq!(*poll_fn(|cx| pipe.poll_principal(cx)).await, ada("Countess").unwrap());
+    let eve = fleet.hubs[1].request("POST", &refresh, &[], Some(Principal::of_user("eve"))).await;
+    assert_eq!(eve.status, 403);
+    let unknown = fleet.hubs[1].request("POST", "/hub/refresh?id=x", &[], ada("Ada")).await;
+    assert_eq!(unknown.status, 404);
 }
