@@ -274,10 +274,11 @@ async fn a_principal_is_renewed_from_anywhere() {
         Some(ada)
     };
     let _stream = fleet.hubs[0].endpoint.respond(request("GET", &uri, &events, ada("Ada"))).await;
-    let mut pipe = fleet.hubs[0].accept().await.pipe.unwrap();
+    let mut connection = fleet.hubs[0].accept().await;
     let refresh = format!("/hub/refresh?id={token}");
     let renewed = fleet.hubs[1].request("POST", &refresh, &[], ada("Countess")).await;
     assert_eq!(renewed.status, 200, "{renewed:?}");
+    let pipe = connection.pipe.as_mut().unwrap();
     assert_eq!(*poll_fn(|cx| pipe.poll_principal(cx)).await, ada("Countess").unwrap());
     let eve = fleet.hubs[1].request("POST", &refresh, &[], Some(Principal::of_user("eve"))).await;
     assert_eq!(eve.status, 403);
