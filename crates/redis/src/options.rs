@@ -31,7 +31,7 @@ pub use tls_versions::RedisTlsVersions;
 /// `preserveAsyncOrder`, `responseTimeout` and `writeBuffer`, and the command map
 /// (`$COMMAND=name`).
 ///
-/// `spreadChannels`, `sslCaFile`, `sslCertFile` and `sslKeyFile` are Hubline's own;
+/// `shardedChannels`, `spreadChannels`, `sslCaFile`, `sslCertFile` and `sslKeyFile` are Hubline's own;
 /// StackExchange.Redis refuses a string that has them.
 ///
 /// A URL is taken too: `redis://user:password@host:port/database?key=value`, `rediss://` for TLS.
@@ -105,6 +105,9 @@ pub struct RedisOptions {
     /// `configCheckSeconds`: how often somebody is asked whether the master is still the master, where
     /// there is somebody to ask; default 5 s, also for 0 and -1, other than in StackExchange.Redis (60 s).
     pub config_check: Duration,
+    /// `shardedChannels`: whether channels of a cluster stay within the shard that has their slot, with the
+    /// prefix in the name. Needs Redis 7, and Hubline in the whole fleet. Default false: ASP.NET Core's kind.
+    pub sharded_channels: bool,
     /// `spreadChannels`: the endpoints are independent servers, and each has its share of the channels.
     /// Every instance of the fleet has to have the same ones, written the same way, in whatever order.
     /// What is kept in keys is kept on the first by name. Default false.

@@ -6,6 +6,7 @@
 
 mod channels;
 mod commands;
+mod dialect;
 mod driver;
 mod echoes;
 mod garbage;
@@ -321,20 +322,25 @@ impl Shared {
         channels: Vec<String>,
         payload: Bytes,
     ) -> Result<Published, PublishError> {
+        let is_sharded = self.options.sharded_channels;
         let mut parts = Vec::<(Arc<Node>, Vec<_>, Vec<_>)>::new();
         for (target, channel) in publication.targets.iter().zip(channels) {
-            let node = self.node_of(&channel);
-            let part = match parts.iter_mut().find(|(of, ..)| Arc::ptr_eq(of, &node)) {
+            let node = self.nodes.node_of(&channel);
+            // A shard may refuse one channel and take others, so each is a part of its own.
+            let part = match parts.iter_mut().find(|(of, ..)| !is_sharded && Arc::ptr_eq(of, &node)) {
                 Some(part) => part,
                 None => parts.push_mut((node, Vec::new(), Vec::new())),
             };
             part.1.push(target.clone());
             part.2.push(channel);
         }
-        let parts = parts.into_iter().map(|(node, targets, channels)| {
+        let parts = parts.into_iter().map(|(_, targets, channels)| {
             let part = Publication { targets, ..publication.clone() };
-            let outgoing = Outgoing::message(hub, part, channels, payload.clone());
-            async move { node.publish(outgoing).await }
+            let payload = payload.clone();
+            async move {
+                let outgoing = || Outgoing::message(hub, part.clone(), channels.clone(), payload.clone());
+                self.nodes.publish(&channels[0], outgoing).await
+            }
         });
         let published: Vec<Published> = join_all(parts).await.into_iter().collect::<Result<_, _>>()?;
         Ok(Published {
@@ -349,8 +355,8 @@ impl Shared {
         channel: String,
         payload: impl Into<Bytes>,
     ) -> Result<Published, PublishError> {
-        let node = self.node_of(&channel);
-        node.publish(Outgoing::internal(channel, payload.into())).await
+        let payload = payload.into();
+        self.nodes.publish(&channel, || Outgoing::internal(channel.clone(), payload.clone())).await
     }
 }
 

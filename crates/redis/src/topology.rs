@@ -8,6 +8,7 @@ mod spread;
 use std::future::pending;
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 pub(crate) use self::cluster::{Cluster, SlotMap};
@@ -157,6 +158,14 @@ impl Location {
             && let Err(error) = cluster.refresh(options, client_name).await
         {
             tracing::debug!(%error, "the cluster does not tell its slots");
+        }
+    }
+
+    /// Has a cluster asked where its slots are, when it is told.
+    pub(crate) fn in_doubt(&self) -> Arc<Notify> {
+        match self {
+            Self::Shard(cluster, _) => Arc::clone(&cluster.in_doubt),
+            Self::FirstOf(_) | Self::MasterOf(_) => Arc::default(),
         }
     }
 

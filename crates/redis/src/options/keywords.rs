@@ -1,7 +1,7 @@
 //! The keys of a connection string.
 
 /// Keys with an effect here; the last ones are Hubline's own.
-pub(super) const HONOURED: [&str; 22] = [
+pub(super) const HONOURED: [&str; 23] = [
     "abortConnect",
     "asyncTimeout",
     "channelPrefix",
@@ -20,6 +20,7 @@ pub(super) const HONOURED: [&str; 22] = [
     "sslProtocols",
     "syncTimeout",
     "user",
+    "shardedChannels",
     "spreadChannels",
     "sslCaFile",
     "sslCertFile",

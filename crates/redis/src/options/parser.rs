@@ -40,6 +40,7 @@ pub(super) struct Parser {
     sentinel_password: Option<String>,
     config_check: Option<Duration>,
     spread_channels: Option<bool>,
+    sharded_channels: Option<bool>,
     after_password: bool,
     pub(super) mistakes: Vec<RedisOptionsMistake>,
 }
@@ -102,6 +103,7 @@ impl Parser {
             "serviceName" => text(value, &mut self.service_name),
             "sentinelUser" => text(value, &mut self.sentinel_user),
             "sentinelPassword" => text(value, &mut self.sentinel_password),
+            "shardedChannels" => boolean(value, &mut self.sharded_channels),
             "spreadChannels" => boolean(value, &mut self.spread_channels),
             "configCheckSeconds" => seconds(value, &mut self.config_check),
             _ => Ok(()),
@@ -123,9 +125,15 @@ impl Parser {
             self.mistakes.push(RedisOptionsMistake::NoEndpoint);
         }
         let ssl_client_certificate = self.client_certificate();
-        if self.spread_channels == Some(true) && self.service_name.is_some() {
-            let keywords = ("spreadChannels", "serviceName");
-            self.mistakes.push(RedisOptionsMistake::Exclusive { keywords });
+        let asked = [
+            ("spreadChannels", self.spread_channels == Some(true)),
+            ("shardedChannels", self.sharded_channels == Some(true)),
+            ("serviceName", self.service_name.is_some()),
+        ];
+        let asked: Vec<_> =
+            asked.into_iter().filter(|(_, asked)| *asked).map(|(keyword, _)| keyword).collect();
+        if let [one, other, ..] = asked[..] {
+            self.mistakes.push(RedisOptionsMistake::Exclusive { keywords: (one, other) });
         }
         RedisOptionsError::unless_empty(self.mistakes)?;
         let ssl = self.ssl.unwrap_or(false);
@@ -159,6 +167,7 @@ impl Parser {
             service_name: self.service_name,
             sentinel_user: self.sentinel_user,
             sentinel_password: self.sentinel_password.map(RedisPassword),
+            sharded_channels: self.sharded_channels.unwrap_or(false),
             spread_channels: self.spread_channels.unwrap_or(false),
             config_check: self.config_check.unwrap_or(DEFAULT_CONFIG_CHECK),
         })

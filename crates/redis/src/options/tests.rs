@@ -90,7 +90,7 @@ fn the_last_of_a_repeated_key_counts() {
 #[test]
 fn mistakes_name_key_value_and_what_is_right() {
     let all = "abortConnect, asyncTimeout, channelPrefix, configCheckSeconds, connectRetry, connectTimeout, \
-               defaultDatabase, keepAlive, name, password, sentinelPassword, sentinelUser, serviceName, ssl, sslHost, sslProtocols, syncTimeout, user, spreadChannels, sslCaFile, sslCertFile, sslKeyFile";
+               defaultDatabase, keepAlive, name, password, sentinelPassword, sentinelUser, serviceName, ssl, sslHost, sslProtocols, syncTimeout, user, shardedChannels, spreadChannels, sslCaFile, sslCertFile, sslKeyFile";
     let unknown = format!("Keyword 'foo' is not supported, expected one of {all}");
     let cases = [
         ("", "there is no endpoint, expected for example localhost:6379"),
@@ -120,6 +120,10 @@ fn mistakes_name_key_value_and_what_is_right() {
         ("redis,sslProtocols=Tls11", "sslProtocols=Tls11 is not valid, expected Tls12, Tls13 or Tls12|Tls13"),
         ("redis,sslCertFile=me.pem", "sslKeyFile is missing beside sslCertFile"),
         ("redis,spreadChannels=true,serviceName=main", "spreadChannels and serviceName exclude each other"),
+        (
+            "redis,spreadChannels=true,shardedChannels=true",
+            "spreadChannels and shardedChannels exclude each other",
+        ),
         ("redis,sslKeyFile=me.key", "sslCertFile is missing beside sslKeyFile"),
         (
             "other:1,redis://:s3=cret@host:6379",

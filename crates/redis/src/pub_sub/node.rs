@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use hubline_backplane::{PublishError, Published, Reach};
 
+use super::dialect::Dialect;
 use super::echoes::Echoes;
 use super::outgoing::{Outcome, Outgoing, Queue, Waiting};
 use super::status::NodeStatus;
@@ -30,11 +31,12 @@ impl Node {
         status: NodeStatus,
     ) -> (Arc<Self>, Waiting) {
         let (queue, waiting) = Queue::new();
+        let subscriptions = Subscriptions::new(Dialect::of(options), location.in_doubt());
         let node = Self {
             location,
             options: Arc::clone(options),
             client_name: Arc::clone(client_name),
-            subscriptions: Subscriptions::default(),
+            subscriptions,
             echoes: Mutex::default(),
             status,
             queue,

@@ -6,12 +6,14 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hubline_backplane::{PublishError, Published};
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::dialect::Dialect;
 use super::node::Node;
-use super::outgoing::Waiting;
+use super::outgoing::{Outcome, Outgoing, Waiting};
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
 use crate::RedisOptions;
@@ -22,6 +24,7 @@ const FAREWELL: Duration = Duration::from_secs(10);
 
 pub(super) struct Nodes {
     routing: RwLock<Routing>,
+    cluster: Option<Arc<Cluster>>,
     options: Arc<RedisOptions>,
     client_name: Arc<str>,
     statuses: Arc<Statuses>,
@@ -32,6 +35,9 @@ struct Routing {
     /// By place; those that have left the cluster leave theirs empty.
     nodes: Vec<Option<Arc<Node>>>,
 }
+
+/// How often a publication follows its channel to where it has moved.
+const LIMIT_REDIRECTIONS: usize = 3;
 
 /// The task of the node in a place.
 pub(super) type NodeTask = (usize, AbortOnDropHandle<()>);
@@ -46,6 +52,7 @@ impl Nodes {
     ) -> (Arc<Self>, Vec<(Arc<Node>, Waiting)>) {
         let nodes = Self {
             routing: RwLock::new(Routing { routes: topology.routes.clone(), nodes: Vec::new() }),
+            cluster: topology.cluster.clone(),
             options: Arc::clone(options),
             client_name: Arc::clone(client_name),
             statuses: Arc::clone(statuses),
@@ -63,6 +70,26 @@ impl Nodes {
     /// The node that a channel belongs to at the moment.
     pub(super) fn node_of(&self, channel: &str) -> Arc<Node> {
         Arc::clone(self.read().node_of(channel))
+    }
+
+    /// Publishes to the channel's node; in a cluster whose slots have moved, to where it belongs now.
+    pub(super) async fn publish(
+        &self,
+        channel: &str,
+        outgoing: impl Fn() -> (Outgoing, Outcome),
+    ) -> Result<Published, PublishError> {
+        let mut redirections = 0;
+        loop {
+            match (self.node_of(channel).publish(outgoing()).await, &self.cluster) {
+                (Err(PublishError::Refused(answer)), Some(cluster))
+                    if answer.starts_with("MOVED ") && redirections < LIMIT_REDIRECTIONS =>
+                {
+                    redirections += 1;
+                    cluster.doubt().await;
+                }
+                (outcome, _) => return outcome,
+            }
+        }
     }
 
     /// Counts where the channel belongs to, which it does until this is over.
@@ -84,7 +111,11 @@ impl Nodes {
     ) {
         let mut tasks = Vec::new();
         let mut first = first.fuse();
-        let prefix = self.options.channel_prefix.as_ref().map_or(0, String::len);
+        let prefix = match Dialect::of(&self.options) {
+            Dialect::Classic => self.options.channel_prefix.as_ref().map_or(0, String::len),
+            // There the cluster refuses a channel whose slot is another one's.
+            Dialect::Sharded => 0,
+        };
         let mut map = Arc::<SlotMap>::default();
         loop {
             tokio::select! {
@@ -104,6 +135,7 @@ impl Nodes {
                     });
                 }
             }
+            self.for_each(|node| node.subscriptions.ask_again());
             cluster.routed(&map);
         }
     }

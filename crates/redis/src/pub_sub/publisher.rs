@@ -183,7 +183,7 @@ impl<'a> Publisher<'a> {
                 What::Ping => redis::cmd("PING").write_packed_command(&mut self.unwritten.packed),
                 What::Publication { outgoing, payload_hash } => {
                     let channel = &outgoing.channels[last.packed];
-                    let mut publish = redis::cmd("PUBLISH");
+                    let mut publish = redis::cmd(self.subscriptions.dialect().publish());
                     publish
                         .arg(channel)
                         .arg(&outgoing.payload[..])

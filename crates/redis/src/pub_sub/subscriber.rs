@@ -85,7 +85,8 @@ async fn take(pushed: Pushed, wanted: &Subscriptions, echoes: &Mutex<Echoes>) {
             }
         }
         Pushed::Subscribed { channel } => wanted.heard(Answer::Subscribed(&channel)),
-        Pushed::Answer => wanted.heard(Answer::Other),
+        Pushed::Unsubscribed { channel } if wanted.ended(&channel) => wanted.heard(Answer::None),
+        Pushed::Unsubscribed { .. } | Pushed::Answer => wanted.heard(Answer::Other),
     }
 }
 
@@ -98,7 +99,10 @@ enum Pushed {
     Subscribed {
         channel: String,
     },
-    /// To UNSUBSCRIBE or PING.
+    Unsubscribed {
+        channel: String,
+    },
+    /// To PING.
     Answer,
 }
 
@@ -118,13 +122,18 @@ impl TryFrom<Value> for Pushed {
             return Err(LinkLost::Malformed("a message without a kind".to_owned()));
         };
         match (&*kind, channel, payload) {
-            (b"message", Some(Value::BulkString(channel)), Some(Value::BulkString(payload))) => {
-                Ok(Self::Message { channel: text(channel), payload })
-            }
-            (b"subscribe", Some(Value::BulkString(channel)), _) => {
+            (
+                b"message" | b"smessage",
+                Some(Value::BulkString(channel)),
+                Some(Value::BulkString(payload)),
+            ) => Ok(Self::Message { channel: text(channel), payload }),
+            (b"subscribe" | b"ssubscribe", Some(Value::BulkString(channel)), _) => {
                 Ok(Self::Subscribed { channel: text(channel) })
             }
-            (b"unsubscribe" | b"pong", ..) => Ok(Self::Answer),
+            (b"unsubscribe" | b"sunsubscribe", Some(Value::BulkString(channel)), _) => {
+                Ok(Self::Unsubscribed { channel: text(channel) })
+            }
+            (b"pong", ..) => Ok(Self::Answer),
             (kind, ..) => Err(LinkLost::Malformed(format!("a message of kind {}", kind.escape_ascii()))),
         }
     }

@@ -12,6 +12,7 @@ use hubline_backplane::Target;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
+use super::dialect::Dialect;
 use super::hub::Hub;
 use super::raw::RawInbox;
 
@@ -46,6 +47,8 @@ pub(super) struct MovedChannel {
 
 #[derive(Debug, Default)]
 pub(super) struct Subscriptions {
+    dialect: Dialect,
+    in_doubt: Arc<Notify>,
     table: Mutex<Table>,
     marked: Notify,
     restored: Notify,
@@ -108,6 +111,15 @@ impl Interest {
 
 /// For the hubs.
 impl Subscriptions {
+    /// `in_doubt` is told when Redis ends a subscription by itself.
+    pub(super) fn new(dialect: Dialect, in_doubt: Arc<Notify>) -> Self {
+        Self { dialect, in_doubt, ..Self::default() }
+    }
+
+    pub(super) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
     /// Takes one interest back. Messages of a channel without interest are dropped from now on; Redis hears of
     /// it with the next commands.
     pub(super) fn remove(&self, channel: &str) {
@@ -290,7 +302,7 @@ impl Subscriptions {
         }
         while out.len() < limit_bytes {
             let Some(channel) = table.marked.pop_front() else { return };
-            if let Some(command) = table.settle(&channel) {
+            if let Some(command) = table.settle(&channel, self.dialect) {
                 redis::cmd(command).arg(&*channel).write_packed_command(out);
                 table.asked_for_answer();
             }
@@ -331,6 +343,27 @@ impl Subscriptions {
             table.confirm(channel);
             table.notify_if_restored(&self.restored);
         }
+    }
+
+    /// Redis has ended a subscription. Whether that was not asked for: the slot of a sharded channel has moved.
+    pub(super) fn ended(&self, channel: &str) -> bool {
+        let mut table = self.lock();
+        let Some(interest) = table.channels.get_mut(channel) else { return false };
+        let by_redis = interest.confirmed();
+        if by_redis {
+            interest.asked = false;
+            self.in_doubt.notify_one();
+        }
+        by_redis
+    }
+
+    /// Asks again for what Redis has ended and has not moved away.
+    pub(super) fn ask_again(&self) {
+        let mut table = self.lock();
+        let ended = table.channels.iter().filter(|(_, interest)| interest.count > 0 && !interest.asked);
+        let ended: Vec<_> = ended.map(|(channel, _)| Arc::clone(channel)).collect();
+        ended.iter().for_each(|channel| table.mark(channel));
+        self.marked.notify_one();
     }
 
     /// For how long commands have been waiting while nothing at all was heard.
@@ -403,16 +436,16 @@ impl Table {
     }
 
     /// The command that brings Redis to what is wanted, if one is needed.
-    fn settle(&mut self, channel: &str) -> Option<&'static str> {
+    fn settle(&mut self, channel: &str, dialect: Dialect) -> Option<&'static str> {
         let interest = self.channels.get_mut(channel)?;
         interest.marked = false;
         let wanted = interest.count > 0;
         let command = match (wanted, interest.asked) {
             (true, false) => {
                 interest.unconfirmed += 1;
-                Some("SUBSCRIBE")
+                Some(dialect.subscribe())
             }
-            (false, true) => Some("UNSUBSCRIBE"),
+            (false, true) => Some(dialect.unsubscribe()),
             _ => None,
         };
         interest.asked = wanted;

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use redis::Value;
-use tokio::sync::{Mutex, watch};
-use tokio::time::timeout;
+use tokio::sync::{Mutex, Notify, watch};
+use tokio::time::{sleep, timeout};
 
 use super::slots::{SLOTS, slot};
 use crate::link::{self, ConnectError, Link, LinkLost, Mode, Role};
@@ -24,6 +24,8 @@ pub(crate) struct Cluster {
     map: watch::Sender<Arc<SlotMap>>,
     /// The version of the map by which channels are routed; the highest where there are none.
     routed: watch::Sender<u64>,
+    /// Told when somebody has met a server that has other slots than it should.
+    pub(super) in_doubt: Arc<Notify>,
     /// The link that was asked last; one asks at a time.
     asked: Mutex<Option<Link>>,
 }
@@ -115,6 +117,7 @@ impl Cluster {
             seeds: seeds.to_vec(),
             map: watch::Sender::default(),
             routed: watch::Sender::new(u64::MAX),
+            in_doubt: Arc::default(),
             asked: Mutex::default(),
         }
     }
@@ -128,7 +131,8 @@ impl Cluster {
         Arc::clone(&self.map.borrow())
     }
 
-    /// Asks each `configCheckSeconds`, and is ready with a map that is newer than this.
+    /// Asks each `configCheckSeconds`, and is ready with a map that is newer than this; or, when there was doubt,
+    /// with the one that holds.
     ///
     /// # Cancel safety
     /// Safe.
@@ -141,17 +145,29 @@ impl Cluster {
         let mut changes = self.map.subscribe();
         loop {
             let newer = changes.wait_for(|latest| latest.version > map.version);
-            let newer =
-                timeout(options.config_check, newer).await.map(|newer| newer.map(|map| Arc::clone(&map)));
-            if let Ok(Ok(newer)) = newer {
-                return newer;
+            let newer = async { newer.await.map(|newer| Arc::clone(&newer)) };
+            let in_doubt = tokio::select! {
+                Ok(newer) = newer => return newer,
+                () = self.in_doubt.notified() => true,
+                () = sleep(options.config_check) => false,
+            };
+            if !self.map().is_cluster() {
+                continue;
             }
-            if self.map().is_cluster()
-                && let Err(error) = self.refresh(options, client_name).await
-            {
-                tracing::debug!(%error, "the cluster does not tell its slots");
+            match self.refresh(options, client_name).await {
+                Ok(map) if in_doubt => return map,
+                Ok(_) => {}
+                Err(error) => tracing::debug!(%error, "the cluster does not tell its slots"),
             }
         }
+    }
+
+    /// Has it asked where its slots are; ready when channels are there.
+    pub(crate) async fn doubt(&self) {
+        let mut routed = self.routed.subscribe();
+        routed.mark_unchanged();
+        self.in_doubt.notify_one();
+        _ = timeout(PATIENCE, routed.changed()).await;
     }
 
     /// Channels are where this map has them.

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use hubline_redis::{RedisClient, RedisScript, redis};
 use hubline_testkit::Cluster;
 
@@ -50,8 +52,11 @@ async fn commands_go_to_the_replica_that_took_over() {
     cluster.servers[master].stop().await.unwrap();
     cluster.servers[master + 3].command_until(&["ROLE"], |role| role.starts_with("master")).await.unwrap();
     // At first the old master may be named still.
-    while run::<()>(&client, "SET key after").await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let writing = async {
+        while run::<()>(&client, "SET key after").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), writing).await.unwrap();
     assert_eq!(cluster.servers[master + 3].command(&["GET", "key"]).await.unwrap(), "after");
 }

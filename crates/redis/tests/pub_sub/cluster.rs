@@ -29,9 +29,7 @@ async fn subscribers(cluster: &Cluster, server: usize, name: &str) -> usize {
 async fn meet(here: &Instance, there: &mut Instance, names: &[String], text: &str) {
     here.status(|status| *status == Status::Connected).await;
     there.status(|status| *status == Status::Connected).await;
-    while here.publish(all_of(names), "up?").await.receivers < names.len() as u64 {
-        tokio::task::yield_now().await;
-    }
+    here.publish_until(names.len() as u64, &all_of(names), "up?").await;
     let published = here.publish(all_of(names), text).await;
     assert_eq!((published.receivers, published.reach), (names.len() as u64, Reach::Fleet));
     let mut missing: Vec<_> = all_of(names);

@@ -52,6 +52,16 @@ impl Instance {
         self.hub.publish(publication(targets, text)).await.expect("published")
     }
 
+    /// Publishes until so many have received it.
+    pub(crate) async fn publish_until(&self, receivers: u64, targets: &[Target], text: &str) {
+        let publishing = async {
+            while self.publish(targets.to_vec(), text).await.receivers < receivers {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(DEADLINE, publishing).await.expect("it is received");
+    }
+
     pub(crate) async fn next(&mut self) -> (Target, String) {
         let (target, _, text) = next(&mut self.delivered).await;
         (target, text)

@@ -12,5 +12,6 @@ mod other_servers;
 mod outages;
 mod raw_channels;
 mod sentinel;
+mod sharded;
 mod spread;
 mod tls;

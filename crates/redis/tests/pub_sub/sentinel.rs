@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use hubline_backplane::{Reach, Status, Target};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{RedisServer, Sentinels};
@@ -10,7 +12,7 @@ async fn meet(here: &mut Instance, there: &mut Instance, text: &str) {
         instance.status(|status| *status == Status::Connected).await;
     }
     // One of them may have come back before the other.
-    while here.publish(vec![Target::Subject(group("g"))], text).await.receivers < 2 {}
+    here.publish_until(2, &[Target::Subject(group("g"))], text).await;
     while here.next().await.1 != text {}
     while there.next().await.1 != text {}
 }
@@ -89,9 +91,12 @@ async fn commands_follow_the_master() {
     fleet.servers[0].stop().await.unwrap();
     fleet.agree_on(1).await.unwrap();
     // At first it may still learn that the old one is gone.
-    while set("after").await.is_err() {
-        tokio::task::yield_now().await;
-    }
+    let writing = async {
+        while set("after").await.is_err() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), writing).await.unwrap();
     assert_eq!(fleet.servers[1].command(&["GET", "key"]).await.unwrap(), "after");
 }
 
