@@ -175,9 +175,10 @@ impl Relay {
         let wants_transport = matches!(wish, Wish::Connect | Wish::Poll { .. });
         // A poll may be the first one or not.
         let is_first = wish == Wish::Connect;
+        let was_found = self.asking.place_of(&elsewhere.token).is_some();
         match self.try_request(elsewhere, wish, patience).await {
             Err(AskError::Unreachable) if is_first => (self.serve_alone(elsewhere), None),
-            Err(AskError::Nobody) if wants_transport => (self.claim(elsewhere).await, None),
+            Err(AskError::Nobody) if wants_transport && !was_found => (self.claim(elsewhere).await, None),
             Err(AskError::Nobody) => (Reached::Unknown, None),
             Err(AskError::Unreachable | AskError::Silent) => (Reached::Unreachable, None),
             Err(AskError::Busy) => (Reached::Answered(Answer::Busy), None),

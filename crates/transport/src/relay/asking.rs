@@ -45,17 +45,19 @@ pub(super) struct Asking {
     waiting: Mutex<HashMap<u64, Waiting>>,
     room: Arc<Semaphore>,
     places: Mutex<LruCache<Box<str>, InstanceId>>,
-    /// What is still to be told to whom, so that it forgets.
-    farewells: Mutex<Vec<(Address, Farewell)>>,
+    farewells: Mutex<Farewells>,
     /// Questions that were given up lately: if an answer comes all the same, nobody has got it.
     cancelled: Mutex<LruCache<u64, ()>>,
     pub(super) has_farewells: Notify,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Farewell {
-    Finished(ExchangeId),
-    Cancelled(ExchangeId),
+/// What the other side of an exchange is still to be told.
+#[derive(Default)]
+struct Farewells {
+    /// By who has answered.
+    finished: HashMap<InstanceId, Vec<ExchangeId>>,
+    /// With where they were asked.
+    cancelled: Vec<(Address, ExchangeId)>,
 }
 
 /// An answer on its way here.
@@ -157,8 +159,12 @@ impl Asking {
             return;
         }
         let is_cancelled = lock(&self.cancelled).contains(&piece.exchange.number);
-        let farewell = if is_cancelled { Farewell::Cancelled } else { Farewell::Finished };
-        lock(&self.farewells).push((Address::Instance(piece.by.into()), farewell(piece.exchange)));
+        let (by, mut farewells) = (InstanceId::from(piece.by), lock(&self.farewells));
+        match is_cancelled {
+            true => farewells.cancelled.push((Address::Instance(by), piece.exchange)),
+            false => farewells.finished.entry(by).or_default().push(piece.exchange),
+        }
+        drop(farewells);
         self.has_farewells.notify_one();
     }
 
@@ -171,39 +177,28 @@ impl Asking {
 
     /// Tells what is still to be told, as far as the link allows.
     pub(super) async fn say_farewells(&self) {
-        let farewells = std::mem::take(&mut *lock(&self.farewells));
-        let mut finished: HashMap<Address, Vec<ExchangeId>> = HashMap::new();
-        for (address, farewell) in farewells {
-            match farewell {
-                Farewell::Finished(exchange) => finished.entry(address).or_default().push(exchange),
-                Farewell::Cancelled(exchange) => {
-                    let message = Message::Cancelled { exchange };
-                    if self.fleet.send(&address, message.to_bytes()).await.is_err() {
-                        lock(&self.farewells).push((address, farewell));
-                    }
-                }
+        let Farewells { finished, cancelled } = std::mem::take(&mut *lock(&self.farewells));
+        for (instance, exchanges) in finished {
+            let message = Message::Finished { exchanges: exchanges.clone() };
+            if self.fleet.send(&Address::Instance(instance), message.to_bytes()).await.is_err() {
+                lock(&self.farewells).finished.entry(instance).or_default().extend(exchanges);
             }
         }
-        for (address, exchanges) in finished {
-            let message = Message::Finished { exchanges: exchanges.clone() };
+        for (address, exchange) in cancelled {
+            let message = Message::Cancelled { exchange };
             if self.fleet.send(&address, message.to_bytes()).await.is_err() {
-                let again = exchanges.into_iter().map(|id| (address.clone(), Farewell::Finished(id)));
-                lock(&self.farewells).extend(again);
+                lock(&self.farewells).cancelled.push((address, exchange));
             }
         }
     }
 
     /// Some of what this instance is to be told.
     fn take_finished(&self, address: &Address) -> Vec<ExchangeId> {
-        let mut taken = Vec::new();
-        lock(&self.farewells).retain(|(to, farewell)| match farewell {
-            Farewell::Finished(exchange) if to == address && taken.len() < LIMIT_FINISHED => {
-                taken.push(*exchange);
-                false
-            }
-            _ => true,
-        });
-        taken
+        let Address::Instance(instance) = address else { return Vec::new() };
+        let mut farewells = lock(&self.farewells);
+        let Some(finished) = farewells.finished.get_mut(instance) else { return Vec::new() };
+        let rest = finished.len().saturating_sub(LIMIT_FINISHED);
+        finished.split_off(rest)
     }
 }
 
@@ -291,8 +286,7 @@ impl Exchange {
             self.address = Address::Instance(by);
             return;
         }
-        let farewell = (Address::Instance(by), Farewell::Finished(self.id));
-        lock(&self.asking.farewells).push(farewell);
+        lock(&self.asking.farewells).finished.entry(by).or_default().push(self.id);
         // Until this is known the connection gives out nothing more.
         if matches!(answer, Answer::Found(_)) {
             self.asking.say_farewells().await;
@@ -304,9 +298,8 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         lock(&self.asking.waiting).remove(&self.id.number);
         if self.is_open {
-            let farewell = (self.address.clone(), Farewell::Cancelled(self.id));
             lock(&self.asking.cancelled).put(self.id.number, ());
-            lock(&self.asking.farewells).push(farewell);
+            lock(&self.asking.farewells).cancelled.push((self.address.clone(), self.id));
             self.asking.has_farewells.notify_one();
         }
     }

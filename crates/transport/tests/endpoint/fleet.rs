@@ -214,6 +214,15 @@ async fn a_fresh_token_is_good_without_its_negotiator() {
     connection.send("x").await.unwrap();
     assert_eq!(fleet.hubs[2].get(&token).await.summary(), (200, FOUND, "x"));
 
+    // One that had a transport there is gone with it.
+    let token = fleet.hubs[1].negotiate().await;
+    fleet.hubs[1].get(&token).await;
+    let lost = fleet.hubs[1].accept().await;
+    assert_eq!(fleet.hubs[2].post(&token, b"x").await.status, 200);
+    fleet.members[1].kill();
+    assert_eq!(fleet.hubs[2].get(&token).await.status, 404);
+    drop(lost);
+
     // And without anybody.
     let token = fleet.hubs[1].negotiate().await;
     fleet.members.iter().for_each(|member| member.set_connected(false));
