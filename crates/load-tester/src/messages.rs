@@ -137,6 +137,11 @@ pub(crate) fn push_invoke_text(out: &mut Vec<u8>, protocol: Protocol, id: u32, m
     push_call(out, protocol, Some(&id.to_string()), method, text);
 }
 
+/// A call with one text in JSON, as it is posted.
+pub(crate) fn invocation_text(method: &str, text: &str) -> String {
+    String::from_utf8_lossy(&json_call(Some("1"), method, text)).into_owned()
+}
+
 fn push_call(out: &mut Vec<u8>, protocol: Protocol, id: Option<&str>, method: &str, text: &str) {
     let message = match protocol {
         Protocol::Json => json_call(id, method, text),

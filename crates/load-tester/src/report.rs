@@ -4,6 +4,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 use crate::connection::Transport;
+use crate::scenario::elsewhere::Request;
 use crate::tally::Counts;
 
 /// Times in microseconds, to three digits.
@@ -168,6 +169,30 @@ impl Display for GroupsReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         let Self { groups, join_seconds, leave_seconds } = self;
         write!(f, "groups        {groups} joined in {join_seconds:.2} s, left in {leave_seconds:.2} s")
+    }
+}
+
+/// What [`elsewhere`](crate::elsewhere()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ElsewhereReport {
+    /// What was sent.
+    pub request: Request,
+    /// Whether it went to another instance than negotiated the connection.
+    pub is_elsewhere: bool,
+    /// How many.
+    pub count: u32,
+    /// Seconds that all of it took, with what is not timed.
+    pub seconds: f64,
+    /// Time from sending the request to its answer.
+    pub latency: Latency,
+}
+
+impl Display for ElsewhereReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { request, is_elsewhere, count, seconds, latency } = self;
+        let place = if *is_elsewhere { "elsewhere" } else { "here" };
+        writeln!(f, "requests      {count} {request:?} {place} in {seconds:.2} s")?;
+        write!(f, "latency       {latency}")
     }
 }
 

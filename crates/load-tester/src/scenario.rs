@@ -1,5 +1,6 @@
 pub(crate) mod broadcast;
 pub(crate) mod echo;
+pub(crate) mod elsewhere;
 pub(crate) mod fleet;
 pub(crate) mod groups;
 pub(crate) mod idle;

@@ -40,6 +40,18 @@ pub(super) enum Measure {
     OutageMissingElsewhere,
     OutageDoubled,
     OutageLost,
+    ConnectHere,
+    ConnectElsewhere,
+    ConnectHereCpu,
+    ConnectElsewhereCpu,
+    PollHere,
+    PollElsewhere,
+    PollHereCpu,
+    PollElsewhereCpu,
+    SendHere,
+    SendElsewhere,
+    SendHereCpu,
+    SendElsewhereCpu,
 }
 
 impl Measure {
@@ -81,6 +93,18 @@ impl Measure {
             Self::OutageMissingElsewhere => "outage: deliveries to other instances lost",
             Self::OutageDoubled => "outage: deliveries doubled",
             Self::OutageLost => "outage: connections lost",
+            Self::ConnectHere => "WebSocket where it was negotiated, p50 (ms)",
+            Self::ConnectElsewhere => "WebSocket on another instance, p50 (ms)",
+            Self::ConnectHereCpu => "WebSocket where it was negotiated, CPU of all (µs)",
+            Self::ConnectElsewhereCpu => "WebSocket on another instance, CPU of all (µs)",
+            Self::PollHere => "poll where the connection is, p50 (ms)",
+            Self::PollElsewhere => "poll on another instance, p50 (ms)",
+            Self::PollHereCpu => "call and poll where the connection is, CPU of all (µs)",
+            Self::PollElsewhereCpu => "call here and poll on another instance, CPU of all (µs)",
+            Self::SendHere => "POST where the connection is, p50 (ms)",
+            Self::SendElsewhere => "POST on another instance, p50 (ms)",
+            Self::SendHereCpu => "POST and poll where the connection is, CPU of all (µs)",
+            Self::SendElsewhereCpu => "POST on another instance and poll here, CPU of all (µs)",
         }
     }
 }

@@ -35,7 +35,7 @@ pub(super) struct Options {
     #[arg(long)]
     quick: bool,
     /// Only these measures
-    #[arg(long, value_delimiter = ',', value_parser = ["latency", "rate", "groups", "outage"])]
+    #[arg(long, value_delimiter = ',', value_parser = ["latency", "rate", "groups", "outage", "elsewhere"])]
     only: Vec<String>,
     /// Another server, or with NAME "Hubline" or "ASP.NET Core" instead of that one. COMMAND is split at spaces, gets its
     /// address for {url} and `--redis CONNECTION` behind it, and has to be the server itself or to exec it
@@ -103,6 +103,9 @@ pub(super) fn run(options: Options) -> Result<()> {
     }
     if wanted("outage") {
         each(&mut candidates, "outage", |candidate| bench.outage(candidate));
+    }
+    if wanted("elsewhere") {
+        each(&mut candidates, "requests on another instance", |candidate| bench.elsewhere(candidate));
     }
     print!("{}", table::render(&plan, &candidates));
     ensure_measured(&candidates)

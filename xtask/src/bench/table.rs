@@ -66,7 +66,8 @@ fn cell(candidate: &Candidate, measure: Measure) -> String {
     match (candidate.figures.get(measure), &candidate.origin) {
         (Some(figure), _) => figure.to_string(),
         (None, Origin::Absent(why)) => (*why).to_owned(),
-        (None, Origin::Command(_)) => "failed".to_owned(),
+        (None, Origin::Command(_)) if candidate.failed => "failed".to_owned(),
+        (None, Origin::Command(_)) => "-".to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::instances::{Instances, RedisState};
 use super::{HIGH_LIMIT_MILLIS, OUTAGE_RATE, Plan};
-use crate::bench::candidate::{Candidate, Origin, StartCommand};
+use crate::bench::candidate::{Candidate, Origin, PEER, StartCommand};
 use crate::bench::figures::{Figures, Measure};
 use crate::bench::load::{self, Report};
 use crate::bench::measure::difference;
@@ -25,6 +25,17 @@ const AROUND_OUTAGE_SECONDS: u32 = 15;
 /// Until channels and memory are as they were.
 const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: u32 = 100;
+/// Of each request.
+const ELSEWHERE_COUNT: u32 = 2000;
+/// What is asked of the load client, whether where the connection is, and where the figures go.
+const ELSEWHERE: [(&str, bool, Measure, Measure); 6] = [
+    ("connect", true, Measure::ConnectHere, Measure::ConnectHereCpu),
+    ("connect", false, Measure::ConnectElsewhere, Measure::ConnectElsewhereCpu),
+    ("poll", true, Measure::PollHere, Measure::PollHereCpu),
+    ("poll", false, Measure::PollElsewhere, Measure::PollElsewhereCpu),
+    ("send", true, Measure::SendHere, Measure::SendHereCpu),
+    ("send", false, Measure::SendElsewhere, Measure::SendElsewhereCpu),
+];
 const MEGABYTE: f64 = 1024.0 * 1024.0;
 
 #[derive(Debug)]
@@ -146,6 +157,27 @@ impl Bench<'_> {
         }
         let doubled = report.number("here.doubled")? + report.number("elsewhere.doubled")?;
         figures.add(Measure::OutageDoubled, doubled);
+        Ok(())
+    }
+
+    /// What requests cost that land on another instance than their connection. ASP.NET Core answers them 404.
+    pub(super) fn elsewhere(&self, candidate: &mut Candidate) -> Result<()> {
+        let Some(command) = command(candidate).filter(|_| candidate.name != PEER) else { return Ok(()) };
+        let fleet = Instances::start(command)?;
+        for (request, here, median, cpu_measure) in ELSEWHERE {
+            let place = if here { " --here" } else { "" };
+            let other = fleet.servers[1].hub_url();
+            let options =
+                format!("elsewhere --other {other} --request {request} --count {ELSEWHERE_COUNT}{place}");
+            let mut cpu = Vec::new();
+            let report =
+                load::run(self.load_client, &arguments(fleet.servers[0].hub_url(), &options), |_| {
+                    cpu.push(fleet.cpu_micros()?);
+                    Ok(())
+                })?;
+            candidate.figures.add(median, report.number("latency.p50_micros")? / 1000.0);
+            candidate.figures.add(cpu_measure, difference(cpu[2], cpu[1]) / f64::from(ELSEWHERE_COUNT));
+        }
         Ok(())
     }
 
