@@ -150,6 +150,7 @@ pub async fn one_instance(directory: &dyn SessionDirectory) {
     assert_eq!(counts(&*hub).await, (0, 0, 0));
 
     newest_first(&*hub).await;
+    an_id_again(&*hub).await;
     pages(&*hub).await;
     presence(&*hub).await;
     calls(directory).await;
@@ -165,6 +166,24 @@ async fn newest_first(hub: &dyn HubSessions) {
     assert_eq!(hub.connections_of(user("ada")).await.value, [id("c"), id("b")]);
     hub.disconnected(&id("b"));
     hub.disconnected(&id("c"));
+}
+
+/// An id that comes again with another user, before anybody may have noticed.
+async fn an_id_again(hub: &dyn HubSessions) {
+    for name in ["ada", "bob"] {
+        hub.connected(id("again"), Some(user(name)));
+        hub.joined(&id("again"), &"g".into());
+        if name == "ada" {
+            assert_eq!(counts(hub).await, (1, 1, 1));
+            hub.disconnected(&id("again"));
+        }
+    }
+    assert_eq!(counts(hub).await, (1, 1, 1));
+    assert_eq!(hub.users(Page::first(9)).await.value.items, [user("bob")]);
+    let members = hub.members("g".into(), Page::first(9)).await.value.items;
+    assert_eq!(members, [member("again", Some("bob"))]);
+    hub.disconnected(&id("again"));
+    assert_eq!(counts(hub).await, (0, 0, 0));
 }
 
 /// The order of connecting is that of a clock of milliseconds.

@@ -175,15 +175,17 @@ impl LocalHub {
         GroupWatch::new(Arc::clone(self), group, watcher)
     }
 
-    /// What is known of a connection that is here, to tell others: it counts as shared from now on.
+    /// What is known of a connection that is here, to tell others. From now on it counts as shared; the record says
+    /// whether it did before.
     pub fn share(&self, connection: &ConnectionId) -> Option<Record> {
         let mut state = self.state();
         let record = state.connections.get_mut(connection)?;
+        let before = record.clone();
         record.is_shared = true;
-        Some(record.clone())
+        Some(before)
     }
 
-    /// Takes [`share`](Self::share) back: nobody can have been told.
+    /// Takes the first [`share`](Self::share) of a connection back: nobody can have been told.
     pub fn unshare(&self, connection: &ConnectionId) {
         if let Some(record) = self.state().connections.get_mut(connection) {
             record.is_shared = false;

@@ -235,3 +235,25 @@ impl fmt::Debug for RedisDirectory {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_redis_never_knew_leaves_nothing_to_tell_it() {
+        let client = RedisClient::new("127.0.0.1:1".parse().unwrap()).unwrap();
+        let directory = RedisDirectory::start(client, None, RedisDirectoryOptions::default());
+        let hub = directory.attach("Chat");
+        for n in 0..1000 {
+            let id = ConnectionId::from(format!("c{n}"));
+            hub.connected(id.clone(), Some("ada".into()));
+            hub.joined(&id, &"g".into());
+            hub.left(&id, &"g".into());
+            if n > 0 {
+                hub.disconnected(&id);
+            }
+        }
+        assert_eq!(directory.shared.pending.take(1000).len(), 1);
+    }
+}

@@ -41,6 +41,8 @@ pub(super) struct Due {
     pub(super) key: Key,
     /// Whether to write what other programs read even if nothing has changed.
     pub(super) renews: bool,
+    /// Whether Redis learns of the connection by this.
+    pub(super) is_first: bool,
     number: u64,
 }
 
@@ -99,14 +101,14 @@ impl Pending {
             && let Some((number, key)) = queue.by_number.pop_first()
         {
             let renews = queue.numbers.remove(&key).is_some_and(|waiting| waiting.renews);
-            batch.push(Due { key, renews, number });
+            batch.push(Due { key, renews, is_first: false, number });
         }
         queue.in_flight = batch.first().map(|due| due.number);
         batch
     }
 
     pub(super) fn put_back(&self, batch: Vec<Due>) {
-        for Due { key, renews, number } in batch {
+        for Due { key, renews, number, .. } in batch {
             self.put(key, Some(number), renews);
         }
         self.queue().in_flight = None;

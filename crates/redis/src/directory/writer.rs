@@ -165,7 +165,7 @@ impl Writer {
     }
 
     async fn write(&mut self) -> Result<(), CommandError> {
-        let batch = self.shared.pending.take(BATCH);
+        let mut batch = self.shared.pending.take(BATCH);
         if batch.is_empty() {
             return Ok(());
         }
@@ -173,7 +173,7 @@ impl Writer {
         let mut arguments = vec![self.known_number.to_string(), self.last_number.to_string()];
         {
             let hubs = self.hubs();
-            batch.iter().for_each(|due| describe(&hubs, due, &mut arguments));
+            batch.iter_mut().for_each(|due| describe(&hubs, due, &mut arguments));
         }
         let written: Result<bool, _> = self.invoke(&WRITE, &arguments).await;
         match written {
@@ -196,10 +196,10 @@ impl Writer {
         }
     }
 
-    /// Redis was not told of them.
+    /// Redis was not told of them. Those that it knew before it still knows.
     fn unshare(&self, batch: &[Due]) {
         let hubs = self.hubs();
-        for Due { key: (hub, id), .. } in batch {
+        for Due { key: (hub, id), .. } in batch.iter().filter(|due| due.is_first) {
             if let Some(hub) = hubs.get(*hub as usize) {
                 hub.local.unshare(id);
             }
@@ -306,10 +306,12 @@ impl Writer {
 }
 
 /// What the write script takes for one connection: as it is now.
-fn describe(hubs: &[Arc<HubEntry>], due: &Due, arguments: &mut Vec<String>) {
+fn describe(hubs: &[Arc<HubEntry>], due: &mut Due, arguments: &mut Vec<String>) {
     let (hub, id) = &due.key;
     let Some(hub) = hubs.get(*hub as usize) else { return };
-    let record = hub.local.share(id).map(|record| {
+    let record = hub.local.share(id);
+    due.is_first = record.as_ref().is_some_and(|record| !record.is_shared);
+    let record = record.map(|record| {
         let is_mapped = u8::from(hub.is_mapped);
         match &record.user {
             Some(user) => serde_json::to_string(&(record.since, is_mapped, &record.groups, user)),

@@ -1,3 +1,4 @@
+use hubline_directory::conformance::until;
 use hubline_testkit::{Cluster, RedisServer};
 
 use crate::instance::{Instance, Reader};
@@ -45,4 +46,23 @@ async fn instances_conform_over_several_servers() {
     let (one, other) =
         (Instance::start(&at(&first, &second)).await, Instance::start(&at(&second, &first)).await);
     hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}
+
+/// As docs/redis.md has it.
+#[tokio::test]
+async fn a_user_with_just_these_rights_will_do() {
+    let rights = "on >s3cret resetchannels &* ~{Tele}Doctor:* -@all +subscribe +unsubscribe +publish +ping +hello \
+                  +eval +evalsha +time +exists +del +expire +pexpire +get +set +incr +hget +hset +hdel +hscan \
+                  +zadd +zrem +zcard +zscore +zrangebylex +zrangebyscore +zrevrange";
+    let user: Vec<&str> = ["--user", "app"].into_iter().chain(rights.split_whitespace()).collect();
+    let redis = RedisServer::start_with(&user).await.unwrap();
+    let at = format!("{},user=app,password=s3cret", redis.connection_string());
+    let (one, other) = (Instance::start(&at).await, Instance::start(&at).await);
+    hubline_directory::conformance::one_instance(&one.directory).await;
+    hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+    let dying = Instance::start(&at).await;
+    dying.connect("c", Some("ada"));
+    until(1, async || one.hub.connection_count().await.value).await;
+    drop(dying);
+    until(0, async || one.hub.connection_count().await.value).await;
 }

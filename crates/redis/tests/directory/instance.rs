@@ -8,7 +8,7 @@ use hubline_directory::conformance::until;
 use hubline_directory::{HubSessions, Scope, SessionDirectory};
 use hubline_protocol::{ConnectionId, UserId};
 use hubline_redis::{
-    RedisBackplane, RedisClient, RedisDirectory, RedisDirectoryOptions, RedisOptions, redis,
+    CommandError, RedisBackplane, RedisClient, RedisDirectory, RedisDirectoryOptions, RedisOptions, redis,
 };
 
 /// Fast enough that a test does not wait, slow enough for a busy machine.
@@ -91,9 +91,13 @@ impl Reader {
     }
 
     pub(crate) async fn run<T: redis::FromRedisValue>(&self, words: &[&str]) -> T {
+        self.try_run(words).await.unwrap()
+    }
+
+    pub(crate) async fn try_run<T: redis::FromRedisValue>(&self, words: &[&str]) -> Result<T, CommandError> {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
-        self.0.query(command).await.unwrap()
+        self.0.query(command).await
     }
 
     /// The text that .NET's distributed cache has under a key.

@@ -10,3 +10,4 @@ mod other_servers;
 mod outages;
 mod presence;
 mod scale;
+mod turmoil;

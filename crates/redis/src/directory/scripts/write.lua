@@ -18,6 +18,12 @@ local function is(field, hub, connection, text, renew)
     old = old_text and cjson.decode(old_text)
   end
   local record = cjson.decode(text)
+  if old and (old[1] ~= record[1] or old[2] ~= record[2] or old[4] ~= record[4]) then
+    -- Another connection of that id.
+    groups_changed(hub, connection, old, nil)
+    user_disconnected(hub, connection, old)
+    old = nil
+  end
   redis.call('HSET', instance, field, text)
   local new_entry = index_entry(connection, record)
   if entry ~= new_entry then
