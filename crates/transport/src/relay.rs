@@ -331,6 +331,7 @@ async fn attend(relay: Weak<Relay>) {
     };
     let mut tick = interval(TICK);
     let mut ticks = 0;
+    let mut has_agreed = true;
     loop {
         let (has_changed, is_due) = tokio::select! {
             changed = status.changed() => match changed {
@@ -350,8 +351,15 @@ async fn attend(relay: Weak<Relay>) {
         if has_changed {
             relay.reach.came_up();
         }
-        if is_due && let Err(error) = relay.keys.agree(&*relay.fleet).await {
-            tracing::debug!(%error, "the key for connection tokens is not agreed upon");
+        if is_due {
+            match relay.keys.agree(&*relay.fleet).await {
+                Ok(()) => has_agreed = true,
+                Err(error) if std::mem::take(&mut has_agreed) => tracing::warn!(
+                    %error,
+                    "the instances cannot agree on a key for connection tokens: requests that land on another instance may get 404. Configured token keys need no agreement"
+                ),
+                Err(error) => tracing::debug!(%error, "still no agreement on a key for connection tokens"),
+            }
         }
         relay.asking.say_farewells().await;
         relay.answering.sweep(&relay.reach);
