@@ -128,3 +128,21 @@ async fn slots_that_move_take_their_channels_along() {
         meet(&here, &mut there, &names, text).await;
     }
 }
+
+#[tokio::test]
+async fn a_master_that_is_frozen_is_left() {
+    let cluster = Cluster::start_with_replicas(3).await.unwrap();
+    let at = format!("{},asyncTimeout=500,connectTimeout=500", cluster.connection_string());
+    let (here, mut there) = (Instance::connected(&at).await, Instance::connected(&at).await);
+    let names = names();
+    for name in &names {
+        there.hub.subscribe(group(name)).await;
+    }
+    cluster.servers[0].pause().unwrap();
+    cluster.servers[3].command_until(&["ROLE"], |role| role.starts_with("master")).await.unwrap();
+    here.publish_until(names.len() as u64, &all_of(&names), "on the replica").await;
+    meet(&here, &mut there, &names, "without the frozen one").await;
+    cluster.servers[0].resume().unwrap();
+    cluster.servers[0].command_until(&["ROLE"], |role| role.starts_with("slave")).await.unwrap();
+    meet(&here, &mut there, &names, "with it as a replica").await;
+}

@@ -14,6 +14,7 @@ use hubline_redis::RedisBackplane;
 use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_secs(20);
+const BETWEEN_TRIES: Duration = Duration::from_millis(20);
 
 /// Target, excluded connections, text of the JSON message (empty without one).
 pub(crate) type Delivered = (Target, Vec<ConnectionId>, String);
@@ -56,7 +57,8 @@ impl Instance {
     pub(crate) async fn publish_until(&self, receivers: u64, targets: &[Target], text: &str) {
         let publishing = async {
             while self.publish(targets.to_vec(), text).await.receivers < receivers {
-                tokio::task::yield_now().await;
+                // Whoever has received already does not read meanwhile.
+                tokio::time::sleep(BETWEEN_TRIES).await;
             }
         };
         tokio::time::timeout(DEADLINE, publishing).await.expect("it is received");
