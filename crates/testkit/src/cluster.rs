@@ -1,6 +1,6 @@
 use anyhow::{Context, Result};
 
-use crate::{RedisServer, free_port};
+use crate::{Certificates, RedisServer, free_port};
 
 const SLOTS: usize = 16384;
 
@@ -19,7 +19,15 @@ impl Cluster {
     /// # Errors
     /// When they do not come up or do not come together.
     pub async fn start(masters: usize) -> Result<Self> {
-        Self::begin(masters, masters).await
+        Self::begin(masters, masters, None).await
+    }
+
+    /// The same with ports for TLS, which its [connection string](Self::connection_string) has then.
+    ///
+    /// # Errors
+    /// When they do not come up or do not come together.
+    pub async fn start_with_tls(masters: usize, certificates: &Certificates) -> Result<Self> {
+        Self::begin(masters, masters, Some(certificates)).await
     }
 
     /// The same with a replica of each.
@@ -27,14 +35,14 @@ impl Cluster {
     /// # Errors
     /// When they do not come up or do not come together.
     pub async fn start_with_replicas(masters: usize) -> Result<Self> {
-        Self::begin(masters, 2 * masters).await
+        Self::begin(masters, 2 * masters, None).await
     }
 
-    async fn begin(masters: usize, count: usize) -> Result<Self> {
+    async fn begin(masters: usize, count: usize, certificates: Option<&Certificates>) -> Result<Self> {
         let mut cluster = Self { servers: Vec::new(), masters };
         for _ in 0..count {
             let bus = free_port();
-            cluster.servers.push(start(bus).await?);
+            cluster.servers.push(start(bus, certificates).await?);
             let place = cluster.servers.len() - 1;
             let server = &cluster.servers[place];
             let epoch = (place + 1).to_string();
@@ -44,7 +52,7 @@ impl Cluster {
                 let (first, last) = (first.to_string(), (last - 1).to_string());
                 server.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]).await?;
             }
-            let (port, bus) = (server.port().to_string(), bus.to_string());
+            let (port, bus) = (client_port(server).to_string(), bus.to_string());
             cluster.servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await?;
         }
         let known = format!("cluster_known_nodes:{count}\r");
@@ -65,7 +73,7 @@ impl Cluster {
     /// When it does not come up or does not come together with the others.
     pub async fn add_master(&mut self) -> Result<usize> {
         let bus = free_port();
-        let server = start(bus).await?;
+        let server = start(bus, None).await?;
         let port = server.port().to_string();
         self.servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus.to_string()]).await?;
         self.servers.push(server);
@@ -128,20 +136,26 @@ impl Cluster {
 
     /// What servers are given to reach it, in StackExchange.Redis syntax: all of them.
     pub fn connection_string(&self) -> String {
-        let servers: Vec<_> = self.servers.iter().map(RedisServer::connection_string).collect();
+        let port = |server: &RedisServer| server.tls_port().unwrap_or(server.port());
+        let servers: Vec<_> =
+            self.servers.iter().map(|server| format!("127.0.0.1:{}", port(server))).collect();
         servers.join(",")
     }
 }
 
-async fn start(bus: u16) -> Result<RedisServer> {
+fn client_port(server: &RedisServer) -> u16 {
+    server.tls_port().unwrap_or(server.port())
+}
+
+async fn start(bus: u16, certificates: Option<&Certificates>) -> Result<RedisServer> {
     let bus = bus.to_string();
-    RedisServer::start_with(&[
-        "--cluster-enabled",
-        "yes",
-        "--cluster-port",
-        &bus,
-        "--cluster-node-timeout",
-        "1000",
-    ])
-    .await
+    let options = ["--cluster-enabled", "yes", "--cluster-port", &bus, "--cluster-node-timeout", "1000"];
+    match certificates {
+        // Only nodes that talk to each other by TLS tell its ports.
+        Some(certificates) => {
+            let options = [&options[..], &["--tls-cluster", "yes"]].concat();
+            RedisServer::start_with_tls(certificates, &options).await
+        }
+        None => RedisServer::start_with(&options).await,
+    }
 }

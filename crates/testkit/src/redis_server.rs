@@ -63,14 +63,9 @@ impl RedisServer {
         let tls_port = free_port();
         server.tls_port = Some(tls_port);
         server.arguments.extend(["--tls-port".to_owned(), tls_port.to_string()]);
-        for (option, path) in [
-            ("--tls-ca-cert-file", certificates.authority()),
-            ("--tls-cert-file", certificates.certificate()),
-            ("--tls-key-file", certificates.key()),
-        ] {
-            server.arguments.extend([option.to_owned(), path.display().to_string()]);
-        }
-        server.arguments.extend(["--tls-auth-clients".to_owned(), "no".to_owned()]);
+        server
+            .arguments
+            .extend(tls_options(certificates).map(|(option, value)| [format!("--{option}"), value]).concat());
         server.arguments.extend(options.iter().map(ToString::to_string));
         server.start_again().await?;
         Ok(server)
@@ -241,6 +236,16 @@ impl RedisServer {
         let pid = Pid::from_raw(i32::try_from(id)?).context("no process id")?;
         kill_process(pid, signal).context("signalling redis-server")
     }
+}
+
+/// Which certificates a server has, without the dashes; its clients need none.
+pub(crate) fn tls_options(certificates: &Certificates) -> [(&'static str, String); 4] {
+    [
+        ("tls-ca-cert-file", certificates.authority().display().to_string()),
+        ("tls-cert-file", certificates.certificate().display().to_string()),
+        ("tls-key-file", certificates.key().display().to_string()),
+        ("tls-auth-clients", "no".to_owned()),
+    ]
 }
 
 async fn ping(port: u16) -> bool {

@@ -1,6 +1,6 @@
 use hubline_backplane::{Reach, Status, Target};
 use hubline_redis::{ConnectError, RedisBackplane, RedisClient, redis};
-use hubline_testkit::{Certificates, RedisServer};
+use hubline_testkit::{Certificates, Cluster, RedisServer};
 
 use crate::instance::Instance;
 
@@ -143,4 +143,21 @@ async fn commands_go_over_tls_too() {
     get.arg("key");
     let got: String = client.query(get).await.unwrap();
     assert_eq!(got, value);
+}
+
+#[tokio::test]
+async fn a_cluster_is_reached_by_its_tls_ports() {
+    let certificates = Certificates::new(&["127.0.0.1"]).unwrap();
+    let cluster = Cluster::start_with_tls(3, &certificates).await.unwrap();
+    let ca = certificates.authority().display().to_string();
+    // Where the others are only the first one tells.
+    let first = cluster.servers[0].tls_port().unwrap();
+    let text = format!("127.0.0.1:{first},ssl=true,sslCaFile={ca}");
+    let (one, other) = (connected(&text).await, connected(&text).await);
+    hubline_backplane::conformance::one_instance(&one).await;
+    hubline_backplane::conformance::two_instances(&one, &other).await;
+    for server in &cluster.servers {
+        let clients = server.command(&["CLIENT", "LIST"]).await.unwrap();
+        assert!(clients.matches("Hubline").count() >= 4, "each has links of both: {clients}");
+    }
 }
