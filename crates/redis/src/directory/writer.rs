@@ -45,6 +45,13 @@ pub(super) struct Writer {
     renewed: Vec<Option<ConnectionId>>,
 }
 
+/// Whether a batch was full, so that the next one need not wait for more changes.
+#[derive(PartialEq, Eq)]
+enum Work {
+    Done,
+    Remains,
+}
+
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
         Self {
@@ -83,7 +90,9 @@ impl Writer {
                 }
                 () = work, if is_up => {
                     next_work = Instant::now() + BETWEEN_BATCHES;
-                    self.work().await;
+                    if self.work().await == Work::Remains {
+                        next_work = Instant::now();
+                    }
                 }
             }
         }
@@ -151,23 +160,25 @@ impl Writer {
     }
 
     /// Writes what is pending, some of it, and removes some of a dead instance.
-    async fn work(&mut self) {
+    async fn work(&mut self) -> Work {
         let outcome = async {
-            self.write().await?;
+            let work = self.write().await?;
             if self.shared.pending.is_empty() && self.sweeping.is_none() {
                 self.retire_earlier().await?;
             }
-            self.sweep().await
+            self.sweep().await?;
+            Ok(work)
         };
-        if let Err(error) = outcome.await {
+        outcome.await.unwrap_or_else(|error| {
             self.shared.lost(&error);
-        }
+            Work::Done
+        })
     }
 
-    async fn write(&mut self) -> Result<(), CommandError> {
+    async fn write(&mut self) -> Result<Work, CommandError> {
         let mut batch = self.shared.pending.take(BATCH);
         if batch.is_empty() {
-            return Ok(());
+            return Ok(Work::Done);
         }
         self.last_number += 1;
         let mut arguments = vec![self.known_number.to_string(), self.last_number.to_string()];
@@ -180,11 +191,12 @@ impl Writer {
             Ok(true) => {
                 self.known_number = self.last_number;
                 self.shared.pending.written();
-                Ok(())
+                Ok(if batch.len() == BATCH { Work::Remains } else { Work::Done })
             }
             Ok(false) => {
                 self.shared.pending.put_back(batch);
-                self.try_beat().await
+                self.try_beat().await?;
+                Ok(Work::Done)
             }
             Err(error) => {
                 if !error.is_ambiguous() {
@@ -294,8 +306,10 @@ impl Writer {
         arguments: &[String],
     ) -> Result<T, CommandError> {
         let Shared { client, keys, .. } = &*self.shared;
-        let prefix = client.options().channel_prefix.as_deref().unwrap_or_default();
-        let mut all = vec![&*keys.instance_name, prefix, name];
+        let options = client.options();
+        let publish = if options.sharded_channels { "SPUBLISH" } else { "PUBLISH" };
+        let publish = format!("{publish} {}", options.channel_prefix.as_deref().unwrap_or_default());
+        let mut all = vec![&*keys.instance_name, &publish, name];
         all.extend(arguments.iter().map(String::as_str));
         client.invoke(script, keys.instances(), all).await
     }

@@ -66,3 +66,11 @@ async fn a_user_with_just_these_rights_will_do() {
     drop(dying);
     until(0, async || one.hub.connection_count().await.value).await;
 }
+
+#[tokio::test]
+async fn a_channel_prefix_of_another_slot_delays_changes_only() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let at = format!("{},channelPrefix={{x}}:,shardedChannels=true", cluster.connection_string());
+    let (one, other) = (Instance::start(&at).await, Instance::start(&at).await);
+    hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}

@@ -67,6 +67,22 @@ async fn entries_are_those_of_the_distributed_cache() {
 }
 
 #[tokio::test]
+async fn entries_are_renewed_while_the_user_is_connected() {
+    let redis = RedisServer::start().await.unwrap();
+    let here = Instance::start(&redis.connection_string()).await;
+    let reader = Reader::new(&redis.connection_string());
+    here.connect("c", Some("ada"));
+    here.reached().await;
+    let keys = ["{Tele}Doctor:connection:ada", "{Tele}Doctor:connections:ada"];
+    for key in keys {
+        let () = reader.run(&["EXPIRE", key, "60"]).await;
+    }
+    for key in keys {
+        until(true, async || reader.run::<i64>(&["TTL", key]).await > 14_000).await;
+    }
+}
+
+#[tokio::test]
 async fn only_mapped_hubs_count_for_the_mapping() {
     let redis = RedisServer::start().await.unwrap();
     let mut options = options();

@@ -1,7 +1,9 @@
-use hubline_directory::conformance::{Believed, until};
-use hubline_testkit::RedisServer;
+use std::time::Duration;
 
-use crate::instance::{Instance, Reader};
+use hubline_directory::conformance::{Believed, until};
+use hubline_testkit::{Cluster, RedisServer};
+
+use crate::instance::{Instance, Reader, options};
 
 #[tokio::test]
 async fn a_large_group_is_read_in_pages_while_it_changes() {
@@ -25,6 +27,36 @@ async fn a_large_group_is_read_in_pages_while_it_changes() {
     let (mut watched, ()) = tokio::join!(Believed::watch(&*other.hub, "g é: {x}"), churn);
     let expected: Vec<String> = (0..3500).filter(|n| n % 7 != 0).map(id).collect();
     watched.until(&expected.iter().map(String::as_str).collect::<Vec<_>>()).await;
+}
+
+/// With heartbeats an hour apart nothing else can bring them.
+async fn changes_come_by_channel(connection_string: &str) {
+    let mut options = options();
+    // What was left by those before would live as long.
+    options.instance_name.push_str(connection_string);
+    options.heartbeat = Duration::from_secs(3600);
+    let one = Instance::start_with(connection_string, options.clone()).await;
+    let other = Instance::start_with(connection_string, options).await;
+    one.reached().await;
+    other.reached().await;
+    let mut watched = Believed::watch(&*other.hub, "g").await;
+    for id in ["a", "b"] {
+        one.connect(id, Some("ada"));
+        one.join(id, "g");
+        watched.until(&["a", "b"][..usize::from(id == "b") + 1]).await;
+    }
+    one.disconnect("a");
+    watched.until(&["b"]).await;
+}
+
+#[tokio::test]
+async fn changes_come_at_once() {
+    let redis = RedisServer::start().await.unwrap();
+    changes_come_by_channel(&format!("{},channelPrefix=a prefix:", redis.connection_string())).await;
+    let cluster = Cluster::start(3).await.unwrap();
+    let at = cluster.connection_string();
+    changes_come_by_channel(&at).await;
+    changes_come_by_channel(&format!("{at},channelPrefix=p:,shardedChannels=true")).await;
 }
 
 #[tokio::test]
