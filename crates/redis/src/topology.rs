@@ -206,7 +206,10 @@ async fn first_of(
         }
     }
     match (replica, failure) {
-        (Some(replica), _) => Ok(replica),
+        (Some(replica), _) => {
+            tracing::warn!(endpoint = %replica.endpoint, "no master is there, and a replica reaches only who else uses it");
+            Ok(replica)
+        }
         (None, Some(failure)) => Err(failure),
         (None, None) => unreachable!("options have an endpoint"),
     }

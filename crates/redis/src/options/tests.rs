@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 fn parse(text: &str) -> RedisOptions {
@@ -203,7 +205,7 @@ fn mistakes_in_urls() {
         ),
         (
             "redis://me:s3/cret@redis",
-            "'redis://***@redis' is not a URL of Redis, expected /, ?, # and @ in user and password \
+            "'redis://***' is not a URL of Redis, expected /, ?, # and @ in user, password and values \
              percent-encoded, for example %2F",
         ),
         (
@@ -213,7 +215,7 @@ fn mistakes_in_urls() {
         ),
         (
             "redis://redis/main",
-            "'redis://redis/main' is not a URL of Redis, expected the number of a database after the host",
+            "'redis://***' is not a URL of Redis, expected the number of a database after the host",
         ),
         (
             "redis://redis?keepAlive=x&pasword=s3cret",
@@ -244,5 +246,32 @@ fn passwords_are_never_shown() {
     ];
     for (text, expected) in cases {
         assert_eq!(redact_connection_string(text), expected);
+    }
+}
+
+proptest! {
+    /// Wherever a password stands, and whatever is in it that should have been encoded.
+    #[test]
+    fn no_password_is_shown(before in "[a-z0-9@/:?#&%=. -]{0,6}", after in "[a-z0-9@/:?#&%=,. -]{0,6}") {
+        let password = format!("{before}s3cr3t{after}");
+        let texts = [
+            // After the separator of keys it would be a key.
+            format!("redis,password={}", password.replace(',', "")),
+            format!("redis,sentinelPassword={}", password.replace(',', "")),
+            format!("redis://me:{password}@redis"),
+            format!("rediss://:{password}@redis:7000/1?name=x"),
+            format!("redis://redis?password={}", password.replace('&', "")),
+            format!("redis://redis/1?name=x&pasword={}", password.replace('&', "")),
+        ];
+        for text in texts {
+            prop_assert!(!redact_connection_string(&text).contains("s3cr3t"), "{text}");
+            match text.parse::<RedisOptions>() {
+                Ok(options) => {
+                    prop_assert!(!options.to_string().contains("s3cr3t"), "{text}");
+                    prop_assert!(!format!("{options:?}").contains("s3cr3t"), "{text}");
+                }
+                Err(error) => prop_assert!(!error.to_string().contains("s3cr3t"), "{text}: {error}"),
+            }
+        }
     }
 }

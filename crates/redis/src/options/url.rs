@@ -35,8 +35,8 @@ fn read_parts(url: &str, parser: &mut Parser) -> Result<(), &'static str> {
 
     let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
     let (authority, path) = address.split_once('/').unwrap_or((address, ""));
-    if path.contains('@') || query.contains('@') && !authority.contains('@') || url.contains('#') {
-        return Err("/, ?, # and @ in user and password percent-encoded, for example %2F");
+    if path.contains('@') || query.contains('@') || url.contains('#') {
+        return Err("/, ?, # and @ in user, password and values percent-encoded, for example %2F");
     }
     let hosts = match authority.rsplit_once('@') {
         Some((user_info, hosts)) => {
@@ -51,6 +51,10 @@ fn read_parts(url: &str, parser: &mut Parser) -> Result<(), &'static str> {
     for host in hosts.split(',').filter(|host| !host.is_empty()) {
         let endpoint = endpoint::parse(host).map_err(|_| "host or host:port after the //")?;
         parser.endpoints.push(endpoint);
+    }
+    // What has no value may be the other half of a password.
+    if query.split('&').any(|pair| !pair.is_empty() && !pair.contains('=')) {
+        return Err("key=value after the ?, with & in a value written %26");
     }
     for (key, value) in form_urlencoded::parse(query.as_bytes()) {
         parser.keyword(&key, &value);
