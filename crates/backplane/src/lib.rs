@@ -9,6 +9,7 @@ pub mod conformance;
 mod fleet;
 mod in_process;
 mod publication;
+mod statistics;
 
 use std::fmt;
 
@@ -23,6 +24,7 @@ pub use in_process::InProcess;
 pub use publication::{
     Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,
 };
+pub use statistics::Statistics;
 
 /// Connects the hubs of one process with those of others.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
@@ -33,6 +35,11 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
 
     /// Whether the other instances can be reached, and every change of that.
     fn status(&self) -> watch::Receiver<Status>;
+
+    /// What it has done so far. All zero for a backplane that has no others to reach.
+    fn statistics(&self) -> Statistics {
+        Statistics::default()
+    }
 
     /// The way to the transports of other instances; `None` if there are none.
     fn fleet(&self) -> Option<std::sync::Arc<dyn Fleet>> {
@@ -48,7 +55,7 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
     /// and will bring it back: local delivery has one order with everybody else's messages.
     ///
     /// # Errors
-    /// See [`PublishError`]. A link that is down is not an error but [`Reach::ThisInstance`].
+    /// See [`PublishError`]. A link that is down is not an error: [`Published::reach`] tells of it.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
 
     /// Says that this instance has one more connection with this interest. Each call is matched by one

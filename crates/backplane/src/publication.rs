@@ -121,8 +121,11 @@ pub struct Published {
 pub enum Reach {
     /// Every instance that listens.
     Fleet,
-    /// The connections here have it. It was sent to the others, and the link was lost before that was confirmed.
+    /// The connections here have it. It waits for the link to the others, and is sent when that is back in time.
+    Queued,
+    /// The connections here have it. It was sent to the others, and nothing confirmed that before the link was
+    /// lost: they may get it or not.
     Unknown,
-    /// The link to the others is down; the connections here have it.
+    /// The connections here have it, the others will not: the link is down, or refuses it.
     ThisInstance,
 }

@@ -306,7 +306,9 @@ impl SingleClientProxy<'_> {
         };
         let published = core.backplane.publish(publication).await.map_err(SendError::from)?;
         match (published.reach, published.receivers) {
-            (Reach::Unknown | Reach::ThisInstance, _) => Err(InvokeError::Unreachable(self.id.clone())),
+            (Reach::Queued | Reach::Unknown | Reach::ThisInstance, _) => {
+                Err(InvokeError::Unreachable(self.id.clone()))
+            }
             (Reach::Fleet, 0) => Err(InvokeError::NoSuchConnection(self.id.clone())),
             (Reach::Fleet, _) => Ok(asked),
         }

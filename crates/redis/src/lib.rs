@@ -34,6 +34,7 @@
 //! these keys.
 
 mod options;
+mod outbox_options;
 
 mod client;
 mod fleet;
@@ -51,6 +52,7 @@ pub use options::{
     RedisClientCertificate, RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake,
     RedisPassword, RedisTlsVersions, redact_connection_string,
 };
+pub use outbox_options::OutboxOptions;
 pub use pub_sub::{
     RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription, RedisBackplane, wire,
 };

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::OutboxOptions;
 pub use endpoint::RedisEndpoint;
 pub use mistake::{RedisOptionsError, RedisOptionsMistake};
 use parser::Parser;
@@ -112,6 +113,8 @@ pub struct RedisOptions {
     /// Every instance of the fleet has to have the same ones, written the same way, in whatever order.
     /// What is kept in keys is kept on the first by name. Default false.
     pub spread_channels: bool,
+    /// What is kept while Redis cannot be reached; not part of the string.
+    pub outbox: OutboxOptions,
 }
 
 /// Files with a certificate of our own.

@@ -6,19 +6,25 @@
 
 mod channels;
 mod commands;
+mod counters;
 mod dialect;
 mod driver;
 mod echoes;
+mod fleet;
 mod garbage;
 mod hub;
 mod node;
 mod nodes;
+mod outage;
+mod outbox;
 mod outgoing;
 mod publisher;
 mod raw;
+mod seldom;
 mod status;
 mod subscriber;
 mod subscriptions;
+mod unwritten;
 
 pub mod wire;
 
@@ -30,7 +36,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all, try_join_all};
 use hubline_backplane::{
     Backplane, Fleet, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published,
-    Reach, ReturnAddress, Status, Subject, Target,
+    Reach, ReturnAddress, Statistics, Status, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::{oneshot, watch};
@@ -39,11 +45,12 @@ use tokio_util::task::AbortOnDropHandle;
 use self::channels::Channels;
 pub(crate) use self::channels::{machine_name, new_server_name};
 use self::commands::Commands;
+use self::counters::Counters;
 pub(crate) use self::garbage::Garbage;
 use self::hub::Hub;
 use self::node::Node;
 use self::nodes::{NodeTask, Nodes};
-use self::outgoing::{Outgoing, Waiting};
+use self::outgoing::{Fate, Kind, Waiting};
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
@@ -68,8 +75,16 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   instance.
 /// - **Echo.** While the links are up, this instance's own connections too get a publication when Redis brings
 ///   it back. If the links are lost before it is answered, it is delivered here unless its echo, or a later
-///   one's, has come; an echo that comes afterwards is dropped. So never twice. What other instances publish
-///   while the links are down does not come, as ever with pub/sub.
+///   one's, has come; an echo that comes afterwards is dropped. So never twice.
+/// - **Outbox.** What is published while the link is down is delivered here at once and kept for the others
+///   ([`OutboxOptions`](crate::OutboxOptions), [`Reach::Queued`]). Once the link is back, and as many instances
+///   listen as did before (or 2 s have gone), it is sent in order, marked with this instance's name so that it is
+///   not delivered here again. What was written and never answered is not sent again: the others may have it
+///   ([`Reach::Unknown`]).
+/// - **Frozen.** Links without an answer for `asyncTimeout`, 2 s at most, count as down. They are kept beside the
+///   attempts to connect anew: a Redis that goes on then delivers what it had been sent, and nobody misses it.
+/// - **Refused.** What Redis answers with an error is delivered here alone, and the status tells the error until
+///   it takes a message again.
 /// - **Bounds.** A message may have 30 MiB, both protocols together. Publishers wait while 1,024 publications
 ///   or 16 MiB are on their way, or while this instance is 6 MiB behind in reading its own. The subscribing
 ///   link is not read while 1,024 messages or 8 MiB wait for a hub; what waits in Redis then is bounded by its
@@ -90,7 +105,18 @@ struct Shared {
     options: Arc<RedisOptions>,
     nodes: Arc<Nodes>,
     statuses: Arc<Statuses>,
+    counters: Arc<Counters>,
     garbage: Arc<Garbage>,
+}
+
+/// A publication and its payloads, one for all its targets.
+struct Message<'a> {
+    hub: &'a Hub,
+    publication: &'a Publication,
+    kind: Kind,
+    payload: Bytes,
+    /// As the outbox keeps it, once it has to.
+    marked: OnceLock<Bytes>,
 }
 
 /// Of the nodes, or of who follows a cluster and has those of its nodes.
@@ -111,7 +137,8 @@ impl RedisBackplane {
         let topology = Topology::of(&options);
         let options = Arc::new(options);
         let statuses = Statuses::new();
-        let (nodes, new) = Nodes::of(&topology, &options, &client_name, &statuses);
+        let counters = Arc::<Counters>::default();
+        let (nodes, new) = Nodes::of(&topology, &options, &client_name, &statuses, &counters);
         let tasks = match topology.cluster {
             None => start(new, &options).await?.into_iter().map(|(_, task)| task).collect(),
             Some(cluster) => {
@@ -125,7 +152,7 @@ impl RedisBackplane {
         };
         let tasks = Arc::new(tasks);
         let client = RedisClient::new((*options).clone())?;
-        let shared = Shared { options, nodes, statuses, garbage: Arc::default() };
+        let shared = Shared { options, nodes, statuses, counters, garbage: Arc::default() };
         Ok(Self { shared: Arc::new(shared), tasks, client, fleet: OnceLock::new() })
     }
 
@@ -137,11 +164,6 @@ impl RedisBackplane {
     /// Channels of your own on the same links.
     pub fn raw_channels(&self) -> RawChannels {
         RawChannels::new(&self.shared, &self.tasks)
-    }
-
-    /// Payloads from Redis that could not be used, so far.
-    pub fn garbage_count(&self) -> u64 {
-        self.shared.garbage.count()
     }
 }
 
@@ -202,6 +224,27 @@ impl Backplane for RedisBackplane {
         self.shared.statuses.subscribe()
     }
 
+    fn statistics(&self) -> Statistics {
+        let Shared { counters, nodes, garbage, .. } = &*self.shared;
+        let mut statistics = Statistics::default();
+        // Looks for what has expired, before that is read.
+        nodes.for_each(|node| {
+            let (messages, bytes) = node.outbox.size();
+            statistics.waiting += messages as u64;
+            statistics.waiting_bytes += bytes as u64;
+        });
+        statistics.published = counters.published.get();
+        statistics.queued = counters.queued.get();
+        statistics.replayed = counters.replayed.get();
+        statistics.expired = counters.expired.get();
+        statistics.overflowed = counters.overflowed.get();
+        statistics.unknown = counters.unknown.get();
+        statistics.refused = counters.refused.get();
+        statistics.reconnects = counters.reconnects.get();
+        statistics.garbage = garbage.count();
+        statistics
+    }
+
     fn fleet(&self) -> Option<Arc<dyn Fleet>> {
         let fleet = self.fleet.get_or_init(|| {
             Arc::new(RedisFleet::new(
@@ -254,7 +297,7 @@ impl HubBackplane for Attached {
         async move {
             let answer = wire::Completion { protocol: protocol.name(), message: completion.payload() };
             let channel = self.hub.channels.named(&to.channel);
-            _ = self.shared.send_internal(channel, answer.encode()).await;
+            _ = self.shared.send_internal(&channel, answer.encode()).await;
         }
         .boxed()
     }
@@ -288,8 +331,14 @@ impl Attached {
             );
             return Err(PublishError::Refused(refused));
         }
-        let channels = publication.targets.iter().map(|target| self.hub.channels.of(target)).collect();
-        self.shared.publish(&self.hub, publication, channels, payload.into()).await
+        let message = Message {
+            hub: &self.hub,
+            publication: &publication,
+            kind: if publication.asks.is_some() { Kind::Internal } else { Kind::Message },
+            payload: payload.into(),
+            marked: OnceLock::new(),
+        };
+        self.shared.publish(&message).await
     }
 }
 
@@ -314,49 +363,51 @@ impl Shared {
         }
     }
 
-    /// To the node of each channel; these are the channels of the publication's targets.
-    async fn publish(
-        &self,
-        hub: &Arc<Hub>,
-        publication: Publication,
-        channels: Vec<String>,
-        payload: Bytes,
-    ) -> Result<Published, PublishError> {
-        let is_sharded = self.options.sharded_channels;
-        let mut parts = Vec::<(Arc<Node>, Vec<_>, Vec<_>)>::new();
-        for (target, channel) in publication.targets.iter().zip(channels) {
-            let node = self.nodes.node_of(&channel);
-            // A shard may refuse one channel and take others, so each is a part of its own.
-            let part = match parts.iter_mut().find(|(of, ..)| !is_sharded && Arc::ptr_eq(of, &node)) {
-                Some(part) => part,
-                None => parts.push_mut((node, Vec::new(), Vec::new())),
-            };
-            part.1.push(target.clone());
-            part.2.push(channel);
+    /// Each target's channel gets it, from its own node.
+    async fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
+        let targets = &message.publication.targets;
+        if let [target] = &targets[..] {
+            return self.publish_to(target, message).await;
         }
-        let parts = parts.into_iter().map(|(_, targets, channels)| {
-            let part = Publication { targets, ..publication.clone() };
-            let payload = payload.clone();
-            async move {
-                let outgoing = || Outgoing::message(hub, part.clone(), channels.clone(), payload.clone());
-                self.nodes.publish(&channels[0], outgoing).await
-            }
-        });
-        let published: Vec<Published> = join_all(parts).await.into_iter().collect::<Result<_, _>>()?;
+        let each = join_all(targets.iter().map(|target| self.publish_to(target, message))).await;
+        let each = each.into_iter().collect::<Result<Vec<_>, _>>()?;
         Ok(Published {
-            receivers: published.iter().map(|part| part.receivers).sum(),
-            reach: published.iter().map(|part| part.reach).max().unwrap_or(Reach::Fleet),
+            receivers: each.iter().map(|published| published.receivers).sum(),
+            reach: each.iter().map(|published| published.reach).max().unwrap_or(Reach::Fleet),
         })
     }
 
+    /// Through Redis; what it does not bring back is given to this instance's own connections, and kept for the
+    /// others if it was never sent.
+    async fn publish_to(&self, target: &Target, message: &Message<'_>) -> Result<Published, PublishError> {
+        let channel: Arc<str> = message.hub.channels.of(target).into();
+        let (node, fate) = self.nodes.send(message.kind, &channel, message.payload.clone()).await?;
+        let reach = match fate {
+            Fate::Taken { receivers } => return Ok(Published { receivers, reach: Reach::Fleet }),
+            Fate::NotSent if message.kind == Kind::Message => {
+                let is_kept = node.outbox.put(Arc::clone(&channel), message.marked().clone());
+                if is_kept { Reach::Queued } else { Reach::ThisInstance }
+            }
+            Fate::NotSent | Fate::Refused(_) => Reach::ThisInstance,
+            Fate::Unanswered => Reach::Unknown,
+        };
+        let receivers = u64::from(node.subscriptions.wants(&channel));
+        if message.kind == Kind::Message {
+            message.hub.deliver_here(target.clone(), message.publication, message.payload.len()).await;
+        }
+        Ok(Published { receivers, reach })
+    }
+
     /// Publishes what is no message.
-    async fn send_internal(
-        &self,
-        channel: String,
-        payload: impl Into<Bytes>,
-    ) -> Result<Published, PublishError> {
-        let payload = payload.into();
-        self.nodes.publish(&channel, || Outgoing::internal(channel.clone(), payload.clone())).await
+    async fn send_internal(&self, channel: &str, payload: impl Into<Bytes>) -> Result<Fate, PublishError> {
+        let (_, fate) = self.nodes.send(Kind::Internal, &channel.into(), payload.into()).await?;
+        Ok(fate)
+    }
+}
+
+impl Message<'_> {
+    fn marked(&self) -> &Bytes {
+        self.marked.get_or_init(|| wire::marked(&self.payload, self.hub.channels.server_name()).into())
     }
 }
 

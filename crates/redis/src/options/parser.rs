@@ -169,6 +169,7 @@ impl Parser {
             sentinel_password: self.sentinel_password.map(RedisPassword),
             sharded_channels: self.sharded_channels.unwrap_or(false),
             spread_channels: self.spread_channels.unwrap_or(false),
+            outbox: crate::OutboxOptions::default(),
             config_check: self.config_check.unwrap_or(DEFAULT_CONFIG_CHECK),
         })
     }

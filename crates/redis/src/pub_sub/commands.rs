@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use hubline_backplane::{GroupAction, GroupChange, GroupError, Inbox, Reach};
+use hubline_backplane::{GroupAction, GroupChange, GroupError, Inbox};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Shared;
 use super::hub::Hub;
+use super::outgoing::Fate;
 use crate::wire::{self, Ack, GroupCommand, WireError};
 
 /// ASP.NET Core gives up after 30 to 35 s.
@@ -71,9 +72,12 @@ pub(super) async fn ask(hub: &Arc<Hub>, shared: &Shared, change: GroupChange) ->
     let asked = async {
         let channel = hub.channels.group_commands();
         let node = shared.node_of(&channel);
-        match shared.send_internal(channel, command.encode()).await {
-            Ok(published) if published.reach == Reach::Fleet => {}
-            Ok(_) => return Err(GroupError::Unreachable(node.why_unreachable())),
+        match shared.send_internal(&channel, command.encode()).await {
+            Ok(Fate::Taken { .. }) => {}
+            Ok(Fate::Refused(answer)) => return Err(GroupError::Unreachable(answer)),
+            Ok(Fate::NotSent | Fate::Unanswered) => {
+                return Err(GroupError::Unreachable(node.why_unreachable()));
+            }
             Err(error) => return Err(GroupError::Unreachable(error.to_string())),
         }
         // The sender goes only with this.
@@ -94,6 +98,11 @@ pub(super) struct Commands {
 impl Commands {
     pub(super) fn new(hub: &Arc<Hub>, shared: &Arc<Shared>) -> Self {
         Self { hub: Arc::clone(hub), shared: Arc::clone(shared), unacknowledged: JoinSet::new() }
+    }
+
+    /// This instance's name.
+    pub(super) fn server_name(&self) -> &str {
+        self.hub.channels.server_name()
     }
 
     pub(super) fn carry_out(&mut self, inbox: &dyn Inbox, payload: &[u8]) -> Result<(), WireError> {
@@ -119,7 +128,7 @@ impl Commands {
         self.unacknowledged.spawn(async move {
             if at_once.is_some() || change.await {
                 // Whoever asked learns of a link that is down by itself.
-                _ = shared.send_internal(channel, ack).await;
+                _ = shared.send_internal(&channel, ack).await;
             }
         });
         Ok(())

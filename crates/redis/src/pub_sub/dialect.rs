@@ -29,6 +29,14 @@ impl Dialect {
         }
     }
 
+    /// Behind `PUBSUB`.
+    pub(super) fn count(self) -> &'static str {
+        match self {
+            Self::Classic => "NUMSUB",
+            Self::Sharded => "SHARDNUMSUB",
+        }
+    }
+
     pub(super) fn publish(self) -> &'static str {
         match self {
             Self::Classic => "PUBLISH",

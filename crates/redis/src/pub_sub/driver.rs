@@ -1,36 +1,35 @@
 //! The task behind a node: connects, restores, serves, and connects again.
 
-use std::fmt;
+use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use hubline_backplane::Status;
-use tokio::time::{Instant, timeout};
+use tokio::time::{sleep, timeout};
 
-use super::node::Node;
-use super::outgoing::Waiting;
+use super::node::{Node, Stage};
+use super::outage::Outage;
+use super::outgoing::{Waiting, hand_back};
 use super::publisher::{FAREWELL, Patience, Publisher};
 use super::subscriber;
-use crate::RedisOptions;
 use crate::link::{ConnectError, LinkLost};
 use crate::topology::Links;
 
 /// Between attempts to connect: 50 ms at first, doubled up to 400 ms, each time up to twice that at random, so
 /// that subscriptions are back within a second of Redis and a fleet does not return in one instant.
-const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
+pub(super) const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
     .with_min_delay(Duration::from_millis(50))
     .with_max_delay(Duration::from_millis(400))
     .without_max_times()
     .with_jitter();
-/// Links that lived this long are a fresh start for the back-off.
-const LIVED: Duration = Duration::from_secs(2);
-const BETWEEN_REMINDERS: Duration = Duration::from_secs(30);
+/// Most of `asyncTimeout`: whoever publishes to a frozen Redis, and this instance's own connections, wait no longer.
+const LIMIT_ANSWER: Duration = Duration::from_secs(2);
 
-async fn pause(delays: &mut ExponentialBackoff) {
-    let delay = delays.next().unwrap_or(LIVED);
-    tokio::time::sleep(delay).await;
+pub(super) async fn pause(delays: &mut ExponentialBackoff) {
+    let delay = delays.next().unwrap_or(LIMIT_ANSWER);
+    sleep(delay).await;
 }
 
 impl Node {
@@ -56,10 +55,10 @@ impl Node {
                 None => tokio::select! {
                     links = self.connect(&mut outage) => links,
                     // Published while the link went.
-                    () = waiting.deliver_here(&self.subscriptions) => return,
+                    () = hand_back(&mut waiting) => return,
                 },
             };
-            self.serve(links, &mut waiting, &mut outage).await;
+            first = self.serve(links, &mut waiting, &mut outage).await;
         }
     }
 
@@ -70,44 +69,55 @@ impl Node {
                 Ok(links) => return links,
                 Err(error) => {
                     outage.attempt_failed(&error);
-                    self.disconnected(&error);
+                    self.status.set(Status::Disconnected(error.to_string()));
                 }
             }
         }
     }
 
-    fn disconnected(&self, reason: &dyn fmt::Display) {
-        self.status.set(Status::Disconnected(reason.to_string()));
-    }
-
-    /// Restores the subscriptions, then publishes, until one of the links is lost.
-    async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) {
-        let RedisOptions { keep_alive, async_timeout: answer, .. } = *self.options;
-        let patience = Patience { keep_alive, answer };
+    /// Restores the subscriptions, then publishes, until one of the links is lost, or is silent and others can
+    /// be had: those are returned.
+    async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) -> Option<Links> {
+        let answer = self.options.async_timeout.min(LIMIT_ANSWER);
+        let patience = Patience { keep_alive: self.options.keep_alive, answer };
         let master = links.publishing.endpoint.clone();
         let superseded = self.location.superseded(&master, &self.options, &self.client_name);
-        let mut publisher = Publisher::new(links.publishing, &self.echoes, &self.subscriptions, patience);
-        let publish = async {
-            tokio::select! {
-                channels = self.subscriptions.restored() => {
-                    outage.ended(channels);
-                    self.status.set(Status::Connected);
-                }
-                () = waiting.deliver_here(&self.subscriptions) => {}
-            }
-            publisher.run(waiting).await
-        };
+        let mut superseded = pin!(superseded);
+        let mut publisher = Publisher::new(self, links.publishing, patience);
         self.subscriptions.link_opened();
-        let subscriber = subscriber::run(links.subscribing, &self.subscriptions, &self.echoes, patience);
-        let mut subscriber = pin!(subscriber);
-        let (lost, of_publisher) = tokio::select! {
-            lost = &mut subscriber => (lost, false),
-            lost = publish => (lost, true),
-            lost = superseded => (lost, false),
+        let mut subscriber = pin!(subscriber::run(links.subscribing, self, patience));
+        let mut successors = None;
+        let (lost, of_publisher) = loop {
+            let lost = tokio::select! {
+                lost = &mut subscriber => break (lost, false),
+                lost = &mut superseded => break (lost, false),
+                lost = publisher.run(waiting) => lost,
+                lost = self.subscriptions.fall_silent(answer) => lost,
+                never = self.make_use(outage) => match never {},
+            };
+            if !matches!(lost, LinkLost::Silent(_)) {
+                break (lost, true);
+            }
+            // A Redis that is frozen goes on where it stopped, with what it has been sent and to whom it had
+            // been subscribed: the links are kept until they answer again, or others do.
+            self.close(&lost, outage);
+            publisher.hand_back();
+            self.subscriptions.let_go();
+            let lost = tokio::select! {
+                lost = &mut subscriber => break (lost, false),
+                lost = &mut superseded => break (lost, false),
+                held = publisher.hold(waiting) => held.err(),
+                links = self.replace(outage) => {
+                    successors = Some(links);
+                    Some(lost)
+                }
+            };
+            if let Some(lost) = lost {
+                break (lost, true);
+            }
         };
-        self.disconnected(&lost);
-        outage.link_lost(&lost);
-        if of_publisher {
+        self.close(&lost, outage);
+        if of_publisher && successors.is_none() {
             // Echoes of what Redis has answered are still to be read.
             self.subscriptions.ping();
             let rest = async {
@@ -117,59 +127,35 @@ impl Node {
         }
         self.subscriptions.link_lost();
         publisher.give_up(of_publisher.then_some(&lost)).await;
-    }
-}
-
-/// The time without a link, told in few lines.
-struct Outage {
-    since: Instant,
-    attempts: u32,
-    /// When the last one ended; before the first connection there is none.
-    up_since: Option<Instant>,
-    is_up: bool,
-    last_line: Option<Instant>,
-    delays: ExponentialBackoff,
-}
-
-impl Outage {
-    fn begin() -> Self {
-        let since = Instant::now();
-        Self { since, attempts: 0, up_since: None, is_up: false, last_line: None, delays: BACK_OFF.build() }
+        successors
     }
 
-    /// The very first attempt comes at once.
-    async fn pause(&mut self) {
-        if self.attempts > 0 || self.up_since.is_some() {
-            pause(&mut self.delays).await;
+    /// Opens the node for messages once this instance and the others hear them, and watches the fleet.
+    async fn make_use(&self, outage: &mut Outage) -> Infallible {
+        let channels = self.subscriptions.restored().await;
+        self.set_stage(Stage::Restored);
+        let (waiting, _) = self.outbox.size();
+        self.fleet.assembled(waiting > 0).await;
+        self.set_stage(Stage::Open);
+        self.outbox.open();
+        if outage.ended(channels, self.outbox.size()) {
+            self.counters.reconnects.increment();
         }
+        self.status.set(Status::Connected);
+        self.fleet.keep_counting().await
     }
 
-    fn attempt_failed(&mut self, reason: &dyn fmt::Display) {
-        self.attempts += 1;
-        if self.last_line.is_none_or(|last| last.elapsed() >= BETWEEN_REMINDERS) {
-            self.last_line = Some(Instant::now());
-            tracing::warn!(%reason, attempts = self.attempts, "not connected to Redis, serving this instance alone");
-        }
+    /// From now on messages reach this instance alone.
+    fn close(&self, lost: &LinkLost, outage: &mut Outage) {
+        self.set_stage(Stage::Down);
+        self.status.set(Status::Disconnected(lost.to_string()));
+        outage.link_lost(lost);
     }
 
-    fn ended(&mut self, channels: usize) {
-        let after = self.since.elapsed();
-        match self.up_since {
-            None => tracing::info!(channels, ?after, "connected to Redis"),
-            Some(_) => tracing::info!(channels, ?after, "connection to Redis restored"),
-        }
-        self.up_since = Some(Instant::now());
-        self.is_up = true;
-    }
-
-    fn link_lost(&mut self, reason: &LinkLost) {
-        if !std::mem::take(&mut self.is_up) {
-            return self.attempt_failed(reason);
-        }
-        tracing::warn!(%reason, "connection to Redis lost, serving this instance alone");
-        if self.up_since.is_some_and(|since| since.elapsed() >= LIVED) {
-            self.delays = BACK_OFF.build();
-        }
-        (self.since, self.attempts, self.last_line) = (Instant::now(), 0, Some(Instant::now()));
+    /// Other links, once those that are silent had time to answer the same Redis.
+    async fn replace(&self, outage: &mut Outage) -> Links {
+        let links = self.connect(outage).await;
+        sleep(FAREWELL).await;
+        links
     }
 }

@@ -45,8 +45,14 @@ pub(super) enum Arrival {
 
 impl Echoes {
     /// A PUBLISH is about to be written.
-    pub(super) fn written(&mut self, fingerprint: Fingerprint) {
+    pub(super) fn written(&mut self, channel: &str, payload: &[u8]) {
+        let fingerprint = self.fingerprint(channel, payload);
         self.unanswered.push_back(fingerprint);
+    }
+
+    /// The last ones have not been.
+    pub(super) fn never_written(&mut self, count: usize) {
+        self.unanswered.truncate(self.unanswered.len().saturating_sub(count));
     }
 
     /// The oldest unanswered PUBLISH has its reply.
@@ -60,7 +66,7 @@ impl Echoes {
         if self.unanswered.len() == self.proven && self.owed.is_empty() {
             return Arrival::Deliver;
         }
-        let fingerprint = self.fingerprint(channel, self.payload_hash(payload));
+        let fingerprint = self.fingerprint(channel, payload);
         let unproven = self.unanswered.iter().skip(self.proven);
         if let Some(at) = unproven.clone().position(|written| *written == fingerprint) {
             self.proven += at + 1;
@@ -78,8 +84,8 @@ impl Echoes {
         }
     }
 
-    /// The links are given up. Returns how many of the unanswered have run; the others are delivered by the
-    /// caller.
+    /// The links are given up, or silent. Returns how many of the unanswered have run; the others are delivered
+    /// by the caller.
     pub(super) fn given_up(&mut self, redis_may_still_run_them: bool) -> usize {
         let proven = std::mem::take(&mut self.proven);
         let unproven = self.unanswered.drain(..).skip(proven);
@@ -92,12 +98,14 @@ impl Echoes {
         proven
     }
 
-    pub(super) fn fingerprint(&self, channel: &str, payload_hash: u64) -> Fingerprint {
-        Fingerprint(self.hasher.hash_one((channel, payload_hash)))
+    /// The link that owes echoes is held and may still bring them: they are not older than now.
+    pub(super) fn renew_debts(&mut self) {
+        let now = Instant::now();
+        self.owed.iter_mut().for_each(|(_, since)| *since = now);
     }
 
-    pub(super) fn payload_hash(&self, payload: &[u8]) -> u64 {
-        self.hasher.hash_one(payload)
+    fn fingerprint(&self, channel: &str, payload: &[u8]) -> Fingerprint {
+        Fingerprint(self.hasher.hash_one((channel, payload)))
     }
 }
 
@@ -107,8 +115,7 @@ mod tests {
 
     fn write(echoes: &mut Echoes, payloads: &[&str]) {
         for payload in payloads {
-            let hash = echoes.payload_hash(payload.as_bytes());
-            echoes.written(echoes.fingerprint("c", hash));
+            echoes.written("c", payload.as_bytes());
         }
     }
 
@@ -156,9 +163,25 @@ mod tests {
         assert_eq!(echoes.arrived("c", b"1"), Arrival::Deliver);
     }
 
+    #[test]
+    fn what_was_never_written_is_not_owed() {
+        let mut echoes = Echoes::default();
+        write(&mut echoes, &["1", "2"]);
+        echoes.never_written(1);
+        assert_eq!(echoes.given_up(true), 0);
+        assert_eq!(echoes.arrived("c", b"2"), Arrival::Deliver);
+        assert_eq!(echoes.arrived("c", b"1"), Arrival::DeliveredBefore);
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_debt_grows_old() {
         let mut echoes = Echoes::default();
+        write(&mut echoes, &["1"]);
+        echoes.given_up(true);
+        tokio::time::advance(OWED_FOR - Duration::from_secs(1)).await;
+        echoes.renew_debts();
+        tokio::time::advance(OWED_FOR - Duration::from_secs(1)).await;
+        assert_eq!(echoes.arrived("c", b"1"), Arrival::DeliveredBefore);
         write(&mut echoes, &["1"]);
         echoes.given_up(true);
         tokio::time::advance(OWED_FOR + Duration::from_secs(1)).await;

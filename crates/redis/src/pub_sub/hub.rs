@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{Inbox, Publication, PublishError, Published, ReturnAddress, Subject, Target};
-use hubline_protocol::HubProtocol;
+use hubline_backplane::{Frames, Inbox, Publication, ReturnAddress, Subject, Target};
+use hubline_protocol::{ConnectionId, HubProtocol};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 use super::channels::Channels;
@@ -38,12 +38,9 @@ pub(super) enum Delivery {
         to: Addressee,
         payload: Vec<u8>,
     },
-    /// A publication that does not come back through Redis.
-    Here { publication: Publication, published: Published, done: Done },
+    /// A message that does not come back through Redis.
+    Here { target: Target, excluded: Arc<[ConnectionId]>, frames: Frames, done: oneshot::Sender<()> },
 }
-
-/// Tells the publisher what became of it.
-pub(super) type Done = oneshot::Sender<Result<Published, PublishError>>;
 
 /// A place in an inbox. Taking it waits, using it does not.
 #[derive(Debug)]
@@ -74,6 +71,16 @@ impl Hub {
         let bytes = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok()?;
         Some(Place { bytes, place: self.inbox.reserve().await.ok()? })
     }
+
+    /// Gives a message to this instance's own connections, in the hub's order.
+    pub(super) async fn deliver_here(&self, target: Target, publication: &Publication, bytes: usize) {
+        let Some(place) = self.place(bytes).await else { return };
+        let (done, delivered) = oneshot::channel();
+        let (excluded, frames) = (Arc::clone(&publication.excluded), publication.frames.clone());
+        place.put(Delivery::Here { target, excluded, frames, done });
+        // An error means that the hub has gone.
+        _ = delivered.await;
+    }
 }
 
 impl Place<'_> {
@@ -93,7 +100,9 @@ pub(super) async fn deliver_in_order(
         match delivery {
             Delivery::Received { channel, to, payload } => {
                 let taken = match to {
-                    Addressee::Connections(target) => deliver(&*inbox, target, &payload).await,
+                    Addressee::Connections(target) => {
+                        deliver(&*inbox, commands.server_name(), target, &payload).await
+                    }
                     Addressee::GroupCommands => commands.carry_out(&*inbox, &payload),
                     Addressee::Acks => commands.acknowledged(&payload),
                     Addressee::Answers => answered(&*inbox, &payload),
@@ -102,23 +111,25 @@ pub(super) async fn deliver_in_order(
                     garbage.found(&channel, &error);
                 }
             }
-            Delivery::Here {
-                publication: Publication { targets, excluded, frames, .. },
-                published,
-                done,
-            } => {
-                for target in targets {
-                    inbox.deliver(target, Arc::clone(&excluded), frames.clone(), None).await;
-                }
+            Delivery::Here { target, excluded, frames, done } => {
+                inbox.deliver(target, excluded, frames, None).await;
                 // Whoever published may have stopped waiting.
-                let _ = done.send(Ok(published));
+                _ = done.send(());
             }
         }
     }
 }
 
-async fn deliver(inbox: &dyn Inbox, target: Target, payload: &[u8]) -> Result<(), WireError> {
-    let Invocation { excluded, messages, answer_to } = Invocation::decode(payload)?;
+async fn deliver(
+    inbox: &dyn Inbox,
+    server_name: &str,
+    target: Target,
+    payload: &[u8],
+) -> Result<(), WireError> {
+    let Invocation { excluded, messages, answer_to, origin } = Invocation::decode(payload)?;
+    if origin == Some(server_name) {
+        return Ok(());
+    }
     // On other channels it means nothing.
     let answer_to = answer_to.filter(|_| matches!(target, Target::Subject(Subject::Connection(_))));
     let answer_to = answer_to.map(|AnswerTo { invocation_id, channel }| ReturnAddress {

@@ -5,15 +5,17 @@
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
-use hubline_backplane::{PublishError, Published};
+use hubline_backplane::PublishError;
 use tokio::sync::oneshot;
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::counters::Counters;
 use super::dialect::Dialect;
 use super::node::Node;
-use super::outgoing::{Outcome, Outgoing, Waiting};
+use super::outgoing::{Fate, Kind, Waiting};
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
 use crate::RedisOptions;
@@ -28,6 +30,7 @@ pub(super) struct Nodes {
     options: Arc<RedisOptions>,
     client_name: Arc<str>,
     statuses: Arc<Statuses>,
+    counters: Arc<Counters>,
 }
 
 struct Routing {
@@ -49,6 +52,7 @@ impl Nodes {
         options: &Arc<RedisOptions>,
         client_name: &Arc<str>,
         statuses: &Arc<Statuses>,
+        counters: &Arc<Counters>,
     ) -> (Arc<Self>, Vec<(Arc<Node>, Waiting)>) {
         let nodes = Self {
             routing: RwLock::new(Routing { routes: topology.routes.clone(), nodes: Vec::new() }),
@@ -56,6 +60,7 @@ impl Nodes {
             options: Arc::clone(options),
             client_name: Arc::clone(client_name),
             statuses: Arc::clone(statuses),
+            counters: Arc::clone(counters),
         };
         let new = topology.locations.iter().map(|location| nodes.new_node(location.clone()));
         let new: Vec<_> = new.collect();
@@ -64,7 +69,7 @@ impl Nodes {
     }
 
     fn new_node(&self, location: Location) -> (Arc<Node>, Waiting) {
-        Node::new(location, &self.options, &self.client_name, self.statuses.add())
+        Node::new(location, &self.options, &self.client_name, self.statuses.add(), &self.counters)
     }
 
     /// The node that a channel belongs to at the moment.
@@ -73,22 +78,28 @@ impl Nodes {
     }
 
     /// Publishes to the channel's node; in a cluster whose slots have moved, to where it belongs now.
-    pub(super) async fn publish(
+    pub(super) async fn send(
         &self,
-        channel: &str,
-        outgoing: impl Fn() -> (Outgoing, Outcome),
-    ) -> Result<Published, PublishError> {
+        kind: Kind,
+        channel: &Arc<str>,
+        payload: Bytes,
+    ) -> Result<(Arc<Node>, Fate), PublishError> {
         let mut redirections = 0;
         loop {
-            match (self.node_of(channel).publish(outgoing()).await, &self.cluster) {
-                (Err(PublishError::Refused(answer)), Some(cluster))
-                    if answer.starts_with("MOVED ") && redirections < LIMIT_REDIRECTIONS =>
-                {
-                    redirections += 1;
-                    cluster.doubt().await;
-                }
-                (outcome, _) => return outcome,
+            let node = self.node_of(channel);
+            let fate = node.send(kind, Arc::clone(channel), payload.clone()).await?;
+            if let (Fate::Refused(answer), Some(cluster)) = (&fate, &self.cluster)
+                && answer.starts_with("MOVED ")
+                && redirections < LIMIT_REDIRECTIONS
+            {
+                redirections += 1;
+                cluster.doubt().await;
+                continue;
             }
+            if kind == Kind::Message {
+                node.answered(channel, &fate);
+            }
+            return Ok((node, fate));
         }
     }
 
@@ -163,11 +174,12 @@ impl Nodes {
             }
         }
         let mut left = Vec::new();
-        for (place, node) in routing.nodes.iter_mut().enumerate() {
+        for place in 0..routing.nodes.len() {
             if !map.is_taken(place)
-                && let Some(node) = node.take()
+                && let Some(node) = routing.nodes[place].take()
             {
                 node.status.retire();
+                node.outbox.move_to(|channel| routing.node_of(channel));
                 left.push(place);
             }
         }

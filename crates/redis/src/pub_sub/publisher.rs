@@ -1,19 +1,18 @@
 //! The publishing link: writes PUBLISH commands, many at once, and matches the replies.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use hubline_backplane::{PublishError, Published, Reach};
 use redis::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::echoes::Echoes;
-use super::outgoing::{Outgoing, Waiting};
-use super::subscriptions::Subscriptions;
+use super::node::{Node, Stage};
+use super::outbox::Entry;
+use super::outgoing::{Fate, Kind, Outgoing, Waiting, hand_back};
+use super::unwritten::Unwritten;
 use crate::link::{self, Link, LinkLost};
 
-/// Commands without a reply. Full: publications wait in their queue.
+/// Commands without a reply. Full: payloads wait in their queue.
 const LIMIT_UNANSWERED: usize = 1024;
 /// Packed commands that wait for the socket.
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
@@ -23,33 +22,28 @@ const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
 const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// How long a link that is given up gets, to be read to its end.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
+/// While a link is held, what it owes does not grow old.
+const BETWEEN_RENEWALS: Duration = Duration::from_secs(10);
 
 /// How often the links are used and how long they may be silent.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Patience {
     /// An idle link is pinged this often.
     pub(super) keep_alive: Duration,
-    /// No answer for this long, and the link is given up; noticed up to a quarter later.
+    /// No answer for this long, and the link counts as silent; noticed up to a quarter later.
     pub(super) answer: Duration,
 }
 
 pub(super) struct Publisher<'a> {
+    node: &'a Node,
     link: Link,
-    echoes: &'a Mutex<Echoes>,
     patience: Patience,
     in_flight: VecDeque<InFlight>,
-    unanswered: usize,
     unwritten: Unwritten,
     used: Instant,
     lag: Lag,
-    subscriptions: &'a Subscriptions,
-}
-
-/// Packed commands, the first bytes of them written already.
-#[derive(Default)]
-struct Unwritten {
-    packed: Vec<u8>,
-    written: usize,
+    /// Taken from the queue, and not its turn yet.
+    next: Option<Outgoing>,
 }
 
 /// How far the subscribing link is behind what is published, in bytes.
@@ -61,59 +55,60 @@ struct Lag {
     asked: Option<usize>,
 }
 
-/// A publication whose commands are being written, or whose replies are awaited.
+/// A command that is being written, or whose reply is awaited.
 struct InFlight {
     what: What,
-    packed: usize,
-    answered: usize,
-    receivers: u64,
-    refused: Option<String>,
+    /// Where it begins and ends in all that was ever packed for the link.
+    begin: u64,
+    end: u64,
     since: Instant,
+    /// Whether its echo is still waited for, on this instance.
+    expects_echo: bool,
 }
 
 enum What {
     Ping,
-    Publication { outgoing: Box<Outgoing>, payload_hash: u64 },
+    Count,
+    Publication(Box<Outgoing>),
+    /// From the outbox.
+    Replay(Entry),
+    /// A publication whose publisher has been told that there was no answer.
+    HandedBack(Kind, usize),
 }
 
-impl InFlight {
-    fn commands(&self) -> usize {
-        match &self.what {
-            What::Ping => 1,
-            What::Publication { outgoing, .. } => outgoing.channels.len(),
+impl What {
+    fn payload_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Ping | Self::Count => None,
+            Self::Publication(outgoing) => Some(outgoing.payload.len()),
+            Self::Replay(entry) => Some(entry.payload.len()),
+            Self::HandedBack(_, bytes) => Some(*bytes),
         }
     }
 }
 
 impl<'a> Publisher<'a> {
-    pub(super) fn new(
-        link: Link,
-        echoes: &'a Mutex<Echoes>,
-        subscriptions: &'a Subscriptions,
-        patience: Patience,
-    ) -> Self {
+    pub(super) fn new(node: &'a Node, link: Link, patience: Patience) -> Self {
         Self {
+            node,
             link,
-            echoes,
-            subscriptions,
             patience,
-            lag: Lag::default(),
             in_flight: VecDeque::new(),
-            unanswered: 0,
             unwritten: Unwritten::default(),
             used: Instant::now(),
+            lag: Lag::default(),
+            next: None,
         }
     }
 
-    /// Publishes until the link is gone; then [`Publisher::give_up`] says what becomes of the rest.
+    /// Publishes until the link is gone or silent.
     ///
     /// # Cancel safety
-    /// Safe: nothing leaves the queue without being kept here.
+    /// Safe: nothing leaves the queue or the outbox without being kept here.
     pub(super) async fn run(&mut self, queue: &mut Waiting) -> LinkLost {
         let mut tick = interval(self.patience.answer.min(self.patience.keep_alive) / 4);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            self.pack();
             let has_room = self.has_room();
             tokio::select! {
                 reply = self.link.replies.next() => {
@@ -121,13 +116,14 @@ impl<'a> Publisher<'a> {
                         return lost;
                     }
                 }
-                written = self.link.writer.write(self.unwritten.rest()), if self.has_to_write() => match written {
-                    Ok(0) if self.unwritten.len() > 0 => return LinkLost::Closed,
+                written = self.link.writer.write(self.unwritten.bytes()), if self.has_to_write() => match written {
+                    Ok(0) if !self.unwritten.is_empty() => return LinkLost::Closed,
                     Ok(written) => self.unwritten.advance(written),
                     Err(error) => return error.into(),
                 },
-                () = self.subscriptions.caught_up(), if self.lag.asked.is_some() => self.lag.caught_up(),
-                Some(outgoing) = queue.next(), if has_room => self.accept(outgoing, queue),
+                () = self.node.subscriptions.caught_up(), if self.lag.asked.is_some() => self.lag.caught_up(),
+                () = self.node.fleet.is_to_be_counted(), if self.node.stage() > Stage::Down => self.count(),
+                () = wait_for(queue, &mut self.next, self.node), if has_room => self.accept(queue),
                 _ = tick.tick() => {
                     if let Err(lost) = self.check() {
                         return lost;
@@ -137,131 +133,233 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Takes whatever else is waiting too: one write for many.
-    fn accept(&mut self, outgoing: Outgoing, queue: &mut Waiting) {
-        let mut next = Some(outgoing);
-        while let Some(outgoing) = next {
-            let payload_hash = self.echoes().payload_hash(&outgoing.payload);
-            self.begin(What::Publication { outgoing: Box::new(outgoing), payload_hash });
-            self.pack();
-            next = if self.has_room() { queue.try_next() } else { None };
+    /// Takes whatever is waiting: one write for many.
+    fn accept(&mut self, queue: &mut Waiting) {
+        while self.has_room() {
+            if self.next.is_none() {
+                self.next = queue.try_recv().ok();
+            }
+            // What is in the outbox was published before what is in the queue.
+            if self.node.takes(Kind::Message)
+                && let Some(entry) = self.node.outbox.take()
+            {
+                let publish = self.publish(&entry.channel, &entry.payload);
+                self.pack(What::Replay(entry), &publish);
+            } else if let Some(outgoing) = self.next.take() {
+                if self.node.takes(outgoing.kind) {
+                    let publish = self.publish(&outgoing.channel, &outgoing.payload);
+                    self.pack(What::Publication(Box::new(outgoing)), &publish);
+                } else {
+                    outgoing.finish(Fate::NotSent);
+                }
+            } else {
+                return;
+            }
         }
     }
 
-    fn begin(&mut self, what: What) {
-        let since = Instant::now();
-        self.in_flight.push_back(InFlight {
-            what,
-            packed: 0,
-            answered: 0,
-            receivers: 0,
-            refused: None,
-            since,
-        });
+    fn publish(&self, channel: &str, payload: &[u8]) -> redis::Cmd {
+        let mut publish = redis::cmd(self.node.subscriptions.dialect().publish());
+        publish.arg(channel).arg(payload);
+        publish
     }
 
-    /// Whether everything accepted is packed and there is room for more.
     fn has_room(&self) -> bool {
-        self.unanswered < LIMIT_UNANSWERED
+        self.in_flight.len() < LIMIT_UNANSWERED
             && self.unwritten.len() < LIMIT_UNWRITTEN_BYTES
             && self.lag.published < 3 * WINDOW_BYTES
-            && self.in_flight.back().is_none_or(|last| last.packed == last.commands())
     }
 
     fn has_to_write(&self) -> bool {
-        self.unwritten.len() > 0 || self.link.writer.holds_back()
+        !self.unwritten.is_empty() || self.link.writer.holds_back()
     }
 
-    fn pack(&mut self) {
-        let Some(last) = self.in_flight.back_mut() else { return };
-        while last.packed < last.commands()
-            && self.unanswered < LIMIT_UNANSWERED
-            && self.unwritten.len() < LIMIT_UNWRITTEN_BYTES
-            && self.lag.published < 3 * WINDOW_BYTES
-        {
-            match &last.what {
-                What::Ping => redis::cmd("PING").write_packed_command(&mut self.unwritten.packed),
-                What::Publication { outgoing, payload_hash } => {
-                    let channel = &outgoing.channels[last.packed];
-                    let mut publish = redis::cmd(self.subscriptions.dialect().publish());
-                    publish
-                        .arg(channel)
-                        .arg(&outgoing.payload[..])
-                        .write_packed_command(&mut self.unwritten.packed);
-                    let mut echoes = self.echoes.lock().unwrap_or_else(PoisonError::into_inner);
-                    let fingerprint = echoes.fingerprint(channel, *payload_hash);
-                    echoes.written(fingerprint);
-                    self.lag.published += outgoing.payload.len();
-                }
-            }
-            last.packed += 1;
-            last.since = Instant::now();
-            self.unanswered += 1;
-            self.used = last.since;
+    fn pack(&mut self, what: What, command: &redis::Cmd) {
+        let begin = self.unwritten.end();
+        self.unwritten.pack(command);
+        let expects_echo = match &what {
+            What::Publication(outgoing) => Some((&outgoing.channel, &outgoing.payload)),
+            What::Replay(entry) => Some((&entry.channel, &entry.payload)),
+            What::Ping | What::Count | What::HandedBack(..) => None,
+        };
+        if let Some((channel, payload)) = expects_echo {
+            self.node.echoes().written(channel, payload);
+            self.lag.published += payload.len();
         }
+        let (expects_echo, since) = (expects_echo.is_some(), Instant::now());
+        self.in_flight.push_back(InFlight { what, begin, end: self.unwritten.end(), since, expects_echo });
+        self.used = since;
     }
 
     fn answered(&mut self, reply: Value) -> Result<(), LinkLost> {
-        let Some(first) = self.in_flight.front_mut().filter(|first| first.answered < first.packed) else {
+        let Some(first) = self.in_flight.pop_front_if(|first| first.end <= self.unwritten.written()) else {
             return Err(LinkLost::Malformed("a reply to nothing".to_owned()));
         };
-        match (&first.what, reply) {
-            (What::Publication { .. }, Value::Int(receivers)) => {
-                first.receivers += u64::try_from(receivers).unwrap_or(0)
+        if first.expects_echo {
+            self.node.echoes().answered();
+        }
+        if let Some(bytes) = first.what.payload_bytes() {
+            self.lag.answered += bytes;
+        }
+        let fate = match (&first.what, reply) {
+            (What::Ping, _) => return Ok(()),
+            (What::Count, reply) => {
+                self.node.fleet.counted(reply, self.node.stage() == Stage::Open);
+                return Ok(());
             }
-            (What::Publication { .. }, Value::ServerError(error)) => first.refused = Some(link::text(&error)),
-            (What::Ping, _) => {}
+            (_, Value::Int(receivers)) => Fate::Taken { receivers: u64::try_from(receivers).unwrap_or(0) },
+            (_, Value::ServerError(error)) => Fate::Refused(link::text(&error)),
             (_, reply) => return Err(LinkLost::Malformed(format!("{reply:?} to PUBLISH"))),
-        }
-        if let What::Publication { outgoing, .. } = &first.what {
-            self.echoes.lock().unwrap_or_else(PoisonError::into_inner).answered();
-            self.lag.answered += outgoing.payload.len();
-        }
-        first.answered += 1;
-        self.unanswered -= 1;
-        if first.answered == first.commands()
-            && let Some(first) = self.in_flight.pop_front()
+        };
+        if let (What::Publication(outgoing), Fate::Taken { receivers }) = (&first.what, &fate)
+            && self.node.stage() == Stage::Open
         {
-            first.finish();
+            self.node.fleet.received(&outgoing.channel, *receivers);
         }
+        self.finish(first.what, fate);
         if self.lag.asked.is_none() && self.lag.answered >= WINDOW_BYTES {
             self.lag.asked = Some(self.lag.answered);
-            self.subscriptions.ping();
+            self.node.subscriptions.ping();
         }
         Ok(())
     }
 
+    fn count(&mut self) {
+        let channels = self.node.subscriptions.of_every_instance();
+        if !channels.is_empty() {
+            let mut count = redis::cmd("PUBSUB");
+            count.arg(self.node.subscriptions.dialect().count());
+            channels.iter().for_each(|channel| _ = count.arg(&**channel));
+            self.pack(What::Count, &count);
+        }
+    }
+
     fn check(&mut self) -> Result<(), LinkLost> {
         match self.in_flight.front() {
-            Some(first) if first.answered < first.packed && first.since.elapsed() > self.patience.answer => {
+            Some(first) if first.since.elapsed() > self.patience.answer => {
                 Err(LinkLost::Silent(self.patience.answer))
             }
             None if self.used.elapsed() >= self.patience.keep_alive => {
-                self.begin(What::Ping);
+                self.pack(What::Ping, &redis::cmd("PING"));
                 Ok(())
             }
             _ => Ok(()),
         }
     }
 
-    /// Ends the link, and delivers to this instance's own connections what is not proven to have run.
+    /// The link is silent: whoever published waits no longer.
+    pub(super) fn hand_back(&mut self) {
+        let written = self.unwritten.written();
+        let unwritten = self.take_back(|one| one.begin >= written);
+        self.unwritten.truncate(self.in_flight.back().map(|last| last.end));
+        let mut proven = self.node.echoes().given_up(true);
+        for at in 0..self.in_flight.len() {
+            let one = &mut self.in_flight[at];
+            let ran = std::mem::take(&mut one.expects_echo) && proven > 0;
+            proven -= usize::from(ran);
+            let What::Publication(outgoing) = &one.what else { continue };
+            let handed_back = What::HandedBack(outgoing.kind, outgoing.payload.len());
+            if let What::Publication(outgoing) = std::mem::replace(&mut one.what, handed_back) {
+                outgoing.finish(if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
+            }
+        }
+        self.not_sent(unwritten);
+    }
+
+    /// Waits until the silent link has answered everything. Nothing new is published through it meanwhile.
+    ///
+    /// # Errors
+    /// The link is gone.
+    pub(super) async fn hold(&mut self, queue: &mut Waiting) -> Result<(), LinkLost> {
+        self.pack(What::Ping, &redis::cmd("PING"));
+        self.node.subscriptions.ping();
+        let mut renewal = interval(BETWEEN_RENEWALS);
+        let mut is_caught_up = false;
+        while !is_caught_up || !self.in_flight.is_empty() {
+            if let Some(outgoing) = self.next.take() {
+                outgoing.finish(Fate::NotSent);
+            }
+            tokio::select! {
+                reply = self.link.replies.next() => self.answered(reply?)?,
+                written = self.link.writer.write(self.unwritten.bytes()), if self.has_to_write() => match written? {
+                    0 if !self.unwritten.is_empty() => return Err(LinkLost::Closed),
+                    written => self.unwritten.advance(written),
+                },
+                () = self.node.subscriptions.caught_up(), if !is_caught_up => {
+                    is_caught_up = true;
+                    self.lag.caught_up();
+                }
+                () = hand_back(queue) => return Err(LinkLost::Closed),
+                _ = renewal.tick() => self.node.echoes().renew_debts(),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the link, and says of whatever has no answer what can be said.
     ///
     /// `lost` is how this very link ended; without it, it is closed here.
     pub(super) async fn give_up(mut self, lost: Option<&LinkLost>) {
         let closed_by_redis = match lost {
             Some(lost) => lost.by_redis(),
-            None if self.unanswered == 0 => true,
+            None if self.in_flight.iter().all(|one| !one.expects_echo) => true,
             None => timeout(FAREWELL, self.say_farewell()).await.unwrap_or(false),
         };
-        let mut proven = self.echoes().given_up(!closed_by_redis);
-        for mut unfinished in self.in_flight.drain(..) {
-            let ran = proven.min(unfinished.packed - unfinished.answered);
-            if let What::Publication { .. } = unfinished.what {
-                proven -= ran;
-                unfinished.receivers += ran as u64;
-                unfinished.answered += ran;
+        let written = self.unwritten.written();
+        let unwritten = self.take_back(|one| one.end > written);
+        let mut proven = self.node.echoes().given_up(!closed_by_redis);
+        for one in std::mem::take(&mut self.in_flight) {
+            let ran = one.expects_echo && proven > 0;
+            proven -= usize::from(ran);
+            self.finish(one.what, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
+        }
+        self.not_sent(unwritten);
+    }
+
+    /// Takes what has not been written out of what is in flight.
+    fn take_back(&mut self, is_unwritten: impl Fn(&InFlight) -> bool) -> VecDeque<InFlight> {
+        let first = self.in_flight.iter().position(is_unwritten).unwrap_or(self.in_flight.len());
+        let unwritten = self.in_flight.split_off(first);
+        let payloads = unwritten.iter().filter_map(|one| one.what.payload_bytes());
+        self.lag.published -= payloads.sum::<usize>();
+        self.node.echoes().never_written(unwritten.iter().filter(|one| one.expects_echo).count());
+        unwritten
+    }
+
+    /// The outbox gets its own back in their order, its first one last.
+    fn not_sent(&self, unwritten: VecDeque<InFlight>) {
+        let (replays, others): (Vec<_>, Vec<_>) =
+            unwritten.into_iter().partition(|one| matches!(one.what, What::Replay(_)));
+        for one in replays.into_iter().rev().chain(others) {
+            self.finish(one.what, Fate::NotSent);
+        }
+    }
+
+    /// Counts what became of one, and tells whom it concerns.
+    fn finish(&self, what: What, fate: Fate) {
+        let counters = &self.node.counters;
+        let is_replay = matches!(what, What::Replay(_));
+        let is_message = match &what {
+            What::Replay(_) | What::HandedBack(Kind::Message, _) => true,
+            What::Publication(outgoing) => outgoing.kind == Kind::Message,
+            What::Ping | What::Count | What::HandedBack(Kind::Internal, _) => false,
+        };
+        if is_message {
+            match &fate {
+                Fate::Taken { .. } if is_replay => counters.replayed.increment(),
+                Fate::Taken { .. } => counters.published.increment(),
+                Fate::Refused(_) if is_replay => counters.refused.increment(),
+                // A cluster may only say where to go; whoever publishes counts what stays refused.
+                Fate::Refused(_) => {}
+                Fate::Unanswered => counters.unknown.increment(),
+                // It goes to the outbox, or stays there.
+                Fate::NotSent => {}
             }
-            unfinished.deliver_rest(self.subscriptions).await;
+        }
+        match (what, fate) {
+            (What::Publication(outgoing), fate) => outgoing.finish(fate),
+            (What::Replay(entry), Fate::NotSent) => self.node.outbox.put_back(entry),
+            _ => {}
         }
     }
 
@@ -277,32 +375,6 @@ impl<'a> Publisher<'a> {
             }
         }
     }
-
-    fn echoes(&self) -> std::sync::MutexGuard<'a, Echoes> {
-        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Unwritten {
-    fn rest(&self) -> &[u8] {
-        &self.packed[self.written..]
-    }
-
-    fn len(&self) -> usize {
-        self.packed.len() - self.written
-    }
-
-    /// Moves what is left only when that is the smaller part, and keeps no room that one large message needed.
-    fn advance(&mut self, written: usize) {
-        self.written += written;
-        if self.written * 2 >= self.packed.len() {
-            self.packed.drain(..self.written);
-            self.written = 0;
-        }
-        if self.packed.is_empty() {
-            self.packed.shrink_to(2 * LIMIT_UNWRITTEN_BYTES);
-        }
-    }
 }
 
 impl Lag {
@@ -313,23 +385,15 @@ impl Lag {
     }
 }
 
-impl InFlight {
-    fn finish(self) {
-        let What::Publication { outgoing, .. } = self.what else { return };
-        outgoing.finish(match self.refused {
-            Some(answer) => Err(PublishError::Refused(answer)),
-            None => Ok(Published { receivers: self.receivers, reach: Reach::Fleet }),
-        });
-    }
-
-    async fn deliver_rest(self, subscriptions: &Subscriptions) {
-        if self.answered == self.commands() || self.refused.is_some() {
-            return self.finish();
-        }
-        let reach = if self.packed > self.answered { Reach::Unknown } else { Reach::ThisInstance };
-        if let What::Publication { mut outgoing, .. } = self.what {
-            outgoing.forget_first(self.answered);
-            outgoing.deliver_here(subscriptions, reach).await;
+/// Ready when there may be something to send; from the queue it is `next`.
+///
+/// # Cancel safety
+/// Safe.
+async fn wait_for(queue: &mut Waiting, next: &mut Option<Outgoing>, node: &Node) {
+    if next.is_none() && !(node.takes(Kind::Message) && node.outbox.size().0 > 0) {
+        tokio::select! {
+            Some(outgoing) = queue.recv() => *next = Some(outgoing),
+            () = node.outbox.filled() => {}
         }
     }
 }

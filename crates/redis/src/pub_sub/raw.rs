@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use hubline_backplane::{PublishError, Published, Reach};
+use hubline_backplane::PublishError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
+use super::outgoing::Fate;
 use super::subscriptions::Route;
 use super::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
 
@@ -152,13 +153,13 @@ impl RawChannels {
             return Err(RawPublishError::Refused(refused));
         }
         let node = self.shared.node_of(&channel);
-        match self.shared.send_internal(channel, payload).await {
-            Ok(Published { receivers, reach: Reach::Fleet }) => Ok(receivers),
-            Ok(Published { reach: Reach::Unknown, .. }) => Err(RawPublishError::Unanswered),
-            Ok(Published { reach: Reach::ThisInstance, .. }) => {
-                Err(RawPublishError::NotConnected(node.why_unreachable()))
+        match self.shared.send_internal(&channel, payload).await {
+            Ok(Fate::Taken { receivers }) => Ok(receivers),
+            Ok(Fate::Unanswered) => Err(RawPublishError::Unanswered),
+            Ok(Fate::NotSent) => Err(RawPublishError::NotConnected(node.why_unreachable())),
+            Ok(Fate::Refused(answer)) | Err(PublishError::Refused(answer)) => {
+                Err(RawPublishError::Refused(answer))
             }
-            Err(PublishError::Refused(answer)) => Err(RawPublishError::Refused(answer)),
             Err(error) => Err(RawPublishError::Refused(error.to_string())),
         }
     }

@@ -1,12 +1,11 @@
 //! The subscribing link: tells Redis what is wanted, and puts what comes into the hubs' inboxes.
 
-use std::sync::{Mutex, PoisonError};
-
 use redis::Value;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::timeout;
 
-use super::echoes::{Arrival, Echoes};
+use super::echoes::Arrival;
 use super::hub::Delivery;
+use super::node::Node;
 use super::publisher::Patience;
 use super::subscriptions::{Answer, Route, Subscriptions};
 use crate::link::{Link, LinkLost, Replies, Writer};
@@ -14,16 +13,11 @@ use crate::link::{Link, LinkLost, Replies, Writer};
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
 
 /// Runs until the link is gone.
-pub(super) async fn run(
-    link: Link,
-    wanted: &Subscriptions,
-    echoes: &Mutex<Echoes>,
-    patience: Patience,
-) -> LinkLost {
+pub(super) async fn run(link: Link, node: &Node, patience: Patience) -> LinkLost {
     let Link { replies, writer, .. } = link;
     tokio::select! {
-        lost = write(writer, wanted, patience) => lost,
-        lost = read(replies, wanted, echoes, patience) => lost,
+        lost = write(writer, &node.subscriptions, patience) => lost,
+        lost = read(replies, node) => lost,
     }
 }
 
@@ -41,31 +35,17 @@ async fn write(mut writer: Writer, wanted: &Subscriptions, patience: Patience) -
     }
 }
 
-async fn read(
-    mut replies: Replies,
-    wanted: &Subscriptions,
-    echoes: &Mutex<Echoes>,
-    patience: Patience,
-) -> LinkLost {
-    let mut tick = interval(patience.answer / 4);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+async fn read(mut replies: Replies, node: &Node) -> LinkLost {
     loop {
-        tokio::select! {
-            biased; // what has come already is no silence
-            value = replies.next() => match value.and_then(Pushed::try_from) {
-                Ok(pushed) => take(pushed, wanted, echoes).await,
-                Err(lost) => return lost,
-            },
-            _ = tick.tick() => {
-                if wanted.silence() > patience.answer {
-                    return LinkLost::Silent(patience.answer);
-                }
-            }
+        match replies.next().await.and_then(Pushed::try_from) {
+            Ok(pushed) => take(pushed, node).await,
+            Err(lost) => return lost,
         }
     }
 }
 
-async fn take(pushed: Pushed, wanted: &Subscriptions, echoes: &Mutex<Echoes>) {
+async fn take(pushed: Pushed, node: &Node) {
+    let wanted = &node.subscriptions;
     match pushed {
         Pushed::Message { channel, payload } => {
             wanted.heard(Answer::None);
@@ -73,9 +53,7 @@ async fn take(pushed: Pushed, wanted: &Subscriptions, echoes: &Mutex<Echoes>) {
                 Some((channel, Route::Hub { hub, to })) => {
                     if let Some(place) = hub.place(payload.len()).await {
                         // From here to `put` nothing waits: what counts as arrived is in the inbox.
-                        let arrival =
-                            echoes.lock().unwrap_or_else(PoisonError::into_inner).arrived(&channel, &payload);
-                        if arrival == Arrival::Deliver {
+                        if node.echoes().arrived(&channel, &payload) == Arrival::Deliver {
                             place.put(Delivery::Received { channel, to, payload });
                         }
                     }

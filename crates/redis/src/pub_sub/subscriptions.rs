@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use hubline_backplane::Target;
 use tokio::sync::{Notify, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::dialect::Dialect;
 use super::hub::Hub;
 use super::raw::RawInbox;
+use crate::link::LinkLost;
 
 /// Where the messages of a channel go.
 #[derive(Debug, Clone)]
@@ -69,6 +70,10 @@ struct Table {
     ping: Option<Ping>,
     /// When the link last said something, or was asked something after it had answered all.
     heard: Option<Instant>,
+    /// Nobody waits for a link that has fallen silent.
+    is_let_go: bool,
+    /// Channels that every instance with one of the hubs here is subscribed to.
+    of_every_instance: Vec<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -167,10 +172,10 @@ impl Subscriptions {
     /// Puts it in here. Who waits for it goes on waiting, if the link is up.
     pub(super) fn put_moved(&self, moved: MovedChannel) {
         let mut table = self.lock();
-        let linked = table.linked;
+        let is_waited_for = table.is_waited_for();
         let interest = table.interest(&moved.name, moved.route);
         interest.count += moved.count;
-        if linked && !interest.confirmed() {
+        if is_waited_for && !interest.confirmed() {
             interest.waiting.extend(moved.waiting);
         }
         table.mark(&moved.name);
@@ -187,8 +192,8 @@ impl Subscriptions {
     pub(super) async fn settled(&self, channel: &str) {
         let confirmed = {
             let mut table = self.lock();
-            let linked = table.linked;
-            table.channels.get_mut(channel).filter(|interest| linked && interest.is_unsettled()).map(
+            let is_waited_for = table.is_waited_for();
+            table.channels.get_mut(channel).filter(|interest| is_waited_for && interest.is_unsettled()).map(
                 |interest| {
                     let (confirm, confirmed) = oneshot::channel();
                     interest.waiting.push(confirm);
@@ -201,24 +206,27 @@ impl Subscriptions {
         }
     }
 
-    /// Whether Redis can be given what is published on these channels: the link is up, and a hub that has just
-    /// been attached hears its own channel.
-    pub(super) fn carries(&self, channels: &[String]) -> bool {
+    /// Whether what is published on this channel comes back to a hub that relies on it. One that has just been
+    /// attached does not hear its own channel yet.
+    pub(super) fn brings_back(&self, channel: &str) -> bool {
         let table = self.lock();
-        table.linked
-            && channels.iter().all(|channel| {
-                let interest = table.channels.get(&**channel);
-                interest.is_none_or(|interest| !interest.is_for_all() || interest.confirmed())
-            })
+        let interest = table.channels.get(channel);
+        interest.is_none_or(|interest| !interest.is_for_all() || interest.confirmed())
     }
 
-    /// Counts one more interest. What is returned is ready when Redis has confirmed the channel: `None` if the channel is confirmed or the link is down.
+    /// Channels that every instance with one of the hubs here is subscribed to.
+    pub(super) fn of_every_instance(&self) -> Vec<Arc<str>> {
+        self.lock().of_every_instance.clone()
+    }
+
+    /// Counts one more interest. What is returned is ready when Redis has confirmed the channel; `None` if it has
+    /// already, or the link is down.
     pub(super) fn count_up(&self, channel: &str, route: Route) -> Option<oneshot::Receiver<()>> {
         let mut table = self.lock();
-        let linked = table.linked;
+        let is_waited_for = table.is_waited_for();
         let interest = table.interest(channel, route);
         interest.count += 1;
-        let waiting = (linked && !interest.confirmed()).then(oneshot::channel);
+        let waiting = (is_waited_for && !interest.confirmed()).then(oneshot::channel);
         let first = interest.count == 1;
         let waiting = waiting.map(|(confirm, confirmed)| {
             interest.waiting.push(confirm);
@@ -262,6 +270,9 @@ impl Subscriptions {
         }
         table.marked.clear();
         (table.to_restore, table.asked, table.answered, table.ping, table.heard) = (0, 0, 0, None, None);
+        table.is_let_go = false;
+        let Table { channels, of_every_instance, .. } = &mut *table;
+        of_every_instance.retain(|channel| channels.contains_key(channel));
     }
 
     /// Ready when every channel that was wanted as the link opened is confirmed. How many are known now.
@@ -332,6 +343,7 @@ impl Subscriptions {
     pub(super) fn heard(&self, answer: Answer<'_>) {
         let mut table = self.lock();
         table.heard = Some(Instant::now());
+        table.is_let_go = false;
         if !matches!(answer, Answer::None) {
             table.answered += 1;
             if matches!(table.ping, Some(Ping::Sent(ping)) if ping <= table.answered) {
@@ -366,8 +378,23 @@ impl Subscriptions {
         self.marked.notify_one();
     }
 
-    /// For how long commands have been waiting while nothing at all was heard.
-    pub(super) fn silence(&self) -> Duration {
+    /// Ready when nothing at all was heard for so long while commands have been waiting; noticed up to a quarter
+    /// later.
+    pub(super) async fn fall_silent(&self, patience: Duration) -> LinkLost {
+        while self.silence() <= patience {
+            sleep(patience / 4).await;
+        }
+        LinkLost::Silent(patience)
+    }
+
+    /// Nobody waits for confirmations any more, until something is heard again.
+    pub(super) fn let_go(&self) {
+        let mut table = self.lock();
+        table.is_let_go = true;
+        table.channels.values_mut().for_each(|interest| interest.waiting.clear());
+    }
+
+    fn silence(&self) -> Duration {
         let table = self.lock();
         match table.heard {
             Some(since) if table.asked > table.answered => since.elapsed(),
@@ -399,6 +426,10 @@ pub(super) enum Answer<'a> {
 }
 
 impl Table {
+    fn is_waited_for(&self) -> bool {
+        self.linked && !self.is_let_go
+    }
+
     fn interest(&mut self, channel: &str, route: Route) -> &mut Interest {
         if !self.channels.contains_key(channel) {
             let interest = Interest {
@@ -410,7 +441,11 @@ impl Table {
                 to_restore: false,
                 waiting: Vec::new(),
             };
-            self.channels.insert(channel.into(), interest);
+            let channel = Arc::<str>::from(channel);
+            if rank(&interest.route) <= OF_EVERY_INSTANCE {
+                self.of_every_instance.push(Arc::clone(&channel));
+            }
+            self.channels.insert(channel, interest);
         }
         let interest = self.channels.get_mut(channel).expect("it has just been put there");
         if interest.count == 0 {
@@ -471,6 +506,7 @@ impl Table {
     fn forget(&mut self, channel: &str) {
         if self.channels.get(channel).is_some_and(Interest::forgettable) {
             self.channels.remove(channel);
+            self.of_every_instance.retain(|known| **known != *channel);
         }
     }
 
@@ -487,6 +523,9 @@ impl Table {
         }
     }
 }
+
+/// The last rank of channels that every instance has.
+const OF_EVERY_INSTANCE: u8 = 1;
 
 fn rank(route: &Route) -> u8 {
     match route {

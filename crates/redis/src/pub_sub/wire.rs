@@ -13,7 +13,7 @@ use hubline_protocol::{ConnectionId, Encoded, HubProtocol};
 use rmp::{decode, encode};
 
 /// A hub message for the connections of a channel: `[excluded, {protocol: body}]`, with
-/// `invocationId, returnChannel` behind if an answer is expected.
+/// `invocationId, returnChannel` behind if an answer is expected, or `origin` alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation<'a> {
     /// Connections that do not get it.
@@ -22,6 +22,9 @@ pub struct Invocation<'a> {
     pub messages: Messages<'a>,
     /// Where the client's answer belongs; counts on connection channels only.
     pub answer_to: Option<AnswerTo<'a>>,
+    /// The server whose connections have it already, which drops it. Hubline's own addition, for what it had to
+    /// keep for a while: a third item without a fourth, which ASP.NET Core ignores.
+    pub origin: Option<&'a str>,
 }
 
 /// One hub message, framed for each protocol that its sender had.
@@ -101,6 +104,15 @@ pub enum WireError {
     },
 }
 
+/// The same payload, without an answer to go anywhere, marked with an [`Invocation::origin`].
+pub(crate) fn marked(payload: &[u8], origin: &str) -> Vec<u8> {
+    let mut out = Vec::with_capacity(payload.len() + 8 + origin.len());
+    put_array(&mut out, 3);
+    out.extend_from_slice(payload.get(1..).unwrap_or_default());
+    put_name(&mut out, origin);
+    out
+}
+
 /// A message for every instance, in both protocols.
 pub(crate) fn publication(
     excluded: &[ConnectionId],
@@ -111,7 +123,7 @@ pub(crate) fn publication(
         HubProtocol::ALL.map(|protocol| frames.get(protocol).map(|frame| frame.payload()));
     let messages = Messages { json: json.as_deref(), message_pack: message_pack.as_deref() };
     let mut out = Vec::with_capacity(64 + 32 * excluded.len() + messages.size());
-    put_invocation(&mut out, excluded, &messages, answer_to);
+    put_invocation(&mut out, excluded, &messages, answer_to, None);
     out
 }
 
@@ -120,13 +132,18 @@ fn put_invocation(
     excluded: &[ConnectionId],
     messages: &Messages<'_>,
     answer_to: Option<AnswerTo<'_>>,
+    origin: Option<&str>,
 ) {
-    put_array(out, if answer_to.is_some() { 4 } else { 2 });
+    put_array(out, if answer_to.is_some() { 4 } else { 2 + u32::from(origin.is_some()) });
     put_excluded(out, excluded);
     messages.put(out);
-    if let Some(AnswerTo { invocation_id, channel }) = answer_to {
-        put_name(out, invocation_id);
-        put_name(out, channel);
+    match (answer_to, origin) {
+        (Some(AnswerTo { invocation_id, channel }), _) => {
+            put_name(out, invocation_id);
+            put_name(out, channel);
+        }
+        (None, Some(origin)) => put_name(out, origin),
+        (None, None) => {}
     }
 }
 
@@ -138,18 +155,20 @@ impl<'a> Invocation<'a> {
         let items = array(&mut rest, 2)?;
         let excluded = excluded(&mut rest)?;
         let messages = Messages::read(&mut rest)?;
-        let answer_to = match items {
-            ..=3 => None,
-            _ => Some(AnswerTo { invocation_id: name(&mut rest)?, channel: name(&mut rest)? }),
+        let (answer_to, origin) = match items {
+            ..=2 => (None, None),
+            // Whatever else somebody has put there is no mistake.
+            3 => (None, text(&mut rest).ok()),
+            _ => (Some(AnswerTo { invocation_id: name(&mut rest)?, channel: name(&mut rest)? }), None),
         };
         let answer_to = answer_to.filter(|answer| !answer.invocation_id.is_empty());
-        Ok(Self { excluded, messages, answer_to })
+        Ok(Self { excluded, messages, answer_to, origin })
     }
 
-    /// The payload.
+    /// The payload. What has an answer to go somewhere cannot have an origin.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.messages.size());
-        put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to);
+        put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to, self.origin);
         out
     }
 }
@@ -389,12 +408,14 @@ mod tests {
             json in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
             message_pack in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
             answer in prop::option::of((".{1,40}", ".{0,300}")),
+            origin in prop::option::of(".{0,60}"),
             behind in prop::collection::vec(any::<u8>(), 0..9),
         ) {
             let sent = Invocation {
                 excluded: excluded.into_iter().map(ConnectionId::from).collect(),
                 messages: Messages { json: json.as_deref(), message_pack: message_pack.as_deref() },
                 answer_to: answer.as_ref().map(|(invocation_id, channel)| AnswerTo { invocation_id, channel }),
+                origin: origin.as_deref().filter(|_| answer.is_none()),
             };
             let mut payload = sent.encode();
             payload.extend(behind);
@@ -417,6 +438,22 @@ mod tests {
         }
 
         #[test]
+        fn a_mark_is_all_that_is_added(
+            excluded in prop::collection::vec(".{0,40}", 0..20),
+            json in prop::collection::vec(any::<u8>(), 0..300),
+            origin in ".{0,60}",
+        ) {
+            let sent = Invocation {
+                excluded: excluded.into_iter().map(ConnectionId::from).collect(),
+                messages: Messages { json: Some(&json), message_pack: None },
+                answer_to: None,
+                origin: None,
+            };
+            let marked = marked(&sent.encode(), &origin);
+            prop_assert_eq!(Invocation::decode(&marked), Ok(Invocation { origin: Some(&origin), ..sent }));
+        }
+
+        #[test]
         fn no_bytes_harm(payload in prop::collection::vec(any::<u8>(), 0..200)) {
             decode_as_anything(&payload);
         }
@@ -427,6 +464,7 @@ mod tests {
                 excluded: Arc::from([ConnectionId::from("c1")]),
                 messages: Messages { json: Some(b"{}\x1e"), message_pack: Some(&[0]) },
                 answer_to: Some(AnswerTo { invocation_id: "1", channel: "Hub:internal:return:s" }),
+                origin: None,
             };
             let mut payload = sent.encode();
             if let Some(place) = payload.get_mut(at) {

@@ -76,7 +76,7 @@ async fn messages_reach_an_instance_and_whoever_has_a_connection_also_after_redi
             here.instance.status(|status| *status == Status::Connected).await;
         }
     }
-    assert_eq!(there.instance.backplane.garbage_count(), 1);
+    assert_eq!(there.instance.backplane.statistics().garbage, 1);
     there.fleet.stop_listening(&connection);
     while here.fleet.send(&connection_address, Vec::new()).await != Ok(0) {}
 }

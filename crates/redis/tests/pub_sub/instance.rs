@@ -10,7 +10,7 @@ use hubline_backplane::{
     Status, Subject, Target,
 };
 use hubline_protocol::{ConnectionId, HubProtocol, encode};
-use hubline_redis::RedisBackplane;
+use hubline_redis::{RedisBackplane, RedisOptions};
 use tokio::sync::mpsc;
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -27,7 +27,11 @@ pub(crate) struct Instance {
 
 impl Instance {
     pub(crate) async fn start(connection_string: &str) -> Self {
-        let backplane = RedisBackplane::connect(connection_string.parse().unwrap()).await.unwrap();
+        Self::with(connection_string.parse().unwrap()).await
+    }
+
+    pub(crate) async fn with(options: RedisOptions) -> Self {
+        let backplane = RedisBackplane::connect(options).await.unwrap();
         let (hub, delivered) = attach(&backplane, "Chat");
         Self { backplane, hub, delivered }
     }

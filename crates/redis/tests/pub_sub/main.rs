@@ -10,6 +10,7 @@ mod fleet;
 mod instance;
 mod other_servers;
 mod outages;
+mod outbox;
 mod raw_channels;
 mod sentinel;
 mod sharded;

@@ -83,7 +83,7 @@ async fn a_fleet_that_is_not_let_in_learns_why() {
     let here = Instance::start(&at(&redis)).await;
     here.status(|status| matches!(status, Status::Disconnected(reason) if reason.contains("not trusted")))
         .await;
-    assert_eq!(here.publish(vec![Target::All], "alone").await.reach, Reach::ThisInstance);
+    assert_eq!(here.publish(vec![Target::All], "alone").await.reach, Reach::Queued);
 }
 
 #[tokio::test]

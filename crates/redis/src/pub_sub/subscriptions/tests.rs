@@ -38,8 +38,8 @@ impl Fixture {
         words.collect::<Vec<_>>().join(" ")
     }
 
-    fn carries(&self, channel: &str) -> bool {
-        self.subscriptions.carries(&[channel.to_owned()])
+    fn brings_back(&self, channel: &str) -> bool {
+        self.subscriptions.brings_back(channel)
     }
 
     fn confirm(&self, channel: &str) {
@@ -114,17 +114,17 @@ fn a_new_link_hears_of_everything_the_hubs_channels_first() {
     }
     for _ in 0..2 {
         fixture.subscriptions.link_opened();
-        assert!(!fixture.carries("all"));
+        assert!(!fixture.brings_back("all"));
         let all = "SUBSCRIBE all SUBSCRIBE groups SUBSCRIBE ack SUBSCRIBE return SUBSCRIBE g";
         assert_eq!(fixture.commands(), all);
         for channel in ["all", "groups", "ack", "return", "g"] {
             assert_ne!(fixture.subscriptions.lock().to_restore, 0);
             fixture.confirm(channel);
-            assert!(fixture.carries("all"));
+            assert!(fixture.brings_back("all"));
         }
         assert_eq!(fixture.subscriptions.lock().to_restore, 0);
         fixture.subscriptions.link_lost();
-        assert!(!fixture.carries("all") && !fixture.carries("elsewhere"));
+        assert!(!fixture.brings_back("all") && fixture.brings_back("elsewhere"));
     }
 }
 
@@ -152,4 +152,16 @@ fn nobody_waits_for_a_lost_link() {
     let mut waiting = fixture.add("a").unwrap();
     fixture.subscriptions.link_lost();
     assert!(is_ready(&mut waiting));
+}
+
+#[test]
+fn nobody_waits_for_a_silent_link() {
+    let fixture = Fixture::linked();
+    let mut waiting = fixture.add("a").unwrap();
+    fixture.subscriptions.let_go();
+    assert!(is_ready(&mut waiting));
+    assert!(fixture.add("b").is_none());
+    assert_eq!(fixture.commands(), "SUBSCRIBE a SUBSCRIBE b");
+    fixture.confirm("a");
+    assert!(fixture.add("b").is_some(), "it speaks again");
 }

@@ -1,0 +1,32 @@
+//! What all nodes of a backplane count together.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) published: Counter,
+    pub(super) queued: Counter,
+    pub(super) replayed: Counter,
+    pub(super) expired: Counter,
+    pub(super) overflowed: Counter,
+    pub(super) unknown: Counter,
+    pub(super) refused: Counter,
+    pub(super) reconnects: Counter,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn increment(&self) {
+        self.add(1);
+    }
+
+    pub(super) fn add(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,164 @@
+//! How many instances listen, so that nothing is sent before those that were there are there again.
+//!
+//! Counted are the channels that every instance has, those of all and of the group commands, of the hubs that are
+//! attached here. After an outage each instance comes back in its own time; who publishes first would be
+//! heard by nobody.
+
+use std::convert::Infallible;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use redis::Value;
+use tokio::sync::Notify;
+use tokio::time::{sleep, timeout};
+
+/// How long the others are waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+const BETWEEN_COUNTS_WAITING: Duration = Duration::from_millis(50);
+const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default)]
+pub(super) struct Fleet {
+    counted: Mutex<Vec<Counted>>,
+    wanted: Notify,
+    changed: Notify,
+}
+
+#[derive(Debug)]
+struct Counted {
+    channel: Vec<u8>,
+    /// While the fleet was whole.
+    before: Option<u64>,
+    now: Option<u64>,
+}
+
+impl Fleet {
+    /// Ready when as many listen as before, or the patience is at its end.
+    ///
+    /// If nobody knows how many that were it is waited for if something `waits` to be sent.
+    pub(super) async fn assembled(&self, waits: bool) {
+        self.lock().iter_mut().for_each(|counted| counted.now = None);
+        if !waits && self.lock().iter().all(|counted| counted.before.is_none()) {
+            return;
+        }
+        let back = async {
+            loop {
+                self.wanted.notify_one();
+                self.changed.notified().await;
+                if self.is_back() {
+                    return;
+                }
+                sleep(BETWEEN_COUNTS_WAITING).await;
+            }
+        };
+        _ = timeout(PATIENCE, back).await;
+    }
+
+    /// Has the fleet counted from time to time, so that it is known when it is lost.
+    pub(super) async fn keep_counting(&self) -> Infallible {
+        loop {
+            self.wanted.notify_one();
+            sleep(BETWEEN_COUNTS).await;
+        }
+    }
+
+    /// Ready when it is time to count.
+    ///
+    /// # Cancel safety
+    /// Safe, but a count may fall out.
+    pub(super) async fn is_to_be_counted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// The reply to `PUBSUB NUMSUB`. `is_whole`: the fleet is what it is, and this is what it will have to be
+    /// after an outage.
+    pub(super) fn counted(&self, reply: Value, is_whole: bool) {
+        let Value::Array(items) = reply else { return };
+        let mut items = items.into_iter();
+        let mut counted = self.lock();
+        let mut before = std::mem::take(&mut *counted);
+        while let (Some(Value::BulkString(channel)), Some(Value::Int(count))) = (items.next(), items.next()) {
+            let now = u64::try_from(count).ok();
+            let known = before.iter().position(|one| one.channel == channel);
+            let known = known.and_then(|known| before.swap_remove(known).before);
+            counted.push(Counted { channel, before: if is_whole { now } else { known }, now });
+        }
+        self.changed.notify_one();
+    }
+
+    /// So many have received a message on a channel: if it is one that is counted, that is a count too.
+    pub(super) fn received(&self, channel: &str, receivers: u64) {
+        let mut counted = self.lock();
+        if let Some(one) = counted.iter_mut().find(|one| one.channel == channel.as_bytes()) {
+            one.before = Some(receivers);
+        }
+    }
+
+    fn is_back(&self) -> bool {
+        let counted = self.lock();
+        let mut known = counted.iter().filter(|one| one.before.is_some()).peekable();
+        known.peek().is_some() && known.all(|one| one.now >= one.before)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
+        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    fn reply(count: i64) -> Value {
+        Value::Array(vec![Value::BulkString(b"all".to_vec()), Value::Int(count)])
+    }
+
+    fn fleet_of(before: i64) -> Fleet {
+        let fleet = Fleet::default();
+        fleet.counted(reply(before), true);
+        fleet
+    }
+
+    async fn counts(fleet: &Fleet, counts: impl IntoIterator<Item = i64>) {
+        for count in counts {
+            fleet.is_to_be_counted().await;
+            fleet.counted(reply(count), false);
+        }
+        std::future::pending::<()>().await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn as_many_as_before_are_waited_for() {
+        let fleet = fleet_of(3);
+        let since = Instant::now();
+        tokio::select! {
+            () = fleet.assembled(true) => {}
+            () = counts(&fleet, [1, 2, 3]) => {}
+        }
+        assert!(since.elapsed() < Duration::from_millis(500));
+        assert!(fleet.is_back());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_do_not_come_are_not_waited_for_long() {
+        let fleet = fleet_of(3);
+        let since = Instant::now();
+        tokio::select! {
+            () = fleet.assembled(true) => {}
+            () = counts(&fleet, std::iter::repeat(2)) => {}
+        }
+        assert_eq!(since.elapsed(), PATIENCE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_unknown_fleet_is_waited_for_if_something_waits() {
+        let fleet = Fleet::default();
+        let since = Instant::now();
+        fleet.assembled(false).await;
+        assert_eq!(since.elapsed(), Duration::ZERO);
+        fleet.assembled(true).await;
+        assert_eq!(since.elapsed(), PATIENCE);
+    }
+}

@@ -1,0 +1,70 @@
+//! The time without a link, told in few lines.
+
+use std::fmt;
+use std::time::Duration;
+
+use backon::{BackoffBuilder, ExponentialBackoff};
+use tokio::time::Instant;
+
+use super::driver::{BACK_OFF, pause};
+use crate::link::LinkLost;
+
+/// Links that lived this long are a fresh start for the back-off.
+const LIVED: Duration = Duration::from_secs(2);
+const BETWEEN_REMINDERS: Duration = Duration::from_secs(30);
+
+pub(super) struct Outage {
+    since: Instant,
+    attempts: u32,
+    /// When the last one ended; before the first connection there is none.
+    up_since: Option<Instant>,
+    is_up: bool,
+    last_line: Option<Instant>,
+    delays: ExponentialBackoff,
+}
+
+impl Outage {
+    pub(super) fn begin() -> Self {
+        let since = Instant::now();
+        Self { since, attempts: 0, up_since: None, is_up: false, last_line: None, delays: BACK_OFF.build() }
+    }
+
+    /// The very first attempt comes at once.
+    pub(super) async fn pause(&mut self) {
+        if self.attempts > 0 || self.up_since.is_some() {
+            pause(&mut self.delays).await;
+        }
+    }
+
+    pub(super) fn attempt_failed(&mut self, reason: &dyn fmt::Display) {
+        self.attempts += 1;
+        if self.last_line.is_none_or(|last| last.elapsed() >= BETWEEN_REMINDERS) {
+            self.last_line = Some(Instant::now());
+            tracing::warn!(%reason, attempts = self.attempts, "not connected to Redis, serving this instance alone");
+        }
+    }
+
+    /// Whether it was not the time before the first connection.
+    pub(super) fn ended(&mut self, channels: usize, (to_send, _): (usize, usize)) -> bool {
+        let after = self.since.elapsed();
+        let again = self.up_since.is_some();
+        match again {
+            false => tracing::info!(channels, ?after, "connected to Redis"),
+            true => tracing::info!(channels, ?after, to_send, "connection to Redis restored"),
+        }
+        self.up_since = Some(Instant::now());
+        self.is_up = true;
+        again
+    }
+
+    pub(super) fn link_lost(&mut self, reason: &LinkLost) {
+        if !std::mem::take(&mut self.is_up) {
+            return self.attempt_failed(reason);
+        }
+        tracing::warn!(%reason, "connection to Redis lost, serving this instance alone");
+        if self.up_since.is_some_and(|since| since.elapsed() >= LIVED) {
+            self.delays = BACK_OFF.build();
+        }
+        (self.since, self.attempts, self.last_line) = (Instant::now(), 0, Some(Instant::now()));
+    }
+}
