@@ -52,7 +52,7 @@ impl Cluster {
                 let (first, last) = (first.to_string(), (last - 1).to_string());
                 server.command(&["CLUSTER", "ADDSLOTSRANGE", &first, &last]).await?;
             }
-            let (port, bus) = (client_port(server).to_string(), bus.to_string());
+            let (port, bus) = (server.known_port().to_string(), bus.to_string());
             cluster.servers[0].command(&["CLUSTER", "MEET", "127.0.0.1", &port, &bus]).await?;
         }
         let known = format!("cluster_known_nodes:{count}\r");
@@ -141,10 +141,6 @@ impl Cluster {
             self.servers.iter().map(|server| format!("127.0.0.1:{}", port(server))).collect();
         servers.join(",")
     }
-}
-
-fn client_port(server: &RedisServer) -> u16 {
-    server.tls_port().unwrap_or(server.port())
 }
 
 async fn start(bus: u16, certificates: Option<&Certificates>) -> Result<RedisServer> {

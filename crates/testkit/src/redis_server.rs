@@ -92,10 +92,22 @@ impl RedisServer {
     }
 
     /// A Sentinel, with these lines in its configuration.
-    pub(crate) async fn start_sentinel(lines: &[String], password: Option<&str>) -> Result<Self> {
+    pub(crate) async fn start_sentinel(
+        lines: &[String],
+        password: Option<&str>,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
         let mut server = Self::absent()?;
         server.password = password.map(str::to_owned);
-        let configuration = format!("bind 127.0.0.1\nport {}\n{}\n", server.port, lines.join("\n"));
+        let mut configuration = format!("bind 127.0.0.1\nport {}\n{}\n", server.port, lines.join("\n"));
+        if let Some(certificates) = certificates {
+            let tls_port = free_port();
+            server.tls_port = Some(tls_port);
+            configuration.push_str(&format!("tls-port {tls_port}\ntls-replication yes\n"));
+            for (option, value) in tls_options(certificates) {
+                configuration.push_str(&format!("{option} {value}\n"));
+            }
+        }
         std::fs::write(server.directory.path().join("sentinel.conf"), configuration)?;
         server.arguments = vec!["sentinel.conf".to_owned(), "--sentinel".to_owned()];
         server.start_again().await?;
@@ -224,6 +236,11 @@ impl RedisServer {
     /// The port for TLS, if it has one.
     pub fn tls_port(&self) -> Option<u16> {
         self.tls_port
+    }
+
+    /// The port that others find it by.
+    pub(crate) fn known_port(&self) -> u16 {
+        self.tls_port.unwrap_or(self.port)
     }
 
     /// What servers are given to reach it, in StackExchange.Redis syntax.

@@ -1,6 +1,6 @@
 use anyhow::Result;
 
-use crate::RedisServer;
+use crate::{Certificates, RedisServer};
 
 /// How they call the master.
 const SERVICE: &str = "mymaster";
@@ -21,7 +21,8 @@ impl Sentinels {
     /// # Errors
     /// When one of them does not come up.
     pub async fn start() -> Result<Self> {
-        Self::begin(&[], &[], None).await
+        let servers = servers(&[]).await?;
+        Self::watch(servers, &[], None, None).await
     }
 
     /// The same where both want a password, each their own.
@@ -35,23 +36,39 @@ impl Sentinels {
             format!("sentinel sentinel-pass \"{of_sentinels}\""),
             format!("sentinel auth-pass {SERVICE} \"{of_servers}\""),
         ];
-        Self::begin(&options, &lines, Some(of_sentinels)).await
+        Self::watch(servers(&options).await?, &lines, Some(of_sentinels), None).await
     }
 
-    async fn begin(options: &[&str], lines: &[String], password: Option<&str>) -> Result<Self> {
-        let master = RedisServer::start_with(options).await?;
-        let replica = RedisServer::start_replica_of(&master, options).await?;
+    /// The same with TLS between all of them.
+    ///
+    /// # Errors
+    /// When one of them does not come up.
+    pub async fn start_with_tls(certificates: &Certificates) -> Result<Self> {
+        let options = ["--tls-replication", "yes"];
+        let master = RedisServer::start_with_tls(certificates, &options).await?;
+        let port = master.known_port().to_string();
+        let options = [&options[..], &["--replicaof", "127.0.0.1", &port]].concat();
+        let replica = RedisServer::start_with_tls(certificates, &options).await?;
+        Self::watch([master, replica], &[], None, Some(certificates)).await
+    }
+
+    async fn watch(
+        servers: [RedisServer; 2],
+        lines: &[String],
+        password: Option<&str>,
+        certificates: Option<&Certificates>,
+    ) -> Result<Self> {
         let mut configuration = vec![
-            format!("sentinel monitor {SERVICE} 127.0.0.1 {} 2", master.port()),
+            format!("sentinel monitor {SERVICE} 127.0.0.1 {} 2", servers[0].known_port()),
             format!("sentinel down-after-milliseconds {SERVICE} 500"),
             format!("sentinel failover-timeout {SERVICE} 3000"),
         ];
         configuration.extend_from_slice(lines);
         let mut sentinels = Vec::new();
         for _ in 0..3 {
-            sentinels.push(RedisServer::start_sentinel(&configuration, password).await?);
+            sentinels.push(RedisServer::start_sentinel(&configuration, password, certificates).await?);
         }
-        let started = Self { servers: [master, replica], sentinels };
+        let started = Self { servers, sentinels };
         for sentinel in &started.sentinels {
             let knows_all = |info: &str| info.ends_with(",slaves=1,sentinels=3");
             sentinel.command_until(&["INFO", "sentinel"], knows_all).await?;
@@ -61,7 +78,8 @@ impl Sentinels {
 
     /// What servers are given to reach the master, in StackExchange.Redis syntax.
     pub fn connection_string(&self) -> String {
-        let sentinels: Vec<_> = self.sentinels.iter().map(RedisServer::connection_string).collect();
+        let sentinels = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.known_port()));
+        let sentinels: Vec<_> = sentinels.collect();
         format!("{},serviceName={SERVICE}", sentinels.join(","))
     }
 
@@ -71,7 +89,7 @@ impl Sentinels {
     /// When that does not happen.
     pub async fn agree_on(&self, server: usize) -> Result<()> {
         let server = &self.servers[server];
-        let port = server.port().to_string();
+        let port = server.known_port().to_string();
         let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE];
         for sentinel in &self.sentinels {
             sentinel.command_until(&question, |answer| answer.ends_with(&port)).await?;
@@ -79,4 +97,11 @@ impl Sentinels {
         server.command_until(&["ROLE"], |role| role.starts_with("master")).await?;
         Ok(())
     }
+}
+
+/// A master and its replica.
+async fn servers(options: &[&str]) -> Result<[RedisServer; 2]> {
+    let master = RedisServer::start_with(options).await?;
+    let replica = RedisServer::start_replica_of(&master, options).await?;
+    Ok([master, replica])
 }

@@ -1,6 +1,6 @@
 use hubline_backplane::{Reach, Status, Target};
 use hubline_redis::{ConnectError, RedisBackplane, RedisClient, redis};
-use hubline_testkit::{Certificates, Cluster, RedisServer};
+use hubline_testkit::{Certificates, Cluster, RedisServer, Sentinels};
 
 use crate::instance::Instance;
 
@@ -160,4 +160,18 @@ async fn a_cluster_is_reached_by_its_tls_ports() {
         let clients = server.command(&["CLIENT", "LIST"]).await.unwrap();
         assert!(clients.matches("Hubline").count() >= 4, "each has links of both: {clients}");
     }
+}
+
+#[tokio::test]
+async fn sentinels_and_their_master_are_reached_by_tls() {
+    let certificates = Certificates::new(&["127.0.0.1"]).unwrap();
+    let mut fleet = Sentinels::start_with_tls(&certificates).await.unwrap();
+    let ca = certificates.authority().display().to_string();
+    let text = format!("{},ssl=true,sslCaFile={ca}", fleet.connection_string());
+    let here = Instance::connected(&text).await;
+    fleet.servers[0].stop().await.unwrap();
+    here.lost().await;
+    fleet.agree_on(1).await.unwrap();
+    here.status(|status| *status == Status::Connected).await;
+    assert_eq!(here.publish(vec![Target::All], "on the replica").await.reach, Reach::Fleet);
 }
