@@ -286,3 +286,27 @@ fn tell(watchers: &[Arc<Watcher>], event: &GroupEvent) {
         watcher.push(event);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_left_of_those_who_have_gone() {
+        let hub = LocalHub::new("here".into());
+        let ids: Vec<ConnectionId> = (0..100).map(|n| format!("c{n}").into()).collect();
+        for (n, id) in ids.iter().enumerate() {
+            hub.connected(id.clone(), (n % 3 > 0).then(|| format!("u{}", n % 7).into()));
+            for group in 0..n % 5 {
+                hub.joined(id, &format!("g{group}").into());
+            }
+        }
+        for id in &ids {
+            hub.left(id, &"g0".into());
+            assert!(hub.disconnected(id).is_some());
+        }
+        let state = hub.state();
+        assert!(state.connections.is_empty() && state.users.is_empty() && state.groups.is_empty());
+        assert_eq!(state.user_count, 0);
+    }
+}

@@ -52,7 +52,7 @@
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
 //!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
-//!   `plain-hyper`, `bearer-tokens` and `streams`.
+//!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
 //!
 //! axum's paths are case-sensitive, ASP.NET Core's are not: clients must spell a path as it was mapped, or the

@@ -41,7 +41,7 @@ use crate::{CommandError, RawChannels, RedisClient};
 /// - **A Redis that lost something**, restarted empty or with an old copy, or failed over, is noticed by a number
 ///   that every write carries; the instance then writes everything again under a new name and removes the old one.
 /// - **Redis away**: answers cover this instance, and say so ([`Scope`](hubline_directory::Scope)); calls that this
-///   instance knows can be created and changed. Nothing waits longer than `asyncTimeout`.
+///   instance knows can be created and changed. Nothing waits longer than twice `asyncTimeout`.
 /// - **Changes of groups** are published with the change, and carry versions without gaps; a watcher's instance that
 ///   has missed one, by its own fault or Redis', reads the members again and tells what has changed. It compares
 ///   versions each heartbeat, so that it also works, late, without [`RawChannels`].

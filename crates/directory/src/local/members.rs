@@ -138,6 +138,11 @@ impl Groups {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.members.is_empty() && self.counts.is_empty() && self.watched.is_empty()
+    }
+
     fn is_here(&self, group: &GroupName, member: &Member) -> bool {
         self.members.contains(&(group.clone(), member.clone()))
     }
