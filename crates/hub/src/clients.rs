@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::client_results::Asked;
 use crate::invocation::Asker;
 use crate::outbox::Outbox;
-use crate::{Caller, HubContext, InvokeError};
+use crate::{BackplaneFailureMode, Caller, HubContext, InvokeError};
 
 /// The clients of a hub, wherever they are connected.
 #[derive(Debug, Clone)]
@@ -176,6 +176,19 @@ pub enum SendError {
     /// See [`PublishError`].
     #[error(transparent)]
     Publish(#[from] PublishError),
+    /// The clients of this instance have it; those of others not yet, perhaps or never, as the reach says.
+    /// Only with [`BackplaneFailureMode::Fail`].
+    #[error("the message has reached the clients of this instance only: {}", why(*.0))]
+    NotEverywhere(Reach),
+}
+
+fn why(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Fleet => "the others have it too",
+        Reach::Queued => "it waits until the other instances can be reached",
+        Reach::Unknown => "whether the other instances have got it is not known",
+        Reach::ThisInstance => "the other instances cannot be reached, and will not get it",
+    }
 }
 
 impl ClientProxy<'_> {
@@ -186,16 +199,34 @@ impl ClientProxy<'_> {
     ///
     /// # Errors
     /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a
-    /// backplane that is down, when the clients of this instance alone are reached.
+    /// backplane that is down, when the clients of this instance alone are reached, unless
+    /// [`HubOptions::backplane_failure_mode`](crate::HubOptions::backplane_failure_mode) makes it one.
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
+        let mode = self.context.0.options.backplane_failure_mode;
+        match (self.send_with_reach(method, arguments).await?, mode) {
+            (Reach::Fleet, _) | (_, BackplaneFailureMode::DeliverLocally) => Ok(()),
+            (reach, BackplaneFailureMode::Fail) => Err(SendError::NotEverywhere(reach)),
+        }
+    }
+
+    /// The same, telling whether the other instances have it, whatever the hub's options say about that.
+    ///
+    /// # Errors
+    /// See [`SendError`]; never [`SendError::NotEverywhere`].
+    pub async fn send_with_reach(
+        self,
+        method: &str,
+        arguments: impl ClientArguments,
+    ) -> Result<Reach, SendError> {
+        let mut reach = Reach::Fleet;
         if !self.targets.is_empty() {
             let dialect = |protocol| self.context.dialect(protocol);
             let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
             let excluded = self.excluded.into();
             let publication = Publication { targets: self.targets, excluded, frames, asks: None };
-            self.context.0.backplane.publish(publication).await?;
+            reach = self.context.0.backplane.publish(publication).await?.reach;
         }
-        self.refused.map_or(Ok(()), Err)
+        self.refused.map_or(Ok(reach), Err)
     }
 
     fn except<I: Into<ConnectionId>>(mut self, excluded: impl IntoIterator<Item = I>) -> Self {

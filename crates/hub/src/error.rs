@@ -110,6 +110,7 @@ fn own(error: &dyn Any) -> Option<HubError> {
 fn of_send(error: &SendError) -> Option<HubError> {
     match error {
         SendError::EmptyGroupName => Some(HubError::hidden("InvalidOperationException", error.to_string())),
+        SendError::NotEverywhere(_) => Some(HubError::new(error.to_string())),
         SendError::Encode(_) | SendError::Publish(_) => None,
     }
 }

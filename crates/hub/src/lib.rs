@@ -63,7 +63,7 @@ pub use groups::Groups;
 pub use handler::{Handler, IntoHubResult, Returned, StreamHandler};
 pub use hub::Hub;
 pub use hubline_backplane::GroupError;
-pub use options::HubOptions;
+pub use options::{BackplaneFailureMode, HubOptions};
 pub use stream::{HubStream, ItemStream};
 pub use upload::{Upload, UploadError};
 pub use wakes::collect_wakes;

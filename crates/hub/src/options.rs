@@ -5,7 +5,7 @@ use std::time::Duration;
 use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
-/// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and two of our own.
+/// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and three of our own.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HubOptions {
@@ -34,6 +34,22 @@ pub struct HubOptions {
     pub outbound_limit_bytes: usize,
     /// Messages that may wait for one client. Default: 8192.
     pub outbound_limit_messages: usize,
+    /// What a send means that does not reach the other instances at once, because the backplane is down. Default:
+    /// [`BackplaneFailureMode::DeliverLocally`].
+    pub backplane_failure_mode: BackplaneFailureMode,
+}
+
+/// What a hub method is told when its message does not reach the other instances at once.
+///
+/// The clients of this instance get the message at once in either case, and the backplane keeps it for the others
+/// if it can.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum BackplaneFailureMode {
+    /// Nothing: the send is `Ok`. [`crate::ClientProxy::send_with_reach`] tells more.
+    #[default]
+    DeliverLocally,
+    /// The send fails with [`crate::SendError::NotEverywhere`], as ASP.NET Core's do after 5 s.
+    Fail,
 }
 
 impl Default for HubOptions {
@@ -50,6 +66,7 @@ impl Default for HubOptions {
             supported_protocols: HubProtocol::ALL.to_vec(),
             outbound_limit_bytes: 1024 * 1024,
             outbound_limit_messages: 8192,
+            backplane_failure_mode: BackplaneFailureMode::default(),
         }
     }
 }

@@ -69,14 +69,15 @@ mod service;
 #[doc = include_str!("../../../docs/coming-from-aspnetcore.md")]
 pub mod coming_from_aspnetcore {}
 
-pub use hubline_backplane::{Backplane, InProcess, Status};
+pub use hubline_backplane::{Backplane, InProcess, Reach, Statistics, Status};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
-    Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason, Directory,
-    Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients, HubContext,
-    HubError, HubFilter, HubOptions, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Next,
-    NextCallback, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload, UploadError,
+    BackplaneFailureMode, Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason,
+    Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients,
+    HubContext, HubError, HubFilter, HubOptions, HubStream, IntoHubResult, Invocation, InvokeError,
+    ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload,
+    UploadError,
 };
 pub use hubline_pipe::{Access, Claim, ConnectionInfo, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
-use hubline_backplane::{Backplane, InProcess, Status};
+use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
 use hubline_transport::{Connections, Endpoint, EndpointOptions, TokenKey};
@@ -78,6 +78,11 @@ impl Server {
     /// Who is connected anywhere in the fleet, if a directory was given.
     pub fn directory(&self) -> Option<&Arc<dyn SessionDirectory>> {
         self.0.directory.as_ref()
+    }
+
+    /// What the backplane has done so far, and what waits in it.
+    pub fn backplane_statistics(&self) -> Statistics {
+        self.0.backplane.statistics()
     }
 
     /// How many connections this instance has, over all hubs.

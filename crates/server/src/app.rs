@@ -56,6 +56,7 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
 pub(crate) fn hub_options(config: &Config) -> HubOptions {
     let mut options = HubOptions::default();
     options.keep_alive_interval = config.keep_alive_interval;
+    options.backplane_failure_mode = config.backplane_failure_mode;
     options.client_timeout_interval = config.client_timeout_interval;
     options.handshake_timeout = config.handshake_timeout;
     options.maximum_receive_message_size = Some(config.maximum_message_size_bytes);

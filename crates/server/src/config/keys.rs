@@ -11,6 +11,10 @@ pub(super) const REDIS_ABORT_ON_CONNECT_FAIL: &str = "Redis:AbortOnConnectFail";
 pub(super) const REDIS_INSTANCE_NAME: &str = "Redis:InstanceName";
 pub(super) const USE_REDIS_BACKPLANE: &str = "SignalR:UseRedisBackplane";
 pub(super) const CHANNEL_PREFIX: &str = "SignalR:ChannelPrefix";
+pub(super) const BACKPLANE_FAILURE_MODE: &str = "SignalR:BackplaneFailureMode";
+pub(super) const OUTBOX_MAXIMUM_MESSAGES: &str = "SignalR:Outbox:MaximumMessages";
+pub(super) const OUTBOX_MAXIMUM_BYTES: &str = "SignalR:Outbox:MaximumBytes";
+pub(super) const OUTBOX_MAXIMUM_AGE: &str = "SignalR:Outbox:MaximumAge";
 pub(super) const MAXIMUM_MESSAGE_SIZE: &str = "SignalR:MaximumMessageSize";
 pub(super) const ENABLE_DETAILED_ERRORS: &str = "SignalR:EnableDetailedErrors";
 pub(super) const KEEP_ALIVE_INTERVAL: &str = "SignalR:KeepAliveInterval";
@@ -53,7 +57,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 45] = [
+const KNOWN: [&str; 49] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -65,6 +69,10 @@ const KNOWN: [&str; 45] = [
     REDIS_INSTANCE_NAME,
     USE_REDIS_BACKPLANE,
     CHANNEL_PREFIX,
+    BACKPLANE_FAILURE_MODE,
+    OUTBOX_MAXIMUM_MESSAGES,
+    OUTBOX_MAXIMUM_BYTES,
+    OUTBOX_MAXIMUM_AGE,
     MAXIMUM_MESSAGE_SIZE,
     ENABLE_DETAILED_ERRORS,
     KEEP_ALIVE_INTERVAL,

@@ -30,7 +30,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use hubline::{HubProtocol, TokenKey, TransportKind};
+use hubline::{BackplaneFailureMode, HubProtocol, TokenKey, TransportKind};
 use hubline_auth::{AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
@@ -60,7 +60,8 @@ pub(crate) struct Config {
     /// `ConnectionStrings:RedisSignalR` (`--redis` goes before it), else `Redis:ConnectionString`;
     /// `None` means the in-process backplane, also with `SignalR:UseRedisBackplane=false`.
     /// `Redis:AbortOnConnectFail` stands in for a missing `abortConnect`, `SignalR:ChannelPrefix`
-    /// replaces the string's `channelPrefix`.
+    /// replaces the string's `channelPrefix`. What is kept while Redis is away has the bounds
+    /// `SignalR:Outbox:MaximumMessages` (default 10000), `MaximumBytes` (33554432) and `MaximumAge` (60 s).
     pub(crate) redis: Option<RedisOptions>,
     /// `Redis:InstanceName`: stands before every key in Redis, nothing between. On Redis Cluster it needs a hash
     /// tag, such as `{clinic}:`. Default none.
@@ -70,6 +71,9 @@ pub(crate) struct Config {
     /// `SignalR:MaximumMessageSize`: bytes a client may send in one message,
     /// `HubOptions.MaximumReceiveMessageSize` of ASP.NET Core. Default 32768.
     pub(crate) maximum_message_size_bytes: usize,
+    /// `SignalR:BackplaneFailureMode`: whether hub methods go on (`DeliverLocally`, the default) or `Fail` when
+    /// a message does not reach the other instances at once.
+    pub(crate) backplane_failure_mode: BackplaneFailureMode,
     /// `SignalR:EnableDetailedErrors`: whether clients see what went wrong. Default false.
     pub(crate) enable_detailed_errors: bool,
     /// `SignalR:KeepAliveInterval`: silence after which the server sends a ping. Default 15 s.
@@ -179,6 +183,7 @@ impl Config {
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),
             maximum_message_size_bytes: reader.bytes(keys::MAXIMUM_MESSAGE_SIZE, 32 * 1024),
+            backplane_failure_mode: reader.backplane_failure_mode(keys::BACKPLANE_FAILURE_MODE),
             enable_detailed_errors: reader.boolean(keys::ENABLE_DETAILED_ERRORS, false),
             keep_alive_interval: reader.interval(keys::KEEP_ALIVE_INTERVAL, Duration::from_secs(15)),
             client_timeout_interval: reader.interval(keys::CLIENT_TIMEOUT_INTERVAL, Duration::from_secs(30)),

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hubline::BackplaneFailureMode;
 use tracing::level_filters::LevelFilter;
 
 use super::describe::EffectiveSetting;
@@ -91,6 +92,16 @@ impl Reader {
     /// One of .NET's log levels.
     pub(super) fn log_level(&mut self, key: &'static str, default: LevelFilter) -> LevelFilter {
         self.value(key, default, parse_log_level, |level| log_level_name(*level).to_owned())
+    }
+
+    /// What a hub method is told when the backplane is down.
+    pub(super) fn backplane_failure_mode(&mut self, key: &'static str) -> BackplaneFailureMode {
+        let parse = |value: &str| match value.to_ascii_lowercase().as_str() {
+            "deliverlocally" => Ok(BackplaneFailureMode::DeliverLocally),
+            "fail" => Ok(BackplaneFailureMode::Fail),
+            _ => Err("DeliverLocally or Fail"),
+        };
+        self.value(key, BackplaneFailureMode::default(), parse, |mode| format!("{mode:?}"))
     }
 
     /// The setting itself, for values that are more than one thing.

@@ -1,6 +1,6 @@
 //! Which Redis, if any.
 
-use hubline_redis::RedisOptions;
+use hubline_redis::{OutboxOptions, RedisOptions};
 
 use super::keys;
 use super::reader::Reader;
@@ -13,6 +13,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
     let abort_on_connect_fail = reader.optional_boolean(keys::REDIS_ABORT_ON_CONNECT_FAIL);
     let use_redis = reader.optional_boolean(keys::USE_REDIS_BACKPLANE);
     let channel_prefix = reader.text(keys::CHANNEL_PREFIX);
+    let outbox = outbox(reader);
 
     if use_redis == Some(false) {
         return None;
@@ -29,6 +30,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
         Ok(mut options) => {
             options.abort_connect = options.abort_connect.or(abort_on_connect_fail);
             options.channel_prefix = channel_prefix.or(options.channel_prefix);
+            options.outbox = outbox;
             Some(options)
         }
         Err(error) => {
@@ -37,5 +39,15 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
             }
             None
         }
+    }
+}
+
+/// `SignalR:Outbox`.
+fn outbox(reader: &mut Reader) -> OutboxOptions {
+    let default = OutboxOptions::default();
+    OutboxOptions {
+        limit_messages: reader.count(keys::OUTBOX_MAXIMUM_MESSAGES, default.limit_messages),
+        limit_bytes: reader.bytes(keys::OUTBOX_MAXIMUM_BYTES, default.limit_bytes),
+        max_age: reader.interval(keys::OUTBOX_MAXIMUM_AGE, default.max_age),
     }
 }
