@@ -1,14 +1,14 @@
 // Rows 24 to 27 and 34: one protocol only, bad payloads, prefixes, an owner that crashes, load.
 import assert from 'node:assert/strict';
-import { after, before, describe } from 'node:test';
+import { describe } from 'node:test';
 import { Process } from '../../javascript/parts/process.mjs';
 import { Redis } from '../../javascript/parts/redis.mjs';
 import { poll } from '../../javascript/parts/until.mjs';
-import { HUB, isReal, MixedFleet, PREFIX } from './parts/fleet.mjs';
+import { playBadPayloads } from './bad-payloads.mjs';
+import { isReal, MixedFleet } from './parts/fleet.mjs';
 import { DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
-import { RedisLink } from './parts/redis-link.mjs';
 import { rowOf } from './parts/row.mjs';
-import { connectionName, inbound, normalised, recorded, SERVER_NAMES } from './parts/vectors.mjs';
+import { connectionName, normalised, recorded } from './parts/vectors.mjs';
 
 const OTHER = { r: 'n', n: 'r' };
 const LOAD_SECONDS = 10;
@@ -23,9 +23,10 @@ export function playEdges() {
       rowOf(Players.result)(27, `${server} crashes`, t => played(t, Players, {}, (...fleet) => crash(server, ...fleet)));
     }
     for (const server of ['n', 'r']) {
-      row(24, `${server} with JSON only`, t => played(t, JavaScriptPlayers, { [server]: ['--protocols', 'json'] }, (...fleet) => oneProtocol(server, ...fleet)));
+      const options = { [server]: ['--protocols', 'json'] };
+      row(24, `${server} with JSON only`, t => played(t, JavaScriptPlayers, options, (...fleet) => oneProtocol(server, ...fleet)));
     }
-    describe('row 25', { concurrency: 1 }, () => badPayloads(row));
+    playBadPayloads(row);
     row(26, 'prefixes', t => prefixes(t));
     row(34, 'load', t => played(t, JavaScriptPlayers, {}, load));
   });
@@ -83,97 +84,6 @@ async function crash(server, fleet, players) {
   assert.equal(first, 'pending');
 }
 
-/** Every payload by hand, on both servers at once: J is a JSON and M a MessagePack connection of each, user ada, in group g. */
-function badPayloads(row) {
-  let fleet, players, redis;
-  const connections = { r: {}, n: {} };
-  const all = () => Object.values(connections).flatMap(({ J, M }) => [J, M]);
-
-  async function connect(server, name) {
-    const client = await players.connect(fleet.servers[server], { messagePack: name === 'M', user: 'ada' });
-    await client.invoke('JoinGroup', 'g');
-    connections[server][name] = client;
-    client.valid = 0;
-  }
-  before(async () => {
-    fleet = await (await MixedFleet.start()).listening();
-    players = new JavaScriptPlayers();
-    redis = await RedisLink.open(fleet.redis.port);
-    for (const server of ['r', 'n']) for (const name of ['J', 'M']) await connect(server, name);
-  });
-  after(async () => {
-    await players?.end();
-    redis?.end();
-    await fleet?.end();
-  });
-
-  /** What came of payloads made by hand: they have a first argument of their own. */
-  const count = client => client.called('Receive').filter(([from]) => from === 't').length;
-  /** What the payload does to this server: who receives it, who is closed, what it publishes. `named`: whether ids in it are of its connections. */
-  function effects({ channel, effect, decoded, ack, answer }, { J, M }, named) {
-    const internal = channel.includes(':internal:');
-    if (internal || effect.startsWith('dropped')) return { publishes: ack && { payload: ack } };
-    if (effect.startsWith('asked')) return { asks: J, publishes: answer && { protocol: 'json', invocationId: 'inv8' } };
-    if (effect.startsWith('connection aborted')) return { closes: [M], publishes: { payload: answer } };
-    if (effect.startsWith('every connection')) return { closes: [J, M] };
-    // It passes on what is no message: the client breaks off, or closes because it is told to.
-    if (effect.startsWith('bytes passed on')) return decoded.messages.json.text?.includes('type":6') ? {} : { closes: [J] };
-    if (effect === 'delivered to the others only' && named) return {};
-    const to = channel.includes(':connection:') ? [J] : [J, M];
-    const gets = { json: J, messagepack: M };
-    const receives = to.filter(client => Object.keys(decoded.messages).some(protocol => gets[protocol] === client));
-    return { receives, closes: to.filter(client => !receives.includes(client)) };
-  }
-
-  for (const [at, vector] of inbound.entries()) {
-    row(25, `${at + 1} ${vector.name} on ${vector.channel.slice(HUB.length + 1).replace(/[-_][-\w]*$/, '')}`, async () => {
-      const isForOne = /:connection:|:internal:/.test(vector.channel);
-      for (const servers of isForOne ? [['r'], ['n']] : [['r', 'n']]) {
-        const from = fleet.commands.length;
-        const expected = servers.map(server => ({ server, ...effects(vector, connections[server], server === servers[0]) }));
-        await publish(vector, servers[0]);
-        for (const { server, receives = [], closes = [], asks, publishes } of expected) {
-          for (const client of receives) {
-            client.valid++;
-            await client.until(() => count(client) >= client.valid, () => `${count(client)} of ${client.valid} at ${server}`);
-          }
-          if (asks) await asks.until(() => asks.asked > (asks.before ?? 0), () => `a question at ${server}`);
-          if (asks) asks.before = asks.asked;
-          const published = () => fleet.commands.slice(from).filter(c => c.server === server && c.command === 'PUBLISH' && c.channel.startsWith(`${PREFIX}${HUB}:internal:`));
-          if (publishes) {
-            await fleet.until(() => published().length > 0, () => `an answer of ${server}`);
-            const [{ payload, decoded, channel }] = published();
-            assert.ok(channel.startsWith(PREFIX) && (vector.effect.includes(channel.slice(PREFIX.length)) || vector.answer), channel);
-            if (publishes.payload) assert.equal(payload, publishes.payload);
-            else assert.deepEqual([decoded.protocol, JSON.parse(decoded.completion.text).invocationId], [publishes.protocol, publishes.invocationId]);
-          }
-          for (const client of closes) {
-            await client.event('closed');
-            await connect(server, client === connections[server].J ? 'J' : 'M');
-          }
-        }
-        // The next good message arrives everywhere, and nothing else has.
-        const text = `after ${at} ${servers}`;
-        await connections.r.J.invoke('SendAll', text);
-        await Promise.all(all().map(client => client.text(text)));
-        for (const client of all()) assert.equal(count(client), client.valid);
-        const acks = fleet.commands.slice(from).filter(c => c.command === 'PUBLISH' && c.channel.includes(':internal:ack:'));
-        assert.equal(acks.length, vector.ack ? 1 : 0, JSON.stringify(acks));
-      }
-    });
-  }
-
-  /** Under the ids and names that are here. */
-  async function publish({ channel, payload }, server) {
-    const { J, M } = connections[server];
-    const hex = text => Buffer.from(text).toString('hex');
-    const names = [[connectionName('J1'), J.id], [connectionName('M1'), M.id], [SERVER_NAMES.B, fleet.nameOf(server)]];
-    const here = names.reduce((text, [recorded, own]) => text.replaceAll(recorded, own), channel);
-    const bytes = names.slice(0, 2).reduce((text, [recorded, own]) => text.replaceAll(hex(recorded), hex(own)), payload);
-    await redis.call('PUBLISH', PREFIX + here, Buffer.from(bytes, 'hex'));
-  }
-}
-
 /** Fleets with other prefixes on the same Redis do not hear each other. */
 async function prefixes(t) {
   const redis = await Redis.start();
@@ -184,8 +94,9 @@ async function prefixes(t) {
     await Promise.all(fleets.map(fleet => fleet.end()));
     await redis.stop();
   });
-  fleets.push(await MixedFleet.start({ redis, prefixes: { r: 'conf:', n: 'other:' } }), await MixedFleet.start({ redis, prefixes: { r: 'third:', n: '' } }));
-  const clients = await Promise.all(fleets.flatMap(fleet => ['r', 'n'].map(server => players.connect(fleet.servers[server], { user: 'ada' }))));
+  for (const prefixes of [{ r: 'conf:', n: 'other:' }, { r: 'third:', n: '' }]) fleets.push(await MixedFleet.start({ redis, prefixes }));
+  const servers = fleets.flatMap(({ servers: { r, n } }) => [r, n]);
+  const clients = await Promise.all(servers.map(server => players.connect(server, { user: 'ada' })));
   // After its second message each has had whatever the first ones brought.
   for (const turn of [1, 2]) {
     for (const [at, client] of clients.entries()) {
@@ -200,8 +111,10 @@ async function prefixes(t) {
 /** A thousand broadcasts a second on each side, and the official client among those that receive them. */
 async function load(fleet, players) {
   const { r, n } = fleet.servers;
-  const clients = await Promise.all([r, n].flatMap(server => [false, true].map(messagePack => players.connectTo(`${server.url}/benchhub`, { messagePack, events: ['OnBroadcast'] }))));
-  const words = ['--url', `${r.url}/benchhub`, '--json', 'fleet', '--other', `${n.url}/benchhub`, '--rate', LOAD_RATE, '--seconds', LOAD_SECONDS, '--warm-up', 0];
+  const [here, there] = [r, n].map(server => `${server.url}/benchhub`);
+  const listening = [here, there].flatMap(url => [false, true].map(messagePack => players.connectTo(url, { messagePack, events: ['OnBroadcast'] })));
+  const clients = await Promise.all(listening);
+  const words = ['--url', here, '--json', 'fleet', '--other', there, '--rate', LOAD_RATE, '--seconds', LOAD_SECONDS, '--warm-up', 0];
   const program = new Process(process.env.HUBLINE_LOAD, words.map(String));
   assert.equal(await program.ended, 0, program.lines.join('\n'));
   const { report } = JSON.parse(program.lines.at(-1));

@@ -24,7 +24,8 @@ export class MixedFleet extends Changing {
     try {
       fleet.redis = redis ?? await Redis.start();
       fleet.ownRedis = !redis;
-      await Promise.all([fleet.#add('r', Server.peer, r, connection, prefixes.r), fleet.#add('n', isReal('n') ? Server.peer : Server.conformance, n, connection, prefixes.n)]);
+      const more = { r, n };
+      await Promise.all(['r', 'n'].map(server => fleet.#add(server, more[server], connection, prefixes[server])));
       return fleet;
     } catch (error) {
       await fleet.end();
@@ -32,13 +33,14 @@ export class MixedFleet extends Changing {
     }
   }
 
-  async #add(name, make, more, connection, prefix = PREFIX) {
+  async #add(name, more, connection, prefix = PREFIX) {
     if (!connection) {
       const saw = command => { this.commands.push(Object.assign(command, { server: name })); this.changed(); };
       const tap = await RedisTap.start(this.redis.port, saw, () => this.changed());
       this.#taps.push(tap);
       connection = `127.0.0.1:${tap.port}`;
     }
+    const make = isReal(name) ? Server.peer : Server.conformance;
     const server = await make('--redis', `${connection}${prefix && `,channelPrefix=${prefix}`}`, ...UNBOUNDED, ...more);
     this.servers[name] = await server.start();
   }
@@ -52,7 +54,8 @@ export class MixedFleet extends Changing {
 
   /** Waits until both have subscribed to the channels of the hub itself. */
   async listening() {
-    await this.until(() => ['r', 'n'].every(server => this.commands.some(c => c.server === server && c.channel.startsWith(`${PREFIX}${HUB}:internal:return:`))));
+    const last = `${PREFIX}${HUB}:internal:return:`;
+    await this.until(() => ['r', 'n'].every(server => this.commands.some(c => c.server === server && c.channel.startsWith(last))));
     return this;
   }
 
