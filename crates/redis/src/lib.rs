@@ -17,6 +17,13 @@
 //! Redis may be one server, a master that Sentinels name, a cluster, or several independent servers, each reached by
 //! TCP or TLS.
 //!
+//! # When Redis is away
+//!
+//! Nobody notices on this instance: messages reach its own connections at once. Those for others wait in an outbox
+//! ([`OutboxOptions`]) and are sent once Redis is back and as many instances listen as before.
+//! `Published::reach` says which of these became of a message, `Backplane::statistics` counts them, and
+//! `Backplane::status` says why Redis is not reached. See [`RedisBackplane`].
+//!
 //! # Channels and keys
 //!
 //! Beside ASP.NET Core's channels, `{hub}:…`, and the keys of [`RedisDirectory`]:

@@ -44,6 +44,8 @@ pub(super) struct Publisher<'a> {
     lag: Lag,
     /// Taken from the queue, and not its turn yet.
     next: Option<Outgoing>,
+    /// Whether Redis has refused to count, as the rights of a user may have it. Then it is not asked again.
+    refuses_to_count: bool,
 }
 
 /// How far the subscribing link is behind what is published, in bytes.
@@ -98,6 +100,7 @@ impl<'a> Publisher<'a> {
             used: Instant::now(),
             lag: Lag::default(),
             next: None,
+            refuses_to_count: false,
         }
     }
 
@@ -203,6 +206,10 @@ impl<'a> Publisher<'a> {
         }
         let fate = match (&first.what, reply) {
             (What::Ping, _) => return Ok(()),
+            (What::Count, Value::ServerError(_)) => {
+                self.refuses_to_count = true;
+                return Ok(());
+            }
             (What::Count, reply) => {
                 self.node.fleet.counted(reply, self.node.stage() == Stage::Open);
                 return Ok(());
@@ -226,7 +233,7 @@ impl<'a> Publisher<'a> {
 
     fn count(&mut self) {
         let channels = self.node.subscriptions.of_every_instance();
-        if !channels.is_empty() {
+        if !channels.is_empty() && !self.refuses_to_count {
             let mut count = redis::cmd("PUBSUB");
             count.arg(self.node.subscriptions.dialect().count());
             channels.iter().for_each(|channel| _ = count.arg(&**channel));

@@ -216,3 +216,41 @@ async fn a_redis_without_memory_still_publishes() {
     assert_eq!(here.publish(vec![Target::Subject(group("g"))], "through").await.reach, Reach::Fleet);
     assert_eq!(here.next().await.1, "through");
 }
+
+/// Redis counts for itself what it has: channels, and bytes.
+#[tokio::test]
+async fn a_hundred_thousand_joins_and_leaves_leave_redis_as_it_was() {
+    const GROUPS: usize = 1000;
+    let redis = RedisServer::start().await.unwrap();
+    let here = Instance::connected(&redis.connection_string()).await;
+    let mut admin = admin(&redis).await;
+    let round = async || {
+        futures_util::future::join_all((0..GROUPS).map(|n| here.hub.subscribe(group(&format!("g{n}")))))
+            .await;
+        futures_util::future::join_all((0..GROUPS).map(|n| here.hub.unsubscribe(group(&format!("g{n}")))))
+            .await;
+        // Behind the last of them on the same link.
+        here.hub.subscribe(group("last")).await;
+        here.hub.unsubscribe(group("last")).await;
+    };
+    round().await;
+    let before = (channels(&mut admin).await, memory(&mut admin).await);
+    for _ in 1..100_000 / GROUPS {
+        round().await;
+    }
+    let after = (channels(&mut admin).await, memory(&mut admin).await);
+    println!("channels and bytes of Redis: {before:?} before, {after:?} after");
+    assert!(before.0 <= 5 && after.0 <= 5, "{before:?}, {after:?}");
+    assert!(after.1 < before.1 + 256 * 1024, "{before:?}, {after:?}");
+}
+
+async fn channels(admin: &mut redis::aio::MultiplexedConnection) -> usize {
+    let channels: Vec<String> = redis::cmd("PUBSUB").arg("CHANNELS").query_async(admin).await.unwrap();
+    channels.len()
+}
+
+async fn memory(admin: &mut redis::aio::MultiplexedConnection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("memory").query_async(admin).await.unwrap();
+    let used = info.lines().find_map(|line| line.strip_prefix("used_memory:"));
+    used.unwrap().trim().parse().unwrap()
+}
