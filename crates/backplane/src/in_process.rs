@@ -88,8 +88,10 @@ impl std::fmt::Debug for Attached {
 
 #[cfg(test)]
 mod tests {
+    use crate::conformance::{Targets, one_instance};
+
     #[tokio::test]
     async fn conforms() {
-        crate::conformance::one_instance(&super::InProcess).await;
+        one_instance(&super::InProcess, Targets::OnOneNode).await;
     }
 }

@@ -28,7 +28,7 @@ pub enum Subject {
 /// A message on its way to every instance.
 #[derive(Debug, Clone)]
 pub struct Publication {
-    /// Each is served, in order; what a target named twice means is the backplane's choice.
+    /// Each is served, in order where the backplane has them in one place; what a target named twice means is the backplane's choice.
     pub targets: Vec<Target>,
     /// Connections that do not get it; honoured for [`Target::All`] and groups.
     pub excluded: Arc<[ConnectionId]>,

@@ -1,7 +1,8 @@
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Reach, Status, Target};
 use hubline_testkit::Cluster;
 
-use crate::instance::{Instance, group};
+use crate::instance::{Instance, conform, group};
 
 const GROUPS: usize = 30;
 
@@ -45,10 +46,8 @@ async fn meet(here: &Instance, there: &mut Instance, names: &[String], text: &st
 #[tokio::test]
 async fn it_conforms_in_a_cluster() {
     let cluster = Cluster::start(3).await.unwrap();
-    let one = instance(&cluster).await.backplane;
-    let other = instance(&cluster).await.backplane;
-    hubline_backplane::conformance::one_instance(&one).await;
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    let (one, other) = (instance(&cluster).await, instance(&cluster).await);
+    conform(&one.backplane, &other.backplane, Targets::OnSeveralNodes).await;
 }
 
 #[tokio::test]

@@ -1,3 +1,4 @@
+use hubline_backplane::conformance::{Targets, one_instance, two_instances};
 use hubline_backplane::{Backplane, Reach, Subject, Target};
 use hubline_redis::RedisBackplane;
 use hubline_testkit::RedisServer;
@@ -8,14 +9,14 @@ use crate::instance::{Instance, attach, group, next, publication};
 async fn one_instance_conforms() {
     let redis = RedisServer::start().await.unwrap();
     let backplane = connected(&redis).await;
-    hubline_backplane::conformance::one_instance(&backplane).await;
+    one_instance(&backplane, Targets::OnOneNode).await;
 }
 
 #[tokio::test]
 async fn two_instances_conform() {
     let redis = RedisServer::start().await.unwrap();
     let (one, other) = (connected(&redis).await, connected(&redis).await);
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    two_instances(&one, &other).await;
 }
 
 #[tokio::test]

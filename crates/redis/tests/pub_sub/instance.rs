@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
+use hubline_backplane::conformance::{Targets, one_instance, two_instances};
 use hubline_backplane::{
     Backplane, Frames, GroupChange, HubBackplane, Inbox, NoCompletion, Publication, Published, ReturnAddress,
     Status, Subject, Target,
@@ -23,6 +24,12 @@ pub(crate) struct Instance {
     pub(crate) backplane: RedisBackplane,
     pub(crate) hub: Arc<dyn HubBackplane>,
     pub(crate) delivered: mpsc::Receiver<Delivered>,
+}
+
+/// The conformance suite over two instances' backplanes.
+pub(crate) async fn conform(one: &RedisBackplane, other: &RedisBackplane, targets_are: Targets) {
+    one_instance(one, targets_are).await;
+    two_instances(one, other).await;
 }
 
 impl Instance {

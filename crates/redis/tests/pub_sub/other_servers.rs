@@ -1,8 +1,9 @@
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Status, Target};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{RedisServer, other_redis_servers};
 
-use crate::instance::{Instance, group};
+use crate::instance::{Instance, conform, group};
 
 #[tokio::test]
 async fn other_servers_are_as_good() {
@@ -14,8 +15,7 @@ async fn other_servers_are_as_good() {
 
         let one = Instance::connected(&at).await.backplane;
         let other = Instance::connected(&at).await.backplane;
-        hubline_backplane::conformance::one_instance(&one).await;
-        hubline_backplane::conformance::two_instances(&one, &other).await;
+        conform(&one, &other, Targets::OnOneNode).await;
 
         let mut here = Instance::connected(&at).await;
         here.hub.subscribe(group("g")).await;

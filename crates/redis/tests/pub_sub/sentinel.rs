@@ -1,10 +1,11 @@
 use std::time::Duration;
 
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Reach, Status, Target};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{RedisServer, Sentinels};
 
-use crate::instance::{Instance, group};
+use crate::instance::{Instance, conform, group};
 
 /// Checks that both hear each other, whatever has happened before.
 async fn meet(here: &mut Instance, there: &mut Instance, text: &str) {
@@ -28,8 +29,7 @@ async fn it_conforms_behind_sentinels() {
     let fleet = Sentinels::start().await.unwrap();
     let one = Instance::connected(&fleet.connection_string()).await.backplane;
     let other = Instance::connected(&fleet.connection_string()).await.backplane;
-    hubline_backplane::conformance::one_instance(&one).await;
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    conform(&one, &other, Targets::OnOneNode).await;
 }
 
 #[tokio::test]

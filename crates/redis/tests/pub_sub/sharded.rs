@@ -1,7 +1,8 @@
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Reach, Status, Target};
 use hubline_testkit::{Cluster, RedisServer};
 
-use crate::instance::{Instance, group};
+use crate::instance::{Instance, conform, group};
 
 async fn instance(cluster: &Cluster) -> Instance {
     let text = cluster.connection_string();
@@ -19,10 +20,8 @@ async fn subscribers(server: &RedisServer, name: &str) -> String {
 #[tokio::test]
 async fn it_conforms_with_sharded_channels() {
     let cluster = Cluster::start(3).await.unwrap();
-    let one = instance(&cluster).await.backplane;
-    let other = instance(&cluster).await.backplane;
-    hubline_backplane::conformance::one_instance(&one).await;
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    let (one, other) = (instance(&cluster).await, instance(&cluster).await);
+    conform(&one.backplane, &other.backplane, Targets::OnSeveralNodes).await;
 }
 
 #[tokio::test]

@@ -1,8 +1,9 @@
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Backplane, Reach, Status, Target};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::RedisServer;
 
-use crate::instance::{Instance, group};
+use crate::instance::{Instance, conform, group};
 
 const GROUPS: usize = 60;
 
@@ -29,8 +30,7 @@ async fn it_conforms_over_several_servers_listed_in_any_order() {
     let servers = servers().await;
     let one = Instance::connected(&over(&servers)).await.backplane;
     let other = Instance::connected(&over(servers.iter().rev())).await.backplane;
-    hubline_backplane::conformance::one_instance(&one).await;
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    conform(&one, &other, Targets::OnSeveralNodes).await;
 }
 
 #[tokio::test]

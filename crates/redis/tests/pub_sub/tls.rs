@@ -1,8 +1,9 @@
+use hubline_backplane::conformance::Targets;
 use hubline_backplane::{Reach, Status, Target};
 use hubline_redis::{ConnectError, RedisBackplane, RedisClient, redis};
 use hubline_testkit::{Certificates, Cluster, RedisServer, Sentinels};
 
-use crate::instance::Instance;
+use crate::instance::{Instance, conform};
 
 async fn failure(connection_string: &str) -> ConnectError {
     let at_once = format!("{connection_string},abortConnect=true,connectRetry=1,connectTimeout=2000");
@@ -28,8 +29,7 @@ async fn it_conforms_over_tls() {
     for versions in ["Tls12", "Tls13"] {
         let text = format!("{},sslProtocols={versions}", trusting(&redis, &certificates));
         let (one, other) = (connected(&text).await, connected(&text).await);
-        hubline_backplane::conformance::one_instance(&one).await;
-        hubline_backplane::conformance::two_instances(&one, &other).await;
+        conform(&one, &other, Targets::OnOneNode).await;
     }
 }
 
@@ -154,8 +154,7 @@ async fn a_cluster_is_reached_by_its_tls_ports() {
     let first = cluster.servers[0].tls_port().unwrap();
     let text = format!("127.0.0.1:{first},ssl=true,sslCaFile={ca}");
     let (one, other) = (connected(&text).await, connected(&text).await);
-    hubline_backplane::conformance::one_instance(&one).await;
-    hubline_backplane::conformance::two_instances(&one, &other).await;
+    conform(&one, &other, Targets::OnSeveralNodes).await;
     for server in &cluster.servers {
         let clients = server.command(&["CLIENT", "LIST"]).await.unwrap();
         assert!(clients.matches("Hubline").count() >= 4, "each has links of both: {clients}");
