@@ -8,9 +8,8 @@ mod script;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
 use redis::aio::MultiplexedConnection;
@@ -22,7 +21,7 @@ use self::connection::Connection;
 pub use self::error::CommandError;
 pub use self::script::RedisScript;
 use crate::RedisOptions;
-use crate::link::ConnectError;
+use crate::link::{BACK_OFF, ConnectError};
 use crate::pub_sub::machine_name;
 use crate::tls;
 use crate::topology::Location;
@@ -31,19 +30,12 @@ use crate::topology::Location;
 const LIMIT_IN_FLIGHT: usize = 1024;
 /// How often a command follows a key to where it has moved.
 const LIMIT_REDIRECTIONS: usize = 3;
-/// After an attempt to connect failed: 50 ms, doubled up to 800 ms, each time up to twice that at random.
-/// Meanwhile commands fail at once.
-const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(50))
-    .with_max_delay(Duration::from_millis(800))
-    .without_max_times()
-    .with_jitter();
 
 /// Runs commands, pipelines and scripts in `defaultDatabase`.
 ///
 /// - **One connection**, opened by the first command and again by the next one after it was lost. While Redis
 ///   cannot be reached commands fail at once with the last attempt's reason, and an attempt is made at most
-///   every 50 ms to 1.6 s. A connection that is silent is pinged every `keepAlive`.
+///   every 50 to 800 ms. A connection that is silent is pinged every `keepAlive`.
 /// - **Bounded.** A command fails after `asyncTimeout`, whatever it waits for; 1,024 may be under way. After a
 ///   time-out the connection is given up: what is stuck on it is not waited for any longer.
 /// - **A cluster** shows when it is reached; then there is a connection to each master that is needed. A command
@@ -93,7 +85,7 @@ struct Node {
 
 struct State {
     current: Option<Attempt>,
-    /// Until when there is no other attempt, and why the last one failed.
+    /// Until when commands fail at once, and why the last one failed.
     pause: Option<(Instant, Arc<ConnectError>)>,
     delays: ExponentialBackoff,
     /// Attempts since there last was a connection.

@@ -6,6 +6,7 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
+use backon::ExponentialBuilder;
 use bytes::BytesMut;
 use futures_util::StreamExt;
 use redis::{ServerError, Value};
@@ -20,6 +21,14 @@ use tokio_util::either::Either;
 pub(crate) use self::server::{Mode, Role, Server};
 use crate::tls::{self, RedisTlsError};
 use crate::{RedisEndpoint, RedisOptions, RedisPassword};
+
+/// Between attempts to connect: 50 ms at first, doubled up to 400 ms, each time up to twice that at random, so
+/// that subscriptions are back within a second of Redis and a fleet does not return in one instant.
+pub(crate) const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
+    .with_min_delay(Duration::from_millis(50))
+    .with_max_delay(Duration::from_millis(400))
+    .without_max_times()
+    .with_jitter();
 
 /// A connection that has been let in. What is read and written is RESP2.
 ///

@@ -5,7 +5,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
+use backon::{BackoffBuilder, ExponentialBackoff};
 use hubline_backplane::Status;
 use tokio::time::{sleep, timeout};
 
@@ -14,16 +14,9 @@ use super::outage::Outage;
 use super::outgoing::{Waiting, hand_back};
 use super::publisher::{FAREWELL, Patience, Publisher};
 use super::subscriber;
-use crate::link::{ConnectError, LinkLost};
+use crate::link::{BACK_OFF, ConnectError, LinkLost};
 use crate::topology::Links;
 
-/// Between attempts to connect: 50 ms at first, doubled up to 400 ms, each time up to twice that at random, so
-/// that subscriptions are back within a second of Redis and a fleet does not return in one instant.
-pub(super) const BACK_OFF: ExponentialBuilder = ExponentialBuilder::new()
-    .with_min_delay(Duration::from_millis(50))
-    .with_max_delay(Duration::from_millis(400))
-    .without_max_times()
-    .with_jitter();
 /// Most of `asyncTimeout`: whoever publishes to a frozen Redis, and this instance's own connections, wait no longer.
 const LIMIT_ANSWER: Duration = Duration::from_secs(2);
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use backon::{BackoffBuilder, ExponentialBackoff};
 use tokio::time::Instant;
 
-use super::driver::{BACK_OFF, pause};
-use crate::link::LinkLost;
+use super::driver::pause;
+use crate::link::{BACK_OFF, LinkLost};
 
 /// Links that lived this long are a fresh start for the back-off.
 const LIVED: Duration = Duration::from_secs(2);

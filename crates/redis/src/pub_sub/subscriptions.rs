@@ -4,7 +4,8 @@
 //! and the subscribing link sends what the state of its marked channels asks for. So whoever joins and leaves
 //! a thousand times while Redis is slow costs one mark, and after an outage the whole table is marked again.
 
-use std::collections::{HashMap, VecDeque};
+mod table;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use hubline_backplane::Target;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep};
 
+use self::table::{Ping, Table, rank};
 use super::dialect::Dialect;
 use super::hub::Hub;
 use super::raw::RawInbox;
@@ -54,64 +56,6 @@ pub(super) struct Subscriptions {
     marked: Notify,
     restored: Notify,
     pong: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Table {
-    linked: bool,
-    channels: HashMap<Arc<str>, Interest>,
-    /// Each channel at most once.
-    marked: VecDeque<Arc<str>>,
-    /// Channels that the link must have confirmed before it counts as restored.
-    to_restore: usize,
-    /// Commands sent, `PING` included, and how many of them are answered, in their order.
-    asked: u64,
-    answered: u64,
-    ping: Option<Ping>,
-    /// When the link last said something, or was asked something after it had answered all.
-    heard: Option<Instant>,
-    /// Nobody waits for a link that has fallen silent.
-    is_let_go: bool,
-    /// Channels that every instance with one of the hubs here is subscribed to.
-    of_every_instance: Vec<Arc<str>>,
-}
-
-#[derive(Debug)]
-enum Ping {
-    ToSend,
-    /// It was this command.
-    Sent(u64),
-}
-
-#[derive(Debug)]
-struct Interest {
-    route: Route,
-    count: u32,
-    /// Whether the last command sent was SUBSCRIBE.
-    asked: bool,
-    /// SUBSCRIBE commands without their confirmation. A second one can be on its way: joined, left, joined.
-    unconfirmed: u32,
-    marked: bool,
-    to_restore: bool,
-    waiting: Vec<oneshot::Sender<()>>,
-}
-
-impl Interest {
-    fn confirmed(&self) -> bool {
-        self.count > 0 && self.asked && self.unconfirmed == 0
-    }
-
-    fn forgettable(&self) -> bool {
-        self.count == 0 && !self.asked && self.unconfirmed == 0 && !self.marked
-    }
-
-    fn is_unsettled(&self) -> bool {
-        self.count > 0 && !self.confirmed() && !self.to_restore
-    }
-
-    fn is_for_all(&self) -> bool {
-        matches!(self.route, Route::Hub { to: Addressee::Connections(Target::All), .. })
-    }
 }
 
 /// For the hubs.
@@ -423,119 +367,6 @@ pub(super) enum Answer<'a> {
     Subscribed(&'a str),
     /// UNSUBSCRIBE or PING.
     Other,
-}
-
-impl Table {
-    fn is_waited_for(&self) -> bool {
-        self.linked && !self.is_let_go
-    }
-
-    fn interest(&mut self, channel: &str, route: Route) -> &mut Interest {
-        if !self.channels.contains_key(channel) {
-            let interest = Interest {
-                route: route.clone(),
-                count: 0,
-                asked: false,
-                unconfirmed: 0,
-                marked: false,
-                to_restore: false,
-                waiting: Vec::new(),
-            };
-            let channel = Arc::<str>::from(channel);
-            if rank(&interest.route) <= OF_EVERY_INSTANCE {
-                self.of_every_instance.push(Arc::clone(&channel));
-            }
-            self.channels.insert(channel, interest);
-        }
-        let interest = self.channels.get_mut(channel).expect("it has just been put there");
-        if interest.count == 0 {
-            interest.route = route;
-        }
-        interest
-    }
-
-    /// While the link is down marks are not kept: everything is marked when it opens.
-    fn mark(&mut self, channel: &str) {
-        if !self.linked {
-            self.forget(channel);
-            return;
-        }
-        if let Some((channel, _)) = self.channels.get_key_value(channel) {
-            let channel = Arc::clone(channel);
-            if let Some(interest) = self.channels.get_mut(&channel)
-                && !std::mem::replace(&mut interest.marked, true)
-            {
-                self.marked.push_back(channel);
-            }
-        }
-    }
-
-    /// The command that brings Redis to what is wanted, if one is needed.
-    fn settle(&mut self, channel: &str, dialect: Dialect) -> Option<&'static str> {
-        let interest = self.channels.get_mut(channel)?;
-        interest.marked = false;
-        let wanted = interest.count > 0;
-        let command = match (wanted, interest.asked) {
-            (true, false) => {
-                interest.unconfirmed += 1;
-                Some(dialect.subscribe())
-            }
-            (false, true) => Some(dialect.unsubscribe()),
-            _ => None,
-        };
-        interest.asked = wanted;
-        if !wanted && std::mem::take(&mut interest.to_restore) {
-            self.to_restore -= 1;
-        }
-        self.forget(channel);
-        command
-    }
-
-    fn confirm(&mut self, channel: &str) {
-        let Some(interest) = self.channels.get_mut(channel) else { return };
-        interest.unconfirmed = interest.unconfirmed.saturating_sub(1);
-        if interest.confirmed() {
-            interest.waiting.drain(..).for_each(|waiting| _ = waiting.send(()));
-            if std::mem::take(&mut interest.to_restore) {
-                self.to_restore -= 1;
-            }
-        }
-        self.forget(channel);
-    }
-
-    fn forget(&mut self, channel: &str) {
-        if self.channels.get(channel).is_some_and(Interest::forgettable) {
-            self.channels.remove(channel);
-            self.of_every_instance.retain(|known| **known != *channel);
-        }
-    }
-
-    fn asked_for_answer(&mut self) {
-        if self.asked == self.answered {
-            self.heard = Some(Instant::now());
-        }
-        self.asked += 1;
-    }
-
-    fn notify_if_restored(&self, restored: &Notify) {
-        if self.to_restore == 0 {
-            restored.notify_one();
-        }
-    }
-}
-
-/// The last rank of channels that every instance has.
-const OF_EVERY_INSTANCE: u8 = 1;
-
-fn rank(route: &Route) -> u8 {
-    match route {
-        Route::Hub { to: Addressee::Connections(Target::All), .. } => 0,
-        Route::Hub { to: Addressee::GroupCommands, .. } => 1,
-        Route::Hub { to: Addressee::Acks, .. } => 2,
-        Route::Hub { to: Addressee::Answers, .. } => 3,
-        Route::Raw { .. } => 4,
-        Route::Hub { to: Addressee::Connections(Target::Subject(_)), .. } => 5,
-    }
 }
 
 #[cfg(test)]
