@@ -141,12 +141,11 @@ impl Connections {
         Ok(())
     }
 
-    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here.
-    pub(crate) fn adopt(&self, token: &str, moved: Moved) {
+    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here; its inbox has
+    /// `limit` bytes.
+    pub(crate) fn adopt(&self, token: &str, moved: Moved, limit: usize) {
         let Moved { id, is_stateful, early } = moved;
-        let inbox = Arc::new(Inbox::new(early.len()));
-        inbox.fill(&early);
-        let early = (!early.is_empty()).then_some(inbox);
+        let early = (!early.is_empty()).then(|| Arc::new(Inbox::holding(&early, limit)));
         let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early, is_looked_for: true });
         let mut table = self.lock();
         table.wait(ConnectionToken::from_text(token), negotiated, Instant::now() + DISCONNECT_TIMEOUT);

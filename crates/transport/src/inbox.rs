@@ -68,16 +68,18 @@ impl Inbox {
         }
     }
 
+    /// One with something in it, even more than its limit.
+    pub(crate) fn holding(bytes: &[u8], limit: usize) -> Self {
+        let inbox = Self::new(limit);
+        inbox.lock().bytes.extend_from_slice(bytes);
+        inbox
+    }
+
     /// For a connection that has no transport yet.
     pub(crate) fn early(limit: usize, budget: Arc<Semaphore>) -> Self {
         let inbox = Self::new(limit);
         inbox.lock().early = Some(Early { budget, used: None });
         inbox
-    }
-
-    /// Puts in what fits, at once.
-    pub(crate) fn fill(&self, bytes: &[u8]) {
-        self.lock().bytes.extend_from_slice(bytes);
     }
 
     /// Ends it, and gives what is in it to another instance.

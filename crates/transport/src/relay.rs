@@ -266,7 +266,12 @@ impl Relay {
         wish: &Wish,
         patience: Option<Duration>,
     ) -> Result<(Answer, Exchange), AskError> {
+        // Of version 0, which has no tokens, anybody can make up an id.
+        let may_be_made_up = elsewhere.ticket.is_none() && matches!(address, Address::Connection(_));
         let mut exchange = self.asking.begin(address, &elsewhere.token)?;
+        if may_be_made_up {
+            exchange.nobody_patience = Duration::ZERO;
+        }
         let patience = if *wish == Wish::Connect { Some(CONNECT_PATIENCE) } else { patience };
         let answer = exchange.ask(wish.clone(), patience).await?;
         Ok((answer, exchange))

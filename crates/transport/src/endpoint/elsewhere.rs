@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Shared;
 use crate::Body;
 use crate::relay::{
-    Answer, AskError, Carrier, Elsewhere, Reached, Refusal, Relay, TunnelEnd, Wish, milliseconds,
+    Answer, AskError, Carrier, Elsewhere, Moved, Reached, Refusal, Relay, TunnelEnd, Wish, milliseconds,
 };
 use crate::request::public_query;
 use crate::response::{ended_meanwhile, found, text, transport_changed, unknown_id};
@@ -42,11 +42,15 @@ impl Shared {
         Some((relay, relay.read(token).await?))
     }
 
+    fn adopt(&self, elsewhere: &Elsewhere, moved: Moved) {
+        self.connections.adopt(&elsewhere.token, moved, self.options.application_max_buffer_size);
+    }
+
     /// Brings a connection here for the transport that has come in.
     pub(super) async fn bring(&self, relay: &Relay, elsewhere: &Elsewhere) -> Brought {
         match relay.request(elsewhere, Wish::Connect, None).await.0 {
             Reached::Moved(moved) => {
-                self.connections.adopt(&elsewhere.token, moved);
+                self.adopt(elsewhere, moved);
                 Brought::Here
             }
             Reached::Answered(Answer::Attached(carrier)) => Brought::Attached(carrier),
@@ -93,7 +97,7 @@ impl Shared {
         let wish = Wish::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
         Some(match relay.request(elsewhere, wish, Some(timeout + POLL_GRACE)).await.0 {
             Reached::Moved(moved) => {
-                self.connections.adopt(&elsewhere.token, moved);
+                self.adopt(elsewhere, moved);
                 return None;
             }
             Reached::Unknown => unknown_id(),

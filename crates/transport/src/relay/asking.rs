@@ -36,7 +36,7 @@ const UNREACHABLE_PATIENCE: Duration = Duration::from_secs(5);
 const CONNECT_PATIENCE: Duration = Duration::from_millis(500);
 /// How long nobody has to listen at an address before nobody is there: a link comes back in less.
 const NOBODY_PATIENCE: Duration = Duration::from_millis(700);
-/// Between attempts to send.
+/// Between attempts to send; doubled while nobody listens.
 const PAUSE: Duration = Duration::from_millis(50);
 
 pub(super) struct Asking {
@@ -88,6 +88,8 @@ pub(crate) struct Exchange {
     address: Address,
     token: Box<str>,
     is_open: bool,
+    /// How long nobody has to listen before nobody is there.
+    pub(super) nobody_patience: Duration,
     _room: OwnedSemaphorePermit,
 }
 
@@ -114,6 +116,7 @@ impl Asking {
             address,
             token: token.into(),
             is_open: false,
+            nobody_patience: NOBODY_PATIENCE,
             _room: room,
         })
     }
@@ -222,19 +225,20 @@ impl Exchange {
         self.is_open = true;
         let asked = async {
             let mut status = asking.fleet.status();
-            let mut nobody_since = None;
+            let (mut nobody_since, mut pause) = (None, PAUSE);
             loop {
                 status.mark_unchanged();
                 match asking.fleet.send(&self.address, question.clone()).await {
                     Ok(0) => {
                         let since = *nobody_since.get_or_insert_with(Instant::now);
-                        if since.elapsed() >= NOBODY_PATIENCE {
+                        if since.elapsed() >= self.nobody_patience {
                             return Err(AskError::Nobody);
                         }
-                        sleep(PAUSE).await;
+                        sleep(pause).await;
+                        pause *= 2;
                     }
                     Ok(_) => {
-                        nobody_since = None;
+                        (nobody_since, pause) = (None, PAUSE);
                         let again = async {
                             if timeout(REPEAT, heard.notified()).await.is_ok() {
                                 sleep(REPEAT_HEARD).await;

@@ -112,7 +112,11 @@ async fn what_was_posted_before_the_transport_moves_with_the_connection() {
     assert_eq!(fleet.hubs[0].post(&token, b"hand").await.status, 200);
     assert_eq!(fleet.hubs[2].post(&token, b"shake").await.status, 200);
     assert_eq!(fleet.hubs[1].get(&token).await.status, 200);
-    assert_eq!(fleet.hubs[1].accept().await.receive().await.unwrap(), "handshake");
+    let mut connection = fleet.hubs[1].accept().await;
+    let room = fleet.hubs[1].post(&token, b", and what comes after it, which is longer");
+    let posted = timeout(Duration::from_secs(1), room).await;
+    assert_eq!(posted.expect("there is as much room as ever").status, 200);
+    assert!(connection.receive().await.unwrap().starts_with(b"handshake, and"));
 }
 
 #[tokio::test(start_paused = true)]
@@ -144,6 +148,13 @@ async fn forged_and_expired_tokens_are_unknown_everywhere() {
     let sent = fleet.members[0].sent();
     assert_eq!(fleet.hubs[1].get(&forged).await.summary(), (404, TEXT, "No Connection with that ID"));
     assert_eq!(fleet.members[0].sent(), sent, "nobody is bothered with a forgery");
+
+    // With version 0 anybody can make up an id: that costs no time and few messages.
+    let begun = Instant::now();
+    let made_up = fleet.hubs[1].get("AAAAAAAAAAAAAAAAAAAAAA").await;
+    assert_eq!(made_up.summary(), (404, TEXT, "No Connection with that ID"));
+    assert_eq!((fleet.members[0].sent() - sent, begun.elapsed()), (1, Duration::ZERO));
+
     sleep(Duration::from_secs(16)).await;
     assert_eq!(fleet.hubs[1].get(&token).await.summary(), (404, TEXT, "No Connection with that ID"));
 }
