@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
+mod client;
+
 use std::time::Duration;
 
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpListener;
 
 /// Longer than anything here takes; a hang fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -20,23 +22,6 @@ async fn failing_start(launch: Launch) -> (Option<i32>, String) {
     let mut server = ServerProcess::spawn(launch).unwrap();
     let status = server.exit_status(PATIENCE).await.unwrap();
     (status.code(), server.lines().join("\n"))
-}
-
-/// A connection to the chat that never answers a close frame.
-async fn stubborn_client(port: u16) -> TcpStream {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = "GET /chathub HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-                   Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    socket.write_all(request.as_bytes()).await.unwrap();
-    let handshake = b"{\"protocol\":\"json\",\"version\":1}\x1e";
-    let mut frame = vec![0x81, 0x80 | u8::try_from(handshake.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend(handshake);
-    socket.write_all(&frame).await.unwrap();
-    let mut received = Vec::new();
-    while !received.ends_with(b"{}\x1e") {
-        received.push(socket.read_u8().await.unwrap());
-    }
-    socket
 }
 
 #[tokio::test]
@@ -105,7 +90,7 @@ async fn sigterm_sends_clients_away_and_ends_within_its_time() {
     let launch = hubline().arg("--shutdown-timeout").arg("0.5");
     let port = launch.port();
     let mut server = ServerProcess::start(launch).await.unwrap();
-    let mut client = stubborn_client(port).await;
+    let mut client = client::connect(port, "/chathub").await;
     server.terminate().unwrap();
     let mut last_words = Vec::new();
     _ = client.read_to_end(&mut last_words).await;
@@ -121,7 +106,7 @@ async fn a_second_signal_ends_it_at_once() {
     let launch = hubline().arg("--shutdown-timeout").arg("3600");
     let port = launch.port();
     let mut server = ServerProcess::start(launch).await.unwrap();
-    let client = stubborn_client(port).await;
+    let client = client::connect(port, "/chathub").await;
     server.terminate().unwrap();
     server.line_with("A second signal stops at once").await.unwrap();
     server.terminate().unwrap();
