@@ -29,6 +29,7 @@ use crate::dispatcher::{self, BoundCall};
 use crate::outbox::Outbox;
 
 use calls::{Begun, Calls, Pushed};
+pub(crate) use close_reason::METRIC_LABELS;
 pub use close_reason::{CloseReason, Disconnected};
 use keep_alive::{Due, KeepAlive, Pings, State};
 use resumption::Stateful;
@@ -48,10 +49,13 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
     let mut wire = Wire::new(pipe, transport);
     let options = &context.0.options;
     let request = handshake::read(&mut wire, options, transport);
-    let request = match timeout(options.handshake_timeout, request).await {
-        Ok(Ok(request)) => request,
-        Ok(Err(refused)) => return handshake::refuse(wire, refused, options).await,
-        Err(_) => return handshake::refuse(wire, handshake::Refused::timed_out(), options).await,
+    let request = timeout(options.handshake_timeout, request).await;
+    let request = match request.unwrap_or_else(|_| Err(handshake::Refused::timed_out())) {
+        Ok(request) => request,
+        Err(refused) => {
+            context.0.closed.count(refused.metric_label());
+            return handshake::refuse(wire, refused, options).await;
+        }
     };
     wire.send_handshake_response(request.protocol);
     if let Some(resumable) = resumable.filter(|_| request.version >= STATEFUL_VERSION) {
@@ -352,6 +356,7 @@ impl Connection {
         let Self { context, caller, mut wire, calls, .. } = self;
         let core = &context.0;
         wire.refuse_successors();
+        core.closed.count(reason.metric_label());
         tracing::debug!(hub = context.name(), connection = %caller.connection_id(), reason = %reason, "disconnected");
         let mut frames = caller.0.outbox.end(&reason);
         caller.0.aborted().cancel();

@@ -15,7 +15,10 @@ use crate::client_results::ClientResults;
 use crate::inbox::HubInbox;
 use crate::outbox::Outbox;
 use crate::router::Router;
-use crate::{Cancellation, CloseReason, Directory, Groups, Hub, HubClients, HubOptions, connection};
+use crate::statistics::Closed;
+use crate::{
+    Cancellation, CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics, connection,
+};
 
 /// A running hub, seen from outside of its methods: send to its clients, change its groups.
 ///
@@ -34,6 +37,7 @@ pub(crate) struct HubCore {
     /// Calls that outlive their connection run to their end here.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: AtomicBool,
+    pub(crate) closed: Closed,
 }
 
 impl HubContext {
@@ -70,6 +74,7 @@ impl HubContext {
             directory,
             tasks,
             stopping: AtomicBool::new(false),
+            closed: Closed::default(),
         }))
     }
 
@@ -109,6 +114,15 @@ impl HubContext {
     /// How many connections this instance has.
     pub fn connection_count(&self) -> usize {
         self.0.router.len()
+    }
+
+    /// What has been counted since the hub was started, and how many connections there are.
+    pub fn statistics(&self) -> HubStatistics {
+        HubStatistics {
+            name: self.name().to_owned(),
+            connections: self.connection_count(),
+            closed: self.0.closed.counts(),
+        }
     }
 
     /// Closes every connection of this instance with `allowReconnect`, those that come later too.

@@ -51,6 +51,7 @@
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
 //!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
+//! - **Metrics**: [`Server::statistics`] has the numbers, for whichever exporter your application uses.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
 //!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
@@ -65,6 +66,7 @@ mod http;
 mod paths;
 mod server;
 mod service;
+mod statistics;
 
 #[doc = include_str!("../../../docs/coming-from-aspnetcore.md")]
 pub mod coming_from_aspnetcore {}
@@ -75,9 +77,9 @@ pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
     BackplaneFailureMode, Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason,
     Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients,
-    HubContext, HubError, HubFilter, HubOptions, HubStream, IntoHubResult, Invocation, InvokeError,
-    ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload,
-    UploadError,
+    HubContext, HubError, HubFilter, HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation,
+    InvokeError, ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State,
+    StreamHandler, Upload, UploadError,
 };
 pub use hubline_pipe::{Access, Claim, ConnectionInfo, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;
@@ -86,9 +88,12 @@ pub use hubline_protocol::value;
 pub use hubline_protocol::{
     BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
 };
-pub use hubline_transport::{Body, EndpointOptions, TokenKey, TokenKeyError};
+pub use hubline_transport::{
+    Body, ConnectionStatistics, Durations, EndpointOptions, TokenKey, TokenKeyError, TransportStatistics,
+};
 
 pub use http::{Workers, serve};
 pub use paths::ignore_case;
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;
+pub use statistics::ServerStatistics;

@@ -11,7 +11,7 @@ use hubline_transport::{Connections, Endpoint, EndpointOptions, TokenKey};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
-use crate::HubService;
+use crate::{HubService, ServerStatistics};
 
 /// The hubs of a process, their connections and their backplane. Cloning shares them.
 #[derive(Debug, Clone)]
@@ -90,6 +90,15 @@ impl Server {
         self.hubs().iter().map(HubContext::connection_count).sum()
     }
 
+    /// What this instance has counted so far, and how many connections there are.
+    pub fn statistics(&self) -> ServerStatistics {
+        ServerStatistics {
+            hubs: self.hubs().iter().map(HubContext::statistics).collect(),
+            connections: self.0.connections.statistics(),
+            backplane: self.backplane_statistics(),
+        }
+    }
+
     /// Tells every client to reconnect and waits until all have gone and all hub methods have ended, for
     /// `grace` at most. Returns whether they did. Then takes this instance out of the directory, if there is one.
     ///
@@ -113,6 +122,7 @@ impl Server {
     /// # Cancel safety
     /// Dropped early, clients have been told all the same; it may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
+        self.0.connections.stopping();
         for hub in self.hubs() {
             hub.close_all();
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use hubline_backplane::Fleet;
 use hubline_pipe::{PipeEnd, Resumer};
 use hubline_protocol::ConnectionId;
+use hubline_protocol::negotiate::TransportKind;
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
@@ -17,6 +18,7 @@ use crate::inbox::Inbox;
 use crate::long_polling::LongPolling;
 use crate::refresh::Refresh;
 use crate::relay::{Answer, Carrier, Listening, Moved, Reachability, Relay, TokenKey};
+use crate::statistics::ConnectionStatistics;
 use crate::token::random_id;
 use table::{Table, Waiting};
 
@@ -115,6 +117,16 @@ impl Connections {
         connections
     }
 
+    /// What has been counted since they were made, and how many there are.
+    pub fn statistics(&self) -> ConnectionStatistics {
+        self.lock().statistics.clone()
+    }
+
+    /// Says that the server is stopping: connections that end from now on count as ended by that.
+    pub fn stopping(&self) {
+        self.lock().is_stopping = true;
+    }
+
     pub(crate) fn relay(&self) -> Option<&Arc<Relay>> {
         self.0.relay.get()
     }
@@ -182,7 +194,7 @@ impl Connections {
         let looked_for = negotiated.is_looked_for.then(|| negotiated.id.clone());
         let (attached, made) = make(negotiated);
         table.attach(token.clone(), attached);
-        Ok((made, Attachment { connections: self.clone(), token, looked_for, listening: None }))
+        Ok((made, Attachment::new(self.clone(), token, looked_for)))
     }
 
     /// Adds a WebSocket that comes without a negotiation.
@@ -190,7 +202,7 @@ impl Connections {
         let id = random_id();
         let token = ConnectionToken::from(&id);
         self.lock().attach(token.clone(), Attached::WebSocket(None));
-        (id, Attachment { connections: self.clone(), token, looked_for: None, listening: None })
+        (id, Attachment::new(self.clone(), token, None))
     }
 
     pub(crate) fn find(&self, token: &str) -> Option<Known> {
@@ -270,9 +282,14 @@ pub(crate) struct Attachment {
     /// Other instances cannot tell by the token that this connection is here.
     looked_for: Option<ConnectionId>,
     listening: Option<Listening>,
+    since: Instant,
 }
 
 impl Attachment {
+    fn new(connections: Connections, token: ConnectionToken, looked_for: Option<ConnectionId>) -> Self {
+        Self { connections, token, looked_for, listening: None, since: Instant::now() }
+    }
+
     /// Lets other instances find the connection. To be awaited before its client learns that it is attached.
     pub(crate) async fn be_found(&mut self) {
         if let (Some(id), Some(relay)) = (self.looked_for.take(), self.connections.0.relay.get()) {
@@ -294,7 +311,7 @@ impl Attachment {
 impl Drop for Attachment {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        let Some(Attached::LongPolling(polling)) = table.detach(&self.token) else { return };
+        let Some(Attached::LongPolling(polling)) = table.detach(&self.token, self.since) else { return };
         if let Some(linger) = polling.linger()
             && table.waiting() < WAITING_LIMIT
         {
@@ -312,6 +329,14 @@ impl WeakConnections {
 }
 
 impl Attached {
+    pub(crate) fn transport(&self) -> TransportKind {
+        match self {
+            Self::WebSocket(_) => TransportKind::WebSockets,
+            Self::ServerSentEvents(_) => TransportKind::ServerSentEvents,
+            Self::LongPolling(_) => TransportKind::LongPolling,
+        }
+    }
+
     pub(crate) fn carrier(&self) -> Carrier {
         match self {
             Self::WebSocket(resumption) => Carrier::WebSocket { is_resumable: resumption.is_some() },
@@ -361,6 +386,22 @@ mod tests {
         assert!(matches!(attach(&connections, &token), Err(AttachError::Attached(_))));
         drop(attachment);
         assert!(matches!(attach(&connections, &token), Err(AttachError::Unknown)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_count_while_they_have_a_transport() {
+        let connections = Connections::default();
+        let tokens = [(); 2].map(|()| negotiated(&connections));
+        assert_eq!(connections.statistics(), ConnectionStatistics::default());
+        let [first, second] = tokens.map(|token| attach(&connections, &token).unwrap());
+        assert_eq!(connections.statistics().web_sockets.active, 2);
+        sleep(Duration::from_secs(3)).await;
+        drop(first);
+        connections.stopping();
+        drop(second);
+        let counted = connections.statistics().web_sockets;
+        assert_eq!((counted.active, counted.normal_closure.count, counted.app_shutdown.count), (0, 1, 1));
+        assert_eq!(counted.app_shutdown.sum, Duration::from_secs(3));
     }
 
     #[tokio::test(start_paused = true)]

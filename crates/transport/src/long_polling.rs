@@ -60,8 +60,10 @@ enum Phase {
     Open,
     /// It has asked to end, and may only poll for the last messages.
     Deleted,
-    /// Nothing: it stayed away too long, or knows that the connection is over.
+    /// Nothing: it knows that the connection is over.
     Over,
+    /// Nothing: it stayed away too long.
+    Abandoned,
 }
 
 /// What became of what was in doubt.
@@ -136,8 +138,13 @@ impl LongPolling {
             _ if state.is_over(self.reach.as_deref()) => None,
             Phase::Open => Some(DISCONNECT_TIMEOUT),
             Phase::Deleted => Some(LINGER_AFTER_DELETE),
-            Phase::Over => None,
+            Phase::Over | Phase::Abandoned => None,
         }
+    }
+
+    /// Whether the connection has ended because no poll came for too long.
+    pub(crate) fn was_abandoned(&self) -> bool {
+        self.lock().phase == Phase::Abandoned
     }
 
     /// Ends the connection as its client wishes. `false` if that was done already.
@@ -234,7 +241,7 @@ impl LongPolling {
 
 impl State {
     fn is_over(&self, reach: Option<&Reachability>) -> bool {
-        self.phase == Phase::Over || self.is_abandoned(reach)
+        matches!(self.phase, Phase::Over | Phase::Abandoned) || self.is_abandoned(reach)
     }
 
     /// Whether no poll has come for too long.

@@ -9,6 +9,31 @@ use hubline_protocol::{ConnectionId, DecodeError, HubProtocol, encode};
 
 use crate::HubError;
 
+/// Every label that ends are counted by.
+pub(crate) const METRIC_LABELS: [&str; 21] = [
+    "handshake_refused",
+    "handshake_lost",
+    "client_closed",
+    "transport_closed",
+    "input_ended",
+    "transport_lost",
+    "transport_violation",
+    "truncated",
+    "not_resumed",
+    "authentication_expired",
+    "foreign_answer",
+    "sequence_gap",
+    "aborted",
+    "server_shutdown",
+    "protocol_error",
+    "client_timeout",
+    "unwritable",
+    "slow_client",
+    "send_timeout",
+    "protocol_missing",
+    "on_connected_failed",
+];
+
 /// Why a connection ended.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

@@ -21,6 +21,14 @@ impl Refused {
     pub(super) fn timed_out() -> Self {
         Self::Because(HandshakeError::Canceled)
     }
+
+    /// A short name for metrics, beside those of [`crate::CloseReason`].
+    pub(super) fn metric_label(&self) -> &'static str {
+        match self {
+            Self::Because(_) => "handshake_refused",
+            Self::Gone(_) => "handshake_lost",
+        }
+    }
 }
 
 impl From<HandshakeError> for Refused {

@@ -43,6 +43,11 @@ impl Client {
         String::from_utf8(frame.to_vec()).unwrap().replace('\u{1e}', "␞")
     }
 
+    /// Reads to the end.
+    pub(crate) async fn until_closed(&mut self) {
+        while self.0.receive().await.is_some() {}
+    }
+
     pub(crate) async fn closed(&mut self) -> Option<CloseCode> {
         assert_eq!(self.0.receive().await, None);
         self.0.close_code()

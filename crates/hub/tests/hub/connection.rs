@@ -72,6 +72,35 @@ async fn calls_run_one_after_the_other_and_bad_ones_are_refused_at_once() {
     assert_eq!(client.next().await, result(4, "3"));
 }
 
+#[tokio::test]
+async fn ends_are_counted_by_their_reason() {
+    let hub = start(hub());
+    let mut aborted = Client::connect(&hub, "a").await;
+    let mut refused = Client::open(&hub, "b");
+    let closed = Client::connect(&hub, "c").await;
+    drop(Client::open(&hub, "d"));
+    aborted.send(&call(1, "Abort", "")).await;
+    aborted.until_closed().await;
+    refused.send("hello␞").await;
+    refused.until_closed().await;
+    closed.send(r#"{"type":7}␞"#).await;
+    let counted = async {
+        loop {
+            let statistics = hub.statistics();
+            if statistics.closed.values().sum::<u64>() == 4 {
+                return statistics;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let mut counted = tokio::time::timeout(Duration::from_secs(20), counted).await.unwrap();
+    assert_eq!((&*counted.name, counted.connections), ("Test", 0));
+    assert!(counted.closed.contains_key("slow_client"), "what has not happened is there");
+    counted.closed.retain(|_, count| *count > 0);
+    let labels = ["aborted", "client_closed", "handshake_lost", "handshake_refused"];
+    assert_eq!(counted.closed, labels.map(|label| (label, 1)).into());
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_parallel_limit_lets_as_many_run() {
     let mut options = HubOptions::default();

@@ -56,6 +56,9 @@ async fn everybody_is_told_to_reconnect_and_the_server_ends() {
         assert_eq!(client.call("Add", "[1,2]").await, 3);
         clients.push((transport, tokio::spawn(everything(client))));
     }
+    let connections = server.statistics().connections;
+    let transports = [connections.web_sockets, connections.server_sent_events, connections.long_polling];
+    assert_eq!(transports.map(|transport| transport.active), [1; 3]);
     assert_eq!(server.connection_count(), 3);
     while waiting.load(Ordering::SeqCst) == 0 {
         tokio::task::yield_now().await;
@@ -67,6 +70,11 @@ async fn everybody_is_told_to_reconnect_and_the_server_ends() {
         assert_eq!(client.await.unwrap(), [RECONNECT], "{transport:?}");
     }
     assert_eq!(server.connection_count(), 0);
+    let statistics = server.statistics();
+    let connections = statistics.connections;
+    let transports = [connections.web_sockets, connections.server_sent_events, connections.long_polling];
+    assert_eq!(transports.map(|transport| (transport.active, transport.app_shutdown.count)), [(0, 1); 3]);
+    assert_eq!(statistics.hubs[0].closed["server_shutdown"], 3);
     serving.await.unwrap().unwrap();
 }
 

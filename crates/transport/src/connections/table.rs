@@ -10,6 +10,7 @@ use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
 use crate::refresh::Refresh;
 use crate::relay::Listening;
+use crate::statistics::{ConnectionStatistics, EndStatus};
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
@@ -17,6 +18,9 @@ pub(super) struct Table {
     waiting: HashMap<ConnectionToken, (Waiting, Instant)>,
     /// Of attached connections where it is switched on.
     refreshes: HashMap<ConnectionToken, Arc<Refresh>>,
+    pub(super) statistics: ConnectionStatistics,
+    /// Whether what ends now ends with the server.
+    pub(super) is_stopping: bool,
     /// When what waits was last searched for what has expired; `None` without a sweeper.
     pub(super) swept: Option<Instant>,
 }
@@ -42,12 +46,21 @@ impl Table {
     }
 
     pub(super) fn attach(&mut self, token: ConnectionToken, attached: Attached) {
+        self.statistics.began(attached.transport());
         self.attached.insert(token, attached);
     }
 
-    pub(super) fn detach(&mut self, token: &ConnectionToken) -> Option<Attached> {
+    /// Takes out a connection that has been attached since `since`.
+    pub(super) fn detach(&mut self, token: &ConnectionToken, since: Instant) -> Option<Attached> {
         self.refreshes.remove(token);
-        self.attached.remove(token)
+        let attached = self.attached.remove(token)?;
+        let status = match &attached {
+            Attached::LongPolling(polling) if polling.was_abandoned() => EndStatus::Timeout,
+            _ if self.is_stopping => EndStatus::AppShutdown,
+            _ => EndStatus::NormalClosure,
+        };
+        self.statistics.ended(attached.transport(), status, since.elapsed());
+        Some(attached)
     }
 
     pub(super) fn refresh_by(&mut self, token: ConnectionToken, refresh: Arc<Refresh>) {

@@ -31,7 +31,7 @@ impl LongPollingPipe {
             let mut state = self.connection.lock();
             let reach = self.connection.reach.as_deref();
             if state.is_abandoned(reach) {
-                state.phase = Phase::Over;
+                state.phase = Phase::Abandoned;
                 return Poll::Ready(());
             }
             let since = state.silent_since(reach).unwrap_or_else(Instant::now);
@@ -61,7 +61,7 @@ impl Pipe for LongPollingPipe {
 
     fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut VecDeque<Frame>) -> Poll<Result<(), PipeEnd>> {
         let mut state = self.connection.lock();
-        if state.phase == Phase::Over {
+        if matches!(state.phase, Phase::Over | Phase::Abandoned) {
             return Poll::Ready(Err(PipeEnd::Lost));
         }
         while !frames.is_empty() && !state.outgoing.is_full() {

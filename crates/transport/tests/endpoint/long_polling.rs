@@ -4,6 +4,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hubline_pipe::{Farewell, PipeEnd};
+use hubline_transport::Connections;
 use tokio::time::{advance, sleep};
 
 use crate::hub::{Connection, Hub, is_pending, options};
@@ -179,6 +180,28 @@ async fn a_client_that_stays_away_is_lost_after_15_seconds() {
     assert_eq!(left.elapsed(), Duration::from_secs(15));
     assert_eq!(hub.get(&token).await.summary(), (404, TEXT, "No Connection with that ID"));
     assert_eq!(connection.send("x").await, Err(PipeEnd::Lost));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_stays_away_counts_as_a_timeout_and_who_says_good_bye_does_not() {
+    let connections = Connections::default();
+    let mut hub = Hub::sharing(&connections, options());
+    let (_, mut away) = open(&mut hub).await;
+    let (token, mut polite) = open(&mut hub).await;
+    assert_eq!(connections.statistics().long_polling.active, 2);
+    assert_eq!(hub.delete(&token).await.status, 202);
+    assert_eq!(polite.receive().await, Err(PipeEnd::InputEnded));
+    assert_eq!(away.receive().await, Err(PipeEnd::Lost));
+    drop((away, polite));
+    let counted = async {
+        while connections.statistics().long_polling.active > 0 {
+            tokio::task::yield_now().await;
+        }
+        connections.statistics().long_polling
+    };
+    let counted = counted.await;
+    assert_eq!((counted.normal_closure.count, counted.timeout.count), (1, 1));
+    assert_eq!(counted.timeout.sum, Duration::from_secs(15));
 }
 
 #[tokio::test(start_paused = true)]

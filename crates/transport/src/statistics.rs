@@ -1,0 +1,123 @@
+//! What is counted of connections: what ASP.NET Core counts, as its meter `Microsoft.AspNetCore.Http.Connections`.
+
+use std::time::Duration;
+
+use hubline_protocol::negotiate::TransportKind;
+
+/// The connections of one instance, by transport.
+///
+/// A connection counts from the request that brings its transport until the hub is done with it, on the instance
+/// that has it; the sockets of a stateful reconnect are one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionStatistics {
+    /// Over WebSockets.
+    pub web_sockets: TransportStatistics,
+    /// Over server-sent events.
+    pub server_sent_events: TransportStatistics,
+    /// Over long polling.
+    pub long_polling: TransportStatistics,
+}
+
+/// The connections over one transport.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransportStatistics {
+    /// Those that are there now.
+    pub active: u64,
+    /// How long those lasted that the client or the hub has ended, or that were lost.
+    pub normal_closure: Durations,
+    /// How long those lasted whose client has sent no poll for 15 s.
+    pub timeout: Durations,
+    /// How long those lasted that ended while the server was stopping.
+    pub app_shutdown: Durations,
+}
+
+/// How long connections lasted, since the start.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Durations {
+    /// How many there were.
+    pub count: u64,
+    /// All their durations together.
+    pub sum: Duration,
+    /// How many lasted no longer than the bound at the same place of [`Durations::BOUNDS`], and longer than the one
+    /// before. The last is for those that lasted longer than all bounds.
+    pub buckets: [u64; Self::BOUNDS.len() + 1],
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum EndStatus {
+    NormalClosure,
+    Timeout,
+    AppShutdown,
+}
+
+impl ConnectionStatistics {
+    pub(crate) fn began(&mut self, transport: TransportKind) {
+        self.of(transport).active += 1;
+    }
+
+    pub(crate) fn ended(&mut self, transport: TransportKind, status: EndStatus, lasted: Duration) {
+        let statistics = self.of(transport);
+        statistics.active = statistics.active.saturating_sub(1);
+        let durations = match status {
+            EndStatus::NormalClosure => &mut statistics.normal_closure,
+            EndStatus::Timeout => &mut statistics.timeout,
+            EndStatus::AppShutdown => &mut statistics.app_shutdown,
+        };
+        durations.record(lasted);
+    }
+
+    fn of(&mut self, transport: TransportKind) -> &mut TransportStatistics {
+        match transport {
+            TransportKind::WebSockets => &mut self.web_sockets,
+            TransportKind::ServerSentEvents => &mut self.server_sent_events,
+            TransportKind::LongPolling => &mut self.long_polling,
+        }
+    }
+}
+
+impl Durations {
+    /// The bounds of all buckets but the last, which has none. They are ASP.NET Core's.
+    pub const BOUNDS: [Duration; 14] = [
+        Duration::from_millis(10),
+        Duration::from_millis(20),
+        Duration::from_millis(50),
+        Duration::from_millis(100),
+        Duration::from_millis(200),
+        Duration::from_millis(500),
+        Duration::from_secs(1),
+        Duration::from_secs(2),
+        Duration::from_secs(5),
+        Duration::from_secs(10),
+        Duration::from_secs(30),
+        Duration::from_secs(60),
+        Duration::from_secs(120),
+        Duration::from_secs(300),
+    ];
+
+    fn record(&mut self, lasted: Duration) {
+        self.count += 1;
+        self.sum = self.sum.saturating_add(lasted);
+        self.buckets[Self::BOUNDS.partition_point(|bound| *bound < lasted)] += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_belongs_to_its_bucket() {
+        let mut durations = Durations::default();
+        for milliseconds in [0, 10, 11, 300_000, 300_001] {
+            durations.record(Duration::from_millis(milliseconds));
+        }
+        let last = Durations::BOUNDS.len();
+        let filled = [0, 1, last - 1, last].map(|bucket| durations.buckets[bucket]);
+        assert_eq!(filled, [2, 1, 1, 1]);
+        assert_eq!((durations.count, durations.sum), (5, Duration::from_millis(600_022)));
+    }
+}
