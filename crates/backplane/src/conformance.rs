@@ -97,15 +97,19 @@ impl Instance {
     }
 
     async fn publish(&self, targets: Vec<Target>, excluded: &[&str], text: &str) -> Reach {
-        let frames =
-            Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
-        let publication = Publication {
-            targets,
-            excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),
-            frames: frames.expect("a text can be encoded"),
-            asks: None,
-        };
+        let publication = publication(targets, excluded, text);
         self.hub.publish(publication).await.expect("the backplane takes it").reach
+    }
+
+    /// One in ten waits, which changes nothing about their order.
+    async fn publish_or_post(&self, n: usize) {
+        let publication = publication(vec![Target::All], &[], &n.to_string());
+        if n % 10 == 9 {
+            let published = self.hub.publish(publication).await.expect("the backplane takes it");
+            assert_eq!(published.reach, Reach::Fleet);
+        } else {
+            self.hub.post(publication).await.expect("the backplane takes it");
+        }
     }
 
     async fn expect(&mut self, target: &Target, excluded: &[&str], text: &str) {
@@ -125,6 +129,16 @@ pub enum Targets {
     OnOneNode,
     /// Each where it belongs: they have no order among themselves.
     OnSeveralNodes,
+}
+
+fn publication(targets: Vec<Target>, excluded: &[&str], text: &str) -> Publication {
+    let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
+    Publication {
+        targets,
+        excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),
+        frames: frames.expect("a text can be encoded"),
+        asks: None,
+    }
 }
 
 fn delivered(target: &Target, excluded: &[&str], text: &str) -> Delivered {
@@ -176,8 +190,9 @@ pub async fn one_instance(backplane: &dyn Backplane, targets_are: Targets) {
     assert_eq!(several, [group("g"), user("u")].map(|target| delivered(&target, &[], "several")));
 
     for n in 0..500 {
-        here.publish(vec![Target::All], &[], &n.to_string()).await;
+        here.publish_or_post(n).await;
     }
+    here.hub.flush().await;
     for n in 0..500 {
         here.expect(&Target::All, &[], &n.to_string()).await;
     }
@@ -217,7 +232,7 @@ pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
     there.expect(&user("u"), &[], "to u").await;
 
     for n in 0..500 {
-        here.publish(vec![Target::All], &[], &n.to_string()).await;
+        here.publish_or_post(n).await;
     }
     for n in 0..500 {
         here.expect(&Target::All, &[], &n.to_string()).await;

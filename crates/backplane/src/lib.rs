@@ -13,7 +13,8 @@ mod statistics;
 
 use std::fmt;
 
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, ready};
 use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::watch;
 
@@ -57,6 +58,23 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// See [`PublishError`]. A link that is down is not an error: [`Published::reach`] tells of it.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
+
+    /// The same for a publisher who does not ask what becomes of it, and so may have many on their way. Ready when the
+    /// message has its place behind all that this publisher has sent.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
+        async { self.publish(publication).await.map(drop) }.boxed()
+    }
+
+    /// Ready when of what was posted before nothing is on its way any more.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        ready(()).boxed()
+    }
 
     /// Says that this instance has one more connection with this interest. Each call is matched by one
     /// [`HubBackplane::unsubscribe`]. Ready when messages of other instances arrive, or at once while the

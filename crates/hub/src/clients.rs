@@ -18,11 +18,15 @@ use crate::{BackplaneFailureMode, Caller, HubContext, InvokeError};
 
 /// The clients of a hub, wherever they are connected.
 #[derive(Debug, Clone)]
-pub struct HubClients(HubContext);
+pub struct HubClients {
+    context: HubContext,
+    /// Whether a send waits until the backplane has the message, as long as nobody asks how far it got.
+    waits: bool,
+}
 
 impl HubClients {
     pub(crate) fn new(context: HubContext) -> Self {
-        Self(context)
+        Self { context, waits: true }
     }
 
     /// Every connection of the hub.
@@ -40,7 +44,7 @@ impl HubClients {
 
     /// One connection, by its id; nobody if there is none. It can be asked for a result too.
     pub fn client(&self, id: &ConnectionId) -> SingleClientProxy<'_> {
-        self.single(id, self.0.0.router.find(id), Asker::Free)
+        self.single(id, self.context.0.router.find(id), Asker::Free)
     }
 
     /// Several connections.
@@ -62,7 +66,7 @@ impl HubClients {
         let nameless = names.iter().position(|name| name.as_str().is_empty());
         let mut refused = None;
         match nameless {
-            Some(first) if *self.0.0.status.borrow() == Status::Alone => {
+            Some(first) if *self.context.0.status.borrow() == Status::Alone => {
                 names.truncate(first);
                 refused = Some(SendError::EmptyGroupName);
             }
@@ -100,11 +104,17 @@ impl HubClients {
     }
 
     fn proxy(&self, targets: Vec<Target>) -> ClientProxy<'_> {
-        ClientProxy { context: &self.0, targets, excluded: Vec::new(), refused: None }
+        ClientProxy {
+            context: &self.context,
+            targets,
+            excluded: Vec::new(),
+            refused: None,
+            waits: self.waits,
+        }
     }
 
     fn single(&self, id: &ConnectionId, local: Option<Arc<Outbox>>, asker: Asker) -> SingleClientProxy<'_> {
-        SingleClientProxy { context: &self.0, id: id.clone(), local, asker, timeout: None }
+        SingleClientProxy { clients: self, id: id.clone(), local, asker, timeout: None }
     }
 }
 
@@ -117,8 +127,8 @@ pub struct Clients {
 }
 
 impl Clients {
-    pub(crate) fn new(hub: HubClients, caller: Caller, asker: Asker) -> Self {
-        Self { hub, caller, asker }
+    pub(crate) fn new(context: HubContext, caller: Caller, asker: Asker, waits: bool) -> Self {
+        Self { hub: HubClients { context, waits }, caller, asker }
     }
 
     /// The connection that calls.
@@ -161,6 +171,7 @@ pub struct ClientProxy<'a> {
     excluded: Vec<ConnectionId>,
     /// What to report once the targets have been served.
     refused: Option<SendError>,
+    waits: bool,
 }
 
 /// Why a message was not sent.
@@ -197,15 +208,30 @@ impl ClientProxy<'_> {
     /// Ready when the message is in the queues of this instance's clients or with the backplane, not when
     /// clients have read it. Awaited one after the other, messages to one target arrive in order.
     ///
+    /// In a call whose client does not wait for it to end (JavaScript's `send`), it is ready once it is on its way to the
+    /// backplane, so that many can be. [`Groups`](crate::Groups) change after what was sent before.
+    ///
     /// # Errors
     /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a
     /// backplane that is down, when the clients of this instance alone are reached, unless
     /// [`HubOptions::backplane_failure_mode`](crate::HubOptions::backplane_failure_mode) makes it one.
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
-        let mode = self.context.0.options.backplane_failure_mode;
-        match (self.send_with_reach(method, arguments).await?, mode) {
-            (Reach::Fleet, _) | (_, BackplaneFailureMode::DeliverLocally) => Ok(()),
-            (reach, BackplaneFailureMode::Fail) => Err(SendError::NotEverywhere(reach)),
+        match self.context.0.options.backplane_failure_mode {
+            BackplaneFailureMode::DeliverLocally if self.waits => {
+                self.send_with_reach(method, arguments).await.map(drop)
+            }
+            BackplaneFailureMode::DeliverLocally => {
+                let backplane = &self.context.0.backplane;
+                let (publication, refused) = self.publication(method, arguments)?;
+                if let Some(publication) = publication {
+                    backplane.post(publication).await?;
+                }
+                refused.map_or(Ok(()), Err)
+            }
+            BackplaneFailureMode::Fail => match self.send_with_reach(method, arguments).await? {
+                Reach::Fleet => Ok(()),
+                reach => Err(SendError::NotEverywhere(reach)),
+            },
         }
     }
 
@@ -218,15 +244,28 @@ impl ClientProxy<'_> {
         method: &str,
         arguments: impl ClientArguments,
     ) -> Result<Reach, SendError> {
-        let mut reach = Reach::Fleet;
-        if !self.targets.is_empty() {
-            let dialect = |protocol| self.context.dialect(protocol);
-            let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
-            let excluded = self.excluded.into();
-            let publication = Publication { targets: self.targets, excluded, frames, asks: None };
-            reach = self.context.0.backplane.publish(publication).await?.reach;
+        let backplane = &self.context.0.backplane;
+        let (publication, refused) = self.publication(method, arguments)?;
+        let reach = match publication {
+            Some(publication) => backplane.publish(publication).await?.reach,
+            None => Reach::Fleet,
+        };
+        refused.map_or(Ok(reach), Err)
+    }
+
+    /// `None` if there is nobody to send to; and what to report in any case.
+    fn publication(
+        self,
+        method: &str,
+        arguments: impl ClientArguments,
+    ) -> Result<(Option<Publication>, Option<SendError>), SendError> {
+        let Self { context, targets, excluded, refused, .. } = self;
+        if targets.is_empty() {
+            return Ok((None, refused));
         }
-        self.refused.map_or(Ok(reach), Err)
+        let dialect = |protocol| context.dialect(protocol);
+        let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
+        Ok((Some(Publication { targets, excluded: excluded.into(), frames, asks: None }), refused))
     }
 
     fn except<I: Into<ConnectionId>>(mut self, excluded: impl IntoIterator<Item = I>) -> Self {
@@ -239,7 +278,7 @@ impl ClientProxy<'_> {
 #[derive(Debug)]
 #[must_use = "nothing is sent until `send` or `invoke` is called and awaited"]
 pub struct SingleClientProxy<'a> {
-    context: &'a HubContext,
+    clients: &'a HubClients,
     id: ConnectionId,
     /// If it is on this instance, it is reached without the backplane.
     local: Option<Arc<Outbox>>,
@@ -255,10 +294,9 @@ impl SingleClientProxy<'_> {
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
         let Some(outbox) = self.local else {
             let target = Target::Subject(Subject::Connection(self.id));
-            let proxy = HubClients(self.context.clone());
-            return proxy.proxy(vec![target]).send(method, arguments).await;
+            return self.clients.proxy(vec![target]).send(method, arguments).await;
         };
-        let encoded = arguments.invocation(self.context.dialect(outbox.protocol), None, method)?;
+        let encoded = arguments.invocation(self.clients.context.dialect(outbox.protocol), None, method)?;
         outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
         Ok(())
     }
@@ -307,8 +345,8 @@ impl SingleClientProxy<'_> {
         method: &str,
         arguments: &impl ClientArguments,
     ) -> Result<Asked<T>, InvokeError> {
-        let asked = self.context.0.client_results.ask(outbox, self.context.naming());
-        let dialect = self.context.dialect(outbox.protocol);
+        let asked = self.clients.context.0.client_results.ask(outbox, self.clients.context.naming());
+        let dialect = self.clients.context.dialect(outbox.protocol);
         let question = arguments.invocation(dialect, Some(&asked.invocation_id), method);
         outbox.push(Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format()));
         if outbox.is_closing() {
@@ -322,13 +360,14 @@ impl SingleClientProxy<'_> {
         method: &str,
         arguments: &impl ClientArguments,
     ) -> Result<Asked<T>, InvokeError> {
-        let core = &self.context.0;
+        let core = &self.clients.context.0;
         if *core.status.borrow() == Status::Alone {
             return Err(InvokeError::NoSuchConnection(self.id.clone()));
         }
-        let asked = core.client_results.ask_elsewhere(&self.id, self.context.naming());
+        let asked = core.client_results.ask_elsewhere(&self.id, self.clients.context.naming());
         let id = &asked.invocation_id;
-        let question = |protocol| arguments.invocation(self.context.dialect(protocol), Some(id), method);
+        let question =
+            |protocol| arguments.invocation(self.clients.context.dialect(protocol), Some(id), method);
         let publication = Publication {
             targets: vec![Target::Subject(Subject::Connection(self.id.clone()))],
             excluded: Arc::default(),

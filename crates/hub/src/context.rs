@@ -125,6 +125,11 @@ impl HubContext {
         }
     }
 
+    /// Waits until the backplane has whatever hub methods have sent before.
+    pub async fn flush(&self) {
+        self.0.backplane.flush().await;
+    }
+
     /// Closes every connection of this instance with `allowReconnect`, those that come later too.
     pub fn close_all(&self) {
         self.0.stopping.store(true, Ordering::SeqCst);

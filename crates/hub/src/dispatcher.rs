@@ -77,6 +77,7 @@ pub(crate) fn bind(
     }
     let takes_slot = !streaming && method.streams == 0;
     let mut parts = CallParts::on(if takes_slot { Occasion::Call } else { Occasion::Free });
+    parts.nobody_waits = reply.invocation_id.is_none();
     let mut binding =
         Binding { caller, context, state: &(), arguments, disconnected: None, parts: &mut parts };
     let call = match method.handler.call(&mut binding) {

@@ -114,7 +114,8 @@ impl<S> FromInvocation<S> for Caller {
 impl<S> FromInvocation<S> for Clients {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
         let asker = binding.parts.asker(binding.caller);
-        Ok(Clients::new(binding.context.clients(), binding.caller.clone(), asker))
+        let waits = !binding.parts.nobody_waits;
+        Ok(Clients::new(binding.context.clone(), binding.caller.clone(), asker, waits))
     }
 }
 

@@ -49,6 +49,7 @@ impl Groups {
         group: GroupName,
     ) -> Result<(), GroupError> {
         let core = &self.0.0;
+        core.backplane.flush().await;
         let change = GroupChange { action, group, connection: connection.clone() };
         match core.router.change(&change) {
             Membership::Elsewhere => core.backplane.change_group(change).await,

@@ -12,6 +12,8 @@ use crate::upload::UploadSink;
 #[derive(Default)]
 pub(crate) struct CallParts {
     pub(crate) occasion: Occasion,
+    /// Whether the client does not want to know how the call ends.
+    pub(crate) nobody_waits: bool,
     pub(crate) cancellation: Option<CancellationToken>,
     /// In the order of the method's parameters.
     pub(crate) uploads: Vec<Box<dyn UploadSink>>,

@@ -127,7 +127,13 @@ impl Server {
             hub.close_all();
         }
         self.0.tasks.close();
-        let all_gone = tokio::time::timeout(grace, self.0.tasks.wait()).await.is_ok();
+        let ended = async {
+            self.0.tasks.wait().await;
+            for hub in self.hubs() {
+                hub.flush().await;
+            }
+        };
+        let all_gone = tokio::time::timeout(grace, ended).await.is_ok();
         if let Some(directory) = &self.0.directory {
             directory.close().await;
         }

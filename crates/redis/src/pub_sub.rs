@@ -13,11 +13,14 @@ mod echoes;
 mod fleet;
 mod garbage;
 mod hub;
+mod message;
+mod moved;
 mod node;
 mod nodes;
 mod outage;
 mod outbox;
 mod outgoing;
+mod posted;
 mod publisher;
 mod raw;
 mod seldom;
@@ -33,13 +36,13 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use futures_util::FutureExt;
-use futures_util::future::{BoxFuture, join_all, try_join_all};
+use futures_util::future::{BoxFuture, try_join_all};
 use hubline_backplane::{
     Backplane, Fleet, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published,
     Reach, ReturnAddress, Statistics, Status, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use self::channels::Channels;
@@ -48,9 +51,10 @@ use self::commands::Commands;
 use self::counters::Counters;
 pub(crate) use self::garbage::Garbage;
 use self::hub::Hub;
+use self::message::{Message, Publisher};
 use self::node::Node;
 use self::nodes::{NodeTask, Nodes};
-use self::outgoing::{Fate, Kind, Waiting};
+use self::outgoing::{Content, Fate, Outgoing, Waiting, shut_down};
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
 use crate::RedisOptions;
@@ -71,8 +75,8 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 /// One publishing and one subscribing link to each node, shared by all hubs. While they are down publications
 /// reach this instance's own connections, and [`Reach`] says so.
 ///
-/// - **Order.** What one publisher sends, each awaited, arrives in that order. A hub has one inbox per
-///   instance.
+/// - **Order.** What one publisher sends, published or posted, arrives in that order. A hub has one inbox per
+///   instance. Many that are posted are written at once, and share a round trip.
 /// - **Echo.** While the links are up, this instance's own connections too get a publication when Redis brings
 ///   it back. If the links are lost before it is answered, it is delivered here unless its echo, or a later
 ///   one's, has come; an echo that comes afterwards is dropped. So never twice.
@@ -85,7 +89,7 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   attempts to connect anew: a Redis that goes on then delivers what it had been sent, and nobody misses it.
 /// - **Refused.** What Redis answers with an error is delivered here alone, and the status tells the error until
 ///   it takes a message again.
-/// - **Bounds.** A message may have 30 MiB, both protocols together. Publishers wait while 1,024 publications
+/// - **Bounds.** A message may have 30 MiB, both protocols together. Publishers wait while 2,048 publications
 ///   or 16 MiB are on their way, or while this instance is 6 MiB behind in reading its own. The subscribing
 ///   link is not read while 1,024 messages or 8 MiB wait for a hub; what waits in Redis then is bounded by its
 ///   `client-output-buffer-limit pubsub`, past which it cuts the link off.
@@ -109,16 +113,6 @@ struct Shared {
     garbage: Arc<Garbage>,
 }
 
-/// A publication and its payloads, one for all its targets.
-struct Message<'a> {
-    hub: &'a Hub,
-    publication: &'a Publication,
-    kind: Kind,
-    payload: Bytes,
-    /// As the outbox keeps it, once it has to.
-    marked: OnceLock<Bytes>,
-}
-
 /// Of the nodes, or of who follows a cluster and has those of its nodes.
 type Tasks = Vec<AbortOnDropHandle<()>>;
 
@@ -138,16 +132,20 @@ impl RedisBackplane {
         let options = Arc::new(options);
         let statuses = Statuses::new();
         let counters = Arc::<Counters>::default();
-        let (nodes, new) = Nodes::of(&topology, &options, &client_name, &statuses, &counters);
+        #[expect(clippy::disallowed_methods, reason = "what is in it keeps its room, or was in an outbox")]
+        let (tell_moved, moved) = mpsc::unbounded_channel();
+        let tell_moved = topology.cluster.is_some().then_some(tell_moved);
+        let (nodes, new) = Nodes::of(&topology, &options, &client_name, &statuses, &counters, tell_moved);
         let tasks = match topology.cluster {
             None => start(new, &options).await?.into_iter().map(|(_, task)| task).collect(),
             Some(cluster) => {
                 // The first link waits until what it learns of a cluster is followed.
                 let (started, tasks) = oneshot::channel();
+                let redirect = moved::follow(moved, Arc::clone(&nodes), Arc::clone(&cluster));
                 let follow = Arc::clone(&nodes).follow(cluster, tasks);
-                let follow = AbortOnDropHandle::new(tokio::spawn(follow));
+                let tasks = [tokio::spawn(follow), tokio::spawn(redirect)].map(AbortOnDropHandle::new);
                 _ = started.send(start(new, &options).await?);
-                vec![follow]
+                tasks.into()
             }
         };
         let tasks = Arc::new(tasks);
@@ -276,7 +274,30 @@ impl HubBackplane for Attached {
     /// # Cancel safety
     /// Dropped early, it may or may not have been published.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
-        self.publish_in_order(publication).boxed()
+        async move {
+            let (publication, payload) = self.encode(publication)?;
+            match publication.asks {
+                Some(_) => self.ask(&publication, payload).await,
+                None => self.publish_and_wait(publication, payload).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
+        async move {
+            let (mut publication, payload) = self.encode(publication)?;
+            for target in std::mem::take(&mut publication.targets) {
+                let publisher = Publisher::HasGoneOn { _ticket: self.hub.posted.begin() };
+                self.put(target, &publication, publisher, &payload).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.hub.posted.flushed().boxed()
     }
 
     fn subscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
@@ -312,12 +333,10 @@ impl HubBackplane for Attached {
 }
 
 impl Attached {
-    async fn publish_in_order(&self, mut publication: Publication) -> Result<Published, PublishError> {
+    /// The publication with the targets that count, and its payload.
+    fn encode(&self, mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
         if publication.targets.len() > 1 {
             publication.targets.retain(|target| !is_nameless_group(target));
-        }
-        if publication.targets.is_empty() {
-            return Ok(Published { receivers: 0, reach: Reach::Fleet });
         }
         let return_address = self.hub.channels.return_address();
         let answer_to = publication.asks.as_deref();
@@ -331,14 +350,67 @@ impl Attached {
             );
             return Err(PublishError::Refused(refused));
         }
+        Ok((publication, payload.into()))
+    }
+
+    /// Puts it into the queue of the target's node.
+    async fn put(
+        &self,
+        target: Target,
+        publication: &Publication,
+        publisher: Publisher,
+        payload: &Bytes,
+    ) -> Result<(), PublishError> {
+        let channel: Arc<str> = self.hub.channels.of(&target).into();
+        let node = self.shared.node_of(&channel);
+        let room = node.queue.room(&channel, payload).await?;
         let message = Message {
-            hub: &self.hub,
-            publication: &publication,
-            kind: if publication.asks.is_some() { Kind::Internal } else { Kind::Message },
-            payload: payload.into(),
-            marked: OnceLock::new(),
+            hub: Arc::clone(&self.hub),
+            target,
+            excluded: Arc::clone(&publication.excluded),
+            frames: publication.frames.clone(),
+            publisher,
+            redirections: 0,
         };
-        self.shared.publish(&message).await
+        let content = Content::Message(Box::new(message));
+        self.shared.nodes.put(Outgoing { channel, payload: payload.clone(), content, room }).await
+    }
+
+    /// Each target's channel gets it, from its own node.
+    async fn publish_and_wait(
+        &self,
+        mut publication: Publication,
+        payload: Bytes,
+    ) -> Result<Published, PublishError> {
+        let mut each = Vec::new();
+        for target in std::mem::take(&mut publication.targets) {
+            let (publisher, published) = oneshot::channel();
+            self.put(target, &publication, Publisher::Waits(publisher), &payload).await?;
+            each.push(published);
+        }
+        let mut all = Published { receivers: 0, reach: Reach::Fleet };
+        for published in each {
+            let published = published.await.map_err(|_| shut_down())?;
+            all.receivers += published.receivers;
+            all.reach = all.reach.max(published.reach);
+        }
+        Ok(all)
+    }
+
+    /// A question means nothing later and nothing here.
+    async fn ask(&self, publication: &Publication, payload: Bytes) -> Result<Published, PublishError> {
+        let mut all = Published { receivers: 0, reach: Reach::Fleet };
+        for target in &publication.targets {
+            let channel = self.hub.channels.of(target);
+            let (receivers, reach) = match self.shared.send_internal(&channel, payload.clone()).await? {
+                Fate::Taken { receivers } => (receivers, Reach::Fleet),
+                Fate::Unanswered => (0, Reach::Unknown),
+                Fate::NotSent | Fate::Refused(_) => (0, Reach::ThisInstance),
+            };
+            all.receivers += receivers;
+            all.reach = all.reach.max(reach);
+        }
+        Ok(all)
     }
 }
 
@@ -363,51 +435,9 @@ impl Shared {
         }
     }
 
-    /// Each target's channel gets it, from its own node.
-    async fn publish(&self, message: &Message<'_>) -> Result<Published, PublishError> {
-        let targets = &message.publication.targets;
-        if let [target] = &targets[..] {
-            return self.publish_to(target, message).await;
-        }
-        let each = join_all(targets.iter().map(|target| self.publish_to(target, message))).await;
-        let each = each.into_iter().collect::<Result<Vec<_>, _>>()?;
-        Ok(Published {
-            receivers: each.iter().map(|published| published.receivers).sum(),
-            reach: each.iter().map(|published| published.reach).max().unwrap_or(Reach::Fleet),
-        })
-    }
-
-    /// Through Redis; what it does not bring back is given to this instance's own connections, and kept for the
-    /// others if it was never sent.
-    async fn publish_to(&self, target: &Target, message: &Message<'_>) -> Result<Published, PublishError> {
-        let channel: Arc<str> = message.hub.channels.of(target).into();
-        let (node, fate) = self.nodes.send(message.kind, &channel, message.payload.clone()).await?;
-        let reach = match fate {
-            Fate::Taken { receivers } => return Ok(Published { receivers, reach: Reach::Fleet }),
-            Fate::NotSent if message.kind == Kind::Message => {
-                let is_kept = node.outbox.put(Arc::clone(&channel), message.marked().clone());
-                if is_kept { Reach::Queued } else { Reach::ThisInstance }
-            }
-            Fate::NotSent | Fate::Refused(_) => Reach::ThisInstance,
-            Fate::Unanswered => Reach::Unknown,
-        };
-        let receivers = u64::from(node.subscriptions.wants(&channel));
-        if message.kind == Kind::Message {
-            message.hub.deliver_here(target.clone(), message.publication, message.payload.len()).await;
-        }
-        Ok(Published { receivers, reach })
-    }
-
     /// Publishes what is no message.
     async fn send_internal(&self, channel: &str, payload: impl Into<Bytes>) -> Result<Fate, PublishError> {
-        let (_, fate) = self.nodes.send(Kind::Internal, &channel.into(), payload.into()).await?;
-        Ok(fate)
-    }
-}
-
-impl Message<'_> {
-    fn marked(&self) -> &Bytes {
-        self.marked.get_or_init(|| wire::marked(&self.payload, self.hub.channels.server_name()).into())
+        self.nodes.send_internal(&channel.into(), payload.into()).await
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{sleep, timeout};
 
 use super::node::{Node, Stage};
 use super::outage::Outage;
-use super::outgoing::{Waiting, hand_back};
+use super::outgoing::Waiting;
 use super::publisher::{FAREWELL, Patience, Publisher};
 use super::subscriber;
 use crate::link::{BACK_OFF, ConnectError, LinkLost};
@@ -48,7 +48,7 @@ impl Node {
                 None => tokio::select! {
                     links = self.connect(&mut outage) => links,
                     // Published while the link went.
-                    () = hand_back(&mut waiting) => return,
+                    () = self.hand_back(&mut waiting) => return,
                 },
             };
             first = self.serve(links, &mut waiting, &mut outage).await;

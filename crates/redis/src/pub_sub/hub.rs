@@ -2,19 +2,22 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{Frames, Inbox, Publication, ReturnAddress, Subject, Target};
-use hubline_protocol::{ConnectionId, HubProtocol};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use hubline_backplane::{Inbox, Published, ReturnAddress, Subject, Target};
+use hubline_protocol::HubProtocol;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::channels::Channels;
 use super::commands::{Acks, Commands};
 use super::garbage::Garbage;
+use super::message::Message;
+use super::outgoing::Room;
+use super::posted::Posted;
 use super::subscriptions::Addressee;
 use crate::wire::{AnswerTo, Completion, Invocation, WireError};
 
-/// Messages that wait to be delivered, for each hub. Full: the subscribing link is not read until there is
+/// Messages from Redis that wait to be delivered, for each hub. Full: the subscribing link is not read until there is
 /// room, so the rest waits in Redis, whose `client-output-buffer-limit pubsub` then counts.
-const LIMIT_MESSAGES: usize = 1024;
+const LIMIT_MESSAGES: u32 = 1024;
 /// The same in bytes; a single message may have any size.
 const LIMIT_BYTES: u32 = 8 * 1024 * 1024;
 
@@ -24,8 +27,11 @@ pub(super) struct Hub {
     pub(super) channels: Channels,
     /// What this instance waits for after group commands.
     pub(super) acks: Acks,
+    pub(super) posted: Arc<Posted>,
+    /// For messages from Redis.
     room: Arc<Semaphore>,
-    inbox: mpsc::Sender<Waiting>,
+    /// Everything in it keeps its room, there or where it was published.
+    inbox: mpsc::UnboundedSender<Waiting>,
 }
 
 /// What a hub's own connections are to get.
@@ -39,64 +45,48 @@ pub(super) enum Delivery {
         payload: Vec<u8>,
     },
     /// A message that does not come back through Redis.
-    Here { target: Target, excluded: Arc<[ConnectionId]>, frames: Frames, done: oneshot::Sender<()> },
-}
-
-/// A place in an inbox. Taking it waits, using it does not.
-#[derive(Debug)]
-pub(super) struct Place<'a> {
-    bytes: OwnedSemaphorePermit,
-    place: mpsc::Permit<'a, Waiting>,
+    Here { message: Box<Message>, published: Published },
 }
 
 #[derive(Debug)]
 pub(super) struct Waiting {
     delivery: Delivery,
-    _bytes: OwnedSemaphorePermit,
+    _room: Room,
 }
 
 impl Hub {
-    pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::Receiver<Waiting>) {
-        let (inbox, waiting) = mpsc::channel(LIMIT_MESSAGES);
+    pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::UnboundedReceiver<Waiting>) {
+        #[expect(clippy::disallowed_methods, reason = "what is in it keeps its room")]
+        let (inbox, waiting) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(LIMIT_BYTES as usize));
-        (Arc::new(Self { channels, acks: Acks::default(), room, inbox }), waiting)
+        (Arc::new(Self { channels, acks: Acks::default(), posted: Arc::default(), room, inbox }), waiting)
     }
 
-    /// Waits for a place in the inbox; `None` if the hub is gone.
+    /// Waits for room in the inbox.
     ///
     /// # Cancel safety
     /// Safe: nothing is taken before it is ready.
-    pub(super) async fn place(&self, bytes: usize) -> Option<Place<'_>> {
-        let bytes = u32::try_from(bytes).unwrap_or(LIMIT_BYTES).min(LIMIT_BYTES);
-        let bytes = Arc::clone(&self.room).acquire_many_owned(bytes).await.ok()?;
-        Some(Place { bytes, place: self.inbox.reserve().await.ok()? })
+    pub(super) async fn room(&self, bytes: usize) -> Option<Room> {
+        let bytes =
+            u32::try_from(bytes).unwrap_or(LIMIT_BYTES).clamp(LIMIT_BYTES / LIMIT_MESSAGES, LIMIT_BYTES);
+        Arc::clone(&self.room).acquire_many_owned(bytes).await.ok()
     }
 
-    /// Gives a message to this instance's own connections, in the hub's order.
-    pub(super) async fn deliver_here(&self, target: Target, publication: &Publication, bytes: usize) {
-        let Some(place) = self.place(bytes).await else { return };
-        let (done, delivered) = oneshot::channel();
-        let (excluded, frames) = (Arc::clone(&publication.excluded), publication.frames.clone());
-        place.put(Delivery::Here { target, excluded, frames, done });
+    /// What is put here is delivered in this order.
+    pub(super) fn deliver(&self, delivery: Delivery, room: Room) {
         // An error means that the hub has gone.
-        _ = delivered.await;
-    }
-}
-
-impl Place<'_> {
-    pub(super) fn put(self, delivery: Delivery) {
-        self.place.send(Waiting { delivery, _bytes: self.bytes });
+        _ = self.inbox.send(Waiting { delivery, _room: room });
     }
 }
 
 /// Delivers one after the other, until the hub is gone.
 pub(super) async fn deliver_in_order(
-    mut waiting: mpsc::Receiver<Waiting>,
+    mut waiting: mpsc::UnboundedReceiver<Waiting>,
     inbox: Arc<dyn Inbox>,
     mut commands: Commands,
     garbage: Arc<Garbage>,
 ) {
-    while let Some(Waiting { delivery, _bytes }) = waiting.recv().await {
+    while let Some(Waiting { delivery, _room }) = waiting.recv().await {
         match delivery {
             Delivery::Received { channel, to, payload } => {
                 let taken = match to {
@@ -111,10 +101,10 @@ pub(super) async fn deliver_in_order(
                     garbage.found(&channel, &error);
                 }
             }
-            Delivery::Here { target, excluded, frames, done } => {
-                inbox.deliver(target, excluded, frames, None).await;
-                // Whoever published may have stopped waiting.
-                _ = done.send(());
+            Delivery::Here { message, published } => {
+                let Message { target, excluded, frames, .. } = &*message;
+                inbox.deliver(target.clone(), Arc::clone(excluded), frames.clone(), None).await;
+                message.published(published);
             }
         }
     }

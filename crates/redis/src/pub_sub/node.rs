@@ -4,17 +4,22 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use hubline_backplane::{PublishError, Status};
+use hubline_backplane::{PublishError, Published, Reach, Status};
+use tokio::sync::{mpsc, oneshot};
 
 use super::counters::Counters;
 use super::dialect::Dialect;
 use super::echoes::Echoes;
 use super::fleet::Fleet;
-use super::outbox::Outbox;
-use super::outgoing::{Fate, Kind, Queue, Waiting};
+use super::hub::Delivery;
+use super::message::Message;
+use super::moved::{LIMIT_REDIRECTIONS, Moved, says_moved};
+use super::outbox::{Entry, Outbox};
+use super::outgoing::{Content, Fate, Kind, Outgoing, Queue, Room, Waiting, shut_down};
 use super::seldom::Seldom;
 use super::status::NodeStatus;
 use super::subscriptions::Subscriptions;
+use super::wire;
 use crate::RedisOptions;
 use crate::topology::Location;
 
@@ -33,7 +38,9 @@ pub(super) struct Node {
     /// Whether the last message that was answered was refused.
     is_refusing: AtomicBool,
     echoes: Mutex<Echoes>,
-    queue: Queue,
+    pub(super) queue: Queue,
+    /// In a cluster.
+    moved: Option<mpsc::UnboundedSender<Moved>>,
 }
 
 /// How far a node can be used.
@@ -54,6 +61,7 @@ impl Node {
         client_name: &Arc<str>,
         status: NodeStatus,
         counters: &Arc<Counters>,
+        moved: Option<mpsc::UnboundedSender<Moved>>,
     ) -> (Arc<Self>, Waiting) {
         let (queue, waiting) = Queue::new();
         let subscriptions = Subscriptions::new(Dialect::of(options), location.in_doubt());
@@ -71,36 +79,120 @@ impl Node {
             is_refusing: AtomicBool::new(false),
             echoes: Mutex::default(),
             queue,
+            moved,
         };
         (Arc::new(node), waiting)
     }
 
-    /// Publishes a payload and says what became of it: at once, while the node cannot be used.
-    pub(super) async fn send(
+    /// Puts a payload into the queue, behind all that was put there.
+    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.subscriptions.settled(&outgoing.channel).await;
+        self.queue.put(outgoing).await
+    }
+
+    /// Publishes what is no message, and says what became of it: at once, while the node cannot be used.
+    pub(super) async fn send_internal(
         &self,
-        kind: Kind,
         channel: Arc<str>,
         payload: Bytes,
     ) -> Result<Fate, PublishError> {
         self.subscriptions.settled(&channel).await;
-        // A hub that has just been attached may not hear its own channel yet.
-        if !self.takes(kind) || !self.subscriptions.brings_back(&channel) {
+        if !self.takes(Kind::Internal) {
             return Ok(Fate::NotSent);
         }
-        self.queue.send(kind, channel, payload).await
+        let room = self.queue.room(&channel, &payload).await?;
+        let (done, fate) = oneshot::channel();
+        self.queue.put(Outgoing { channel, payload, content: Content::Internal(done), room }).await?;
+        fate.await.map_err(|_| shut_down())
     }
 
-    /// Keeps the status by what became of a message.
-    pub(super) fn answered(&self, channel: &str, fate: &Fate) {
-        match fate {
-            Fate::Refused(answer) => self.refused(channel, answer),
-            Fate::Taken { .. } if self.is_refusing.swap(false, Ordering::Relaxed) => {
-                self.status.set(Status::Connected);
-            }
-            Fate::Taken { .. } | Fate::Unanswered | Fate::NotSent => {}
+    /// Gives back whatever is in the queue or comes. Ends with it.
+    pub(super) async fn hand_back(&self, waiting: &mut Waiting) {
+        while let Some(outgoing) = waiting.recv().await {
+            self.finish(outgoing, Fate::NotSent);
         }
     }
 
+    /// Tells whom it concerns what became of a payload. A message that Redis has not taken, or not said so, goes to this
+    /// instance's own connections, and into the outbox for the others if it was never sent.
+    pub(super) fn finish(&self, outgoing: Outgoing, fate: Fate) {
+        let Outgoing { channel, payload, content, room } = outgoing;
+        let mut message = match content {
+            Content::Message(message) => message,
+            Content::Internal(done) => {
+                // Whoever published may have stopped waiting.
+                _ = done.send(fate);
+                return;
+            }
+        };
+        if message.redirections < LIMIT_REDIRECTIONS
+            && let Some(moved) = self.if_moved(&fate)
+        {
+            message.redirections += 1;
+            let content = Content::Message(message);
+            // An error means that the backplane is gone.
+            _ = moved.send(Moved::Message(Outgoing { channel, payload, content, room }));
+            return;
+        }
+        let reach = match fate {
+            Fate::Taken { receivers } => {
+                self.taken();
+                message.published(Published { receivers, reach: Reach::Fleet });
+                return;
+            }
+            Fate::Refused(answer) => {
+                self.refused(&channel, &answer);
+                Reach::ThisInstance
+            }
+            Fate::Unanswered => Reach::Unknown,
+            Fate::NotSent => {
+                let marked = wire::marked(&payload, message.hub.channels.server_name()).into();
+                let is_kept = self.outbox.put(Arc::clone(&channel), marked);
+                if is_kept { Reach::Queued } else { Reach::ThisInstance }
+            }
+        };
+        self.deliver_here(&channel, message, reach, room);
+    }
+
+    fn deliver_here(&self, channel: &str, message: Box<Message>, reach: Reach, room: Room) {
+        let published = Published { receivers: u64::from(self.subscriptions.wants(channel)), reach };
+        let hub = Arc::clone(&message.hub);
+        hub.deliver(Delivery::Here { message, published }, room);
+    }
+
+    /// Redis has taken a message.
+    fn taken(&self) {
+        if self.is_refusing.load(Ordering::Relaxed) && self.is_refusing.swap(false, Ordering::Relaxed) {
+            self.status.set(Status::Connected);
+        }
+    }
+
+    /// Says what becomes of one from the outbox. What has not been sent goes back; called for the last one first.
+    pub(super) fn finish_replay(&self, entry: Entry, fate: Fate) {
+        if let Some(moved) = self.if_moved(&fate) {
+            // An error means that the backplane is gone.
+            _ = moved.send(Moved::Replay(entry));
+            return;
+        }
+        match fate {
+            Fate::Taken { .. } => self.taken(),
+            Fate::Refused(answer) => self.refused(&entry.channel, &answer),
+            Fate::Unanswered => {}
+            Fate::NotSent => self.outbox.put_back(entry),
+        }
+    }
+
+    /// Whom to tell, if what had this fate belongs to another node now.
+    fn if_moved(&self, fate: &Fate) -> Option<&mpsc::UnboundedSender<Moved>> {
+        let has_moved = match fate {
+            Fate::Refused(answer) => says_moved(answer),
+            Fate::NotSent => self.status.is_retired(),
+            Fate::Taken { .. } | Fate::Unanswered => false,
+        };
+        self.moved.as_ref().filter(|_| has_moved)
+    }
+
+    /// Redis has refused a message.
     fn refused(&self, channel: &str, answer: &str) {
         self.counters.refused.increment();
         self.is_refusing.store(true, Ordering::Relaxed);

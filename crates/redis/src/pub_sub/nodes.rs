@@ -8,14 +8,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use hubline_backplane::PublishError;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counters::Counters;
 use super::dialect::Dialect;
+use super::moved::{LIMIT_REDIRECTIONS, Moved, says_moved};
 use super::node::Node;
-use super::outgoing::{Fate, Kind, Waiting};
+use super::outgoing::{Fate, Outgoing, Waiting};
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
 use crate::RedisOptions;
@@ -31,6 +32,7 @@ pub(super) struct Nodes {
     client_name: Arc<str>,
     statuses: Arc<Statuses>,
     counters: Arc<Counters>,
+    moved: Option<mpsc::UnboundedSender<Moved>>,
 }
 
 struct Routing {
@@ -38,9 +40,6 @@ struct Routing {
     /// By place; those that have left the cluster leave theirs empty.
     nodes: Vec<Option<Arc<Node>>>,
 }
-
-/// How often a publication follows its channel to where it has moved.
-const LIMIT_REDIRECTIONS: usize = 3;
 
 /// The task of the node in a place.
 pub(super) type NodeTask = (usize, AbortOnDropHandle<()>);
@@ -53,6 +52,7 @@ impl Nodes {
         client_name: &Arc<str>,
         statuses: &Arc<Statuses>,
         counters: &Arc<Counters>,
+        moved: Option<mpsc::UnboundedSender<Moved>>,
     ) -> (Arc<Self>, Vec<(Arc<Node>, Waiting)>) {
         let nodes = Self {
             routing: RwLock::new(Routing { routes: topology.routes.clone(), nodes: Vec::new() }),
@@ -61,6 +61,7 @@ impl Nodes {
             client_name: Arc::clone(client_name),
             statuses: Arc::clone(statuses),
             counters: Arc::clone(counters),
+            moved,
         };
         let new = topology.locations.iter().map(|location| nodes.new_node(location.clone()));
         let new: Vec<_> = new.collect();
@@ -69,7 +70,8 @@ impl Nodes {
     }
 
     fn new_node(&self, location: Location) -> (Arc<Node>, Waiting) {
-        Node::new(location, &self.options, &self.client_name, self.statuses.add(), &self.counters)
+        let status = self.statuses.add();
+        Node::new(location, &self.options, &self.client_name, status, &self.counters, self.moved.clone())
     }
 
     /// The node that a channel belongs to at the moment.
@@ -77,29 +79,37 @@ impl Nodes {
         Arc::clone(self.read().node_of(channel))
     }
 
-    /// Publishes to the channel's node; in a cluster whose slots have moved, to where it belongs now.
-    pub(super) async fn send(
+    /// Puts a payload into the queue of its channel's node.
+    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.node_of(&outgoing.channel).put(outgoing).await
+    }
+
+    /// Publishes what is no message to its channel's node; in a cluster whose slots have moved, to where it belongs now.
+    pub(super) async fn send_internal(
         &self,
-        kind: Kind,
         channel: &Arc<str>,
         payload: Bytes,
-    ) -> Result<(Arc<Node>, Fate), PublishError> {
+    ) -> Result<Fate, PublishError> {
         let mut redirections = 0;
         loop {
             let node = self.node_of(channel);
-            let fate = node.send(kind, Arc::clone(channel), payload.clone()).await?;
-            if let (Fate::Refused(answer), Some(cluster)) = (&fate, &self.cluster)
-                && answer.starts_with("MOVED ")
-                && redirections < LIMIT_REDIRECTIONS
-            {
-                redirections += 1;
+            let fate = node.send_internal(Arc::clone(channel), payload.clone()).await?;
+            if redirections == LIMIT_REDIRECTIONS || !self.has_moved(&fate).await {
+                return Ok(fate);
+            }
+            redirections += 1;
+        }
+    }
+
+    /// Whether Redis has said that the channel is another node's. Then the nodes are where the slots are, when this is
+    /// ready.
+    async fn has_moved(&self, fate: &Fate) -> bool {
+        match (fate, &self.cluster) {
+            (Fate::Refused(answer), Some(cluster)) if says_moved(answer) => {
                 cluster.doubt().await;
-                continue;
+                true
             }
-            if kind == Kind::Message {
-                node.answered(channel, &fate);
-            }
-            return Ok((node, fate));
+            _ => false,
         }
     }
 
@@ -169,17 +179,20 @@ impl Nodes {
         routing.routes = routes.clone();
         for (place, node) in routing.nodes.iter().enumerate() {
             let Some(node) = node else { continue };
-            for channel in node.subscriptions.take_moved(|channel| routes.place_of(channel) != place) {
+            if !map.is_taken(place) {
+                node.status.retire();
+            }
+            let has_moved = |channel: &str| routes.place_of(channel) != place;
+            for channel in node.subscriptions.take_moved(has_moved) {
                 routing.node_of(&channel.name).subscriptions.put_moved(channel);
+            }
+            for entry in node.outbox.take_moved(has_moved) {
+                routing.node_of(&entry.channel).outbox.put_moved(entry);
             }
         }
         let mut left = Vec::new();
         for place in 0..routing.nodes.len() {
-            if !map.is_taken(place)
-                && let Some(node) = routing.nodes[place].take()
-            {
-                node.status.retire();
-                node.outbox.move_to(|channel| routing.node_of(channel));
+            if !map.is_taken(place) && routing.nodes[place].take().is_some() {
                 left.push(place);
             }
         }

@@ -8,7 +8,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::counters::Counters;
-use super::node::Node;
 use super::seldom::Seldom;
 use crate::OutboxOptions;
 
@@ -97,14 +96,25 @@ impl Outbox {
         self.put.notify_one();
     }
 
-    /// Gives everything to the outboxes of other nodes, whatever room they have.
-    pub(super) fn move_to<'a>(&self, node_of: impl Fn(&str) -> &'a Arc<Node>) {
+    /// Takes out what belongs to another node now.
+    pub(super) fn take_moved(&self, has_moved: impl Fn(&str) -> bool) -> Vec<Entry> {
         let mut kept = self.expire();
-        while let Some(entry) = kept.take_first() {
-            let to = &node_of(&entry.channel).outbox;
-            to.lock().put(entry, VecDeque::push_back);
-            to.put.notify_one();
+        let mut moved = Vec::new();
+        for _ in 0..kept.entries.len() {
+            let Some(entry) = kept.take_first() else { break };
+            if has_moved(&entry.channel) {
+                moved.push(entry);
+            } else {
+                kept.put(entry, VecDeque::push_back);
+            }
         }
+        moved
+    }
+
+    /// Puts it in here, whatever room there is.
+    pub(super) fn put_moved(&self, entry: Entry) {
+        self.lock().put(entry, VecDeque::push_back);
+        self.put.notify_one();
     }
 
     /// How many wait, and what they take in bytes.

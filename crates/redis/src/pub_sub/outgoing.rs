@@ -6,27 +6,40 @@ use bytes::Bytes;
 use hubline_backplane::PublishError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::message::Message;
+
 /// Payloads that wait for the link or for its answer. Full: publishers wait.
 const LIMIT_PAYLOADS: usize = 1024;
-/// The same in bytes; a single payload may have any size.
-const LIMIT_BYTES: u32 = 16 * 1024 * 1024;
+/// The same in bytes, with those that are being given to this instance's own connections instead; a single payload may
+/// have any size.
+const LIMIT_BYTES: usize = 16 * 1024 * 1024;
+/// What a payload counts at least, for what it takes besides its bytes.
+const LEAST_BYTES: usize = 1024;
 
 /// One payload for one channel.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) channel: Arc<str>,
     pub(super) payload: Bytes,
-    pub(super) kind: Kind,
-    done: oneshot::Sender<Fate>,
-    _bytes: OwnedSemaphorePermit,
+    pub(super) content: Content,
+    pub(super) room: Room,
 }
 
-/// What a payload is.
+/// What a payload takes of a queue, given back when this is dropped.
+pub(super) type Room = OwnedSemaphorePermit;
+
+/// What a payload is, and who learns what became of it.
+#[derive(Debug)]
+pub(super) enum Content {
+    /// For connections of every instance.
+    Message(Box<Message>),
+    /// What instances say to each other: a command, an ack, a question, an answer. It means nothing later.
+    Internal(oneshot::Sender<Fate>),
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// For connections of every instance.
     Message,
-    /// What instances say to each other: a command, an ack, a question, an answer. It means nothing later.
     Internal,
 }
 
@@ -54,38 +67,33 @@ pub(super) struct Queue {
 pub(super) type Waiting = mpsc::Receiver<Outgoing>;
 
 impl Outgoing {
-    /// Whoever published may have stopped waiting.
-    pub(super) fn finish(self, fate: Fate) {
-        _ = self.done.send(fate);
+    pub(super) fn kind(&self) -> Kind {
+        match self.content {
+            Content::Message(_) => Kind::Message,
+            Content::Internal(_) => Kind::Internal,
+        }
     }
 }
 
 impl Queue {
     pub(super) fn new() -> (Self, Waiting) {
         let (outgoing, waiting) = mpsc::channel(LIMIT_PAYLOADS);
-        (Self { room: Arc::new(Semaphore::new(LIMIT_BYTES as usize)), outgoing }, waiting)
+        (Self { room: Arc::new(Semaphore::new(LIMIT_BYTES)), outgoing }, waiting)
     }
 
-    /// Waits for room, and for what becomes of it.
-    pub(super) async fn send(
-        &self,
-        kind: Kind,
-        channel: Arc<str>,
-        payload: Bytes,
-    ) -> Result<Fate, PublishError> {
-        let shut_down = || PublishError::Refused("the backplane has been shut down".to_owned());
-        let bytes = u32::try_from(channel.len() + payload.len()).unwrap_or(LIMIT_BYTES).min(LIMIT_BYTES);
-        let bytes = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| shut_down())?;
-        let (done, fate) = oneshot::channel();
-        let outgoing = Outgoing { channel, payload, kind, done, _bytes: bytes };
-        self.outgoing.send(outgoing).await.map_err(|_| shut_down())?;
-        fate.await.map_err(|_| shut_down())
+    /// Waits for room for a payload.
+    pub(super) async fn room(&self, channel: &str, payload: &[u8]) -> Result<Room, PublishError> {
+        let bytes = (channel.len() + payload.len()).clamp(LEAST_BYTES, LIMIT_BYTES);
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| shut_down())
+    }
+
+    /// Waits for a place.
+    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+        self.outgoing.send(outgoing).await.map_err(|_| shut_down())
     }
 }
 
-/// Gives back whatever is in the queue or comes. Ends with it.
-pub(super) async fn hand_back(waiting: &mut Waiting) {
-    while let Some(outgoing) = waiting.recv().await {
-        outgoing.finish(Fate::NotSent);
-    }
+pub(super) fn shut_down() -> PublishError {
+    PublishError::Refused("the backplane has been shut down".to_owned())
 }

@@ -8,7 +8,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::node::{Node, Stage};
 use super::outbox::Entry;
-use super::outgoing::{Fate, Kind, Outgoing, Waiting, hand_back};
+use super::outgoing::{Fate, Kind, Outgoing, Waiting};
 use super::unwritten::Unwritten;
 use crate::link::{self, Link, LinkLost};
 
@@ -79,6 +79,14 @@ enum What {
 }
 
 impl What {
+    fn is_message(&self) -> bool {
+        match self {
+            Self::Replay(_) | Self::HandedBack(Kind::Message, _) => true,
+            Self::Publication(outgoing) => outgoing.kind() == Kind::Message,
+            Self::Ping | Self::Count | Self::HandedBack(Kind::Internal, _) => false,
+        }
+    }
+
     fn payload_bytes(&self) -> Option<usize> {
         match self {
             Self::Ping | Self::Count => None,
@@ -149,16 +157,23 @@ impl<'a> Publisher<'a> {
                 let publish = self.publish(&entry.channel, &entry.payload);
                 self.pack(What::Replay(entry), &publish);
             } else if let Some(outgoing) = self.next.take() {
-                if self.node.takes(outgoing.kind) {
+                if self.takes(&outgoing) {
                     let publish = self.publish(&outgoing.channel, &outgoing.payload);
                     self.pack(What::Publication(Box::new(outgoing)), &publish);
                 } else {
-                    outgoing.finish(Fate::NotSent);
+                    self.node.finish(outgoing, Fate::NotSent);
                 }
             } else {
                 return;
             }
         }
+    }
+
+    /// A hub that has just been attached may not hear its own channel yet.
+    fn takes(&self, outgoing: &Outgoing) -> bool {
+        let kind = outgoing.kind();
+        self.node.takes(kind)
+            && (kind == Kind::Internal || self.node.subscriptions.brings_back(&outgoing.channel))
     }
 
     fn publish(&self, channel: &str, payload: &[u8]) -> redis::Cmd {
@@ -265,9 +280,10 @@ impl<'a> Publisher<'a> {
             let ran = std::mem::take(&mut one.expects_echo) && proven > 0;
             proven -= usize::from(ran);
             let What::Publication(outgoing) = &one.what else { continue };
-            let handed_back = What::HandedBack(outgoing.kind, outgoing.payload.len());
+            let handed_back = What::HandedBack(outgoing.kind(), outgoing.payload.len());
             if let What::Publication(outgoing) = std::mem::replace(&mut one.what, handed_back) {
-                outgoing.finish(if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
+                self.node
+                    .finish(*outgoing, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
             }
         }
         self.not_sent(unwritten);
@@ -284,7 +300,7 @@ impl<'a> Publisher<'a> {
         let mut is_caught_up = false;
         while !is_caught_up || !self.in_flight.is_empty() {
             if let Some(outgoing) = self.next.take() {
-                outgoing.finish(Fate::NotSent);
+                self.node.finish(outgoing, Fate::NotSent);
             }
             tokio::select! {
                 reply = self.link.replies.next() => self.answered(reply?)?,
@@ -296,7 +312,7 @@ impl<'a> Publisher<'a> {
                     is_caught_up = true;
                     self.lag.caught_up();
                 }
-                () = hand_back(queue) => return Err(LinkLost::Closed),
+                () = self.node.hand_back(queue) => return Err(LinkLost::Closed),
                 _ = renewal.tick() => self.node.echoes().renew_debts(),
             }
         }
@@ -345,28 +361,18 @@ impl<'a> Publisher<'a> {
     /// Counts what became of one, and tells whom it concerns.
     fn finish(&self, what: What, fate: Fate) {
         let counters = &self.node.counters;
-        let is_replay = matches!(what, What::Replay(_));
-        let is_message = match &what {
-            What::Replay(_) | What::HandedBack(Kind::Message, _) => true,
-            What::Publication(outgoing) => outgoing.kind == Kind::Message,
-            What::Ping | What::Count | What::HandedBack(Kind::Internal, _) => false,
-        };
-        if is_message {
-            match &fate {
-                Fate::Taken { .. } if is_replay => counters.replayed.increment(),
-                Fate::Taken { .. } => counters.published.increment(),
-                Fate::Refused(_) if is_replay => counters.refused.increment(),
-                // A cluster may only say where to go; whoever publishes counts what stays refused.
-                Fate::Refused(_) => {}
-                Fate::Unanswered => counters.unknown.increment(),
-                // It goes to the outbox, or stays there.
-                Fate::NotSent => {}
-            }
-        }
-        match (what, fate) {
-            (What::Publication(outgoing), fate) => outgoing.finish(fate),
-            (What::Replay(entry), Fate::NotSent) => self.node.outbox.put_back(entry),
+        match (&what, &fate) {
+            (What::Replay(_), Fate::Taken { .. }) => counters.replayed.increment(),
+            (_, Fate::Taken { .. }) if what.is_message() => counters.published.increment(),
+            (_, Fate::Unanswered) if what.is_message() => counters.unknown.increment(),
+            (What::HandedBack(Kind::Message, _), Fate::Refused(_)) => counters.refused.increment(),
+            // It is another node's, or counted as refused; it goes to the outbox, or stays there.
             _ => {}
+        }
+        match what {
+            What::Publication(outgoing) => self.node.finish(*outgoing, fate),
+            What::Replay(entry) => self.node.finish_replay(entry, fate),
+            What::Ping | What::Count | What::HandedBack(..) => {}
         }
     }
 

@@ -22,7 +22,7 @@ use super::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
 ///   The links are shared with the hubs, so a message may come late while a hub is behind with its own, for as
 ///   long as that takes to reach the queues of its connections. The other way round an inbox never holds up
 ///   the hubs: what comes while it is full is dropped, and counted.
-/// - **Publishing** says how many instances received. It shares the bounds of the hubs' publications (1,024 or
+/// - **Publishing** says how many instances received. It shares the bounds of the hubs' publications (2,048 or
 ///   16 MiB on their way) and waits for room. While the link is down it fails at once with
 ///   [`RawPublishError::NotConnected`]. Nothing is kept for later, and nothing is delivered but by Redis.
 ///   An instance that is subscribed to the channel gets its own messages too.

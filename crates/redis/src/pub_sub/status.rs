@@ -70,6 +70,10 @@ impl NodeStatus {
         self.of_all.combine(&of_nodes);
     }
 
+    pub(super) fn is_retired(&self) -> bool {
+        matches!(self.of_all.lock().get(self.node), Some(None))
+    }
+
     /// Why the node cannot be reached, if it cannot.
     pub(super) fn why_disconnected(&self) -> Option<String> {
         match self.of_all.lock().get(self.node) {
@@ -101,7 +105,9 @@ mod tests {
         assert_eq!((first.why_disconnected().as_deref(), second.why_disconnected()), (Some("gone"), None));
         let third = statuses.add();
         third.set(Status::Connected);
+        assert!(!first.is_retired());
         first.retire();
+        assert!(first.is_retired() && !second.is_retired());
         first.set(Status::Disconnected("still gone".to_owned()));
         assert_eq!(*combined.borrow(), Status::Connected);
     }

@@ -51,10 +51,10 @@ async fn take(pushed: Pushed, node: &Node) {
             wanted.heard(Answer::None);
             match wanted.route(&channel) {
                 Some((channel, Route::Hub { hub, to })) => {
-                    if let Some(place) = hub.place(payload.len()).await {
-                        // From here to `put` nothing waits: what counts as arrived is in the inbox.
+                    if let Some(room) = hub.room(payload.len()).await {
+                        // From here on nothing waits: what counts as arrived is in the inbox.
                         if node.echoes().arrived(&channel, &payload) == Arrival::Deliver {
-                            place.put(Delivery::Received { channel, to, payload });
+                            hub.deliver(Delivery::Received { channel, to, payload }, room);
                         }
                     }
                 }

@@ -1,7 +1,9 @@
 use hubline_backplane::{Backplane, GroupAction, GroupChange, GroupError, Reach, Status, Target};
+use hubline_redis::{OutboxOptions, RedisOptions};
 use hubline_testkit::RedisServer;
+use tokio::sync::{mpsc, watch};
 
-use crate::instance::{Instance, group, publication};
+use crate::instance::{Delivered, Instance, group, next, publication};
 
 /// What one side publishes until the other has it: proof that links of both are up.
 async fn meet(from: &Instance, to: &mut Instance, text: &str) {
@@ -89,6 +91,74 @@ async fn a_publication_reaches_its_own_instance_once_whatever_happens_to_redis()
         assert!((count..=count + LANES).contains(&sent), "{sent} sent, {count} arrived");
         redis.start_again().await.unwrap();
         here.status(|status| *status == Status::Connected).await;
+    }
+}
+
+/// Counts what arrives, and returns it all once "end" has.
+fn collect(
+    mut delivered: mpsc::Receiver<Delivered>,
+) -> (watch::Receiver<usize>, tokio::task::JoinHandle<Vec<usize>>) {
+    let (counted, count) = watch::channel(0);
+    let collecting = tokio::spawn(async move {
+        let mut arrived = Vec::new();
+        while let Ok(n) = next(&mut delivered).await.2.parse() {
+            arrived.push(n);
+            counted.send_replace(arrived.len());
+        }
+        arrived
+    });
+    (count, collecting)
+}
+
+#[tokio::test]
+async fn what_is_posted_keeps_its_order_whatever_happens_to_redis() {
+    // Of what is on its way Redis may answer some and bring it to nobody when it is killed.
+    const ON_THEIR_WAY: usize = 2 * 1024;
+    let mut redis = RedisServer::start().await.unwrap();
+    let mut options: RedisOptions = redis.connection_string().parse().unwrap();
+    options.outbox = OutboxOptions { limit_messages: 1_000_000, ..OutboxOptions::default() };
+    options.outbox.limit_bytes = usize::MAX;
+    let mut here = Instance::with(options).await;
+    let mut there = Instance::connected(&redis.connection_string()).await;
+    meet(&here, &mut there, "there").await;
+    while here.next().await.1 != "there" {}
+    let Instance { backplane, hub, delivered } = here;
+    let (mut count, at_here) = collect(delivered);
+    let (_, at_there) = collect(there.delivered);
+
+    let (stop, stopped) = watch::channel(false);
+    let poster = std::sync::Arc::clone(&hub);
+    let posting = tokio::spawn(async move {
+        for n in 0_u64.. {
+            if *stopped.borrow() {
+                return n;
+            }
+            poster.post(publication(vec![Target::All], &n.to_string())).await.unwrap();
+        }
+        0
+    });
+    count.wait_for(|count| *count >= 1000).await.unwrap();
+    redis.stop().await.unwrap();
+    let mut status = backplane.status();
+    status.wait_for(|status| matches!(status, Status::Disconnected(_))).await.unwrap();
+    hub.flush().await;
+    let before = *count.borrow();
+    count.wait_for(|count| *count >= before + 1000).await.unwrap();
+    redis.start_again().await.unwrap();
+    status.wait_for(|status| *status == Status::Connected).await.unwrap();
+    stop.send_replace(true);
+    let sent = posting.await.unwrap();
+    hub.publish(publication(vec![Target::All], "end")).await.unwrap();
+
+    let statistics = backplane.statistics();
+    let fates = statistics.published + statistics.unknown + statistics.queued;
+    assert_eq!(fates, sent + 2, "{statistics:?}");
+    assert_eq!((statistics.queued, statistics.overflowed), (statistics.replayed, 0));
+    for collected in [at_here, at_there] {
+        let arrived = collected.await.unwrap();
+        assert!(arrived.is_sorted_by(|one, next| one < next), "in order, none twice");
+        let lost = usize::try_from(sent).unwrap() - arrived.len();
+        assert!(lost <= ON_THEIR_WAY, "{lost} of {sent} lost");
     }
 }
 

@@ -1,0 +1,55 @@
+//! What a cluster has refused because its channel is another node's by now.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::nodes::Nodes;
+use super::outbox::Entry;
+use super::outgoing::Outgoing;
+use crate::topology::Cluster;
+
+/// How often a publication follows its channel.
+pub(super) const LIMIT_REDIRECTIONS: usize = 3;
+/// How many go to their new nodes at once, once the cluster has told where those are.
+const BATCH: usize = 1024;
+
+/// One of them. What keeps messages keeps its room, and what was in an outbox is bounded by that.
+#[derive(Debug)]
+pub(super) enum Moved {
+    Message(Outgoing),
+    /// From the outbox.
+    Replay(Entry),
+}
+
+/// Whether a refusal says that the channel is another node's.
+pub(super) fn says_moved(answer: &str) -> bool {
+    answer.starts_with("MOVED ")
+}
+
+/// Sends all of them after their channels, for as long as it is not dropped.
+pub(super) async fn follow(
+    mut moved: mpsc::UnboundedReceiver<Moved>,
+    nodes: Arc<Nodes>,
+    cluster: Arc<Cluster>,
+) {
+    let mut batch = Vec::new();
+    while moved.recv_many(&mut batch, BATCH).await > 0 {
+        cluster.doubt().await;
+        let (mut messages, mut replays) = (Vec::new(), Vec::new());
+        for one in batch.drain(..) {
+            match one {
+                Moved::Message(outgoing) => messages.push(outgoing),
+                Moved::Replay(entry) => replays.push(entry),
+            }
+        }
+        // They were before whatever has followed the channel from outbox to outbox.
+        for entry in replays.into_iter().rev() {
+            nodes.node_of(&entry.channel).outbox.put_back(entry);
+        }
+        for outgoing in messages {
+            // An error means that the backplane is gone.
+            _ = nodes.put(outgoing).await;
+        }
+    }
+}
