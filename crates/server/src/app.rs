@@ -8,15 +8,11 @@ use hubline_auth::{BearerAuthentication, CrossOrigin};
 use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress};
-use crate::{health, home, hubs};
+use crate::paths::{CHAT, CLIENT, HEALTH, HOME, NAVIGATION, TRIGGER};
+use crate::{health, home, hubs, metrics};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
-
-const CHAT: &str = "/chathub";
-const NAVIGATION: &str = "/hubs/navigation-state";
-const TRIGGER: &str = "/api/test/trigger-navigation-update";
-const HEALTH: &str = "/health";
 
 /// Everything the binary serves, its paths in any letter case.
 ///
@@ -32,16 +28,20 @@ pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
         paths = paths.layer(BearerAuthentication::new(options.clone()).context("tokens cannot be verified")?);
     }
     let mut app = Router::new()
-        .route("/", get(home::page))
-        .route("/signalr.min.js", get(home::client))
+        .route(HOME, get(home::page))
+        .route(CLIENT, get(home::client))
         .route(HEALTH, get(health::report).with_state(health::Health::new(server, config)))
         .merge(paths);
     if !config.environment.is_production() {
         let trigger = post(hubs::navigation_state::trigger).with_state(navigation.context().clone());
         app = app.route(TRIGGER, trigger);
     }
+    if let Some(path) = &config.metrics_path {
+        app = app.route(path, get(metrics::page).with_state(metrics::Metrics::new(server)));
+    }
     let app = app.layer(CrossOrigin::new(config.allowed_origins.clone()));
-    Ok(hubline::ignore_case(app, [CHAT, NAVIGATION, TRIGGER, HEALTH]))
+    let paths = [CHAT, NAVIGATION, TRIGGER, HEALTH].into_iter().chain(config.metrics_path.as_deref());
+    Ok(hubline::ignore_case(app, paths))
 }
 
 /// The options of the hubs' paths.

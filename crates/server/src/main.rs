@@ -7,6 +7,8 @@ mod config;
 mod health;
 mod home;
 mod hubs;
+mod metrics;
+mod paths;
 mod serve;
 
 use std::io::{IsTerminal, Write};

@@ -29,6 +29,8 @@ pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
+pub(super) const PROMETHEUS_ENABLED: &str = "Prometheus:Enabled";
+pub(super) const PROMETHEUS_PATH: &str = "Prometheus:Path";
 pub(super) const JWT_KEY: &str = "Jwt:Key";
 pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
 pub(super) const JWT_ISSUER: &str = "Jwt:Issuer";
@@ -57,7 +59,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 49] = [
+const KNOWN: [&str; 51] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -87,6 +89,8 @@ const KNOWN: [&str; 49] = [
     TRANSPORTS,
     TOKEN_KEYS,
     ALLOWED_ORIGINS,
+    PROMETHEUS_ENABLED,
+    PROMETHEUS_PATH,
     JWT_KEY,
     JWT_JWKS_URL,
     JWT_ISSUER,
@@ -168,7 +172,7 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
 
 /// Whether the key is in a section no other program has keys in.
 pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Redis", "Cors"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
+    ["SignalR", "Redis", "Cors", "Prometheus"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
 }
 
 /// The known keys of the section a key is in, if that section is ours.

@@ -20,6 +20,7 @@ mod layer;
 mod list;
 mod listen_address;
 mod origins;
+mod prometheus;
 mod reader;
 mod redis;
 mod report;
@@ -115,6 +116,9 @@ pub(crate) struct Config {
     /// `Cors:AllowedOrigins`: pages of which origins may use the server, besides its own; a list, `null` for
     /// pages opened from a file, `*` for any. Default none. In Development any may, whatever this says.
     pub(crate) allowed_origins: AllowedOrigins,
+    /// Where metrics are served for Prometheus: `Prometheus:Path`, default `/metrics`; `None` with
+    /// `Prometheus:Enabled=false`.
+    pub(crate) metrics_path: Option<String>,
     /// `ShutdownTimeout` (`--shutdown-timeout`), else `HostOptions:ShutdownTimeout`, else
     /// `shutdownTimeoutSeconds`: how long connections may take to end. Default 5 s.
     pub(crate) shutdown_timeout: Duration,
@@ -200,6 +204,7 @@ impl Config {
             bearer: bearer::read(reader),
             allowed_origins: origins::read(reader, &environment),
             environment,
+            metrics_path: prometheus::read(reader),
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
             database: reader.text(keys::DATABASE).map(DatabaseConnectionString),
             skip_database_init: reader.boolean(keys::SKIP_DATABASE_INIT, false),

@@ -10,6 +10,7 @@ use super::keys;
 use super::layer::{Layer, Setting};
 use super::report::{Mistake, Problem, Source, Warning};
 use super::{secrets, time_span};
+use crate::paths;
 
 /// Reads values, and remembers what there is to tell about them.
 pub(super) struct Reader {
@@ -87,6 +88,11 @@ impl Reader {
             _ => Err("a number from 1 to 2147483647"),
         };
         self.value(key, default, parse, usize::to_string)
+    }
+
+    /// A path of the server's own that nothing else has.
+    pub(super) fn free_path(&mut self, key: &'static str, default: &str) -> String {
+        self.value(key, default.to_owned(), parse_free_path, String::clone)
     }
 
     /// One of .NET's log levels.
@@ -188,6 +194,18 @@ fn parse_boolean(value: &str) -> Result<bool, &'static str> {
         "true" => Ok(true),
         "false" => Ok(false),
         _ => Err("true or false"),
+    }
+}
+
+fn parse_free_path(value: &str) -> Result<String, &'static str> {
+    let path = value.trim_end_matches('/');
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    if !path.starts_with('/') || path.contains("//") || !path.bytes().all(is_plain) {
+        return Err("a path of letters, digits and -._~ such as /metrics");
+    }
+    match paths::is_taken(path) {
+        true => Err("a path where nothing else is served, such as /metrics"),
+        false => Ok(path.to_owned()),
     }
 }
 

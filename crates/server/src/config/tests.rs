@@ -135,6 +135,28 @@ fn every_mistake_is_reported_at_once() {
 }
 
 #[test]
+fn metrics_have_a_path_of_their_own_or_none() {
+    let path = |value: &str| Setup::new().variable("Prometheus__Path", value).config().metrics_path;
+    assert_eq!(Setup::new().config().metrics_path.as_deref(), Some("/metrics"));
+    assert_eq!(path("/internal/metrics/").as_deref(), Some("/internal/metrics"));
+    assert_eq!(path("/hubs").as_deref(), Some("/hubs"));
+    assert_eq!(Setup::new().variable("Prometheus__Enabled", "False").config().metrics_path, None);
+    for taken in ["/health", "/ChatHub/negotiate", "/hubs/navigation-state/"] {
+        let errors = Setup::new().variable("Prometheus__Path", taken).errors();
+        assert!(
+            errors.contains("expected a path where nothing else is served, such as /metrics"),
+            "{errors}"
+        );
+    }
+    for wrong in ["metrics", "/", "//metrics", "/{id}", "/metrics?x"] {
+        let errors = Setup::new().variable("Prometheus__Path", wrong).errors();
+        assert!(errors.contains("expected a path of letters, digits and -._~ such as /metrics"), "{errors}");
+    }
+    let warnings = Setup::new().variable("Prometheus__Pfad", "/x").warnings();
+    assert!(warnings.contains("Prometheus:Pfad") && warnings.contains("Prometheus:Path"), "{warnings}");
+}
+
+#[test]
 fn redis_asked_for_and_not_found() {
     let errors = Setup::new()
         .variable("SignalR__UseRedisBackplane", "true")

@@ -1,0 +1,188 @@
+//! What the server counts, under the names that operators look for.
+//!
+//! `signalr_server_*` are ASP.NET Core's metrics under the names that OpenTelemetry's exporters give them; the rest
+//! has no counterpart there.
+
+use std::fmt;
+
+use hubline::{
+    ConnectionStatistics, Durations, HubStatistics, Server, Statistics, Status, TransportStatistics,
+};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use tokio::sync::watch;
+
+#[derive(Debug)]
+pub(super) struct ServerCollector {
+    server: Server,
+    backplane: watch::Receiver<Status>,
+}
+
+impl ServerCollector {
+    pub(super) fn new(server: &Server) -> Self {
+        Self { server: server.clone(), backplane: server.backplane_status() }
+    }
+}
+
+impl Collector for ServerCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let statistics = self.server.statistics();
+        encoder
+            .encode_descriptor("hubline_build", "Which Hubline this is.", None, MetricType::Info)?
+            .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
+        transports(&mut encoder, &statistics.connections)?;
+        hubs(&mut encoder, &statistics.hubs)?;
+        let is_connected = match &*self.backplane.borrow() {
+            Status::Alone => return Ok(()),
+            Status::Connected => true,
+            Status::Disconnected(_) => false,
+        };
+        backplane(&mut encoder, is_connected, &statistics.backplane)
+    }
+}
+
+/// `Microsoft.AspNetCore.Http.Connections`.
+fn transports(encoder: &mut DescriptorEncoder<'_>, connections: &ConnectionStatistics) -> fmt::Result {
+    let transports = [
+        ("web_sockets", &connections.web_sockets),
+        ("server_sent_events", &connections.server_sent_events),
+        ("long_polling", &connections.long_polling),
+    ];
+    let mut active = encoder.encode_descriptor(
+        "signalr_server_active_connections",
+        "Connections that are active now.",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (transport, TransportStatistics { active: count, .. }) in transports {
+        ConstGauge::new(*count).encode(active.encode_family(&[("signalr_transport", transport)])?)?;
+    }
+    let mut durations = encoder.encode_descriptor(
+        "signalr_server_connection_duration",
+        "How long connections lasted.",
+        Some(&Unit::Seconds),
+        MetricType::Histogram,
+    )?;
+    for (transport, statistics) in transports {
+        let ended = [
+            ("normal_closure", Some(&statistics.normal_closure)),
+            // Only who polls can stay away.
+            ("timeout", (transport == "long_polling").then_some(&statistics.timeout)),
+            ("app_shutdown", Some(&statistics.app_shutdown)),
+        ];
+        for (status, lasted) in ended {
+            let Some(lasted) = lasted else { continue };
+            let labels = [("signalr_connection_status", status), ("signalr_transport", transport)];
+            histogram(durations.encode_family(&labels)?, lasted)?;
+        }
+    }
+    Ok(())
+}
+
+fn histogram(mut encoder: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
+    let bounds = Durations::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(durations.buckets).collect();
+    encoder.encode_histogram::<NoLabelSet>(durations.sum.as_secs_f64(), durations.count, &buckets, None)
+}
+
+fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {
+    let mut connections = encoder.encode_descriptor(
+        "hubline_hub_connections",
+        "Connections of this instance to each hub, past their handshake.",
+        None,
+        MetricType::Gauge,
+    )?;
+    for hub in hubs {
+        let labels = [("hub", hub.name.as_str())];
+        ConstGauge::new(hub.connections).encode(connections.encode_family(&labels)?)?;
+    }
+    let mut closed = encoder.encode_descriptor(
+        "hubline_hub_connections_closed",
+        "Connections that have ended, by why.",
+        None,
+        MetricType::Counter,
+    )?;
+    for hub in hubs {
+        for (reason, count) in &hub.closed {
+            let labels = [("hub", hub.name.as_str()), ("reason", reason)];
+            ConstCounter::new(*count).encode(closed.encode_family(&labels)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// Counters of their own rather than one with a label for the fate: a queued message is counted again when its
+/// fate is known, so that their sum would mean nothing. Those of `lost` add up.
+fn backplane(
+    encoder: &mut DescriptorEncoder<'_>,
+    is_connected: bool,
+    statistics: &Statistics,
+) -> fmt::Result {
+    let gauges = [
+        (
+            "hubline_backplane_connected",
+            "Whether the other instances can be reached: 1, or 0.",
+            u64::from(is_connected),
+        ),
+        (
+            "hubline_backplane_outbox_messages",
+            "Messages that wait for the backplane to come back.",
+            statistics.waiting,
+        ),
+        ("hubline_backplane_outbox_bytes", "What those messages take.", statistics.waiting_bytes),
+    ];
+    for (name, help, value) in gauges {
+        ConstGauge::new(value).encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+    }
+    let counters = [
+        (
+            "hubline_backplane_messages_published",
+            "Messages that the backplane took at once, one for each target.",
+            statistics.published,
+        ),
+        (
+            "hubline_backplane_messages_queued",
+            "Messages put into the outbox because the link was down.",
+            statistics.queued,
+        ),
+        (
+            "hubline_backplane_messages_replayed",
+            "Messages sent from the outbox once the link was back.",
+            statistics.replayed,
+        ),
+        (
+            "hubline_backplane_messages_unknown",
+            "Messages that were sent and never answered: the other instances may have got them or not.",
+            statistics.unknown,
+        ),
+        ("hubline_backplane_reconnects", "How often a lost link was restored.", statistics.reconnects),
+        ("hubline_backplane_garbage", "Payloads of others that could not be used.", statistics.garbage),
+    ];
+    for (name, help, value) in counters {
+        ConstCounter::new(value).encode(encoder.encode_descriptor(
+            name,
+            help,
+            None,
+            MetricType::Counter,
+        )?)?;
+    }
+    let mut lost = encoder.encode_descriptor(
+        "hubline_backplane_messages_lost",
+        "Messages that reached the clients of this instance alone, by why.",
+        None,
+        MetricType::Counter,
+    )?;
+    let causes = [
+        ("expired", statistics.expired),
+        ("overflowed", statistics.overflowed),
+        ("refused", statistics.refused),
+    ];
+    for (cause, count) in causes {
+        ConstCounter::new(count).encode(lost.encode_family(&[("cause", cause)])?)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,193 @@
+//! What Prometheus reads from the program.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod client;
+mod exposition;
+
+use std::time::Duration;
+
+use exposition::Page;
+use hubline_testkit::{Launch, RedisServer, ServerProcess};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+/// Longer than anything here takes; a hang fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(20);
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const TRANSPORTS: [&str; 3] = ["web_sockets", "server_sent_events", "long_polling"];
+
+fn hubline() -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve")
+}
+
+/// Sends a request of its own, whose answer may have no end.
+async fn send(port: u16, line: &str, headers: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{headers}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket
+}
+
+/// The head and the body of an answer.
+async fn ask(port: u16, line: &str, headers: &str) -> (String, String) {
+    let mut socket = send(port, line, &format!("Connection: close\r\n{headers}")).await;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
+
+async fn page(port: u16) -> Page {
+    let (head, body) = ask(port, "GET /metrics", "").await;
+    assert!(head.starts_with("HTTP/1.1 200") && head.contains(TEXT), "{head}");
+    Page::parse(&body)
+}
+
+/// The first page of which something is true.
+async fn page_with(port: u16, what: &str, is_true: impl Fn(&Page) -> bool) -> Page {
+    let found = async {
+        loop {
+            let page = page(port).await;
+            if is_true(&page) {
+                return page;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    match timeout(PATIENCE, found).await {
+        Ok(page) => page,
+        Err(_) => panic!("not {what}: {:#?}", page(port).await),
+    }
+}
+
+fn active(page: &Page) -> [f64; 3] {
+    TRANSPORTS.map(|transport| {
+        page.value(&format!("signalr_server_active_connections{{signalr_transport=\"{transport}\"}}"))
+    })
+}
+
+/// Connections that have ended normally.
+fn ended(page: &Page) -> [f64; 3] {
+    TRANSPORTS.map(|transport| {
+        let labels =
+            format!("signalr_connection_status=\"normal_closure\",signalr_transport=\"{transport}\"");
+        page.value(&format!("signalr_server_connection_duration_seconds_count{{{labels}}}"))
+    })
+}
+
+async fn negotiate(port: u16) -> String {
+    let (_, body) = ask(port, "POST /chathub/negotiate?negotiateVersion=1", "").await;
+    let (_, token) = body.split_once(r#""connectionToken":""#).unwrap();
+    token.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn connections_of_each_transport_are_counted_and_gone_afterwards() {
+    let launch = hubline();
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    assert_eq!(active(&page(port).await), [0.0; 3]);
+
+    let web_socket = client::connect(port, "/chathub").await;
+    let events = format!("GET /chathub?id={}", negotiate(port).await);
+    let mut events = send(port, &events, "Accept: text/event-stream\r\n").await;
+    events.read_u8().await.unwrap();
+    let polled = negotiate(port).await;
+    let (head, _) = ask(port, &format!("GET /chathub?id={polled}"), "").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    let counted = page(port).await;
+    assert_eq!((active(&counted), ended(&counted)), ([1.0; 3], [0.0; 3]));
+    assert_eq!(counted.value("hubline_hub_connections{hub=\"ChatHub\"}"), 1.0, "one has shaken hands");
+
+    drop((web_socket, events));
+    ask(port, &format!("DELETE /chathub?id={polled}"), "").await;
+    let counted = page_with(port, "gone", |page| active(page) == [0.0; 3]).await;
+    assert_eq!(ended(&counted), [1.0; 3]);
+    let closed = |reason| {
+        let labels = format!("hub=\"ChatHub\",reason=\"{reason}\"");
+        counted.value(&format!("hubline_hub_connections_closed_total{{{labels}}}"))
+    };
+    assert_eq!(["transport_lost", "handshake_lost", "slow_client"].map(closed), [1.0, 2.0, 0.0]);
+}
+
+#[tokio::test]
+async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
+    let mut redis = RedisServer::start().await.unwrap();
+    let launch =
+        hubline().arg("--redis").arg(redis.connection_string()).env("SignalR__Outbox__MaximumMessages", "2");
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let fates = ["published_total", "queued_total", "replayed_total", "lost_total{cause=\"overflowed\"}"];
+    let fates = |page: &Page| fates.map(|fate| page.value(&format!("hubline_backplane_messages_{fate}")));
+    let is_connected = |page: &Page| page.value("hubline_backplane_connected") == 1.0;
+    let trigger = || ask(port, "POST /api/test/trigger-navigation-update", "");
+
+    page_with(port, "connected", is_connected).await;
+    trigger().await;
+    let counted = page_with(port, "published", |page| fates(page)[0] == 1.0).await;
+    assert_eq!(fates(&counted), [1.0, 0.0, 0.0, 0.0]);
+
+    redis.stop().await.unwrap();
+    page_with(port, "disconnected", |page| !is_connected(page)).await;
+    for _ in 0..3 {
+        trigger().await;
+    }
+    let counted = page(port).await;
+    assert_eq!(fates(&counted), [1.0, 2.0, 0.0, 1.0], "the outbox has room for two");
+    assert_eq!(counted.value("hubline_backplane_outbox_messages"), 2.0);
+    assert!(counted.value("hubline_backplane_outbox_bytes") > 0.0);
+
+    redis.start_again().await.unwrap();
+    let counted = page_with(port, "replayed", |page| fates(page)[2] == 2.0).await;
+    assert_eq!(fates(&counted), [1.0, 2.0, 2.0, 1.0]);
+    assert_eq!(counted.value("hubline_backplane_outbox_messages"), 0.0);
+    assert_eq!(counted.value("hubline_backplane_outbox_bytes"), 0.0);
+    assert!(is_connected(&counted) && counted.value("hubline_backplane_reconnects_total") >= 1.0);
+}
+
+#[tokio::test]
+async fn the_process_and_its_version_are_told_and_no_backplane_where_there_is_none() {
+    let launch = hubline();
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let page = page(port).await;
+    assert!(!page.names().any(|name| name.starts_with("hubline_backplane")));
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(page.get(&format!("hubline_build_info{{version=\"{version}\"}}")), Some(1.0));
+    for figure in ["resident_memory_bytes", "virtual_memory_bytes", "threads", "open_fds"] {
+        assert!(page.value(&format!("process_{figure}")) > 1.0, "{figure}");
+    }
+    assert!(page.get("process_cpu_seconds_total").is_some());
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs_f64();
+    let age = now - page.value("process_start_time_seconds");
+    assert!((-2.0..60.0).contains(&age), "{age} s ago");
+}
+
+#[tokio::test]
+async fn who_asks_for_open_metrics_gets_it() {
+    let launch = hubline();
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let accept = "Accept: application/openmetrics-text;version=1.0.0;q=0.6,text/plain;q=0.3\r\n";
+    let (head, body) = ask(port, "GET /metrics", accept).await;
+    assert!(head.contains("application/openmetrics-text; version=1.0.0; charset=utf-8"), "{head}");
+    assert!(body.contains("\n# TYPE hubline_hub_connections_closed counter\n"), "a family without _total");
+    assert!(body.ends_with("\n# EOF\n"));
+}
+
+#[tokio::test]
+async fn another_path_serves_them_or_none_does() {
+    for (key, value, path, status) in [
+        ("Prometheus__Enabled", "false", "/metrics", 404),
+        ("Prometheus__Path", "/internal/figures/", "/metrics", 404),
+        ("Prometheus__Path", "/internal/figures/", "/Internal/figures", 200),
+    ] {
+        let launch = hubline().env(key, value);
+        let port = launch.port();
+        let _server = ServerProcess::start(launch).await.unwrap();
+        let (head, _) = ask(port, &format!("GET {path}"), "").await;
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{key}={value}: {head}");
+    }
+}
