@@ -82,9 +82,9 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   one's, has come; an echo that comes afterwards is dropped. So never twice.
 /// - **Outbox.** What is published while the link is down is delivered here at once and kept for the others
 ///   ([`OutboxOptions`](crate::OutboxOptions), [`Reach::Queued`]). Once the link is back, and as many instances
-///   listen as did before (or 2 s have gone), it is sent in order, marked with this instance's name so that it is
-///   not delivered here again. What was written and never answered is not sent again: the others may have it
-///   ([`Reach::Unknown`]).
+///   listen as did before (or 2 s have gone; at another server than before 5 s), it is sent in order, marked with
+///   this instance's name so that it is not delivered here again. What was written and never answered is not
+///   sent again: the others may have it ([`Reach::Unknown`]).
 /// - **Frozen.** Links without an answer for `asyncTimeout`, 2 s at most, count as down. They are kept beside the
 ///   attempts to connect anew: a Redis that goes on then delivers what it had been sent, and nobody misses it.
 /// - **Refused.** What Redis answers with an error is delivered here alone, and the status tells the error until

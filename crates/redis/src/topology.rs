@@ -5,10 +5,11 @@ mod sentinel;
 mod slots;
 mod spread;
 
+use std::convert::Infallible;
 use std::future::pending;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 use tokio::time::sleep;
 
 pub(crate) use self::cluster::{Cluster, SlotMap};
@@ -85,6 +86,15 @@ pub(crate) enum Location {
 pub(crate) struct Links {
     pub(crate) publishing: Link,
     pub(crate) subscribing: Link,
+}
+
+/// When a node may be somewhere else than it was.
+pub(crate) enum Moves {
+    Never,
+    /// The Sentinels have told of a failover.
+    Failovers(watch::Receiver<u64>),
+    /// The cluster has another map.
+    Maps(watch::Receiver<Arc<SlotMap>>),
 }
 
 impl Location {
@@ -169,6 +179,24 @@ impl Location {
         }
     }
 
+    /// Hears of [moves](Self::moves) as they happen, for as long as it is not dropped.
+    pub(crate) async fn listen(&self, options: &RedisOptions, client_name: &str) -> Infallible {
+        match self {
+            Self::MasterOf(sentinels) => sentinels.listen(options, client_name).await,
+            // Whoever follows a cluster asks for all of its nodes.
+            Self::FirstOf(_) | Self::Shard(..) => pending().await,
+        }
+    }
+
+    /// From now on.
+    pub(crate) fn moves(&self) -> Moves {
+        match self {
+            Self::FirstOf(_) => Moves::Never,
+            Self::MasterOf(sentinels) => Moves::Failovers(sentinels.failovers()),
+            Self::Shard(cluster, _) => Moves::Maps(cluster.maps()),
+        }
+    }
+
     /// Ready when another server than this one is to be used, which its links would not tell: it goes on as a
     /// replica, or alone behind a network that has been cut. Looked at each `configCheckSeconds`.
     pub(crate) async fn superseded(
@@ -181,6 +209,24 @@ impl Location {
             Self::FirstOf(endpoints) => another_master(endpoints, current, options, client_name).await,
             Self::Shard(cluster, place) => cluster.superseded(*place, current, options, client_name).await,
             Self::MasterOf(sentinels) => sentinels.superseded(current, options, client_name).await,
+        }
+    }
+}
+
+impl Moves {
+    /// Ready when there has been one since the last time.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub(crate) async fn next(&mut self) {
+        let moved = match self {
+            Self::Never => return pending().await,
+            Self::Failovers(failovers) => failovers.changed().await,
+            Self::Maps(maps) => maps.changed().await,
+        };
+        // Who tells has gone.
+        if moved.is_err() {
+            pending().await
         }
     }
 }

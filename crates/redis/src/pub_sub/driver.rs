@@ -14,6 +14,7 @@ use super::outage::Outage;
 use super::outgoing::Waiting;
 use super::publisher::{FAREWELL, Patience, Publisher};
 use super::subscriber;
+use crate::RedisEndpoint;
 use crate::link::{BACK_OFF, ConnectError, LinkLost};
 use crate::topology::Links;
 
@@ -40,7 +41,14 @@ impl Node {
     }
 
     /// Connects, serves, and connects again, for as long as anybody holds the backplane.
-    pub(super) async fn drive(self: Arc<Self>, mut first: Option<Links>, mut waiting: Waiting) {
+    pub(super) async fn drive(self: Arc<Self>, first: Option<Links>, waiting: Waiting) {
+        tokio::select! {
+            () = self.keep_linked(first, waiting) => {}
+            never = self.location.listen(&self.options, &self.client_name) => match never {},
+        }
+    }
+
+    async fn keep_linked(&self, mut first: Option<Links>, mut waiting: Waiting) {
         let mut outage = Outage::begin();
         loop {
             let links = match first.take() {
@@ -56,9 +64,18 @@ impl Node {
     }
 
     async fn connect(&self, outage: &mut Outage) -> Links {
+        let mut moves = self.location.moves();
         loop {
-            outage.pause().await;
-            match self.location.open(&self.options, &self.client_name).await {
+            tokio::select! {
+                () = outage.pause() => {}
+                () = moves.next() => {}
+            }
+            let opened = tokio::select! {
+                opened = self.location.open(&self.options, &self.client_name) => opened,
+                // A server that is not needed any more may take its time to answer.
+                () = moves.next() => continue,
+            };
+            match opened {
                 Ok(links) => return links,
                 Err(error) => {
                     outage.attempt_failed(&error);
@@ -73,8 +90,8 @@ impl Node {
     async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) -> Option<Links> {
         let answer = self.options.async_timeout.min(LIMIT_ANSWER);
         let patience = Patience { keep_alive: self.options.keep_alive, answer };
-        let master = links.publishing.endpoint.clone();
-        let superseded = self.location.superseded(&master, &self.options, &self.client_name);
+        let at = links.publishing.endpoint.clone();
+        let superseded = self.location.superseded(&at, &self.options, &self.client_name);
         let mut superseded = pin!(superseded);
         let mut publisher = Publisher::new(self, links.publishing, patience);
         self.subscriptions.link_opened();
@@ -86,14 +103,14 @@ impl Node {
                 lost = &mut superseded => break (lost, false),
                 lost = publisher.run(waiting) => lost,
                 lost = self.subscriptions.fall_silent(answer) => lost,
-                never = self.make_use(outage) => match never {},
+                never = self.make_use(&at, outage) => match never {},
             };
             if !matches!(lost, LinkLost::Silent(_)) {
                 break (lost, true);
             }
             // A Redis that is frozen goes on where it stopped, with what it has been sent and to whom it had
             // been subscribed: the links are kept until they answer again, or others do.
-            self.close(&lost, outage);
+            self.close(&at, &lost, outage);
             publisher.hand_back();
             self.subscriptions.let_go();
             let lost = tokio::select! {
@@ -109,7 +126,7 @@ impl Node {
                 break (lost, true);
             }
         };
-        self.close(&lost, outage);
+        self.close(&at, &lost, outage);
         if of_publisher && successors.is_none() {
             // Echoes of what Redis has answered are still to be read.
             self.subscriptions.ping();
@@ -124,14 +141,14 @@ impl Node {
     }
 
     /// Opens the node for messages once this instance and the others hear them, and watches the fleet.
-    async fn make_use(&self, outage: &mut Outage) -> Infallible {
+    async fn make_use(&self, at: &RedisEndpoint, outage: &mut Outage) -> Infallible {
         let channels = self.subscriptions.restored().await;
         self.set_stage(Stage::Restored);
         let (waiting, _) = self.outbox.size();
-        self.fleet.assembled(waiting > 0).await;
+        self.fleet.assembled(waiting > 0, outage.leads_elsewhere(at)).await;
         self.set_stage(Stage::Open);
         self.outbox.open();
-        if outage.ended(channels, self.outbox.size()) {
+        if outage.ended(at, channels, self.outbox.size()) {
             self.counters.reconnects.increment();
         }
         self.status.set(Status::Connected);
@@ -139,10 +156,11 @@ impl Node {
     }
 
     /// From now on messages reach this instance alone.
-    fn close(&self, lost: &LinkLost, outage: &mut Outage) {
+    fn close(&self, at: &RedisEndpoint, lost: &LinkLost, outage: &mut Outage) {
         self.set_stage(Stage::Down);
-        self.status.set(Status::Disconnected(lost.to_string()));
-        outage.link_lost(lost);
+        let reason = format!("{at}: {lost}");
+        outage.link_lost(&reason);
+        self.status.set(Status::Disconnected(reason));
     }
 
     /// Other links, once those that are silent had time to answer the same Redis.

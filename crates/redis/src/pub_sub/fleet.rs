@@ -10,10 +10,15 @@ use std::time::Duration;
 
 use redis::Value;
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-/// How long the others are waited for.
+/// How long the others are waited for where this instance has been before.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// At another server, which each has to learn of, and may try the old one until then.
+const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(5);
+/// How long it counts that more have listened than do now. When a server fails each leaves it in its own time,
+/// and those that are left are not the whole fleet.
+const MEMORY: Duration = Duration::from_secs(10);
 const BETWEEN_COUNTS_WAITING: Duration = Duration::from_millis(50);
 const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
@@ -27,16 +32,28 @@ pub(super) struct Fleet {
 #[derive(Debug)]
 struct Counted {
     channel: Vec<u8>,
-    /// While the fleet was whole.
-    before: Option<u64>,
+    /// The most while the fleet was whole, and when that was last counted.
+    before: Option<(u64, Instant)>,
     now: Option<u64>,
 }
 
+impl Counted {
+    fn is_back(&self) -> bool {
+        self.now >= self.before.map(|(count, _)| count)
+    }
+
+    fn whole(&mut self, count: u64) {
+        if self.before.is_none_or(|(most, at)| count >= most || at.elapsed() > MEMORY) {
+            self.before = Some((count, Instant::now()));
+        }
+    }
+}
+
 impl Fleet {
-    /// Ready when as many listen as before, or the patience is at its end.
+    /// Ready when as many listen as before, or the patience is at its end; `elsewhere` there is more of it.
     ///
     /// If nobody knows how many that were it is waited for if something `waits` to be sent.
-    pub(super) async fn assembled(&self, waits: bool) {
+    pub(super) async fn assembled(&self, waits: bool, elsewhere: bool) {
         self.lock().iter_mut().for_each(|counted| counted.now = None);
         if !waits && self.lock().iter().all(|counted| counted.before.is_none()) {
             return;
@@ -51,7 +68,7 @@ impl Fleet {
                 sleep(BETWEEN_COUNTS_WAITING).await;
             }
         };
-        _ = timeout(PATIENCE, back).await;
+        _ = timeout(if elsewhere { PATIENCE_ELSEWHERE } else { PATIENCE }, back).await;
     }
 
     /// Has the fleet counted from time to time, so that it is known when it is lost.
@@ -80,8 +97,12 @@ impl Fleet {
         while let (Some(Value::BulkString(channel)), Some(Value::Int(count))) = (items.next(), items.next()) {
             let now = u64::try_from(count).ok();
             let known = before.iter().position(|one| one.channel == channel);
-            let known = known.and_then(|known| before.swap_remove(known).before);
-            counted.push(Counted { channel, before: if is_whole { now } else { known }, now });
+            let before = known.and_then(|known| before.swap_remove(known).before);
+            let mut one = Counted { channel, before, now };
+            if let (true, Some(now)) = (is_whole, now) {
+                one.whole(now);
+            }
+            counted.push(one);
         }
         self.changed.notify_one();
     }
@@ -90,14 +111,14 @@ impl Fleet {
     pub(super) fn received(&self, channel: &str, receivers: u64) {
         let mut counted = self.lock();
         if let Some(one) = counted.iter_mut().find(|one| one.channel == channel.as_bytes()) {
-            one.before = Some(receivers);
+            one.whole(receivers);
         }
     }
 
     fn is_back(&self) -> bool {
         let counted = self.lock();
         let mut known = counted.iter().filter(|one| one.before.is_some()).peekable();
-        known.peek().is_some() && known.all(|one| one.now >= one.before)
+        known.peek().is_some() && known.all(Counted::is_back)
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
@@ -134,7 +155,7 @@ mod tests {
         let fleet = fleet_of(3);
         let since = Instant::now();
         tokio::select! {
-            () = fleet.assembled(true) => {}
+            () = fleet.assembled(true, false) => {}
             () = counts(&fleet, [1, 2, 3]) => {}
         }
         assert!(since.elapsed() < Duration::from_millis(500));
@@ -146,19 +167,32 @@ mod tests {
         let fleet = fleet_of(3);
         let since = Instant::now();
         tokio::select! {
-            () = fleet.assembled(true) => {}
+            () = fleet.assembled(true, false) => {}
             () = counts(&fleet, std::iter::repeat(2)) => {}
         }
         assert_eq!(since.elapsed(), PATIENCE);
+        fleet.assembled(true, true).await;
+        assert_eq!(since.elapsed(), PATIENCE + PATIENCE_ELSEWHERE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_just_left_may_be_on_the_way_to_another_server() {
+        let fleet = fleet_of(3);
+        fleet.counted(reply(2), true);
+        fleet.counted(reply(2), false);
+        assert!(!fleet.is_back());
+        tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
+        fleet.counted(reply(2), true);
+        assert!(fleet.is_back());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_unknown_fleet_is_waited_for_if_something_waits() {
         let fleet = Fleet::default();
         let since = Instant::now();
-        fleet.assembled(false).await;
+        fleet.assembled(false, false).await;
         assert_eq!(since.elapsed(), Duration::ZERO);
-        fleet.assembled(true).await;
+        fleet.assembled(true, false).await;
         assert_eq!(since.elapsed(), PATIENCE);
     }
 }

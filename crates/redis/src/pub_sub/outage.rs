@@ -7,7 +7,8 @@ use backon::{BackoffBuilder, ExponentialBackoff};
 use tokio::time::Instant;
 
 use super::driver::pause;
-use crate::link::{BACK_OFF, LinkLost};
+use crate::RedisEndpoint;
+use crate::link::BACK_OFF;
 
 /// Links that lived this long are a fresh start for the back-off.
 const LIVED: Duration = Duration::from_secs(2);
@@ -19,6 +20,8 @@ pub(super) struct Outage {
     /// When the last one ended; before the first connection there is none.
     up_since: Option<Instant>,
     is_up: bool,
+    /// Where messages went last.
+    at: Option<RedisEndpoint>,
     last_line: Option<Instant>,
     delays: ExponentialBackoff,
 }
@@ -26,7 +29,8 @@ pub(super) struct Outage {
 impl Outage {
     pub(super) fn begin() -> Self {
         let since = Instant::now();
-        Self { since, attempts: 0, up_since: None, is_up: false, last_line: None, delays: BACK_OFF.build() }
+        let delays = BACK_OFF.build();
+        Self { since, attempts: 0, up_since: None, is_up: false, at: None, last_line: None, delays }
     }
 
     /// The very first attempt comes at once.
@@ -44,20 +48,31 @@ impl Outage {
         }
     }
 
+    /// Whether messages went to another server before it.
+    pub(super) fn leads_elsewhere(&self, at: &RedisEndpoint) -> bool {
+        self.at.as_ref().is_some_and(|before| before != at)
+    }
+
     /// Whether it was not the time before the first connection.
-    pub(super) fn ended(&mut self, channels: usize, (to_send, _): (usize, usize)) -> bool {
+    pub(super) fn ended(
+        &mut self,
+        at: &RedisEndpoint,
+        channels: usize,
+        (to_send, _): (usize, usize),
+    ) -> bool {
         let after = self.since.elapsed();
         let again = self.up_since.is_some();
         match again {
-            false => tracing::info!(channels, ?after, "connected to Redis"),
-            true => tracing::info!(channels, ?after, to_send, "connection to Redis restored"),
+            false => tracing::info!(%at, channels, ?after, "connected to Redis"),
+            true => tracing::info!(%at, channels, ?after, to_send, "connection to Redis restored"),
         }
+        self.at = Some(at.clone());
         self.up_since = Some(Instant::now());
         self.is_up = true;
         again
     }
 
-    pub(super) fn link_lost(&mut self, reason: &LinkLost) {
+    pub(super) fn link_lost(&mut self, reason: &dyn fmt::Display) {
         if !std::mem::take(&mut self.is_up) {
             return self.attempt_failed(reason);
         }

@@ -131,6 +131,11 @@ impl Cluster {
         Arc::clone(&self.map.borrow())
     }
 
+    /// The map, and every newer one.
+    pub(super) fn maps(&self) -> watch::Receiver<Arc<SlotMap>> {
+        self.map.subscribe()
+    }
+
     /// Asks each `configCheckSeconds`, and is ready with a map that is newer than this; or, when there was doubt,
     /// with the one that holds.
     ///

@@ -80,6 +80,23 @@ impl Instance {
         (target, text)
     }
 
+    /// Reads `{sender} {n}` of so many senders until each has sent `end`: every number once and in order.
+    pub(crate) async fn hears_each_once_in_order(&mut self, senders: usize, each: usize) {
+        let (mut next_of, mut ends) = (vec![0; senders], 0);
+        while ends < senders {
+            let text = self.next().await.1;
+            match text.split_once(' ').map(|(sender, n)| (sender.parse::<usize>(), n.parse::<usize>())) {
+                Some((Ok(sender), Ok(n))) => {
+                    assert_eq!(n, next_of[sender], "of {sender}");
+                    next_of[sender] += 1;
+                }
+                _ => ends += usize::from(text == "end"),
+            }
+        }
+        assert_eq!(next_of, vec![each; senders]);
+        assert!(self.is_quiet());
+    }
+
     pub(crate) fn is_quiet(&self) -> bool {
         self.delivered.is_empty()
     }

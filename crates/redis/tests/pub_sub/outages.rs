@@ -219,7 +219,7 @@ async fn a_silent_link_is_noticed_without_traffic() {
         Instance::connected(&format!("{},asyncTimeout=200,keepAlive=1", redis.connection_string())).await;
     redis.pause().unwrap();
     let Status::Disconnected(reason) = here.lost().await else { unreachable!() };
-    assert_eq!(reason, "no answer within 200 ms");
+    assert_eq!(reason, format!("{}: no answer within 200 ms", redis.connection_string()));
     redis.resume().unwrap();
     here.status(|status| *status == Status::Connected).await;
 }

@@ -1,6 +1,5 @@
 //! What is sent while Redis cannot be reached.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use hubline_backplane::{Backplane, Reach, Status, Target};
@@ -56,22 +55,8 @@ async fn what_is_sent_meanwhile_reaches_the_others_once_and_in_order() {
         // Behind everything that was kept.
         instance.publish(vec![Target::All], "end").await;
     }
-    for (receiver, instance) in fleet.iter_mut().enumerate() {
-        let mut next_of = HashMap::new();
-        let mut ends = 0;
-        while ends < 3 {
-            let text = instance.next().await.1;
-            match text.split_once(' ').map(|(sender, n)| (sender.parse::<usize>(), n.parse::<usize>())) {
-                Some((Ok(sender), Ok(n))) => {
-                    let next = next_of.entry(sender).or_insert(0);
-                    assert_eq!(n, *next, "of {sender} at {receiver}");
-                    *next += 1;
-                }
-                _ => ends += usize::from(text == "end"),
-            }
-        }
-        assert_eq!(next_of, HashMap::from([(0, EACH), (1, EACH), (2, EACH)]), "at {receiver}");
-        assert!(instance.is_quiet());
+    for instance in &mut fleet {
+        instance.hears_each_once_in_order(3, EACH).await;
         let statistics = instance.backplane.statistics();
         assert_eq!((statistics.queued, statistics.replayed, statistics.reconnects), (300, 300, 1));
         assert_eq!((statistics.unknown, statistics.waiting, statistics.waiting_bytes), (0, 0, 0));

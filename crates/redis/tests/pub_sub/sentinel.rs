@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use hubline_backplane::conformance::Targets;
-use hubline_backplane::{Reach, Status, Target};
+use hubline_backplane::{Backplane, Reach, Status, Target};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{RedisServer, Sentinels};
 
@@ -50,6 +50,41 @@ async fn a_master_that_dies_is_followed_by_its_replica_and_comes_back_as_one() {
     let promoted = fleet.servers[1].command(&["PUBSUB", "NUMSUB", "Chat:all"]).await.unwrap();
     assert_eq!(promoted, "Chat:all\n2", "both have stayed");
     meet(&mut here, &mut there, "with a replica again").await;
+}
+
+#[tokio::test]
+async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
+    const EACH: usize = 200;
+    let mut fleet = Sentinels::start().await.unwrap();
+    // Nobody asks that seldom, who is not told.
+    let text = format!("{},configCheckSeconds=60", fleet.connection_string());
+    let mut instances = Vec::new();
+    for _ in 0..3 {
+        let instance = Instance::connected(&text).await;
+        instance.hub.subscribe(group("g")).await;
+        instances.push(instance);
+    }
+    for instance in &instances {
+        instance.publish_until(3, &[Target::All], "all there?").await;
+    }
+    fleet.servers[0].stop().await.unwrap();
+    for (sender, instance) in instances.iter().enumerate() {
+        instance.lost().await;
+        for n in 0..EACH {
+            let target = if n % 2 == 0 { Target::All } else { Target::Subject(group("g")) };
+            let published = instance.publish(vec![target], &format!("{sender} {n}")).await;
+            assert_eq!(published.reach, Reach::Queued);
+        }
+    }
+    for instance in &instances {
+        instance.status(|status| *status == Status::Connected).await;
+        instance.publish(vec![Target::All], "end").await;
+    }
+    for instance in &mut instances {
+        instance.hears_each_once_in_order(3, EACH).await;
+        let statistics = instance.backplane.statistics();
+        assert_eq!((statistics.replayed, statistics.unknown, statistics.waiting), (EACH as u64, 0, 0));
+    }
 }
 
 #[tokio::test]
