@@ -75,9 +75,10 @@ impl Outbox {
         has_room
     }
 
-    /// Gives the first one back, which has not been written after all.
+    /// Gives the first one back, which has not been written after all, or to another node than it should have been.
     pub(super) fn put_back(&self, entry: Entry) {
         self.lock().put(entry, VecDeque::push_front);
+        self.put.notify_one();
     }
 
     /// The oldest that has not expired.
