@@ -23,6 +23,7 @@ mod outgoing;
 mod posted;
 mod publisher;
 mod raw;
+mod refusals;
 mod seldom;
 mod status;
 mod subscriber;
@@ -87,8 +88,10 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   sent again: the others may have it ([`Reach::Unknown`]).
 /// - **Frozen.** Links without an answer for `asyncTimeout`, 2 s at most, count as down. They are kept beside the
 ///   attempts to connect anew: a Redis that goes on then delivers what it had been sent, and nobody misses it.
-/// - **Refused.** What Redis answers with an error is delivered here alone, and the status tells the error until
-///   it takes a message again.
+/// - **Refused.** What Redis cannot take for the moment (`CLUSTERDOWN`, `TRYAGAIN`, `MOVED`, `LOADING`, `READONLY`,
+///   `MASTERDOWN`, `BUSY`: nothing of it has been carried out) goes the way of the outbox, with all that follows. Any
+///   other error means that a message is delivered here alone, and the status tells it until Redis takes a
+///   message again, or for 30 s after the last one.
 /// - **Bounds.** A message may have 30 MiB, both protocols together. Publishers wait while 2,048 publications
 ///   or 16 MiB are on their way, or while this instance is 6 MiB behind in reading its own. The subscribing
 ///   link is not read while 1,024 messages or 8 MiB wait for a hub; what waits in Redis then is bounded by its

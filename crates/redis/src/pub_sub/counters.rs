@@ -12,6 +12,8 @@ pub(super) struct Counters {
     pub(super) unknown: Counter,
     pub(super) refused: Counter,
     pub(super) reconnects: Counter,
+    /// Not a count of its own: numbers for what goes into outboxes.
+    pub(super) numbers: Counter,
 }
 
 #[derive(Debug, Default)]
@@ -24,6 +26,11 @@ impl Counter {
 
     pub(super) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    /// How many there were before this one.
+    pub(super) fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
     }
 
     pub(super) fn get(&self) -> u64 {

@@ -9,6 +9,7 @@ use backon::{BackoffBuilder, ExponentialBackoff};
 use hubline_backplane::Status;
 use tokio::time::{sleep, timeout};
 
+use super::fleet::BETWEEN_COUNTS;
 use super::node::{Node, Stage};
 use super::outage::Outage;
 use super::outgoing::Waiting;
@@ -91,6 +92,7 @@ impl Node {
         let answer = self.options.async_timeout.min(LIMIT_ANSWER);
         let patience = Patience { keep_alive: self.options.keep_alive, answer };
         let at = links.publishing.endpoint.clone();
+        self.status.reached(&at);
         let superseded = self.location.superseded(&at, &self.options, &self.client_name);
         let mut superseded = pin!(superseded);
         let mut publisher = Publisher::new(self, links.publishing, patience);
@@ -110,7 +112,7 @@ impl Node {
             }
             // A Redis that is frozen goes on where it stopped, with what it has been sent and to whom it had
             // been subscribed: the links are kept until they answer again, or others do.
-            self.close(&at, &lost, outage);
+            self.close(&lost, outage);
             publisher.hand_back();
             self.subscriptions.let_go();
             let lost = tokio::select! {
@@ -126,7 +128,7 @@ impl Node {
                 break (lost, true);
             }
         };
-        self.close(&at, &lost, outage);
+        self.close(&lost, outage);
         if of_publisher && successors.is_none() {
             // Echoes of what Redis has answered are still to be read.
             self.subscriptions.ping();
@@ -145,22 +147,37 @@ impl Node {
         let channels = self.subscriptions.restored().await;
         self.set_stage(Stage::Restored);
         let (waiting, _) = self.outbox.size();
-        self.fleet.assembled(waiting > 0, outage.leads_elsewhere(at)).await;
-        self.set_stage(Stage::Open);
-        self.outbox.open();
+        let others_expected = waiting > 0 || outage.is_after_another();
+        self.fleet.assembled(others_expected, outage.leads_elsewhere(at)).await;
         if outage.ended(at, channels, self.outbox.size()) {
             self.counters.reconnects.increment();
         }
-        self.status.set(Status::Connected);
-        self.fleet.keep_counting().await
+        loop {
+            self.set_stage(Stage::Open);
+            self.outbox.open();
+            self.status.set(Status::Connected);
+            tokio::select! {
+                () = self.postponed() => {}
+                never = self.watch() => match never {},
+            }
+            self.fleet.assembled(true, false).await;
+        }
+    }
+
+    async fn watch(&self) -> Infallible {
+        loop {
+            self.fleet.count();
+            sleep(BETWEEN_COUNTS).await;
+            if self.refusals.are_outdated() {
+                self.status.set(Status::Connected);
+            }
+        }
     }
 
     /// From now on messages reach this instance alone.
-    fn close(&self, at: &RedisEndpoint, lost: &LinkLost, outage: &mut Outage) {
+    fn close(&self, lost: &LinkLost, outage: &mut Outage) {
         self.set_stage(Stage::Down);
-        let reason = format!("{at}: {lost}");
-        outage.link_lost(&reason);
-        self.status.set(Status::Disconnected(reason));
+        outage.link_lost(&self.status.disconnected(lost));
     }
 
     /// Other links, once those that are silent had time to answer the same Redis.

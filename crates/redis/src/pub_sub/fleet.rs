@@ -4,7 +4,6 @@
 //! attached here. After an outage each instance comes back in its own time; who publishes first would be
 //! heard by nobody.
 
-use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -13,14 +12,14 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long the others are waited for where this instance has been before.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// At another server, which each has to learn of, and may try the old one until then.
 const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(5);
 /// How long it counts that more have listened than do now. When a server fails each leaves it in its own time,
 /// and those that are left are not the whole fleet.
 const MEMORY: Duration = Duration::from_secs(10);
 const BETWEEN_COUNTS_WAITING: Duration = Duration::from_millis(50);
-const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
+pub(super) const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
 pub(super) struct Fleet {
@@ -52,10 +51,10 @@ impl Counted {
 impl Fleet {
     /// Ready when as many listen as before, or the patience is at its end; `elsewhere` there is more of it.
     ///
-    /// If nobody knows how many that were it is waited for if something `waits` to be sent.
-    pub(super) async fn assembled(&self, waits: bool, elsewhere: bool) {
+    /// If nobody knows how many that were, they are waited for if some are expected.
+    pub(super) async fn assembled(&self, expected: bool, elsewhere: bool) {
         self.lock().iter_mut().for_each(|counted| counted.now = None);
-        if !waits && self.lock().iter().all(|counted| counted.before.is_none()) {
+        if !expected && self.lock().iter().all(|counted| counted.before.is_none()) {
             return;
         }
         let back = async {
@@ -71,12 +70,9 @@ impl Fleet {
         _ = timeout(if elsewhere { PATIENCE_ELSEWHERE } else { PATIENCE }, back).await;
     }
 
-    /// Has the fleet counted from time to time, so that it is known when it is lost.
-    pub(super) async fn keep_counting(&self) -> Infallible {
-        loop {
-            self.wanted.notify_one();
-            sleep(BETWEEN_COUNTS).await;
-        }
+    /// Has the fleet counted, which is to be done from time to time, so that it is known when it is lost.
+    pub(super) fn count(&self) {
+        self.wanted.notify_one();
     }
 
     /// Ready when it is time to count.
@@ -187,7 +183,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_unknown_fleet_is_waited_for_if_something_waits() {
+    async fn an_unknown_fleet_is_waited_for_if_there_may_be_one() {
         let fleet = Fleet::default();
         let since = Instant::now();
         fleet.assembled(false, false).await;

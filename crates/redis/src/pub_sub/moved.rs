@@ -22,11 +22,6 @@ pub(super) enum Moved {
     Replay(Entry),
 }
 
-/// Whether a refusal says that the channel is another node's.
-pub(super) fn says_moved(answer: &str) -> bool {
-    answer.starts_with("MOVED ")
-}
-
 /// Sends all of them after their channels, for as long as it is not dropped.
 pub(super) async fn follow(
     mut moved: mpsc::UnboundedReceiver<Moved>,
@@ -36,20 +31,12 @@ pub(super) async fn follow(
     let mut batch = Vec::new();
     while moved.recv_many(&mut batch, BATCH).await > 0 {
         cluster.doubt().await;
-        let (mut messages, mut replays) = (Vec::new(), Vec::new());
         for one in batch.drain(..) {
             match one {
-                Moved::Message(outgoing) => messages.push(outgoing),
-                Moved::Replay(entry) => replays.push(entry),
+                // An error means that the backplane is gone.
+                Moved::Message(outgoing) => _ = nodes.put(outgoing).await,
+                Moved::Replay(entry) => nodes.node_of(&entry.channel).outbox.put_back(entry),
             }
-        }
-        // They were before whatever has followed the channel from outbox to outbox.
-        for entry in replays.into_iter().rev() {
-            nodes.node_of(&entry.channel).outbox.put_back(entry);
-        }
-        for outgoing in messages {
-            // An error means that the backplane is gone.
-            _ = nodes.put(outgoing).await;
         }
     }
 }

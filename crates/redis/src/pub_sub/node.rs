@@ -1,11 +1,13 @@
 //! One Redis node: its pair of links, what is wanted from it, and what is on its way to it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hubline_backplane::{PublishError, Published, Reach, Status};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
 
 use super::counters::Counters;
 use super::dialect::Dialect;
@@ -13,15 +15,18 @@ use super::echoes::Echoes;
 use super::fleet::Fleet;
 use super::hub::Delivery;
 use super::message::Message;
-use super::moved::{LIMIT_REDIRECTIONS, Moved, says_moved};
+use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::outbox::{Entry, Outbox};
 use super::outgoing::{Content, Fate, Kind, Outgoing, Queue, Room, Waiting, shut_down};
-use super::seldom::Seldom;
+use super::refusals::{Refusals, says_moved, says_not_now};
 use super::status::NodeStatus;
 use super::subscriptions::Subscriptions;
 use super::wire;
 use crate::RedisOptions;
 use crate::topology::Location;
+
+/// How long messages wait when Redis has refused one for the moment.
+pub(super) const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
 
 /// What its task and the hubs share.
 pub(super) struct Node {
@@ -34,9 +39,10 @@ pub(super) struct Node {
     pub(super) status: NodeStatus,
     pub(super) counters: Arc<Counters>,
     stage: AtomicU8,
-    refused: Seldom,
-    /// Whether the last message that was answered was refused.
-    is_refusing: AtomicBool,
+    pub(super) refusals: Refusals,
+    /// Told when messages have to wait for a moment, and until when.
+    postponed: Notify,
+    not_before: Mutex<Option<Instant>>,
     echoes: Mutex<Echoes>,
     pub(super) queue: Queue,
     /// In a cluster.
@@ -75,8 +81,9 @@ impl Node {
             status,
             counters: Arc::clone(counters),
             stage: AtomicU8::new(Stage::Down as u8),
-            refused: Seldom::default(),
-            is_refusing: AtomicBool::new(false),
+            refusals: Refusals::default(),
+            postponed: Notify::new(),
+            not_before: Mutex::default(),
             echoes: Mutex::default(),
             queue,
             moved,
@@ -134,7 +141,7 @@ impl Node {
             _ = moved.send(Moved::Message(Outgoing { channel, payload, content, room }));
             return;
         }
-        let reach = match fate {
+        let reach = match self.postponed_if_not_now(fate) {
             Fate::Taken { receivers } => {
                 self.taken();
                 message.published(Published { receivers, reach: Reach::Fleet });
@@ -162,19 +169,19 @@ impl Node {
 
     /// Redis has taken a message.
     fn taken(&self) {
-        if self.is_refusing.load(Ordering::Relaxed) && self.is_refusing.swap(false, Ordering::Relaxed) {
+        if self.refusals.end() {
             self.status.set(Status::Connected);
         }
     }
 
-    /// Says what becomes of one from the outbox. What has not been sent goes back; called for the last one first.
+    /// Says what becomes of one from the outbox. What has not been sent goes back.
     pub(super) fn finish_replay(&self, entry: Entry, fate: Fate) {
         if let Some(moved) = self.if_moved(&fate) {
             // An error means that the backplane is gone.
             _ = moved.send(Moved::Replay(entry));
             return;
         }
-        match fate {
+        match self.postponed_if_not_now(fate) {
             Fate::Taken { .. } => self.taken(),
             Fate::Refused(answer) => self.refused(&entry.channel, &answer),
             Fate::Unanswered => {}
@@ -192,12 +199,46 @@ impl Node {
         self.moved.as_ref().filter(|_| has_moved)
     }
 
+    /// What Redis has refused for the moment counts as not sent, and messages wait until it is asked again.
+    fn postponed_if_not_now(&self, fate: Fate) -> Fate {
+        let answer = match fate {
+            Fate::Refused(answer) if says_not_now(&answer) => answer,
+            fate => return fate,
+        };
+        self.location.in_doubt().notify_one();
+        self.postpone(&answer, BETWEEN_ATTEMPTS);
+        Fate::NotSent
+    }
+
+    /// Lets messages wait at least for so long.
+    pub(super) fn postpone(&self, reason: &str, duration: Duration) {
+        if self.stage() == Stage::Open {
+            tracing::debug!(reason, "messages to Redis wait for a moment");
+            self.set_stage(Stage::Restored);
+            self.status.disconnected(&format_args!("messages wait for a moment: {reason}"));
+            *self.not_before() = Some(Instant::now() + duration);
+            self.postponed.notify_one();
+        }
+    }
+
+    /// Ready when messages have waited.
+    pub(super) async fn postponed(&self) {
+        self.postponed.notified().await;
+        let not_before = *self.not_before();
+        if let Some(not_before) = not_before {
+            sleep_until(not_before).await;
+        }
+    }
+
+    fn not_before(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.not_before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Redis has refused a message.
     fn refused(&self, channel: &str, answer: &str) {
         self.counters.refused.increment();
-        self.is_refusing.store(true, Ordering::Relaxed);
-        self.status.set(Status::Disconnected(format!("Redis refuses messages: {answer}")));
-        if let Some(unlogged) = self.refused.happened() {
+        self.status.disconnected(&format_args!("Redis refuses messages: {answer}"));
+        if let Some(unlogged) = self.refusals.happened() {
             tracing::warn!(
                 channel,
                 answer,

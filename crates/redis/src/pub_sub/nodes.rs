@@ -14,9 +14,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::counters::Counters;
 use super::dialect::Dialect;
-use super::moved::{LIMIT_REDIRECTIONS, Moved, says_moved};
+use super::fleet::PATIENCE;
+use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::node::Node;
 use super::outgoing::{Fate, Outgoing, Waiting};
+use super::refusals::says_moved;
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
 use crate::RedisOptions;
@@ -187,7 +189,10 @@ impl Nodes {
                 routing.node_of(&channel.name).subscriptions.put_moved(channel);
             }
             for entry in node.outbox.take_moved(has_moved) {
-                routing.node_of(&entry.channel).outbox.put_moved(entry);
+                let now_at = routing.node_of(&entry.channel);
+                // The others have to learn of the move too.
+                now_at.postpone("slots have moved here", PATIENCE);
+                now_at.outbox.put_back(entry);
             }
         }
         let mut left = Vec::new();

@@ -48,6 +48,11 @@ impl Outage {
         }
     }
 
+    /// Whether there was a link before it.
+    pub(super) fn is_after_another(&self) -> bool {
+        self.up_since.is_some()
+    }
+
     /// Whether messages went to another server before it.
     pub(super) fn leads_elsewhere(&self, at: &RedisEndpoint) -> bool {
         self.at.as_ref().is_some_and(|before| before != at)

@@ -32,6 +32,8 @@ struct Kept {
 
 #[derive(Debug)]
 pub(super) struct Entry {
+    /// Its place in the order of all outboxes.
+    number: u64,
     pub(super) channel: Arc<str>,
     /// Marked as delivered at its origin.
     pub(super) payload: Bytes,
@@ -57,12 +59,12 @@ impl Outbox {
 
     /// Whether there was room. What was told to wait keeps its place: a full outbox refuses what comes.
     pub(super) fn put(&self, channel: Arc<str>, payload: Bytes) -> bool {
-        let entry = Entry { channel, payload, since: Instant::now() };
         let mut kept = self.expire();
+        let entry = Entry { number: self.counters.numbers.next(), channel, payload, since: Instant::now() };
         let has_room = kept.entries.len() < self.options.limit_messages
             && kept.bytes + entry.bytes() <= self.options.limit_bytes;
         if has_room {
-            kept.put(entry, VecDeque::push_back);
+            kept.put(entry);
             self.counters.queued.increment();
             self.put.notify_one();
         } else {
@@ -75,9 +77,9 @@ impl Outbox {
         has_room
     }
 
-    /// Gives the first one back, which has not been written after all, or to another node than it should have been.
+    /// Puts one back, or what was in another outbox, in its place, whatever room there is.
     pub(super) fn put_back(&self, entry: Entry) {
-        self.lock().put(entry, VecDeque::push_front);
+        self.lock().put(entry);
         self.put.notify_one();
     }
 
@@ -106,16 +108,10 @@ impl Outbox {
             if has_moved(&entry.channel) {
                 moved.push(entry);
             } else {
-                kept.put(entry, VecDeque::push_back);
+                kept.put(entry);
             }
         }
         moved
-    }
-
-    /// Puts it in here, whatever room there is.
-    pub(super) fn put_moved(&self, entry: Entry) {
-        self.lock().put(entry, VecDeque::push_back);
-        self.put.notify_one();
     }
 
     /// How many wait, and what they take in bytes.
@@ -139,9 +135,10 @@ impl Outbox {
 }
 
 impl Kept {
-    fn put(&mut self, entry: Entry, at: fn(&mut VecDeque<Entry>, Entry)) {
+    fn put(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
-        at(&mut self.entries, entry);
+        let place = self.entries.partition_point(|before| before.number < entry.number);
+        self.entries.insert(place, entry);
     }
 
     fn take_first(&mut self) -> Option<Entry> {

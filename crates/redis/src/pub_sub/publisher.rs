@@ -6,9 +6,11 @@ use std::time::Duration;
 use redis::Value;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::node::{Node, Stage};
+use super::dialect::Dialect;
+use super::node::{BETWEEN_ATTEMPTS, Node, Stage};
 use super::outbox::Entry;
 use super::outgoing::{Fate, Kind, Outgoing, Waiting};
+use super::refusals::{says_moved, says_not_now};
 use super::unwritten::Unwritten;
 use crate::link::{self, Link, LinkLost};
 
@@ -44,6 +46,8 @@ pub(super) struct Publisher<'a> {
     lag: Lag,
     /// Taken from the queue, and not its turn yet.
     next: Option<Outgoing>,
+    /// Redis has refused a message for the moment: there is no use in sending it many.
+    is_cautious: bool,
     /// Whether Redis has refused to count, as the rights of a user may have it. Then it is not asked again.
     refuses_to_count: bool,
 }
@@ -108,6 +112,7 @@ impl<'a> Publisher<'a> {
             used: Instant::now(),
             lag: Lag::default(),
             next: None,
+            is_cautious: false,
             refuses_to_count: false,
         }
     }
@@ -183,7 +188,7 @@ impl<'a> Publisher<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.in_flight.len() < LIMIT_UNANSWERED
+        self.in_flight.len() < if self.is_cautious { 1 } else { LIMIT_UNANSWERED }
             && self.unwritten.len() < LIMIT_UNWRITTEN_BYTES
             && self.lag.published < 3 * WINDOW_BYTES
     }
@@ -221,8 +226,8 @@ impl<'a> Publisher<'a> {
         }
         let fate = match (&first.what, reply) {
             (What::Ping, _) => return Ok(()),
-            (What::Count, Value::ServerError(_)) => {
-                self.refuses_to_count = true;
+            (What::Count, Value::ServerError(error)) => {
+                self.refuses_to_count = !says_not_now(&link::text(&error));
                 return Ok(());
             }
             (What::Count, reply) => {
@@ -238,12 +243,35 @@ impl<'a> Publisher<'a> {
         {
             self.node.fleet.received(&outgoing.channel, *receivers);
         }
+        let fate = match fate {
+            Fate::Taken { receivers: 0 } if self.is_unheard(&first.what) => {
+                self.node.location.in_doubt().notify_one();
+                self.node.postpone("the shard has another master", BETWEEN_ATTEMPTS);
+                Fate::NotSent
+            }
+            fate => fate,
+        };
+        self.is_cautious =
+            matches!(&fate, Fate::Refused(answer) if says_not_now(answer) && !says_moved(answer));
         self.finish(first.what, fate);
         if self.lag.asked.is_none() && self.lag.answered >= WINDOW_BYTES {
             self.lag.asked = Some(self.lag.answered);
             self.node.subscriptions.ping();
         }
         Ok(())
+    }
+
+    /// Whether a message that nobody has heard should have come back here at least. A master of a cluster that is
+    /// made a replica ends the subscriptions of sharded channels, and publishes what had been sent to it all the
+    /// same: nobody is anywhere else yet.
+    fn is_unheard(&self, what: &What) -> bool {
+        let channel = match what {
+            What::Publication(outgoing) if outgoing.kind() == Kind::Message => &outgoing.channel,
+            What::Replay(entry) => &entry.channel,
+            _ => return false,
+        };
+        let subscriptions = &self.node.subscriptions;
+        subscriptions.dialect() == Dialect::Sharded && subscriptions.should_be_heard(channel)
     }
 
     fn count(&mut self) {
@@ -349,11 +377,8 @@ impl<'a> Publisher<'a> {
         unwritten
     }
 
-    /// The outbox gets its own back in their order, its first one last.
     fn not_sent(&self, unwritten: VecDeque<InFlight>) {
-        let (replays, others): (Vec<_>, Vec<_>) =
-            unwritten.into_iter().partition(|one| matches!(one.what, What::Replay(_)));
-        for one in replays.into_iter().rev().chain(others) {
+        for one in unwritten {
             self.finish(one.what, Fate::NotSent);
         }
     }

@@ -1,9 +1,12 @@
 //! Whether the nodes can be reached, and what that means for all of them together.
 
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubline_backplane::Status;
 use tokio::sync::watch;
+
+use crate::RedisEndpoint;
 
 /// Of all nodes together: connected if every one is, besides those that are not needed any more.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Statuses {
 pub(super) struct NodeStatus {
     of_all: Arc<Statuses>,
     node: usize,
+    /// The server that was reached last.
+    at: Mutex<Option<RedisEndpoint>>,
 }
 
 impl Statuses {
@@ -28,7 +33,7 @@ impl Statuses {
     pub(super) fn add(self: &Arc<Self>) -> NodeStatus {
         let mut of_nodes = self.lock();
         of_nodes.push(Some(connecting()));
-        let status = NodeStatus { of_all: Arc::clone(self), node: of_nodes.len() - 1 };
+        let status = NodeStatus { of_all: Arc::clone(self), node: of_nodes.len() - 1, at: Mutex::default() };
         self.combine(&of_nodes);
         status
     }
@@ -59,6 +64,25 @@ impl NodeStatus {
             *status = now;
         }
         self.of_all.combine(&of_nodes);
+    }
+
+    /// What is told from now on is told of this server.
+    pub(super) fn reached(&self, server: &RedisEndpoint) {
+        *self.at() = Some(server.clone());
+    }
+
+    /// The server that was reached cannot be used, for this reason. Returns what is told.
+    pub(super) fn disconnected(&self, reason: &dyn fmt::Display) -> String {
+        let reason = match &*self.at() {
+            Some(server) => format!("{server}: {reason}"),
+            None => reason.to_string(),
+        };
+        self.set(Status::Disconnected(reason.clone()));
+        reason
+    }
+
+    fn at(&self) -> MutexGuard<'_, Option<RedisEndpoint>> {
+        self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// From now on it does not matter what becomes of the node.

@@ -158,6 +158,15 @@ impl Subscriptions {
         interest.is_none_or(|interest| !interest.is_for_all() || interest.confirmed())
     }
 
+    /// Whether Redis should count this instance among those that have heard a message of this channel: it is wanted,
+    /// and no SUBSCRIBE is on its way.
+    pub(super) fn should_be_heard(&self, channel: &str) -> bool {
+        self.lock()
+            .channels
+            .get(channel)
+            .is_some_and(|interest| interest.count > 0 && interest.unconfirmed == 0)
+    }
+
     /// Channels that every instance with one of the hubs here is subscribed to.
     pub(super) fn of_every_instance(&self) -> Vec<Arc<str>> {
         self.lock().of_every_instance.clone()
@@ -186,7 +195,7 @@ impl Subscriptions {
 
 /// For the subscribing link.
 impl Subscriptions {
-    /// A new link knows nothing yet: marks every channel that is wanted, those of the hubs themselves first.
+    /// A new link knows nothing yet: marks every channel that is wanted, those of the hubs themselves last.
     pub(super) fn link_opened(&self) {
         let mut table = self.lock();
         table.linked = true;

@@ -1,5 +1,7 @@
+use std::collections::HashMap;
+
 use hubline_backplane::conformance::Targets;
-use hubline_backplane::{Reach, Status, Target};
+use hubline_backplane::{Backplane, Reach, Status, Target};
 use hubline_testkit::Cluster;
 
 use crate::instance::{Instance, conform, group};
@@ -93,6 +95,73 @@ async fn a_master_that_dies_is_followed_by_its_replica() {
     cluster.servers[1].start_again().await.unwrap();
     cluster.servers[1].command_until(&["ROLE"], |role| role.starts_with("slave")).await.unwrap();
     meet(&here, &mut there, &names, "with a replica again").await;
+}
+
+/// Three instances that listen to each other in all groups.
+pub(crate) async fn fleet_of_three(text: &str) -> Vec<Instance> {
+    let mut fleet = Vec::new();
+    for _ in 0..3 {
+        let instance = Instance::connected(text).await;
+        for name in names() {
+            instance.hub.subscribe(group(&name)).await;
+        }
+        fleet.push(instance);
+    }
+    for instance in &fleet {
+        instance.publish_until(3 * GROUPS as u64, &all_of(&names()), "all there?").await;
+    }
+    fleet
+}
+
+/// Each publishes this many to each group, numbered from `first` on.
+pub(crate) async fn send_numbers(fleet: &[Instance], numbers: std::ops::Range<usize>) {
+    for (sender, instance) in fleet.iter().enumerate() {
+        for n in numbers.clone() {
+            instance.publish(all_of(&names()), &format!("{sender} {n}")).await;
+        }
+    }
+}
+
+/// Reads until every sender has sent this number to each group: each number once, and in order.
+pub(crate) async fn hear_all_numbers(fleet: &mut [Instance], last: usize) {
+    let senders = fleet.len();
+    for instance in fleet {
+        let (mut next_of, mut missing) = (HashMap::new(), senders * GROUPS);
+        while missing > 0 {
+            let (target, text) = instance.next().await;
+            let Some((sender, n)) = text.split_once(' ') else { panic!("{text}") };
+            let Ok(n) = n.parse::<usize>() else { continue };
+            let next = next_of.entry((format!("{target:?}"), sender.to_owned())).or_insert(0);
+            assert_eq!(n, *next, "of {sender} to {target:?}");
+            *next += 1;
+            missing -= usize::from(n == last);
+        }
+        assert!(instance.is_quiet());
+        let statistics = instance.backplane.statistics();
+        assert_eq!((statistics.waiting, statistics.refused, statistics.expired), (0, 0, 0), "{statistics:?}");
+    }
+}
+
+/// What is sent while a master is gone, and after.
+pub(crate) async fn nothing_is_lost_in_a_failover(options: &str) {
+    let mut cluster = Cluster::start_with_replicas(3).await.unwrap();
+    let mut fleet = fleet_of_three(&format!("{}{options}", cluster.connection_string())).await;
+    cluster.servers[1].stop().await.unwrap();
+    for instance in &fleet {
+        instance.lost().await;
+    }
+    send_numbers(&fleet, 0..5).await;
+    for instance in &fleet {
+        assert!(instance.backplane.statistics().queued > 0);
+        instance.status(|status| *status == Status::Connected).await;
+    }
+    send_numbers(&fleet, 5..6).await;
+    hear_all_numbers(&mut fleet, 5).await;
+}
+
+#[tokio::test]
+async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
+    nothing_is_lost_in_a_failover(",channelPrefix=chat:").await;
 }
 
 #[tokio::test]

@@ -136,13 +136,45 @@ async fn what_redis_refuses_reaches_this_instance_and_is_told() {
     assert_eq!((published.receivers, published.reach), (1, Reach::ThisInstance));
     assert_eq!(here.next().await.1, "refused");
     let Status::Disconnected(reason) = here.lost().await else { unreachable!() };
-    assert!(reason.contains("NOPERM"), "{reason}");
+    assert!(reason.starts_with(&redis.connection_string()) && reason.contains("NOPERM"), "{reason}");
     assert_eq!(here.backplane.statistics().refused, 1);
 
     run(&mut admin, "ACL SETUSER default +publish").await;
     assert_eq!(here.publish(vec![Target::All], "taken").await.reach, Reach::Fleet);
     here.status(|status| *status == Status::Connected).await;
     assert_eq!(here.next().await.1, "taken");
+}
+
+#[tokio::test]
+async fn what_redis_refuses_for_the_moment_is_sent_later() {
+    let redis = RedisServer::start().await.unwrap();
+    let mut fleet = fleet(&redis, 2).await;
+    let mut there = fleet.pop().unwrap();
+    let mut here = fleet.pop().unwrap();
+    let (mut busy, mut admin) = (admin(&redis).await, admin(&redis).await);
+    run(&mut admin, "CONFIG SET busy-reply-threshold 1").await;
+    let script = tokio::spawn(async move {
+        let mut script = redis::cmd("EVAL");
+        script.arg("while true do end").arg(0);
+        script.query_async::<()>(&mut busy).await
+    });
+    redis.command_until(&["ECHO", "?"], |answer| answer.starts_with("BUSY")).await.unwrap();
+    while here.next().await.1 != "all there?" {}
+    for n in 0..100 {
+        let published = here.publish(vec![Target::All], &format!("0 {n}")).await;
+        assert_eq!((published.receivers, published.reach), (1, Reach::Queued));
+    }
+    let Status::Disconnected(reason) = here.lost().await else { unreachable!() };
+    assert!(reason.contains("BUSY"), "{reason}");
+    run(&mut admin, "SCRIPT KILL").await;
+    assert!(script.await.unwrap().is_err());
+    here.status(|status| *status == Status::Connected).await;
+    here.publish(vec![Target::All], "end").await;
+    for instance in [&mut here, &mut there] {
+        instance.hears_each_once_in_order(1, 100).await;
+        assert_eq!(instance.backplane.statistics().refused, 0);
+    }
+    assert_eq!(here.backplane.statistics().replayed, 100);
 }
 
 #[tokio::test]

@@ -1,7 +1,8 @@
 use hubline_backplane::conformance::Targets;
-use hubline_backplane::{Reach, Status, Target};
+use hubline_backplane::{Backplane, Reach, Status, Target};
 use hubline_testkit::{Cluster, RedisServer};
 
+use crate::cluster::{fleet_of_three, hear_all_numbers, nothing_is_lost_in_a_failover, send_numbers};
 use crate::instance::{Instance, conform, group};
 
 async fn instance(cluster: &Cluster) -> Instance {
@@ -78,6 +79,98 @@ async fn sharded_channels_survive_a_failover() {
     let target = Target::Subject(group("g"));
     here.publish_until(1, std::slice::from_ref(&target), "back").await;
     while there.next().await != (target.clone(), "back".to_owned()) {}
+}
+
+#[tokio::test]
+async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
+    nothing_is_lost_in_a_failover(",shardedChannels=true").await;
+}
+
+#[tokio::test]
+async fn a_failover_that_was_asked_for_loses_nothing() {
+    let cluster = Cluster::start_with_replicas(3).await.unwrap();
+    let text = format!("{},shardedChannels=true,configCheckSeconds=1", cluster.connection_string());
+    let mut fleet = fleet_of_three(&text).await;
+    let promoted = &cluster.servers[4];
+    assert_eq!(promoted.command(&["CLUSTER", "FAILOVER"]).await.unwrap(), "OK");
+    let mut sent = 0;
+    while !promoted.command(&["ROLE"]).await.unwrap().starts_with("master") {
+        send_numbers(&fleet, sent..sent + 1).await;
+        sent += 1;
+    }
+    promoted.command_until(&["PUBSUB", "SHARDCHANNELS"], |channels| !channels.is_empty()).await.unwrap();
+    for instance in &fleet {
+        instance.status(|status| *status == Status::Connected).await;
+    }
+    send_numbers(&fleet, sent..sent + 3).await;
+    hear_all_numbers(&mut fleet, sent + 2).await;
+}
+
+#[tokio::test]
+async fn what_a_cluster_refuses_while_it_is_down_is_sent_afterwards() {
+    let mut cluster = Cluster::start(3).await.unwrap();
+    for server in &cluster.servers {
+        let set = ["CONFIG", "SET", "cluster-allow-pubsubshard-when-down", "no"];
+        assert_eq!(server.command(&set).await.unwrap(), "OK");
+    }
+    let mut fleet = fleet_of_three(&format!("{},shardedChannels=true", cluster.connection_string())).await;
+    cluster.servers[2].stop().await.unwrap();
+    for server in &cluster.servers[..2] {
+        server
+            .command_until(&["CLUSTER", "INFO"], |info| info.starts_with("cluster_state:fail"))
+            .await
+            .unwrap();
+    }
+    send_numbers(&fleet, 0..5).await;
+    for instance in &fleet {
+        let statistics = instance.backplane.statistics();
+        assert_eq!((statistics.waiting, statistics.refused), (150, 0), "{statistics:?}");
+    }
+    cluster.servers[2].start_again().await.unwrap();
+    for instance in &fleet {
+        instance.status(|status| *status == Status::Connected).await;
+    }
+    send_numbers(&fleet, 5..6).await;
+    hear_all_numbers(&mut fleet, 5).await;
+}
+
+/// Its master is gone for good, and another one has been given one of its slots.
+#[tokio::test]
+async fn what_waits_goes_with_its_slot() {
+    let mut cluster = Cluster::start(2).await.unwrap();
+    for server in &cluster.servers {
+        let set = ["CONFIG", "SET", "cluster-require-full-coverage", "no"];
+        assert_eq!(server.command(&set).await.unwrap(), "OK");
+    }
+    let text = format!(
+        "{},channelPrefix=chat:,shardedChannels=true,configCheckSeconds=1",
+        cluster.connection_string()
+    );
+    let here = Instance::connected(&text).await;
+    let mut there = Instance::connected(&text).await;
+    let mut names = (0..).map(|n| format!("g{n}"));
+    let (name, slot) = loop {
+        let name = names.next().unwrap();
+        let slot = cluster.slot_of(&format!("chat:Chat:group:{name}")).await.unwrap();
+        if slot < 8192 {
+            break (name, slot.to_string());
+        }
+    };
+    let target = Target::Subject(group(&name));
+    there.hub.subscribe(group(&name)).await;
+    here.publish_until(1, std::slice::from_ref(&target), "there?").await;
+    cluster.servers[0].stop().await.unwrap();
+    here.lost().await;
+    for n in 0..5 {
+        assert_eq!(here.publish(vec![target.clone()], &n.to_string()).await.reach, Reach::Queued);
+    }
+    for command in ["DELSLOTS", "ADDSLOTS"] {
+        assert_eq!(cluster.servers[1].command(&["CLUSTER", command, &slot]).await.unwrap(), "OK");
+    }
+    while there.next().await.1 != "0" {}
+    for n in 1..5 {
+        assert_eq!(there.next().await.1, n.to_string());
+    }
 }
 
 #[tokio::test]

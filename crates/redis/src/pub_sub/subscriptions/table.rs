@@ -89,7 +89,7 @@ impl Table {
         let known = self.channels.get_key_value(channel).map(|(known, _)| Arc::clone(known));
         let channel = known.unwrap_or_else(|| {
             let channel = Arc::<str>::from(channel);
-            if rank(&route) <= OF_EVERY_INSTANCE {
+            if OF_EVERY_INSTANCE.contains(&rank(&route)) {
                 self.of_every_instance.push(Arc::clone(&channel));
             }
             channel
@@ -171,16 +171,17 @@ impl Table {
     }
 }
 
-/// The last rank of channels that every instance has.
-const OF_EVERY_INSTANCE: u8 = 1;
+/// Ranks of channels that every instance has.
+const OF_EVERY_INSTANCE: std::ops::RangeInclusive<u8> = 2..=3;
 
+/// In which order a new link gets them. Others count by a hub's own who is back, and so has the rest.
 pub(super) fn rank(route: &Route) -> u8 {
     match route {
-        Route::Hub { to: Addressee::Connections(Target::All), .. } => 0,
-        Route::Hub { to: Addressee::GroupCommands, .. } => 1,
-        Route::Hub { to: Addressee::Acks, .. } => 2,
-        Route::Hub { to: Addressee::Answers, .. } => 3,
-        Route::Raw { .. } => 4,
-        Route::Hub { to: Addressee::Connections(Target::Subject(_)), .. } => 5,
+        Route::Raw { .. } => 0,
+        Route::Hub { to: Addressee::Connections(Target::Subject(_)), .. } => 1,
+        Route::Hub { to: Addressee::Connections(Target::All), .. } => 2,
+        Route::Hub { to: Addressee::GroupCommands, .. } => 3,
+        Route::Hub { to: Addressee::Acks, .. } => 4,
+        Route::Hub { to: Addressee::Answers, .. } => 5,
     }
 }
