@@ -86,8 +86,10 @@ const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 ///   listen as did before (or 2 s have gone; at another server than before 5 s), it is sent in order, marked with
 ///   this instance's name so that it is not delivered here again. What was written and never answered is not
 ///   sent again: the others may have it ([`Reach::Unknown`]).
-/// - **Frozen.** Links without an answer for `asyncTimeout`, 2 s at most, count as down. They are kept beside the
-///   attempts to connect anew: a Redis that goes on then delivers what it had been sent, and nobody misses it.
+/// - **Frozen, or slow.** Links on which an answer takes longer than `asyncTimeout`, 2 s at most, count as down: what
+///   is on its way is delivered here, what comes waits in the outbox. They are kept until they have answered
+///   everything, or answer no more and others can be had: a Redis that goes on delivers what it had been sent,
+///   and nobody misses it.
 /// - **Refused.** What Redis cannot take for the moment (`CLUSTERDOWN`, `TRYAGAIN`, `MOVED`, `LOADING`, `READONLY`,
 ///   `MASTERDOWN`, `BUSY`: nothing of it has been carried out) goes the way of the outbox, with all that follows. Any
 ///   other error means that a message is delivered here alone, and the status tells it until Redis takes a

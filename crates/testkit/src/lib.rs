@@ -27,6 +27,7 @@ mod port;
 mod redis_server;
 mod sentinels;
 mod server_process;
+mod slow_link;
 mod stream;
 
 pub use certificates::Certificates;
@@ -38,4 +39,5 @@ pub use port::free_port;
 pub use redis_server::RedisServer;
 pub use sentinels::Sentinels;
 pub use server_process::{Launch, ServerProcess};
+pub use slow_link::SlowLink;
 pub use stream::stream;

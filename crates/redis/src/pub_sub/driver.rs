@@ -111,15 +111,23 @@ impl Node {
                 break (lost, true);
             }
             // A Redis that is frozen goes on where it stopped, with what it has been sent and to whom it had
-            // been subscribed: the links are kept until they answer again, or others do.
+            // been subscribed, and a slow link gets there: they are kept until they have answered everything, or
+            // have nothing more to say and others answer.
             self.close(&lost, outage);
-            publisher.hand_back();
             self.subscriptions.let_go();
+            // What has been answered comes before what is handed back, if it comes.
+            self.subscriptions.ping();
+            tokio::select! {
+                lost = &mut subscriber => break (lost, false),
+                _ = timeout(FAREWELL.min(answer), self.subscriptions.caught_up()) => {}
+            }
+            publisher.hand_back();
+            self.set_answering(false);
             let lost = tokio::select! {
                 lost = &mut subscriber => break (lost, false),
                 lost = &mut superseded => break (lost, false),
                 held = publisher.hold(waiting) => held.err(),
-                links = self.replace(outage) => {
+                links = self.replace(answer, outage) => {
                     successors = Some(links);
                     Some(lost)
                 }
@@ -180,10 +188,18 @@ impl Node {
         outage.link_lost(&self.status.disconnected(lost));
     }
 
-    /// Other links, once those that are silent had time to answer the same Redis.
-    async fn replace(&self, outage: &mut Outage) -> Links {
-        let links = self.connect(outage).await;
-        sleep(FAREWELL).await;
-        links
+    /// Other links, once those that are silent had time to answer the same Redis, and do not.
+    async fn replace(&self, answer: Duration, outage: &mut Outage) -> Links {
+        loop {
+            let links = self.connect(outage).await;
+            sleep(FAREWELL).await;
+            if !self.is_answering() || self.subscriptions.is_silent(answer) {
+                return links;
+            }
+            drop(links);
+            while self.is_answering() && !self.subscriptions.is_silent(answer) {
+                sleep(answer / 4).await;
+            }
+        }
     }
 }

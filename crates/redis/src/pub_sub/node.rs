@@ -1,6 +1,6 @@
 //! One Redis node: its pair of links, what is wanted from it, and what is on its way to it.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +43,8 @@ pub(super) struct Node {
     /// Told when messages have to wait for a moment, and until when.
     postponed: Notify,
     not_before: Mutex<Option<Instant>>,
+    /// Whether a publishing link that is held goes on answering.
+    is_answering: AtomicBool,
     echoes: Mutex<Echoes>,
     pub(super) queue: Queue,
     /// In a cluster.
@@ -84,6 +86,7 @@ impl Node {
             refusals: Refusals::default(),
             postponed: Notify::new(),
             not_before: Mutex::default(),
+            is_answering: AtomicBool::new(false),
             echoes: Mutex::default(),
             queue,
             moved,
@@ -246,6 +249,14 @@ impl Node {
                 "Redis refuses messages, which reach this instance alone"
             );
         }
+    }
+
+    pub(super) fn set_answering(&self, is_answering: bool) {
+        self.is_answering.store(is_answering, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_answering(&self) -> bool {
+        self.is_answering.load(Ordering::Relaxed)
     }
 
     /// Why it is not reached.

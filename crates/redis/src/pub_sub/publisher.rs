@@ -43,6 +43,7 @@ pub(super) struct Publisher<'a> {
     in_flight: VecDeque<InFlight>,
     unwritten: Unwritten,
     used: Instant,
+    progress: Progress,
     lag: Lag,
     /// Taken from the queue, and not its turn yet.
     next: Option<Outgoing>,
@@ -59,6 +60,13 @@ struct Lag {
     answered: usize,
     /// Of the answered, what the `PING` on its way will prove to have been read.
     asked: Option<usize>,
+}
+
+/// How long the same reply has been waited for, looked at now and then.
+struct Progress {
+    /// The end of its command.
+    waits_for: Option<u64>,
+    since: Instant,
 }
 
 /// A command that is being written, or whose reply is awaited.
@@ -110,6 +118,7 @@ impl<'a> Publisher<'a> {
             in_flight: VecDeque::new(),
             unwritten: Unwritten::default(),
             used: Instant::now(),
+            progress: Progress { waits_for: None, since: Instant::now() },
             lag: Lag::default(),
             next: None,
             is_cautious: false,
@@ -284,7 +293,17 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// How long nothing has been answered that should be.
+    fn silence(&mut self) -> Duration {
+        let waits_for = self.in_flight.front().map(|first| first.end);
+        if waits_for.is_none() || waits_for != self.progress.waits_for {
+            self.progress = Progress { waits_for, since: Instant::now() };
+        }
+        self.progress.since.elapsed()
+    }
+
     fn check(&mut self) -> Result<(), LinkLost> {
+        self.silence();
         match self.in_flight.front() {
             Some(first) if first.since.elapsed() > self.patience.answer => {
                 Err(LinkLost::Silent(self.patience.answer))
@@ -297,7 +316,7 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// The link is silent: whoever published waits no longer.
+    /// The link is silent, or behind: whoever published waits no longer.
     pub(super) fn hand_back(&mut self) {
         let written = self.unwritten.written();
         let unwritten = self.take_back(|one| one.begin >= written);
@@ -317,7 +336,7 @@ impl<'a> Publisher<'a> {
         self.not_sent(unwritten);
     }
 
-    /// Waits until the silent link has answered everything. Nothing new is published through it meanwhile.
+    /// Waits until the link has answered everything. Nothing new is published through it meanwhile.
     ///
     /// # Errors
     /// The link is gone.
@@ -325,6 +344,7 @@ impl<'a> Publisher<'a> {
         self.pack(What::Ping, &redis::cmd("PING"));
         self.node.subscriptions.ping();
         let mut renewal = interval(BETWEEN_RENEWALS);
+        let mut tick = interval(self.patience.answer / 4);
         let mut is_caught_up = false;
         while !is_caught_up || !self.in_flight.is_empty() {
             if let Some(outgoing) = self.next.take() {
@@ -342,6 +362,7 @@ impl<'a> Publisher<'a> {
                 }
                 () = self.node.hand_back(queue) => return Err(LinkLost::Closed),
                 _ = renewal.tick() => self.node.echoes().renew_debts(),
+                _ = tick.tick() => self.node.set_answering(self.silence() <= self.patience.answer),
             }
         }
         Ok(())

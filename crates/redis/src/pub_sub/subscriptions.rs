@@ -334,7 +334,7 @@ impl Subscriptions {
     /// Ready when nothing at all was heard for so long while commands have been waiting; noticed up to a quarter
     /// later.
     pub(super) async fn fall_silent(&self, patience: Duration) -> LinkLost {
-        while self.silence() <= patience {
+        while !self.is_silent(patience) {
             sleep(patience / 4).await;
         }
         LinkLost::Silent(patience)
@@ -347,12 +347,10 @@ impl Subscriptions {
         table.channels.values_mut().for_each(|interest| interest.waiting.clear());
     }
 
-    fn silence(&self) -> Duration {
+    /// Whether nothing at all was heard for so long while commands have been waiting.
+    pub(super) fn is_silent(&self, patience: Duration) -> bool {
         let table = self.lock();
-        match table.heard {
-            Some(since) if table.asked > table.answered => since.elapsed(),
-            _ => Duration::ZERO,
-        }
+        table.asked > table.answered && table.heard.is_some_and(|since| since.elapsed() > patience)
     }
 
     /// Where a message of this channel goes; `None` if nobody wants it any more.

@@ -14,5 +14,6 @@ mod outbox;
 mod raw_channels;
 mod sentinel;
 mod sharded;
+mod slow;
 mod spread;
 mod tls;
