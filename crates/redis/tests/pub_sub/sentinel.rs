@@ -52,22 +52,23 @@ async fn a_master_that_dies_is_followed_by_its_replica_and_comes_back_as_one() {
     meet(&mut here, &mut there, "with a replica again").await;
 }
 
-#[tokio::test]
-async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
-    const EACH: usize = 200;
-    let mut fleet = Sentinels::start().await.unwrap();
-    // Nobody asks that seldom, who is not told.
-    let text = format!("{},configCheckSeconds=60", fleet.connection_string());
+/// Three that know of each other and have time: who is not told of a failover asks a minute later.
+async fn fleet_of_three(connection_string: &str) -> Vec<Instance> {
     let mut instances = Vec::new();
     for _ in 0..3 {
-        let instance = Instance::connected(&text).await;
+        let instance = Instance::connected(&format!("{connection_string},configCheckSeconds=60")).await;
         instance.hub.subscribe(group("g")).await;
         instances.push(instance);
     }
     for instance in &instances {
         instance.publish_until(3, &[Target::All], "all there?").await;
     }
-    fleet.servers[0].stop().await.unwrap();
+    instances
+}
+
+/// What each sends once it has lost its links is heard by all at the next master.
+async fn nothing_is_lost(instances: &mut [Instance]) {
+    const EACH: usize = 200;
     for (sender, instance) in instances.iter().enumerate() {
         instance.lost().await;
         for n in 0..EACH {
@@ -76,14 +77,41 @@ async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
             assert_eq!(published.reach, Reach::Queued);
         }
     }
-    for instance in &instances {
+    for instance in &*instances {
         instance.status(|status| *status == Status::Connected).await;
         instance.publish(vec![Target::All], "end").await;
     }
-    for instance in &mut instances {
+    for instance in instances {
         instance.hears_each_once_in_order(3, EACH).await;
         let statistics = instance.backplane.statistics();
         assert_eq!((statistics.replayed, statistics.unknown, statistics.waiting), (EACH as u64, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
+    let mut fleet = Sentinels::start().await.unwrap();
+    let mut instances = fleet_of_three(&fleet.connection_string()).await;
+    fleet.servers[0].stop().await.unwrap();
+    nothing_is_lost(&mut instances).await;
+}
+
+#[tokio::test]
+async fn what_is_sent_while_a_master_is_frozen_reaches_the_others_once_and_in_order() {
+    let fleet = Sentinels::start().await.unwrap();
+    // Attempts to reach the frozen one would take longer than the failover.
+    let text = format!("{},asyncTimeout=200,connectTimeout=60000", fleet.connection_string());
+    let mut instances = fleet_of_three(&text).await;
+    fleet.servers[0].pause().unwrap();
+    nothing_is_lost(&mut instances).await;
+    fleet.servers[0].resume().unwrap();
+    fleet.servers[0].command_until(&["ROLE"], |role| role.starts_with("slave")).await.unwrap();
+    for (sender, instance) in instances.iter().enumerate() {
+        assert_eq!(instance.publish(vec![Target::All], &format!("{sender} 0")).await.receivers, 3);
+        instance.publish(vec![Target::All], "end").await;
+    }
+    for instance in &mut instances {
+        instance.hears_each_once_in_order(3, 1).await;
     }
 }
 
