@@ -3,6 +3,7 @@ import { Changing } from '../../javascript/parts/until.mjs';
 /** One connection of the .NET client, with all that happened to it. */
 export class Connection extends Changing {
   events = [];
+  #calls = new Map();
   #streams = 0;
 
   constructor(driver, name) {
@@ -11,6 +12,7 @@ export class Connection extends Changing {
   }
   happened(event) {
     this.events.push(event);
+    if (event.event === 'invoked') this.calls(event.method).push(event.args);
     this.changed();
   }
 
@@ -28,7 +30,7 @@ export class Connection extends Changing {
   }
 
   /** What the server called `method` with, in order. */
-  calls(method) { return this.events.filter(e => e.event === 'invoked' && e.method === method).map(e => e.args); }
+  calls(method) { return this.#calls.get(method) ?? this.#calls.set(method, []).get(method); }
   /** The texts of the hub's messages, in order. */
   get texts() { return this.calls('Receive').map(([, text]) => text); }
   /** The details of the events of a kind. */

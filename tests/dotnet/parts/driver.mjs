@@ -20,6 +20,7 @@ export class Driver {
   #line(message) {
     if (message.event) return this.#connections.get(message.connection)?.happened(message);
     const reply = this.#replies.get(message.id);
+    if (!reply) return; // nobody waits any more
     if (message.ok) reply.resolve(message.result ?? null);
     else reply.reject(new Error(message.error));
   }

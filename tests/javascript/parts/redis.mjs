@@ -5,10 +5,10 @@ import { Process } from './process.mjs';
 
 /** A real redis-server without persistence, on a port that it keeps. */
 export class Redis {
-  static async start() { return (await Redis.absent()).start(); }
+  static async start() { return (await this.absent()).start(); }
   /** One that is not there until `start`. `options`: more of redis-server. */
   static async absent(...options) {
-    const redis = new Redis();
+    const redis = new this();
     redis.options = options;
     redis.port = await freePort();
     redis.connectionString = `127.0.0.1:${redis.port}`;

@@ -7,7 +7,11 @@ export const HUB = 'Conformance.ConformanceHub';
 export const PREFIX = 'conf:';
 const UNBOUNDED = ['--parallel', '20', '--max-message', 'none'];
 const isControl = Boolean(process.env.HUBLINE_MIXED_CONTROL);
+/** Servers that start at the same time: all of a run at once would leave none enough of a small machine. */
+const STARTS = 2;
+const starting = new Set();
 
+export const OTHER = { r: 'n', n: 'r' };
 /** Whether this server is ASP.NET Core. */
 export const isReal = server => server === 'r' || isControl;
 
@@ -41,8 +45,8 @@ export class MixedFleet extends Changing {
       connection = `127.0.0.1:${tap.port}`;
     }
     const make = isReal(name) ? Server.peer : Server.conformance;
-    const server = await make('--redis', `${connection}${prefix && `,channelPrefix=${prefix}`}`, ...UNBOUNDED, ...more);
-    this.servers[name] = await server.start();
+    const words = [connection, `name=${name}`, ...(prefix ? [`channelPrefix=${prefix}`] : [])];
+    this.servers[name] = await inTurn(async () => (await make('--redis', words.join(), ...UNBOUNDED, ...more)).start());
   }
 
   /** What a server is called in the names of its channels; `undefined` before it has subscribed to them. */
@@ -64,4 +68,12 @@ export class MixedFleet extends Changing {
     if (this.ownRedis) await this.redis.stop();
     for (const tap of this.#taps) tap.end();
   }
+}
+
+async function inTurn(start) {
+  while (starting.size >= STARTS) await Promise.race(starting);
+  const started = start();
+  const over = started.then(() => {}, () => {}).finally(() => starting.delete(over));
+  starting.add(over);
+  return started;
 }

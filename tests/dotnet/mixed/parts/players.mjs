@@ -1,4 +1,4 @@
-// The official clients behind one face, so that every row is played with each of them.
+// The official clients behind one face, so that every row is played with each of them, or with all at once.
 import { readFileSync } from 'node:fs';
 import { answered } from '../../../javascript/parts/until.mjs';
 import { Client } from '../../../javascript/parts/client.mjs';
@@ -7,19 +7,19 @@ import { Driver } from '../../parts/driver.mjs';
 
 const METHODS = { Receive: 2, ReceivePerson: 1, ReceiveAny: 1 };
 const RETRIES_MS = Array.from({ length: 100 }, () => 50);
+const PROTOCOLS = ['json', 'messagepack'];
 const npm = new URL('../../../javascript/node_modules/@microsoft/signalr/package.json', import.meta.url);
 
 /**
  * `connect(server, { messagePack, user, ask, reconnect })` starts a client that the server has finished connecting. `ask` is
- * what its `Ask` does: `{ answer }`, `{ throws }` or `{ silent: true }`.
+ * what its `Ask` does: `{ answer }`, `{ throws }` or `{ silent: true }`. `connectTo` starts one of any hub.
  */
 export class JavaScriptPlayers {
   static result = { client: 'JavaScript', version: JSON.parse(readFileSync(npm)).version, environment: `Node ${process.versions.node.split('.')[0]}` };
   #clients = [];
 
   async connect(server, { ask = { answer: 'yes' }, ...options } = {}) {
-    const client = await Client.conformance(server, { events: Object.keys(METHODS), ...options });
-    client.called = method => client.of(method);
+    const client = this.#joined(await Client.conformance(server, { events: Object.keys(METHODS), ...options }));
     client.asked = 0;
     client.connection.on('Ask', () => {
       client.asked++;
@@ -29,37 +29,79 @@ export class JavaScriptPlayers {
       if (ask.throws) throw { toString: () => ask.throws };
       return ask.answer;
     });
+    return client;
+  }
+  /** `methods`: how many arguments each has that the server may call. */
+  async connectTo(url, { methods = {}, ...options } = {}) {
+    return this.#joined(await Client.connect(url, { events: Object.keys(methods), ...options }));
+  }
+  #joined(client) {
+    client.called = method => client.of(method);
     client.invokeFor = (patienceMs, method, ...args) => answered(client.connection.invoke(method, ...args), method, patienceMs);
+    Object.defineProperty(client, 'changes', { get: () => client.events.map(({ name, detail }) => [name, detail]) });
     this.#clients.push(client);
     return client;
   }
-  /** One of any hub, which does nothing but receive. */
-  async connectTo(url, options) {
-    const client = await Client.connect(url, options);
-    this.#clients.push(client);
-    return client;
-  }
-  async end() { await Promise.all(this.#clients.map(client => client.stop())); }
+  async end() { await Promise.allSettled(this.#clients.map(client => client.stop())); }
 }
 
-/** See there. */
+/** See there. Those who play at the same time share one program. */
 export class DotNetPlayers {
   static result = { client: '.NET', version: '10.0.15', environment: '.NET 10' };
-  #driver = new Driver(process.env.HUBLINE_PEER);
+  static #driver;
+  static #players = 0;
+  #clients = [];
 
-  async connect(server, { ask = { answer: 'yes' }, messagePack = false, user, reconnect = false } = {}) {
+  constructor() {
+    if (DotNetPlayers.#players++ === 0) DotNetPlayers.#driver = new Driver(process.env.HUBLINE_PEER);
+  }
+
+  async connect(server, { ask = { answer: 'yes' }, ...options } = {}) {
     const answers = { method: 'Ask', arity: 1, answer: ask.answer ?? '', ...(ask.silent && { afterMs: -1 }), ...(ask.throws && { throw: ask.throws }) };
-    const client = await this.#driver.connect({
-      url: `${server.url}/conformance`, transport: 'WebSockets', protocol: messagePack ? 'messagepack' : 'json',
-      listen: [...Object.entries(METHODS).map(([method, arity]) => ({ method, arity })), answers],
-      ...(user && { token: token(user) }), ...(reconnect && { reconnectMs: RETRIES_MS }),
-    });
+    const client = await this.connectTo(`${server.url}/conformance`, { methods: METHODS, answers, ...options });
     const { connectionId, ConnectionId = connectionId } = await client.invoke('WhoAmI');
     client.id = ConnectionId;
-    client.called = method => client.calls(method);
     Object.defineProperty(client, 'asked', { get: () => client.calls('Ask').length });
-    client.invokeFor = (patienceMs, method, ...args) => client.command('invoke', { method, args }, patienceMs);
     return client;
   }
-  end() { return this.#driver.end(); }
+  async connectTo(url, { methods = {}, answers, messagePack = false, user, reconnect = false } = {}) {
+    const listen = [...Object.entries(methods).map(([method, arity]) => ({ method, arity })), ...(answers ? [answers] : [])];
+    const client = await DotNetPlayers.#driver.connect({
+      url, transport: 'WebSockets', protocol: messagePack ? 'messagepack' : 'json', listen,
+      ...(user && { token: token(user) }), ...(reconnect && { reconnectMs: RETRIES_MS }),
+    });
+    client.called = method => client.calls(method);
+    client.invokeFor = (patienceMs, method, ...args) => client.command('invoke', { method, args }, patienceMs);
+    Object.defineProperty(client, 'changes', { get: () => client.events.filter(e => 'detail' in e).map(e => [e.event, e.detail]) });
+    this.#clients.push(client);
+    return client;
+  }
+  async end() {
+    await Promise.allSettled(this.#clients.map(client => client.stop()));
+    if (--DotNetPlayers.#players === 0) await DotNetPlayers.#driver.end();
+  }
+}
+
+/** Both official clients side by side, with both protocols: what one sees, all have to see. */
+export class Crew {
+  static results = [JavaScriptPlayers.result, DotNetPlayers.result];
+  #players = [['JavaScript', new JavaScriptPlayers()], ['dotnet', new DotNetPlayers()]];
+
+  /** Connects each client with each of the protocols to each of the servers, `{ name: server }`: see `players`. */
+  join(servers, { protocols = PROTOCOLS, ...options } = {}) {
+    return this.#each(servers, protocols, (players, server, messagePack) => players.connect(server, { messagePack, ...options }));
+  }
+  /** The same with another hub. */
+  joinHub(servers, path, options) {
+    return this.#each(servers, PROTOCOLS, (players, { url }, messagePack) => players.connectTo(url + path, { messagePack, ...options }));
+  }
+  #each(servers, protocols, connect) {
+    const kinds = Object.entries(servers).flatMap(([at, server]) => this.#players.flatMap(([name, players]) => protocols.map(protocol => {
+      const made = connect(players, server, protocol === 'messagepack');
+      return made.then(client => Object.assign(client, { at, protocol, title: `${at} ${name} ${protocol}` }));
+    })));
+    return Promise.all(kinds);
+  }
+
+  async end() { await Promise.all(this.#players.map(([, players]) => players.end())); }
 }

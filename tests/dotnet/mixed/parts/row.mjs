@@ -14,10 +14,10 @@ export function absent() {
   return reason;
 }
 
-/** What declares a row of the plan that clients with these `result` fields play. */
-export function rowOf(result) {
+/** What declares a row of the plan that clients with these `result` fields play, one or several at once. */
+export function rowOf(...results) {
   return (number, what, run) => test(`row ${number}: ${what}`, { timeout: LIMIT_MS }, async t => {
-    const told = outcome => record({ ...result, ...FEATURE, ...outcome });
+    const told = outcome => results.forEach(result => record({ ...result, ...FEATURE, ...outcome }));
     try {
       await run(t);
       told({ outcome: 'passed' });
