@@ -70,7 +70,8 @@ pub(crate) async fn opened<C: Receive>(
         let mut connection = connecting.await?;
         let mut answer = None;
         while answer.is_none() {
-            connection.receive(|_, message| answer = Some(message.to_vec())).await?;
+            // What others send may come with it, behind it.
+            connection.receive(|_, message| _ = answer.get_or_insert_with(|| message.to_vec())).await?;
         }
         let answer = answer.unwrap_or_default();
         ensure!(answer == b"{}", "handshake refused: {}", String::from_utf8_lossy(&answer));
