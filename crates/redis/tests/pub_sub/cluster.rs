@@ -125,6 +125,9 @@ pub(crate) async fn send_numbers(fleet: &[Instance], numbers: std::ops::Range<us
 /// Reads until every sender has sent this number to each group: each number once, and in order.
 pub(crate) async fn hear_all_numbers(fleet: &mut [Instance], last: usize) {
     let senders = fleet.len();
+    // On a machine that is too busy for its cluster.
+    let unknown: u64 = fleet.iter().map(|instance| instance.backplane.statistics().unknown).sum();
+    assert_eq!(unknown, 0, "nobody lost a link to a master that was alive");
     for instance in fleet {
         let (mut next_of, mut missing) = (HashMap::new(), senders * GROUPS);
         while missing > 0 {

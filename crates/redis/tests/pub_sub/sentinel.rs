@@ -100,7 +100,7 @@ async fn what_is_sent_during_a_failover_reaches_the_others_once_and_in_order() {
 async fn what_is_sent_while_a_master_is_frozen_reaches_the_others_once_and_in_order() {
     let fleet = Sentinels::start().await.unwrap();
     // Attempts to reach the frozen one would take longer than the failover.
-    let text = format!("{},asyncTimeout=200,connectTimeout=60000", fleet.connection_string());
+    let text = format!("{},asyncTimeout=1000,connectTimeout=60000", fleet.connection_string());
     let mut instances = fleet_of_three(&text).await;
     fleet.servers[0].pause().unwrap();
     nothing_is_lost(&mut instances).await;
