@@ -89,18 +89,21 @@ export class Crew {
 
   /** Connects each client with each of the protocols to each of the servers, `{ name: server }`: see `players`. */
   join(servers, { protocols = PROTOCOLS, ...options } = {}) {
-    return this.#each(servers, protocols, (players, server, messagePack) => players.connect(server, { messagePack, ...options }));
+    return Promise.all(this.#each(servers, protocols, (players, server, messagePack) => players.connect(server, { messagePack, ...options })));
   }
   /** The same with another hub. */
   joinHub(servers, path, options) {
+    return Promise.all(this.attempts(servers, path, options));
+  }
+  /** The same, as promises of which some may fail. */
+  attempts(servers, path, options) {
     return this.#each(servers, PROTOCOLS, (players, { url }, messagePack) => players.connectTo(url + path, { messagePack, ...options }));
   }
   #each(servers, protocols, connect) {
-    const kinds = Object.entries(servers).flatMap(([at, server]) => this.#players.flatMap(([name, players]) => protocols.map(protocol => {
+    return Object.entries(servers).flatMap(([at, server]) => this.#players.flatMap(([name, players]) => protocols.map(protocol => {
       const made = connect(players, server, protocol === 'messagepack');
       return made.then(client => Object.assign(client, { at, protocol, title: `${at} ${name} ${protocol}` }));
     })));
-    return Promise.all(kinds);
   }
 
   async end() { await Promise.all(this.#players.map(([, players]) => players.end())); }
