@@ -15,7 +15,7 @@ use crate::{Certificates, free_port};
 
 const START_DEADLINE: Duration = Duration::from_secs(10);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
-const ANSWER_DEADLINE: Duration = Duration::from_secs(30);
+const ANSWER_DEADLINE: Duration = Duration::from_secs(90);
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(50);
 
 /// A real `redis-server` on a port of its own, without persistence. Killed when dropped.
