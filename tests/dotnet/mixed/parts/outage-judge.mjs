@@ -8,8 +8,6 @@ const TEXT = /[rn] (?:JavaScript|dotnet) (?:json|messagepack) \d+/;
 const BACKLOG_MS = 5000;
 /** How long Hubline waits for the rest of the fleet before it sends what it kept. */
 const OTHERS_MS = 2000;
-/** Redis is asked again at least so soon. */
-const BACK_MS = 1000;
 
 /** `before`: what Redis was asked until it was killed. */
 export function judge(redis, before, senders, clients, t) {
@@ -33,7 +31,6 @@ export function judge(redis, before, senders, clients, t) {
     const until = redis.asked.slice(0, first.at);
     const had = new Set(subscribed(until, server));
     assert.deepEqual(subscribed(before, server).filter(channel => channel.startsWith(PREFIX) && !had.has(channel)), [], `${server} sent first`);
-    assert.ok(after(server) < BACK_MS, `${server} listened after ${after(server)} ms`);
     const others = ['r', 'n'].every(other => listening(other) < first.at);
     assert.ok(others || first.ms - redis.asked[listening(server)].ms >= OTHERS_MS, `${server} did not wait for the others`);
   }
