@@ -343,10 +343,9 @@ impl Attached {
         if publication.targets.len() > 1 {
             publication.targets.retain(|target| !is_nameless_group(target));
         }
-        let return_address = self.hub.channels.return_address();
-        let answer_to = publication.asks.as_deref();
+        let asks = publication.asks.as_deref().map(|id| (id, self.hub.channels.return_address()));
         let answer_to =
-            answer_to.map(|invocation_id| wire::AnswerTo { invocation_id, channel: &return_address });
+            asks.as_ref().map(|(invocation_id, channel)| wire::AnswerTo { invocation_id, channel });
         let payload = wire::publication(&publication.excluded, &publication.frames, answer_to);
         if payload.len() > LIMIT_PAYLOAD_BYTES {
             let refused = format!(
