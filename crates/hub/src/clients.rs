@@ -209,7 +209,7 @@ impl ClientProxy<'_> {
     /// clients have read it. Awaited one after the other, messages to one target arrive in order.
     ///
     /// In a call whose client does not wait for it to end (JavaScript's `send`), it is ready once it is on its way to the
-    /// backplane, so that many can be. [`Groups`](crate::Groups) change after what was sent before.
+    /// backplane, so that up to 32 calls of a client can be. [`Groups`](crate::Groups) change after what was sent before.
     ///
     /// # Errors
     /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a

@@ -1,6 +1,6 @@
 //! A hub that runs, and who calls it.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Status};
@@ -143,6 +143,10 @@ impl ConnectionHandler for HubContext {
     }
 }
 
+/// Of calls that their client does not wait for, each so many-th one waits for what it sends: a client that sends more
+/// than the backplane takes is not read on, instead of filling the queue of all.
+const CALLS_ON_THEIR_WAY: u32 = 32;
+
 /// The connection that calls a hub method. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Caller(pub(crate) Arc<CallerState>);
@@ -155,6 +159,7 @@ pub(crate) struct CallerState {
     pub(crate) outbox: Arc<Outbox>,
     /// Slots that running calls gave back early and the connection has not counted yet.
     pub(crate) slots_given_back: AtomicUsize,
+    unawaited_calls: AtomicU32,
     aborted: OnceLock<CancellationToken>,
 }
 
@@ -165,6 +170,7 @@ impl CallerState {
             user_id,
             outbox,
             slots_given_back: AtomicUsize::new(0),
+            unawaited_calls: AtomicU32::new(0),
             aborted: OnceLock::new(),
         }
     }
@@ -172,6 +178,11 @@ impl CallerState {
     /// Cancelled when the connection has ended. Most connections never make one.
     pub(crate) fn aborted(&self) -> &CancellationToken {
         self.aborted.get_or_init(CancellationToken::new)
+    }
+
+    /// Whether the next call that the client does not wait for has to wait for what it sends.
+    pub(crate) fn next_unawaited_call_waits(&self) -> bool {
+        self.unawaited_calls.fetch_add(1, Ordering::Relaxed) % CALLS_ON_THEIR_WAY == CALLS_ON_THEIR_WAY - 1
     }
 
     /// For later invocations: the same user with newer claims.

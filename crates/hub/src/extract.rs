@@ -114,7 +114,7 @@ impl<S> FromInvocation<S> for Caller {
 impl<S> FromInvocation<S> for Clients {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
         let asker = binding.parts.asker(binding.caller);
-        let waits = !binding.parts.nobody_waits;
+        let waits = !binding.parts.nobody_waits || binding.caller.0.next_unawaited_call_waits();
         Ok(Clients::new(binding.context.clone(), binding.caller.clone(), asker, waits))
     }
 }

@@ -68,17 +68,33 @@ async fn a_call_that_nobody_waits_for_does_not_wait_for_redis() {
     let (server, mut client) = server_with_client(&redis).await;
     let (_other_server, mut other) = server_with_client(&redis).await;
     redis.pause().unwrap();
-    for n in 0..100 {
+    for n in 0..31 {
         shout(&mut client, n).await;
     }
     client.call("Nothing", "[]").await;
     // Had the first one waited for Redis, until it counts as silent, the others would be queued.
     assert_eq!(server.backplane_statistics().queued, 0);
     redis.resume().unwrap();
-    for n in 0..100 {
+    for n in 0..31 {
         assert_eq!(client.receive().await, shouted(n));
         assert_eq!(other.receive().await, shouted(n));
     }
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_nothing_does_not_fill_the_queue_of_all() {
+    let redis = RedisServer::start().await.unwrap();
+    let (server, mut client) = server_with_client(&redis).await;
+    redis.pause().unwrap();
+    for n in 0..100 {
+        shout(&mut client, n).await;
+    }
+    for n in 0..100 {
+        assert_eq!(client.receive().await, shouted(n));
+    }
+    // The 32nd has waited until Redis counted as silent; whatever came after it went to the outbox.
+    assert_eq!(server.backplane_statistics().queued, 68);
+    redis.resume().unwrap();
 }
 
 #[tokio::test]
