@@ -50,7 +50,10 @@ async fn server_with_client(redis: &RedisServer) -> (Server, Client) {
     let hub = Hub::new("Test").method("Shout", shout).method("Nothing", async || {});
     let http = crate::hosts::serve(server.add_hub(hub).map("/hub")).await;
     server.backplane_status().wait_for(|status| *status == Status::Connected).await.unwrap();
-    (server, http.connect("/hub", TransportKind::WebSockets).await)
+    let mut client = http.connect("/hub", TransportKind::WebSockets).await;
+    // Calls wait until Redis has confirmed the connection's channel.
+    client.call("Nothing", "[]").await;
+    (server, client)
 }
 
 /// As JavaScript's `send` does.
