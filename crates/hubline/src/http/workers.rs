@@ -11,11 +11,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::accept;
 use super::connection::{LIMITS, serve_one};
 
+/// How many connections a thread gets before the next one is used. To wake one more thread for a message costs as
+/// much as to deliver it twice, so it should have some deliveries to make.
+const FEW: usize = 8;
+
 /// Threads that share the connections, each with a runtime of its own.
 ///
 /// A connection stays on its thread, hub methods included. With many small messages that saves much of what
 /// tokio's work-stealing runtime spends on waking threads for each other; a hub method that blocks its
 /// thread holds up the connections beside it, so it must not (`tokio::task::spawn_blocking` helps).
+///
+/// Each thread gets eight connections before the next one gets any; from then on a connection goes to the thread with
+/// the fewest. Tasks that hub methods spawn count like connections.
 ///
 /// The threads end when the value is dropped, and what still runs on them with them.
 #[derive(Debug)]
@@ -72,14 +79,16 @@ impl Workers {
         runtime.spawn(future).await.map_err(io::Error::other)
     }
 
-    /// [`serve`](crate::serve) on these threads, to each connection the next one.
+    /// [`serve`](crate::serve) on these threads.
     ///
     /// # Errors
     /// As [`serve`](crate::serve).
     pub async fn serve(&self, listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
-        let mut next = self.runtimes.iter().cycle();
+        // Links to Redis and the like belong to no connection.
+        let before: Vec<_> = self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect();
         accept(listener, stop, |socket, connections, stop| {
-            let Some(runtime) = next.next() else { return };
+            let loads = before.iter().map(|(runtime, before)| tasks(runtime).saturating_sub(*before));
+            let Some((runtime, _)) = thread_for_one_more(loads).and_then(|at| before.get(at)) else { return };
             let app = app.clone();
             // A socket belongs to the runtime that it was made in.
             match socket.into_std() {
@@ -91,9 +100,79 @@ impl Workers {
     }
 }
 
+fn tasks(runtime: &Handle) -> usize {
+    runtime.metrics().num_alive_tasks()
+}
+
+/// The first that has few, or else the one with the fewest.
+fn thread_for_one_more(loads: impl Iterator<Item = usize>) -> Option<usize> {
+    loads.enumerate().min_by_key(|(_, load)| load.saturating_sub(FEW - 1)).map(|(at, _)| at)
+}
+
 async fn serve_moved(socket: std::net::TcpStream, app: Router, stop: CancellationToken) {
     match TcpStream::from_std(socket) {
         Ok(socket) => serve_one(socket, app, stop, LIMITS).await,
         Err(error) => tracing::debug!(%error, "a socket could not be moved to its thread"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_few_connections_share_one_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let workers = Workers::start_many(NonZeroUsize::new(2).unwrap()).unwrap();
+        workers.run(async { tokio::spawn(std::future::pending::<()>()) }).await.unwrap();
+        let app = Router::new()
+            .route("/", get(async || std::thread::current().name().unwrap_or_default().to_owned()));
+        let serving = workers.serve(listener, app, CancellationToken::new());
+        let asking = async {
+            let (mut kept, mut answered) = (Vec::new(), BTreeMap::<String, usize>::new());
+            for _ in 0..2 * FEW + 2 {
+                let mut client = TcpStream::connect(address).await.unwrap();
+                client.write_all(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await.unwrap();
+                let (mut answer, whole) = (Vec::new(), b"hubline-worker-0".len());
+                while !answer.windows(whole).any(|at| at.starts_with(b"hubline-worker-")) {
+                    client.read_buf(&mut answer).await.unwrap();
+                }
+                let body = String::from_utf8(answer).unwrap();
+                *answered.entry(body[body.len() - whole..].to_owned()).or_default() += 1;
+                kept.push(client);
+                if kept.len() == FEW {
+                    assert_eq!(answered.len(), 1, "{answered:?}");
+                }
+            }
+            answered
+        };
+        let answered = tokio::select! {
+            answered = asking => answered,
+            served = serving => panic!("{served:?}"),
+        };
+        assert_eq!(answered.into_values().collect::<Vec<_>>(), [FEW + 1, FEW + 1]);
+    }
+
+    #[test]
+    fn a_thread_is_used_when_those_before_it_have_company() {
+        for (loads, chosen) in [
+            ([0, 0, 0], 0),
+            ([7, 0, 0], 0),
+            ([8, 0, 0], 1),
+            ([8, 7, 0], 1),
+            ([8, 8, 0], 2),
+            ([3, 8, 9], 0),
+            ([8, 8, 8], 0),
+            ([9, 8, 8], 1),
+            ([100, 300, 90], 2),
+        ] {
+            assert_eq!(thread_for_one_more(loads.into_iter()), Some(chosen), "{loads:?}");
+        }
     }
 }
