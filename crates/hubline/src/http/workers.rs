@@ -130,7 +130,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let workers = Workers::start_many(NonZeroUsize::new(2).unwrap()).unwrap();
-        workers.run(async { tokio::spawn(std::future::pending::<()>()) }).await.unwrap();
+        workers.run(async { drop(tokio::spawn(std::future::pending::<()>())) }).await.unwrap();
         let app = Router::new()
             .route("/", get(async || std::thread::current().name().unwrap_or_default().to_owned()));
         let serving = workers.serve(listener, app, CancellationToken::new());
