@@ -1,14 +1,14 @@
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpStream};
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// Below the range that Linux takes outgoing ports from: a client that keeps dialling a server which
 /// is down could otherwise be given that very port for its own end, and connect to itself.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// None is given out twice: a server that is down may start again on its own.
-static TAKEN: LazyLock<Mutex<HashSet<u16>>> = LazyLock::new(Mutex::default);
+static TAKEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
 /// A port of the loopback interface on which nothing listens, another one each time.
 ///

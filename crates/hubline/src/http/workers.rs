@@ -141,7 +141,7 @@ mod tests {
                 client.write_all(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await.unwrap();
                 let (mut answer, whole) = (Vec::new(), b"hubline-worker-0".len());
                 while !answer.windows(whole).any(|at| at.starts_with(b"hubline-worker-")) {
-                    client.read_buf(&mut answer).await.unwrap();
+                    assert_ne!(client.read_buf(&mut answer).await.unwrap(), 0, "closed");
                 }
                 let body = String::from_utf8(answer).unwrap();
                 *answered.entry(body[body.len() - whole..].to_owned()).or_default() += 1;
