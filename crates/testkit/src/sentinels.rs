@@ -60,7 +60,7 @@ impl Sentinels {
     ) -> Result<Self> {
         let mut configuration = vec![
             format!("sentinel monitor {SERVICE} 127.0.0.1 {} 2", servers[0].known_port()),
-            format!("sentinel down-after-milliseconds {SERVICE} 500"),
+            format!("sentinel down-after-milliseconds {SERVICE} 1500"),
             format!("sentinel failover-timeout {SERVICE} 3000"),
         ];
         configuration.extend_from_slice(lines);
