@@ -28,10 +28,10 @@ pub trait Pipe: Send + 'static {
         false
     }
 
-    /// Ready with a newer principal of the same user when the client has refreshed its authentication
-    /// (.NET 11); of several that have come meanwhile with the newest. Never ready where that is not switched
-    /// on.
-    fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+    /// Ready with the newest principal, `None` for nobody, once after each refresh of the connection's
+    /// authentication (.NET 11); several that nobody has asked for count as one. It is there before the client
+    /// learns that its refresh was accepted. Never ready where authentication refresh is off.
+    fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         Poll::Pending
     }
 

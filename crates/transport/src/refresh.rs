@@ -97,10 +97,10 @@ impl Pipe for RefreshedPipe {
         own.max(refreshed)
     }
 
-    fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+    fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         let mut state = self.refresh.lock();
         match state.unseen.take() {
-            Some(principal) => Poll::Ready(principal),
+            Some(principal) => Poll::Ready(Some(principal)),
             None => {
                 state.hub = Some(cx.waker().clone());
                 Poll::Pending

@@ -174,7 +174,7 @@ impl Wire {
     }
 
     /// Ready with a newer principal when the client has refreshed its authentication.
-    pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+    pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         let Some(pipe) = &mut self.pipe else { return Poll::Pending };
         let principal = ready!(pipe.poll_principal(cx));
         self.expires = pipe.expires();
@@ -194,7 +194,7 @@ impl Wire {
                 self.pipe = Some(accepted.pipe);
                 Poll::Ready(Ok(accepted.info))
             }
-            Poll::Ready(Resumed::GivenUp) => Poll::Ready(Err(PipeEnd::Closed)),
+            Poll::Ready(Resumed::GivenUp | Resumed::Refused) => Poll::Ready(Err(PipeEnd::Closed)),
             Poll::Pending => Poll::Pending,
         }
     }

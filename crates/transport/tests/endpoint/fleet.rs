@@ -299,7 +299,7 @@ async fn a_principal_is_renewed_from_anywhere() {
     let renewed = fleet.hubs[1].request("POST", &refresh, &[], ada("Countess")).await;
     assert_eq!(renewed.status, 200, "{renewed:?}");
     let pipe = connection.pipe.as_mut().unwrap();
-    assert_eq!(*poll_fn(|cx| pipe.poll_principal(cx)).await, ada("Countess").unwrap());
+    assert_eq!(*poll_fn(|cx| pipe.poll_principal(cx)).await.unwrap(), ada("Countess").unwrap());
     let eve = fleet.hubs[1].request("POST", &refresh, &[], Some(Principal::of_user("eve"))).await;
     assert_eq!(eve.status, 403);
     let unknown = fleet.hubs[1].request("POST", "/hub/refresh?id=x", &[], ada("Ada")).await;

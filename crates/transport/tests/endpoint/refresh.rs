@@ -41,7 +41,7 @@ async fn a_connection_goes_on_with_the_newer_principal() {
         (200, "{\"tokenLifetimeSeconds\":90}".to_owned())
     );
     assert!(pipe.expires().unwrap() > expires + Duration::from_secs(25));
-    let newer = poll_fn(|cx| pipe.poll_principal(cx)).await;
+    let newer = poll_fn(|cx| pipe.poll_principal(cx)).await.unwrap();
     assert_eq!(newer.name_identifier, Some("ada".into()));
 
     assert_eq!(refresh(&hub, &token, user("eve", 90)).await, refused(403, "permission_change_rejected"));

@@ -178,7 +178,7 @@ async fn a_lost_web_socket_is_followed_by_another() {
     let mut resumable = connection.resumable.take().unwrap();
     let again = tokio::spawn(async move { Client::open(address, &format!("{query}&name=newer")).await });
     let offer = std::future::poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap();
-    let accepted = offer.grant().await.unwrap();
+    let accepted = offer.grant().await.unwrap().unwrap();
     assert_eq!(accepted.info.id, connection.info.id);
     assert_eq!(&*accepted.info.query, "name=newer");
     assert!(accepted.resumable.is_none());
