@@ -28,9 +28,12 @@ pub trait Pipe: Send + 'static {
         false
     }
 
-    /// Ready with the newest principal, `None` for nobody, once after each refresh of the connection's
-    /// authentication (.NET 11); several that nobody has asked for count as one. It is there before the client
-    /// learns that its refresh was accepted. Never ready where authentication refresh is off.
+    /// Ready once for each refresh of the connection's authentication (.NET 11), with the newest principal, `None` for
+    /// nobody. It is there before the client learns that its refresh was accepted. Never ready where authentication
+    /// refresh is off.
+    ///
+    /// First called when the hub has shaken hands with the client: refreshes before that are one, and from then on a
+    /// principal of another issuer may come in if the hub's user id is the same.
     fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         Poll::Pending
     }

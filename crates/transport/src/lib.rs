@@ -21,15 +21,16 @@
 //!
 //! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
 
+mod authentication;
 mod body;
 mod connections;
-mod early;
 mod endpoint;
+mod gate;
+mod identity;
 mod inbox;
 mod long_polling;
 mod options;
 mod outgoing;
-mod refresh;
 mod relay;
 mod request;
 mod response;
@@ -43,7 +44,7 @@ mod web_socket;
 pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
-pub use options::EndpointOptions;
+pub use options::{AuthenticationRefresh, EndpointOptions, RefreshError};
 pub use relay::{TokenKey, TokenKeyError};
 pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use statistics::{ConnectionStatistics, Durations, TransportStatistics};
