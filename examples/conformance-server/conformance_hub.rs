@@ -2,10 +2,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hubline::{Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming, Policy, UserId};
+use hubline::{
+    AuthenticationRefresh, Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming,
+    Policy, Principal, UserId,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -68,6 +71,18 @@ fn lock() -> std::sync::MutexGuard<'static, VecDeque<String>> {
 
 fn name_of(caller: &Caller) -> String {
     caller.info().query_value("name").unwrap_or_default()
+}
+
+/// Whether a newer principal is let in.
+pub(crate) fn asked(refresh: &AuthenticationRefresh) -> bool {
+    let named = |who: &Option<Arc<Principal>>| {
+        who.as_ref().and_then(|who| who.name.clone()).unwrap_or_else(|| "-".into())
+    };
+    let is_refused = refresh.principal.as_ref().is_some_and(|who| who.has_role("Refused"));
+    let (previous, newer) = (named(&refresh.previous), named(&refresh.principal));
+    let name = refresh.query_value("name").unwrap_or_default();
+    log(format!("asked {name} {previous} to {newer}{}", if is_refused { ", refused" } else { "" }));
+    !is_refused
 }
 
 async fn on_connected(clients: Clients, caller: Caller) -> Result<(), HubError> {

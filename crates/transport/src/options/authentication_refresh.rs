@@ -1,5 +1,6 @@
 //! What an application is asked when a client refreshes its authentication.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
@@ -9,6 +10,8 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_pipe::Principal;
 use hubline_protocol::ConnectionId;
+
+use crate::request::query_values;
 
 /// Why an application could not say whether a principal may come in.
 pub type RefreshError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,6 +31,13 @@ pub struct AuthenticationRefresh {
     /// Query of the request that brings the new principal, without the question mark and without the token parameters
     /// `id` and `access_token`.
     pub query: Box<str>,
+}
+
+impl AuthenticationRefresh {
+    /// The first value of a query parameter, decoded.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        query_values(&self.query, name).next().map(Cow::into_owned)
+    }
 }
 
 type Callback = dyn Fn(AuthenticationRefresh) -> BoxFuture<'static, Result<bool, RefreshError>> + Send + Sync;

@@ -166,7 +166,8 @@ fn asked() -> (EndpointOptions, Arc<Mutex<Vec<AuthenticationRefresh>>>) {
     let options = on().authentication_refresh({
         let log = Arc::clone(&log);
         move |refresh: AuthenticationRefresh| {
-            let is_foreign = refresh.principal.as_ref().is_some_and(|who| who.issuer.as_deref() == Some("two"));
+            let is_foreign =
+                refresh.principal.as_ref().is_some_and(|who| who.issuer.as_deref() == Some("two"));
             log.lock().unwrap().push(refresh);
             async move { Ok::<_, Infallible>(!is_foreign) }
         }
@@ -200,7 +201,10 @@ async fn the_application_is_asked_where_the_connection_is() {
         let rejected = refused(403, "permission_change_rejected");
         assert_eq!(self::refresh(hub, &token, Issuer).await, rejected);
         assert_eq!(connection.principals().await, []);
-        assert_eq!(hub.request("POST", &format!("/hub?id={token}"), &[], Newer.principal()).await.status, 200);
+        assert_eq!(
+            hub.request("POST", &format!("/hub?id={token}"), &[], Newer.principal()).await.status,
+            200
+        );
     }
 }
 

@@ -108,7 +108,8 @@ async fn a_resumption_refreshes_and_one_with_an_older_token_does_not() {
             let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
             away.connection.pipe = Some(taken.await.unwrap().unwrap().pipe);
             let principals = away.connection.principals().await;
-            let principals: Vec<_> = principals.into_iter().map(|principal| (*principal.unwrap()).clone()).collect();
+            let principals: Vec<_> =
+                principals.into_iter().map(|principal| (*principal.unwrap()).clone()).collect();
             let expected: Vec<_> = expected.and_then(Who::principal).into_iter().collect();
             assert_eq!(principals, expected, "{who:?} {instance}");
             drop(client);
