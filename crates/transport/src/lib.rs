@@ -13,6 +13,10 @@
 //! - It leaves the table when the handler is done with it; a long-polling connection stays a little longer
 //!   for the poll that fetches its last messages.
 //!
+//! It belongs to the endpoint and to the user that it was negotiated by. One gate judges every request for it before
+//! anything is done, and lets nobody else through; what is refused changes nothing. Its user may replace its
+//! principal by a newer one where the endpoint allows it ([`EndpointOptions::authentication_refresh`]).
+//!
 //! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
 //! connection's place from the handler ([`hubline_pipe::Resumer`]).
 //!
