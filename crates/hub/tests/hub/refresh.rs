@@ -2,8 +2,9 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use hubline_hub::{Caller, Clients, Disconnected, Hub, HubContext, HubError, HubOptions, State};
@@ -11,7 +12,9 @@ use hubline_pipe::{
     Accepted, CloseCode, ConnectionHandler, Farewell, Frame, Pipe, PipeEnd, Policy, Principal, Resumer,
     resumption,
 };
+use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::client::{ACCEPTED, Client, accepted, call, info, result, settled, start, start_with};
 
@@ -19,9 +22,17 @@ use crate::client::{ACCEPTED, Client, accepted, call, info, result, settled, sta
 struct Refreshed {
     pipe: Box<dyn Pipe>,
     principals: mpsc::Receiver<Option<Arc<Principal>>>,
+    expires: Expires,
 }
 
+/// When the authentication ends.
+type Expires = Arc<Mutex<Option<Instant>>>;
+
 impl Pipe for Refreshed {
+    fn expires(&self) -> Option<Instant> {
+        *self.expires.lock().unwrap()
+    }
+
     fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         match self.principals.poll_recv(cx) {
             Poll::Ready(Some(principal)) => Poll::Ready(principal),
@@ -43,12 +54,19 @@ impl Pipe for Refreshed {
 }
 
 /// What refreshes the principal of a [`Refreshed`] pipe.
-struct Refresher(mpsc::Sender<Option<Arc<Principal>>>);
+struct Refresher {
+    principals: mpsc::Sender<Option<Arc<Principal>>>,
+    expires: Expires,
+}
 
 impl Refresher {
     /// The same user, with this role now.
     fn refresh(&self, role: &str) {
-        self.0.try_send(Some(ada(role))).unwrap();
+        self.principals.try_send(Some(ada(role))).unwrap();
+    }
+
+    fn expires_in(&self, seconds: u64) {
+        *self.expires.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds));
     }
 }
 
@@ -63,8 +81,9 @@ fn opened() -> (Accepted, Client, Refresher) {
     let (mut accepted, client) = accepted(info("a"), 64);
     accepted.info.principal = Some(ada("Nurse"));
     let (send, principals) = mpsc::channel(8);
-    accepted.pipe = Box::new(Refreshed { pipe: accepted.pipe, principals });
-    (accepted, client, Refresher(send))
+    let expires = Expires::default();
+    accepted.pipe = Box::new(Refreshed { pipe: accepted.pipe, principals, expires: Arc::clone(&expires) });
+    (accepted, client, Refresher { principals: send, expires })
 }
 
 async fn connect(hub: &HubContext) -> (Client, Refresher) {
@@ -137,7 +156,7 @@ async fn what_begins_afterwards_sees_the_new_principal_and_the_hub_is_told_once(
     assert_eq!(client.next().await, roles_are(3, "Doctor"));
     assert_eq!(client.next().await, result(4, "\"doctor\""));
     // A refresh by nobody, of whom no user id is known any more.
-    refresher.0.try_send(None).unwrap();
+    refresher.principals.try_send(None).unwrap();
     client.send(&call(5, "Doctors", "")).await;
     assert_eq!(client.next().await, r#"{"type":1,"target":"Refreshed","arguments":[""]}␞"#);
     assert!(client.next().await.contains("because user is unauthorized"));
@@ -310,6 +329,50 @@ async fn what_still_waits_when_the_client_leaves_is_not_told() {
     drop(hub);
     assert_eq!(logged.recv().await, Some("disconnected"));
     assert_eq!(logged.recv().await, None);
+}
+
+/// Reads pings until something else comes.
+async fn not_a_ping(client: &mut Client) -> String {
+    loop {
+        let next = client.next().await;
+        if next != "{\"type\":6}␞" {
+            return next;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_moves_the_end_of_the_authentication() {
+    let hub = start(telling(&Gate::default()));
+    let (accepted, mut client, refresher) = opened();
+    refresher.expires_in(10);
+    let begin = Instant::now();
+    tokio::spawn(hub.run(accepted));
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    refresher.expires_in(100);
+    refresher.refresh("Doctor");
+    assert_eq!(client.next().await, told("Doctor"));
+    assert_eq!(not_a_ping(&mut client).await, r#"{"type":7,"allowReconnect":true}␞"#);
+    assert_eq!(begin.elapsed().as_secs(), 100);
+    assert_eq!(hub.statistics().closed["authentication_expired"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_moves_the_end_of_the_authentication_to_an_earlier_time_too() {
+    let hub = start(telling(&Gate::default()));
+    let (mut accepted, mut client, refresher) = opened();
+    accepted.info.transport = TransportKind::LongPolling;
+    refresher.expires_in(1000);
+    let begin = Instant::now();
+    tokio::spawn(hub.run(accepted));
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    refresher.expires_in(5);
+    client.send(&call(1, "Roles", "")).await;
+    assert_eq!(client.next().await, roles_are(1, "Nurse"));
+    assert_eq!(client.next().await, r#"{"type":7,"allowReconnect":true}␞"#);
+    assert_eq!(begin.elapsed().as_secs(), 5);
 }
 
 #[tokio::test]
