@@ -142,6 +142,14 @@ impl Inbox {
         Poll::Ready(Ok(()))
     }
 
+    /// Has the hub look at its pipe again, though nothing has come.
+    pub(crate) fn wake_reader(&self) {
+        let reader = self.lock().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
     /// The hub reads no more.
     pub(crate) fn drop_rest(&self) {
         self.lock().is_dropped = true;

@@ -207,7 +207,10 @@ impl LongPolling {
             return Err(Polled::Gone);
         }
         let number = state.turns.begin().ok_or(Polled::Conflict)?;
-        state.expires = expires;
+        if std::mem::replace(&mut state.expires, expires) != expires {
+            // Its end may be nearer now.
+            self.inbox.wake_reader();
+        }
         // The older poll looks again, and finds that it is not its turn any more.
         if let Some(older) = state.poll.take() {
             older.wake();

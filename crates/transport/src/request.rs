@@ -8,6 +8,7 @@ use base64::engine::{Engine, GeneralPurpose};
 use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
 
 /// Brings the connection token of a refresh (.NET 11), which leaves no secret in anybody's log.
 const CONNECTION_TOKEN: HeaderName = HeaderName::from_static("x-signalr-connection-token");
@@ -51,8 +52,8 @@ impl Wanted {
 }
 
 fn ends_with(path: &str, segment: &str) -> bool {
-    let last = path.trim_end_matches('/').rsplit('/').next();
-    last.is_some_and(|last| last.eq_ignore_ascii_case(segment))
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    percent_decode_str(last).decode_utf8_lossy().eq_ignore_ascii_case(segment)
 }
 
 fn is_web_socket(headers: &HeaderMap) -> bool {
@@ -86,10 +87,12 @@ pub(crate) fn query_values<'a>(query: &'a str, name: &str) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
-/// The token in the query parameter `id`; an empty one counts as absent.
+/// The token in the query parameter `id`; an empty one counts as absent. Several are joined by commas, as ASP.NET Core
+/// reads them, which makes nobody's token.
 pub(crate) fn token_of(request: &Parts) -> Option<String> {
-    let id = query_values(request.uri.query().unwrap_or_default(), "id").next()?;
-    (!id.is_empty()).then(|| id.into_owned())
+    let ids = query_values(request.uri.query().unwrap_or_default(), "id");
+    let token = ids.collect::<Vec<_>>().join(",");
+    (!token.is_empty()).then_some(token)
 }
 
 /// The token in the header of a refresh; an empty one counts as absent.
@@ -138,6 +141,7 @@ mod tests {
         let with = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
         assert_eq!(wanted("POST", "/hub/negotiate", &[]), Wanted::Negotiate);
         assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), Wanted::Negotiate);
+        assert_eq!(wanted("POST", "/hub/negoti%61te", &[]), Wanted::Negotiate);
         assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
         assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
         assert_eq!(wanted("GET", "/hub", &with("12")), Wanted::Poll);
@@ -158,6 +162,14 @@ mod tests {
     fn the_token_stays_out_of_what_applications_see() {
         assert_eq!(&*public_query("id=secret&name=a%20b&Access_Token=t"), "name=a+b");
         assert_eq!(query_values("ID=x", "id").next().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn two_ids_are_no_token() {
+        let token = |uri: &str| token_of(&Request::get(uri).body(()).unwrap().into_parts().0);
+        assert_eq!(token("/?id=a%2Bb").as_deref(), Some("a+b"));
+        assert_eq!(token("/?id=a&x=1&ID=a").as_deref(), Some("a,a"));
+        assert_eq!((token("/?id="), token("/")), (None, None));
     }
 
     #[test]
