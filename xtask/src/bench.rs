@@ -20,6 +20,7 @@ use candidate::{Candidate, Origin, ServerArgument};
 use measure::{Bench, IdleTransport};
 
 use crate::build::Programs;
+use crate::transcript::Transcript;
 
 /// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
 #[derive(Debug, clap::Args)]
@@ -141,7 +142,10 @@ fn ensure_measured(candidates: &[Candidate]) -> Result<()> {
 }
 
 fn load_client() -> Result<PathBuf> {
-    let programs = Programs::build(&["-p", "hubline-load-tester", "--bin", "hubline-load"])?;
+    let programs = Programs::build(
+        &["-p", "hubline-load-tester", "--bin", "hubline-load"],
+        &mut Transcript::on_standard_error(),
+    )?;
     programs.path("hubline-load").cloned()
 }
 

@@ -8,6 +8,7 @@ mod counts;
 mod document;
 mod fuzz;
 mod node;
+mod peers;
 mod prerequisites;
 mod process;
 mod python;
@@ -15,6 +16,7 @@ mod redis_servers;
 mod report;
 mod results;
 mod test;
+mod transcript;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use anyhow::{Context, Error, Result, ensure};
 
 use super::figures::Figures;
 use crate::build::Programs;
+use crate::transcript::Transcript;
 
 pub(super) const HUBLINE: &str = "Hubline";
 pub(super) const PEER: &str = "ASP.NET Core";
@@ -95,7 +96,10 @@ fn hubline() -> Result<Origin> {
 
 /// The server with the hubs that the peer has too.
 fn conformance_server() -> Result<String> {
-    let programs = Programs::build(&["-p", "hubline", "--example", "conformance-server"])?;
+    let programs = Programs::build(
+        &["-p", "hubline", "--example", "conformance-server"],
+        &mut Transcript::on_standard_error(),
+    )?;
     let program = programs.path("conformance-server")?.to_str().context("its path is not UTF-8")?;
     Ok(program.to_owned())
 }
