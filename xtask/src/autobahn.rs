@@ -12,8 +12,9 @@ use serde_json::json;
 
 use crate::build::Programs;
 use crate::counts::Counts;
-use crate::process::{self, root};
+use crate::process::root;
 use crate::results::Results;
+use crate::transcript::Transcript;
 
 /// The interpreter: on the path, or one that pyenv keeps off it.
 fn python() -> Option<PathBuf> {
@@ -29,38 +30,43 @@ fn python() -> Option<PathBuf> {
     })
 }
 
-/// Installs the suite, exactly as pinned, and runs it.
+fn base() -> PathBuf {
+    root().join("target/autobahn")
+}
+
+/// Installs the suite, exactly as pinned, where there is a Python for it.
 ///
 /// # Errors
-/// The package registry cannot be reached, or cases fail.
-pub(crate) fn run(programs: &Programs, results: &Results, counts: &mut Counts) -> Result<()> {
+/// The package registry cannot be reached.
+pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
+    let Some(python) = python() else { return Ok(()) };
+    let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--user"];
+    let requirements = root().join("tests/autobahn/requirements.txt");
+    let mut install = Command::new(python);
+    install.args(options).args(["--no-warn-script-location", "--requirement"]).arg(requirements);
+    transcript.run(install.env("PYTHONUSERBASE", base()))
+}
+
+/// Runs the suite, which [`install`] has installed.
+///
+/// # Errors
+/// Cases fail.
+pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Transcript) -> Result<()> {
     let Some(python) = python() else {
-        println!("notice: there is no Python 2.7 here, so the Autobahn test suite does not run");
-        counts.skipped += 1;
+        transcript.line("notice: there is no Python 2.7 here, so the Autobahn test suite does not run");
+        transcript.counts.skipped += 1;
         return results.add(&json!({
             "client": "Autobahn", "version": "", "environment": "Python 2.7", "transport": "WebSockets",
             "protocol": "RFC 6455", "feature": "every case", "outcome": "skipped", "detail": "no Python 2.7",
         }));
     };
-    let base = root().join("target/autobahn");
-    let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--user"];
-    let requirements = root().join("tests/autobahn/requirements.txt");
-    let mut install = Command::new(&python);
-    install.args(options).args(["--no-warn-script-location", "--requirement"]).arg(requirements);
-    process::run(install.env("PYTHONUSERBASE", &base))?;
-
     let status = Node::script("tests/autobahn/suite.mjs")
         .directory(root())
         .env("AUTOBAHN", python)
-        .env("PYTHONUSERBASE", base)
+        .env("PYTHONUSERBASE", base())
         .env("HUBLINE_ECHO_SERVER", programs.path("web-socket-echo")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
-        .run(|line| {
-            println!("{line}");
-            if let Some(summary) = Counts::summary(line) {
-                *counts = summary;
-            }
-        })?;
+        .run(|line| transcript.judged(line, Counts::summary))?;
     ensure!(status.success(), "suite.mjs ended with {status}");
     Ok(())
 }

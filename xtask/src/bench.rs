@@ -1,7 +1,7 @@
-//! `cargo xtask bench`: memory and CPU of Hubline beside those of the ASP.NET Core server it replaces.
+//! `cargo xtask bench`: memory and CPU of Hubline beside those of the ASP.NET Core servers it replaces.
 //!
-//! Figures of different runs or machines do not compare, so both servers are measured in one run, each
-//! measure of one right after the same measure of the other.
+//! Figures of different runs or machines do not compare, so all servers are measured in one run, each
+//! measure of one right after the same measure of the others.
 
 mod candidate;
 mod figures;
@@ -16,12 +16,13 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
-use candidate::{Candidate, Origin, ServerArgument};
+use candidate::{Candidate, Origin, Release, ServerArgument};
 use measure::{Bench, IdleTransport};
 
 use crate::build::Programs;
+use crate::transcript::Transcript;
 
-/// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
+/// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Idle connections [default: 10000, quick: 2000]
@@ -48,8 +49,8 @@ pub(crate) struct Options {
     /// Smaller, and without the 40 s that show what pings add to an idle connection
     #[arg(long)]
     quick: bool,
-    /// Another server, or with NAME "Hubline" or "ASP.NET Core" instead of that one. COMMAND is split at
-    /// spaces, gets its address for {url}, and has to be the server itself or to exec it
+    /// Another server, or with NAME "Hubline", "ASP.NET Core" (10) or "ASP.NET Core 11" instead of that one. COMMAND is
+    /// split at spaces, gets its address for {url}, and has to be the server itself or to exec it
     #[arg(long = "server", value_name = "NAME=COMMAND")]
     servers: Vec<ServerArgument>,
     #[command(subcommand)]
@@ -115,7 +116,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     }
     let plan = Plan::new(&options);
     let load_client = load_client()?;
-    let mut candidates = candidate::all(options.servers)?;
+    let mut candidates = candidate::all(options.servers, &[Release::Ten, Release::Eleven])?;
     let bench = Bench { plan: &plan, load_client: &load_client };
 
     for transport in IdleTransport::ALL {
@@ -141,7 +142,10 @@ fn ensure_measured(candidates: &[Candidate]) -> Result<()> {
 }
 
 fn load_client() -> Result<PathBuf> {
-    let programs = Programs::build(&["-p", "hubline-load-tester", "--bin", "hubline-load"])?;
+    let programs = Programs::build(
+        &["-p", "hubline-load-tester", "--bin", "hubline-load"],
+        &mut Transcript::on_standard_error(),
+    )?;
     programs.path("hubline-load").cloned()
 }
 

@@ -9,6 +9,7 @@ use hubline_testkit::stream;
 use serde_json::Value;
 
 use crate::process::cargo;
+use crate::transcript::Transcript;
 
 /// Programs by name, where cargo put them.
 #[derive(Debug, Default)]
@@ -19,19 +20,19 @@ impl Programs {
     ///
     /// # Errors
     /// It does not compile; cargo has said why.
-    pub(crate) fn build(what: &[&str]) -> Result<Self> {
-        Self::from_cargo(cargo().args(["build", "--release"]).args(what))
+    pub(crate) fn build(what: &[&str], transcript: &mut Transcript) -> Result<Self> {
+        Self::from_cargo(cargo().args(["build", "--release"]).args(what), transcript)
     }
 
     /// Runs a command of cargo that builds.
     ///
     /// # Errors
     /// It does not compile; cargo has said why.
-    pub(crate) fn from_cargo(command: &mut Command) -> Result<Self> {
+    pub(crate) fn from_cargo(command: &mut Command, transcript: &mut Transcript) -> Result<Self> {
         let mut programs = BTreeMap::new();
         let status = stream(command.arg("--message-format=json-render-diagnostics"), |line| {
             let Ok(message) = serde_json::from_str::<Value>(line) else {
-                return;
+                return transcript.line(line);
             };
             let name = message["target"]["name"].as_str();
             if let (Some(name), Some(path)) = (name, message["executable"].as_str()) {

@@ -4,19 +4,22 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use hubline_testkit::Node;
+use hubline_testkit::{Node, free_ports, peer11};
 
 use crate::build::Programs;
 use crate::counts::Counts;
 use crate::process::root;
 use crate::results::Results;
+use crate::transcript::Transcript;
 
 const EXCEPTIONS: &str = "conformance/exceptions.json";
+/// Ports that a replay may need: one for each profile of the cases.
+const PORTS: u16 = 20;
 
 /// What the runner is told; conformance/README.md describes it.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
-    /// Also replays against ASP.NET Core, found by `HUBLINE_PEER`, and compares the answers
+    /// Also replays against ASP.NET Core 11, `peer11` beside the program of `HUBLINE_PEER`, and compares the answers
     #[arg(long)]
     differential: bool,
     /// Options of conformance/runner.mjs, such as `--only TEXT`
@@ -27,14 +30,16 @@ pub(crate) struct Options {
 /// Builds the server and replays the cases against it.
 ///
 /// # Errors
-/// It does not compile, or [`replay`] or [`compare`] fails.
+/// It does not compile, or [`replay`], [`replay_live`] or [`compare`] fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let programs = Programs::build(&["--package=hubline", "--example=conformance-server"])?;
+    let mut transcript = Transcript::on_standard_output();
+    let programs = Programs::build(&["--package=hubline", "--example=conformance-server"], &mut transcript)?;
     let server = programs.path("conformance-server")?;
     let results = Results::begin()?;
-    let replayed = replay(server, &options.runner, &results, &mut Counts::default());
+    let replayed = replay(server, &options.runner, &results, &mut transcript);
     if options.differential {
-        compare(&options.runner, &results, &mut Counts::default())?;
+        replay_live(&options.runner, &results, &mut transcript)?;
+        compare(&results, &mut transcript)?;
     }
     replayed
 }
@@ -48,48 +53,61 @@ pub(crate) fn replay(
     server: &Path,
     options: &[String],
     results: &Results,
-    counts: &mut Counts,
+    transcript: &mut Transcript,
 ) -> Result<()> {
-    let node = Node::script("conformance/runner.mjs")
-        .args(["--serve", &format!("{} --urls {{url}} {{options}}", server.display())])
-        .args(["--exact", "--exceptions", EXCEPTIONS])
+    let node = runner(&server.display().to_string())
+        .args(["--exceptions", EXCEPTIONS])
         .args([OsStr::new("--report"), results.recorded().as_os_str()])
         .args([OsStr::new("--answers"), results.answers().as_os_str()])
         .args(options);
-    summarised(node, counts)
+    judge(node, transcript)
 }
 
-/// Replays the cases against the real server and compares its answers with those that [`replay`] has left.
+/// Replays the cases against the real server, and judges nothing: a case that it fails is a stale recording, which
+/// [`compare`] tells.
+///
+/// # Errors
+/// Node is not installed.
+pub(crate) fn replay_live(options: &[String], results: &Results, transcript: &mut Transcript) -> Result<()> {
+    let Some(peer) = peer11() else {
+        transcript.line("notice: there is no live ASP.NET Core 11 to replay the recorded cases against");
+        return Ok(());
+    };
+    let node = runner(&format!("{} serve", peer.display()))
+        .args([OsStr::new("--answers"), results.peer_answers().as_os_str()])
+        .args(options);
+    node.run(|line| transcript.line(line)).map(drop)
+}
+
+/// Compares what [`replay_live`] has left with what [`replay`] has left.
 ///
 /// # Errors
 /// A case is answered otherwise than by the real server, and is listed nowhere.
-pub(crate) fn compare(options: &[String], results: &Results, counts: &mut Counts) -> Result<()> {
-    let Some(peer) = hubline_testkit::peer() else {
-        println!("notice: the recorded cases are not compared with a live ASP.NET Core server");
-        counts.skipped += 1;
+pub(crate) fn compare(results: &Results, transcript: &mut Transcript) -> Result<()> {
+    if peer11().is_none() {
+        transcript.line("notice: the recorded cases are not compared with a live ASP.NET Core 11");
+        transcript.counts.skipped += 1;
         return Ok(());
-    };
-    let node = Node::script("conformance/runner.mjs")
-        .args(["--serve", &format!("{} serve --urls {{url}} {{options}}", peer.display())])
-        .args([OsStr::new("--exact"), OsStr::new("--answers"), results.peer_answers().as_os_str()])
-        .args(options);
-    // A case that the real server fails is a stale recording, which the comparison tells.
-    node.directory(root()).run(|_| {})?;
+    }
     let node = Node::script("conformance/differential.mjs")
+        .directory(root())
         .args([OsStr::new("--peer"), results.peer_answers().as_os_str()])
         .args([OsStr::new("--ours"), results.answers().as_os_str()])
         .args([OsStr::new("--report"), results.differential().as_os_str()])
         .args(["--exceptions", EXCEPTIONS]);
-    summarised(node, counts)
+    judge(node, transcript)
 }
 
-fn summarised(node: Node, counts: &mut Counts) -> Result<()> {
-    let status = node.directory(root()).run(|line| {
-        println!("{line}");
-        if let Some(summary) = Counts::summary(line) {
-            *counts = summary;
-        }
-    })?;
+/// The runner for a server that this command serves, on ports that no other program is given.
+fn runner(command: &str) -> Node {
+    Node::script("conformance/runner.mjs")
+        .directory(root())
+        .args(["--serve", &format!("{command} --urls {{url}} {{options}}")])
+        .args(["--ports", &free_ports(PORTS).start.to_string(), "--exact"])
+}
+
+fn judge(node: Node, transcript: &mut Transcript) -> Result<()> {
+    let status = node.run(|line| transcript.judged(line, Counts::summary))?;
     ensure!(status.success(), "Node ended with {status}");
     Ok(())
 }

@@ -16,7 +16,7 @@ const INTRODUCTION: &str = "\
 # Conformance report
 
 Written by `cargo xtask test`, or from its last results by `cargo xtask report`. The judges are the recorded answers
-of ASP.NET Core 10, the live server, official and other clients, and the Autobahn test suite.
+of ASP.NET Core 11, the live server, official and other clients, and the Autobahn test suite.
 ";
 
 /// Writes the report; says whether it is another than before.
@@ -44,15 +44,15 @@ fn render(results: &Results) -> Result<String> {
 }
 
 fn differential(text: &mut String, results: &Results) -> Result<()> {
-    text.push_str("\n## Compared with the live server\n\n");
+    text.push_str("\n## Compared with the live ASP.NET Core 11\n\n");
     let Some(found) = results::json(&results.differential())? else {
-        text.push_str("Not compared: `HUBLINE_PEER` named no server.\n");
+        text.push_str("Not compared: there was no `peer11` beside the program of `HUBLINE_PEER`.\n");
         return Ok(());
     };
     let count = |name: &str| found[name].as_array().map_or(0, Vec::len);
     writeln!(
         text,
-        "{} recorded cases were replayed against both: {} were answered otherwise than by ASP.NET Core.",
+        "{} recorded cases were replayed against both: {} were answered otherwise than by ASP.NET Core 11.",
         found["compared"],
         count("apart")
     )?;

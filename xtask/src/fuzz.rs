@@ -10,8 +10,8 @@ use std::process::Command;
 use anyhow::{Context, Result, ensure};
 
 use crate::build::Programs;
-use crate::counts::Counts;
-use crate::process::{self, cargo, root};
+use crate::process::{cargo, root};
+use crate::transcript::Transcript;
 
 /// How long to fuzz.
 #[derive(Debug, clap::Args)]
@@ -26,7 +26,7 @@ pub(crate) struct Options {
 /// # Errors
 /// They do not compile, or [`targets`] fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    targets(options.seconds, &mut Counts::default())
+    targets(options.seconds, &mut Transcript::on_standard_output())
 }
 
 /// Runs every target for this many seconds, from its committed corpus on. New inputs go under `target/`,
@@ -34,33 +34,30 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 ///
 /// # Errors
 /// They do not compile, or one found something.
-pub(crate) fn targets(seconds: u32, counts: &mut Counts) -> Result<()> {
+pub(crate) fn targets(seconds: u32, transcript: &mut Transcript) -> Result<()> {
     let directory = root().join("fuzz");
     // From there, because the flags are in its configuration.
-    let programs = Programs::from_cargo(cargo().current_dir(&directory).args([
-        "build",
-        "--release",
-        "--bins",
-        "--target-dir=../target/fuzz",
-    ]))?;
+    let mut build = cargo();
+    build.current_dir(&directory).args(["build", "--release", "--bins", "--target-dir=../target/fuzz"]);
+    let programs = Programs::from_cargo(&mut build, transcript)?;
     let mut failed = Vec::new();
     for (name, program) in programs.iter() {
-        match fuzz(name, program, seconds) {
-            Ok(()) => counts.passed += 1,
+        match fuzz(name, program, seconds, transcript) {
+            Ok(()) => transcript.counts.passed += 1,
             Err(error) => {
-                println!("{name}: {error:#}");
-                counts.failed += 1;
+                transcript.line(format!("{name}: {error:#}"));
+                transcript.counts.failed += 1;
                 failed.push(name);
             }
         }
     }
     ensure!(failed.is_empty(), "fuzz targets that found something: {failed:?}");
-    ensure!(counts.passed > 0, "fuzz/ has no targets");
+    ensure!(transcript.counts.passed > 0, "fuzz/ has no targets");
     Ok(())
 }
 
-fn fuzz(name: &str, program: &Path, seconds: u32) -> Result<()> {
-    println!("fuzzing {name} for {seconds} s");
+fn fuzz(name: &str, program: &Path, seconds: u32, transcript: &mut Transcript) -> Result<()> {
+    transcript.line(format!("fuzzing {name} for {seconds} s"));
     let found = root().join("target/fuzz/corpus").join(name);
     let artifacts = root().join("fuzz/artifacts").join(name);
     let committed = root().join("fuzz/corpus").join(name);
@@ -74,5 +71,5 @@ fn fuzz(name: &str, program: &Path, seconds: u32) -> Result<()> {
     }
     command.arg(format!("-max_total_time={seconds}"));
     command.arg(format!("-artifact_prefix={}/", artifacts.display()));
-    process::run(command.args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]))
+    transcript.run(command.args(["-timeout=10", "-rss_limit_mb=2048", "-verbosity=0"]))
 }

@@ -8,6 +8,7 @@ mod counts;
 mod document;
 mod fuzz;
 mod node;
+mod peers;
 mod prerequisites;
 mod process;
 mod python;
@@ -15,6 +16,7 @@ mod redis_servers;
 mod report;
 mod results;
 mod test;
+mod transcript;
 
 use std::process::ExitCode;
 
@@ -37,7 +39,7 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Writes conformance/REPORT.md from the results of the last `cargo xtask test`
     Report,
-    /// Compares memory and CPU with ASP.NET Core, which is found by `HUBLINE_PEER`
+    /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
     Bench(bench::Options),
 }
 

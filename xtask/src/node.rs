@@ -7,16 +7,17 @@ use hubline_testkit::Node;
 
 use crate::build::Programs;
 use crate::counts::Counts;
-use crate::process::{self, root};
+use crate::process::root;
 use crate::results::Results;
+use crate::transcript::Transcript;
 
 /// Installs the client and what it needs, exactly as locked.
 ///
 /// # Errors
 /// The package registry cannot be reached.
-pub(crate) fn install() -> Result<()> {
+pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
     let options = ["ci", "--no-audit", "--no-fund"];
-    process::run(Command::new("npm").args(options).current_dir(root().join("tests/javascript")))
+    transcript.run(Command::new("npm").args(options).current_dir(root().join("tests/javascript")))
 }
 
 /// Runs the tests of a directory. Those of the .NET client say that they are skipped where it is not.
@@ -27,19 +28,14 @@ pub(crate) fn run(
     directory: &str,
     programs: &Programs,
     results: &Results,
-    counts: &mut Counts,
+    transcript: &mut Transcript,
 ) -> Result<()> {
     let status = Node::tests(root().join(directory))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
         .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
-        .run(|line| {
-            println!("{line}");
-            if let Some(more) = Counts::node(line) {
-                *counts += more;
-            }
-        })?;
+        .run(|line| transcript.judged(line, Counts::node))?;
     ensure!(status.success(), "node --test ended with {status}");
     Ok(())
 }

@@ -3,13 +3,13 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
-use hubline_testkit::stream;
+use anyhow::Result;
 
 use crate::build::Programs;
 use crate::counts::Counts;
-use crate::process::{self, root};
+use crate::process::root;
 use crate::results::Results;
+use crate::transcript::Transcript;
 
 fn environment() -> PathBuf {
     root().join("target/python")
@@ -24,30 +24,23 @@ pub(crate) fn program() -> PathBuf {
 ///
 /// # Errors
 /// Python has no `venv`, or the package registry cannot be reached.
-pub(crate) fn install() -> Result<()> {
-    process::run(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
+pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
+    transcript.run(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
     let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
     let requirements = root().join("tests/python/requirements.txt");
-    process::run(Command::new(program()).args(options).arg(requirements))
+    transcript.run(Command::new(program()).args(options).arg(requirements))
 }
 
 /// Runs the tests.
 ///
 /// # Errors
 /// Tests fail.
-pub(crate) fn run(programs: &Programs, results: &Results, counts: &mut Counts) -> Result<()> {
+pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Transcript) -> Result<()> {
     let mut command = Command::new(program());
     command
         .args(["-B", "run.py"])
         .current_dir(root().join("tests/python"))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix());
-    let status = stream(&mut command, |line| {
-        println!("{line}");
-        if let Some(summary) = Counts::summary(line) {
-            *counts = summary;
-        }
-    })?;
-    ensure!(status.success(), "run.py ended with {status}");
-    Ok(())
+    transcript.judge(&mut command, Counts::summary)
 }

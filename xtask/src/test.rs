@@ -1,7 +1,6 @@
 //! `cargo xtask test`: everything, and one summary.
 
-use anyhow::{Result, ensure};
-use hubline_testkit::stream;
+use anyhow::Result;
 
 use crate::autobahn;
 use crate::build::Programs;
@@ -10,69 +9,88 @@ use crate::counts::Counts;
 use crate::document;
 use crate::fuzz;
 use crate::node;
+use crate::peers;
 use crate::prerequisites;
 use crate::process::cargo;
 use crate::python;
 use crate::redis_servers;
-use crate::report::Report;
+use crate::report::{Report, Step};
 use crate::results::Results;
+use crate::transcript::Transcript;
 
 /// For each target; `cargo xtask fuzz` takes longer.
 const FUZZ_SECONDS: u32 = 5;
 
-/// Runs every step, also after one that failed, so that all failures show.
+/// Runs every step, also after one that failed, so that all failures show. What mostly waits, for a network, for timers
+/// or for servers, runs beside something else; what keeps every processor busy runs alone.
 ///
 /// # Errors
 /// Any step failed, or something is missing that cannot be installed.
 pub(crate) fn run() -> Result<()> {
     prerequisites::ensure_all()?;
-    // Says what is left out without it.
-    let _ = hubline_testkit::peer();
-
     let results = Results::begin()?;
-    let mut report = Report::default();
-    let mut programs = Programs::default();
-    report.step("npm ci", |_| node::install());
-    report.step("pip install", |_| python::install());
-    report.step("other Redis servers", |_| {
-        redis_servers::install();
-        Ok(())
-    });
-    report.step("release build", |_| {
-        programs = Programs::build(&["--workspace", "--bins", "--examples"])?;
-        Ok(())
-    });
-    report.step("cargo test", cargo_test);
-    report.step("recorded cases", |counts| {
-        conformance::replay(programs.path("conformance-server")?, &[], &results, counts)
-    });
-    report.step("differential", |counts| conformance::compare(&[], &results, counts));
-    report.step("JavaScript client", |counts| node::run("tests/javascript", &programs, &results, counts));
-    report.step(".NET client", |counts| node::run("tests/dotnet", &programs, &results, counts));
-    report.step("Python clients", |counts| python::run(&programs, &results, counts));
-    report.step("RFC 6455", |counts| node::run("tests/autobahn", &programs, &results, counts));
-    report.step("Autobahn", |counts| autobahn::run(&programs, &results, counts));
-    report.step("fuzz", |counts| fuzz::targets(FUZZ_SECONDS, counts));
-    report.step("REPORT.md", |_| {
+    let mut report = Report::begin();
+    let programs = prepare(&mut report);
+    report.group([Step::new("cargo test", cargo_test)]);
+    compare(&mut report, &programs, &results);
+    clients(&mut report, &programs, &results);
+    report.group([Step::new("fuzz", |transcript| fuzz::targets(FUZZ_SECONDS, transcript))]);
+    report.group([Step::new("REPORT.md", |transcript| {
         if document::write(&results)? {
-            println!("notice: conformance/REPORT.md has changed; commit it if the change is meant");
+            transcript.line("notice: conformance/REPORT.md has changed; commit it if the change is meant");
         }
         Ok(())
-    });
+    })]);
 
     println!("\n{report}");
     std::process::exit(i32::from(!report.passed()));
 }
 
-fn cargo_test(counts: &mut Counts) -> Result<()> {
+/// Builds the programs, and installs what tests them meanwhile.
+fn prepare(report: &mut Report) -> Programs {
+    let mut programs = Programs::default();
+    report.group([
+        Step::new("release build", |transcript| {
+            programs = Programs::build(&["--workspace", "--bins", "--examples"], transcript)?;
+            Ok(())
+        }),
+        Step::new("npm ci", node::install),
+        Step::new("pip install", |transcript| {
+            python::install(transcript)?;
+            redis_servers::install(transcript);
+            autobahn::install(transcript)
+        }),
+        Step::new("real servers", peers::start_each),
+    ]);
+    programs
+}
+
+/// Replays the recorded cases against both servers.
+fn compare(report: &mut Report, programs: &Programs, results: &Results) {
+    report.group([
+        Step::new("recorded cases", |transcript| {
+            conformance::replay(programs.path("conformance-server")?, &[], results, transcript)
+        }),
+        Step::new("ASP.NET Core 11", |transcript| conformance::replay_live(&[], results, transcript)),
+    ]);
+    report.group([Step::new("differential", |transcript| conformance::compare(results, transcript))]);
+}
+
+/// Runs the tests with other people's clients; the longest first.
+fn clients(report: &mut Report, programs: &Programs, results: &Results) {
+    let node =
+        |directory| move |transcript: &mut Transcript| node::run(directory, programs, results, transcript);
+    report.group([
+        Step::new("JavaScript client", node("tests/javascript")),
+        Step::new(".NET clients", node("tests/dotnet")),
+        Step::new("Python clients", |transcript| python::run(programs, results, transcript)),
+        Step::new("RFC 6455", node("tests/autobahn")),
+        Step::new("Autobahn", |transcript| autobahn::run(programs, results, transcript)),
+    ]);
+}
+
+fn cargo_test(transcript: &mut Transcript) -> Result<()> {
     let mut command = cargo();
-    command.envs(redis_servers::variables());
-    let status = stream(command.args(["test", "--workspace", "--no-fail-fast"]), |line| {
-        println!("{line}");
-        if let Some(summary) = Counts::summary(line) {
-            *counts += summary;
-        }
-    })?;
-    ensure!(status.success(), "cargo test ended with {status}");
-    Ok(())
+    command.envs(redis_servers::variables()).args(["test", "--workspace", "--no-fail-fast"]);
+    transcript.judge(&mut command, Counts::summary)
 }

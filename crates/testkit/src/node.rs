@@ -48,8 +48,7 @@ impl Node {
         self
     }
 
-    /// Runs it to its end. Each line of its standard output goes to `line` as it comes; its
-    /// standard error goes to ours.
+    /// Runs it to its end. Each line of its standard output and of its standard error goes to `line` as it comes.
     ///
     /// # Errors
     /// Node is not installed.

@@ -9,16 +9,37 @@ import urllib.error
 import urllib.request
 
 START_SECONDS = 20
-# Below the range that Linux takes outgoing ports from.
-PORTS = range(20_000, 32_000)
+# Below the range that Linux takes outgoing ports from. A block belongs to one process, which claims it by a UDP socket on the
+# first number, as crates/testkit does.
+BLOCK = 50
+BLOCKS = range(20_000, 32_000, BLOCK)
+claims = []
+
+
+def claimed_ports():
+    """The ports of this process: a block of them, and another when it is used up."""
+    while True:
+        first = random.choice(BLOCKS)
+        claim = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            claim.bind(("127.0.0.1", first))
+        except OSError:
+            claim.close()
+            continue
+        claims.append(claim)
+        yield from range(first, first + BLOCK)
+
+
+def listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+ports = claimed_ports()
 
 
 def free_port():
-    while True:
-        port = random.choice(PORTS)
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) != 0:
-                return port
+    return next(port for port in ports if not listens(port))
 
 
 class Server:

@@ -6,9 +6,12 @@ use anyhow::{Context, Error, Result, ensure};
 
 use super::figures::Figures;
 use crate::build::Programs;
+use crate::transcript::Transcript;
 
 pub(super) const HUBLINE: &str = "Hubline";
+/// ASP.NET Core 10, the faster of the two: ratios and limits are against it.
 pub(super) const PEER: &str = "ASP.NET Core";
+pub(super) const PEER_11: &str = "ASP.NET Core 11";
 
 const URL: &str = "{url}";
 
@@ -31,6 +34,11 @@ pub(super) enum Origin {
 impl Candidate {
     fn new(name: &str, origin: Origin) -> Self {
         Self { name: name.to_owned(), origin, figures: Figures::default(), failed: false }
+    }
+
+    /// Whether it answers as ASP.NET Core does where Hubline does otherwise.
+    pub(super) fn is_asp_net_core(&self) -> bool {
+        [PEER, PEER_11].contains(&self.name.as_str())
     }
 }
 
@@ -68,15 +76,17 @@ impl FromStr for ServerArgument {
     }
 }
 
-/// Hubline and the peer, then the others in their order.
-pub(super) fn all(mut arguments: Vec<ServerArgument>) -> Result<Vec<Candidate>> {
+/// Hubline and these releases of ASP.NET Core, then the others in their order.
+pub(super) fn all(mut arguments: Vec<ServerArgument>, releases: &[Release]) -> Result<Vec<Candidate>> {
     let mut replaced = |name: &str| {
         let position = arguments.iter().position(|argument| argument.name == name)?;
         Some(Origin::Command(arguments.remove(position).command))
     };
-    let hubline = replaced(HUBLINE).map_or_else(hubline, Ok)?;
-    let peer = replaced(PEER).map_or_else(peer, Ok)?;
-    let mut all = vec![Candidate::new(HUBLINE, hubline), Candidate::new(PEER, peer)];
+    let mut all = vec![Candidate::new(HUBLINE, replaced(HUBLINE).map_or_else(hubline, Ok)?)];
+    for release in releases {
+        let origin = replaced(release.name()).map_or_else(|| release.origin(), Ok)?;
+        all.push(Candidate::new(release.name(), origin));
+    }
     for ServerArgument { name, command } in arguments {
         all.push(Candidate::new(&name, Origin::Command(command)));
     }
@@ -95,18 +105,39 @@ fn hubline() -> Result<Origin> {
 
 /// The server with the hubs that the peer has too.
 fn conformance_server() -> Result<String> {
-    let programs = Programs::build(&["-p", "hubline", "--example", "conformance-server"])?;
+    let programs = Programs::build(
+        &["-p", "hubline", "--example", "conformance-server"],
+        &mut Transcript::on_standard_error(),
+    )?;
     let program = programs.path("conformance-server")?.to_str().context("its path is not UTF-8")?;
     Ok(program.to_owned())
 }
 
-fn peer() -> Result<Origin> {
-    let Some(program) = hubline_testkit::peer() else {
-        return Ok(Origin::Absent("no HUBLINE_PEER"));
-    };
-    let program = program.into_os_string().into_string().ok().context("HUBLINE_PEER is not UTF-8")?;
-    let words = [&program, "serve", "--urls", URL];
-    Ok(Origin::Command(StartCommand(words.map(str::to_owned).to_vec())))
+/// A release of ASP.NET Core to compare with.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Release {
+    Ten,
+    Eleven,
+}
+
+impl Release {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Ten => PEER,
+            Self::Eleven => PEER_11,
+        }
+    }
+
+    fn origin(self) -> Result<Origin> {
+        let (program, absent) = match self {
+            Self::Ten => (hubline_testkit::peer(), "no HUBLINE_PEER"),
+            Self::Eleven => (hubline_testkit::peer11(), "no peer11"),
+        };
+        let Some(program) = program else { return Ok(Origin::Absent(absent)) };
+        let program = program.into_os_string().into_string().ok().context("HUBLINE_PEER is not UTF-8")?;
+        let words = [&program, "serve", "--urls", URL];
+        Ok(Origin::Command(StartCommand(words.map(str::to_owned).to_vec())))
+    }
 }
 
 #[cfg(test)]
@@ -125,5 +156,30 @@ mod tests {
         assert_eq!(words, ["/bin/other", "serve", "--urls=http://127.0.0.1:1"]);
         assert!("other=/bin/other".parse::<ServerArgument>().is_err());
         assert!("{url}".parse::<ServerArgument>().is_err());
+    }
+
+    #[test]
+    fn a_named_server_takes_the_place_of_the_one_it_names() {
+        let commands = [
+            "before=old {url}",
+            "ASP.NET Core=ten {url}",
+            "Hubline=new {url}",
+            "ASP.NET Core 11=eleven {url}",
+        ];
+        let arguments = || commands.iter().map(|text| text.parse().unwrap()).collect();
+        let programs = |releases: &[Release]| -> Vec<_> {
+            let program = |candidate: &Candidate| match &candidate.origin {
+                Origin::Command(command) => (candidate.name.clone(), command.0[0].clone()),
+                Origin::Absent(why) => (candidate.name.clone(), (*why).to_owned()),
+            };
+            all(arguments(), releases).unwrap().iter().map(program).collect()
+        };
+        let named = |pairs: &[(&str, &str)]| -> Vec<_> {
+            pairs.iter().map(|(name, program)| ((*name).to_owned(), (*program).to_owned())).collect()
+        };
+        let both = programs(&[Release::Ten, Release::Eleven]);
+        assert_eq!(both, named(&[(HUBLINE, "new"), (PEER, "ten"), (PEER_11, "eleven"), ("before", "old")]));
+        let ten = programs(&[Release::Ten]);
+        assert_eq!(ten, named(&[(HUBLINE, "new"), (PEER, "ten"), ("before", "old"), (PEER_11, "eleven")]));
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask bench fleet`: three instances over one real redis-server, beside three of ASP.NET Core.
+//! `cargo xtask bench fleet`: three instances over one real redis-server, beside three of ASP.NET Core 10.
 
 mod instances;
 mod measure;
@@ -6,7 +6,7 @@ mod table;
 
 use anyhow::Result;
 
-use super::candidate::{self, ServerArgument};
+use super::candidate::{self, Release, ServerArgument};
 use super::{each, ensure_measured, load_client};
 use measure::Bench;
 
@@ -37,8 +37,12 @@ pub(super) struct Options {
     /// Only these measures
     #[arg(long, value_delimiter = ',', value_parser = ["latency", "rate", "groups", "outage", "elsewhere"])]
     only: Vec<String>,
-    /// Another server, or with NAME "Hubline" or "ASP.NET Core" instead of that one. COMMAND is split at spaces, gets its
-    /// address for {url} and `--redis CONNECTION` behind it, and has to be the server itself or to exec it
+    /// Also measures ASP.NET Core 11, which takes half as long again
+    #[arg(long)]
+    with_11: bool,
+    /// Another server, or with NAME "Hubline", "ASP.NET Core" (10) or "ASP.NET Core 11" instead of that one. COMMAND is
+    /// split at spaces, gets its address for {url} and `--redis CONNECTION` behind it, and has to be the server itself or to
+    /// exec it
     #[arg(long = "server", value_name = "NAME=COMMAND")]
     servers: Vec<ServerArgument>,
 }
@@ -85,8 +89,9 @@ impl Plan {
 pub(super) fn run(options: Options) -> Result<()> {
     let plan = Plan::new(&options);
     let wanted = |what: &str| options.only.is_empty() || options.only.iter().any(|only| only == what);
+    let releases: &[_] = if options.with_11 { &[Release::Ten, Release::Eleven] } else { &[Release::Ten] };
     let load_client = load_client()?;
-    let mut candidates = candidate::all(options.servers.clone())?;
+    let mut candidates = candidate::all(options.servers.clone(), releases)?;
     let bench = Bench { plan: &plan, load_client: &load_client };
     for round in 1..=plan.rounds {
         if wanted("latency") {

@@ -42,7 +42,8 @@ fn parameters(plan: &Plan) -> String {
          broadcast  to {recipients} connections (one is the sender), {rate} a second for {seconds} s\n\
          saturated  the same to {saturated_recipients} connections, {SATURATED_RATE} a second for {half_seconds} s\n\
          echo       on one connection, {half_seconds} times 1 s a round, a new client each\n\
-         median (least-most) of {rounds} rounds of broadcasts and echoes, {protocol}, each after {warm_up_seconds} s of warm-up; 1 KB is 1024 bytes\n\n"
+         median (least-most) of {rounds} rounds of broadcasts and echoes, {protocol}, each after {warm_up_seconds} s of warm-up; 1 KB is 1024 bytes\n\
+         ratio      Hubline's part of what ASP.NET Core 10 takes, the column ASP.NET Core\n\n"
     )
 }
 
@@ -128,7 +129,7 @@ pub(super) fn verdict(limit: &str, outcome: Option<(bool, String)>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::candidate;
+    use crate::bench::candidate::{self, PEER_11};
 
     #[test]
     fn limits_say_whether_they_hold() {
@@ -156,5 +157,16 @@ mod tests {
         candidates[1].figures.add(Measure::ConnectCpu, 600.0);
         let rows = align(rows(&candidates));
         assert_eq!(rows[1], "CPU per connection made (µs)  not built         600.0      -");
+    }
+
+    #[test]
+    fn the_ratio_is_against_release_10_whatever_11_needs() {
+        let mut candidates = candidate::absent(&[HUBLINE, PEER, PEER_11]);
+        for (candidate, value) in candidates.iter_mut().zip([150.0, 600.0, 900.0]) {
+            candidate.figures.add(Measure::ConnectCpu, value);
+        }
+        let rows = rows(&candidates);
+        assert_eq!(rows[0], ["measure", "Hubline", "ASP.NET Core", "ASP.NET Core 11", "ratio"]);
+        assert_eq!(rows[1][1..], ["150.0", "600.0", "900.0", "0.25"]);
     }
 }

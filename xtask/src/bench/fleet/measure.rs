@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::instances::{Instances, RedisState};
 use super::{HIGH_LIMIT_MILLIS, OUTAGE_RATE, Plan};
-use crate::bench::candidate::{Candidate, Origin, PEER, StartCommand};
+use crate::bench::candidate::{Candidate, Origin, StartCommand};
 use crate::bench::figures::{Figures, Measure};
 use crate::bench::load::{self, Report};
 use crate::bench::measure::difference;
@@ -167,7 +167,9 @@ impl Bench<'_> {
 
     /// What requests cost that land on another instance than their connection. ASP.NET Core answers them 404.
     pub(super) fn elsewhere(&self, candidate: &mut Candidate) -> Result<()> {
-        let Some(command) = command(candidate).filter(|_| candidate.name != PEER) else { return Ok(()) };
+        let Some(command) = command(candidate).filter(|_| !candidate.is_asp_net_core()) else {
+            return Ok(());
+        };
         let fleet = Instances::start(command)?;
         for (request, here, median, cpu_measure) in ELSEWHERE {
             let place = if here { " --here" } else { "" };

@@ -32,7 +32,8 @@ fn parameters(plan: &Plan) -> String {
          broadcast  to all, on each instance one connection that sends and one that receives; latency counts between instances\n\
          latency    and CPU at {rate} a second for {seconds} s after {warm_up_seconds} s of warm-up; median (least-most) of {rounds} rounds\n\
          groups     {groups} joined by one connection and left again; Redis as INFO and PUBSUB CHANNELS have it\n\
-         outage     Redis killed for {outage_seconds} s under {OUTAGE_RATE} broadcasts a second, 1,000 calls of a client at once\n\n"
+         outage     Redis killed for {outage_seconds} s under {OUTAGE_RATE} broadcasts a second, 1,000 calls of a client at once\n\
+         ratio      Hubline's part of what ASP.NET Core 10 takes, the column ASP.NET Core\n\n"
     )
 }
 
