@@ -1,9 +1,12 @@
 // Hubline and both releases of ASP.NET Core over one Redis: each in turn sends every kind of target and asks the clients of the others.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
-import { MixedFleet } from './parts/fleet.mjs';
+import { Redis } from '../../javascript/parts/redis.mjs';
+import { poll } from '../../javascript/parts/until.mjs';
+import { HUB, MixedFleet, PREFIX } from './parts/fleet.mjs';
 import { Ledger } from './parts/ledger.mjs';
 import { Crew, DotNet11Players } from './parts/players.mjs';
+import { subscribers } from './parts/redis-topologies.mjs';
 import { rowOf } from './parts/row.mjs';
 
 const NAMES = ['n', 'r', 's'];
@@ -14,8 +17,8 @@ export function playThree() {
   const row = rowOf(...Crew.results(DotNet11Players));
   describe('three makes of servers', { concurrency: 1 }, () => {
     let three;
-    before(async () => { three = await Three.start(); });
-    after(() => three?.end());
+    before(() => { three = new Three(); return three.start(); });
+    after(() => three.end());
     for (const x of NAMES) {
       const others = NAMES.filter(name => name !== x).join(' and ');
       row(35, `${x} to ${others}: targets`, () => three.each(x, targets));
@@ -32,21 +35,22 @@ class Three {
   #crew = new Crew(DotNet11Players);
   #ledger = new Ledger();
 
-  static async start() {
-    const three = new Three();
-    three.fleet = await (await MixedFleet.start({ names: NAMES })).listening();
-    three.json = await three.#crew.join(three.fleet.servers, { protocols: ['json'] });
-    three.ada = await three.#crew.join(three.fleet.servers, { protocols: ['messagepack'], user: 'ada' });
-    three.all = [...three.json, ...three.ada];
-    return three;
+  async start() {
+    this.redis = await Redis.start();
+    this.fleet = await MixedFleet.start({ names: NAMES, redis: this.redis, connection: this.redis.connectionString });
+    await poll(() => subscribers(this.redis, `${PREFIX}${HUB}:all`), count => count === NAMES.length, 'all servers');
+    this.json = await this.#crew.join(this.fleet.servers, { protocols: ['json'] });
+    this.ada = await this.#crew.join(this.fleet.servers, { protocols: ['messagepack'], user: 'ada' });
+    this.all = [...this.json, ...this.ada];
   }
   async end() {
     await this.#crew.end();
     await this.fleet?.end();
+    await this.redis?.stop();
   }
 
-  /** Plays it with each client of a server. */
-  async each(x, play) { for (const client of this.all.filter(({ at }) => at === x)) await play(this, client); }
+  /** Plays it with a client of each kind and protocol at a server. */
+  async each(x, play) { for (const clients of [this.json, this.ada.toReversed()]) await play(this, clients.find(({ at }) => at === x)); }
   /** Sends a text of its own, `act(text)`, and waits until these clients have it. */
   async sends(receivers, act) {
     const text = `text ${++texts}`;
