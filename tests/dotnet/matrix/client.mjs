@@ -16,6 +16,7 @@ export function playClient(client) {
     before(async () => {
       if (client.absent) return;
       parts.driver = new Driver(client);
+      await parts.driver.ready();
       [parts.server, parts.unlimited] = await Promise.all([[], ['--max-message', 'none']].map(async more => (await judged(...more)).start()));
       parts.log = await HubLog.open(parts.driver, [parts.server]);
       parts.proxy = await TcpProxy.start(parts.server.port);

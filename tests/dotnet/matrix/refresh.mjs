@@ -35,25 +35,32 @@ async function balanced() {
 
 /** Declares it. */
 export function playRefresh() {
-  for (const { where, start, features, lacking } of ARRANGEMENTS) {
-    describe(`token refresh, ${where}`, { concurrency: true }, () => {
-      const reason = NET_11.absent ?? lacking;
-      if (reason) return void test('every feature', t => skip(t, { ...NET_11.result, transport: 'all', protocol: 'all', feature: `token refresh, ${where}` }, reason));
-
-      const parts = { client: NET_11 };
-      before(async () => {
-        Object.assign(parts, await start());
-        parts.driver = new Driver(NET_11);
-        parts.log = await HubLog.open(parts.driver, parts.servers);
-      });
-      after(async () => {
-        await parts.driver?.end();
-        await parts.stop?.();
-      });
-      describe('tokens that end', { concurrency: true }, () => playFeatures(parts, where, inTime));
-      describe('by hand', { concurrency: 1 }, () => playFeatures(parts, where, features));
+  describe('token refresh', { concurrency: true }, () => {
+    const shared = { client: NET_11 };
+    before(async () => {
+      if (NET_11.absent) return;
+      shared.driver = new Driver(NET_11);
+      await shared.driver.ready();
     });
-  }
+    after(() => shared.driver?.end());
+    for (const arrangement of ARRANGEMENTS) playArrangement(shared, arrangement);
+  });
+}
+
+function playArrangement(shared, { where, start, features, lacking }) {
+  describe(where, { concurrency: true }, () => {
+    const reason = NET_11.absent ?? lacking;
+    if (reason) return void test('every feature', t => skip(t, { ...NET_11.result, transport: 'all', protocol: 'all', feature: `token refresh, ${where}` }, reason));
+
+    const parts = {};
+    before(async () => {
+      Object.assign(parts, shared, await start());
+      parts.log = await HubLog.open(parts.driver, parts.servers);
+    });
+    after(() => parts.stop?.());
+    describe('tokens that end', { concurrency: true }, () => playFeatures(parts, where, inTime));
+    describe('by hand', { concurrency: 1 }, () => playFeatures(parts, where, features));
+  });
 }
 
 /** Every one has a stage of its own. */

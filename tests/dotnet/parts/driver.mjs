@@ -3,6 +3,8 @@ import { createInterface } from 'node:readline';
 import { answered } from '../../javascript/parts/until.mjs';
 import { Connection } from './connection.mjs';
 
+const UNPACKING_MS = 120_000;
+
 /** The official .NET client: a program that takes a command a line and answers with replies and events. */
 export class Driver {
   #replies = new Map();
@@ -34,6 +36,9 @@ export class Driver {
     this.child.stdin.write(`${JSON.stringify({ id, ...command })}\n`);
     try { return await answered(reply, `${command.op} ${command.method ?? ''}`, patienceMs); } finally { this.#replies.delete(id); }
   }
+
+  /** Waits until it takes commands: it may have to be unpacked first. */
+  ready() { return this.command({ op: 'cancel', stream: 'none' }, UNPACKING_MS); }
 
   /** A started connection; `options` are those of the driver's `connect`. */
   async connect(options) {
