@@ -107,6 +107,20 @@ impl Authentication {
         Arc::new(Self { rules, has_secret, turn: tokio::sync::Mutex::default(), state: Mutex::new(state) })
     }
 
+    /// The principal of a refresh that came before the transport.
+    pub(crate) fn in_force(&self) -> Option<Option<Arc<Principal>>> {
+        let state = self.lock();
+        state.end.map(|_| state.info.principal.clone())
+    }
+
+    /// Puts in force what was so where the connection was negotiated.
+    pub(crate) fn begin(&self, principal: Option<Arc<Principal>>) {
+        let mut state = self.lock();
+        state.identity = Identity::of(principal.as_deref());
+        state.put_in_force(self.rules.end(principal.as_deref()), &self.rules.options);
+        state.info.principal = principal;
+    }
+
     /// Attaches the transport that has come, whose own credentials count from now on. Only a first poll does not step
     /// back behind a refresh: then the principal in `accepted` becomes the refreshed one.
     pub(crate) fn open(self: Arc<Self>, mut accepted: Accepted) -> Accepted {

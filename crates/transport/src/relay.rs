@@ -46,7 +46,7 @@ use crate::gate::{Refusal, Requester, Resemblance};
 pub use keys::{TokenKey, TokenKeyError};
 
 pub(crate) use asking::{AskError, Exchange};
-pub(crate) use message::{Answer, Wish, milliseconds, principal_on_its_way};
+pub(crate) use message::{Answer, InForce, Wish, milliseconds, principal_on_its_way};
 pub(crate) use reach::Reachability;
 pub(crate) use tunnel::TunnelEnd;
 
@@ -93,6 +93,8 @@ struct Verified {
 pub(crate) struct Moved {
     pub(crate) id: ConnectionId,
     pub(crate) is_stateful: bool,
+    /// Its principal, if it was refreshed there.
+    pub(crate) refreshed: Option<InForce>,
 }
 
 /// Where a wish has led.
@@ -203,8 +205,8 @@ impl Relay {
             Err(AskError::Busy) => (Reached::Answered(Answer::Busy), None),
             Ok((Answer::Unknown, _)) => (Reached::Unknown, None),
             Ok((Answer::Refused(refusal), _)) => (Reached::Refused(refusal), None),
-            Ok((Answer::HandedOver { is_stateful }, _)) => {
-                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }), None)
+            Ok((Answer::HandedOver { is_stateful, refreshed }, _)) => {
+                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed }), None)
             }
             Ok((answer, exchange)) => (Reached::Answered(answer), Some(exchange)),
         }
@@ -321,7 +323,7 @@ impl Relay {
         let name = format!("{WHO_CLAIMED}{}", elsewhere.id);
         let own = self.fleet.instance().to_bytes().to_vec();
         match self.fleet.put_if_absent(&name, own, Some(CLAIMED_FOR)).await {
-            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }),
+            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed: None }),
             // It had a transport at somebody who is gone too, or has one that came in this instant.
             Ok(Some(_)) => Reached::Unknown,
             Err(_) => Reached::Unreachable,
@@ -332,7 +334,9 @@ impl Relay {
     /// refuse it would be to serve nobody while Redis is away.
     fn serve_alone(&self, elsewhere: &Elsewhere) -> Reached {
         match elsewhere.ticket.as_ref().map(Verified::may_open) {
-            Some(Ok(is_stateful)) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }),
+            Some(Ok(is_stateful)) => {
+                Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed: None })
+            }
             Some(Err(_)) | None => Reached::Unreachable,
         }
     }

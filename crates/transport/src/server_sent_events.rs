@@ -186,6 +186,8 @@ impl Pipe for EventPipe {
     /// Lets the response end behind what waits. Nobody answers, so reading to the end is all the answer
     /// there is.
     fn close(self: Box<Self>, _: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+        // What is still being posted was sent to a living connection; the client leaves as soon as it reads the end.
+        self.shared.inbox.drop_rest();
         Box::pin(async move {
             let read_to_the_end = poll_fn(|cx| {
                 let mut state = self.shared.lock();

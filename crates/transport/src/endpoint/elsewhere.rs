@@ -9,7 +9,7 @@ use super::{Shared, info};
 use crate::Body;
 use crate::connections::Negotiated;
 use crate::gate::Refusal;
-use crate::relay::{Answer, Elsewhere, Moved, Reached, Relay, Wish, milliseconds};
+use crate::relay::{Answer, Elsewhere, InForce, Moved, Reached, Relay, Wish, milliseconds};
 use crate::response::unreachable_now;
 
 /// How a transport fares whose connection is not here.
@@ -45,9 +45,12 @@ impl Shared {
     }
 
     pub(super) fn adopt(&self, parts: &Parts, elsewhere: &Elsewhere, moved: Moved, transport: TransportKind) {
-        let Moved { id, is_stateful } = moved;
+        let Moved { id, is_stateful, refreshed } = moved;
         let info = || info(parts, id.clone(), transport);
         let owner = self.owner(&elsewhere.requester, info, elsewhere.has_secret());
+        if let (Some(InForce(principal)), Some(authentication)) = (refreshed, &owner.authentication) {
+            authentication.begin(principal);
+        }
         let negotiated = Negotiated { id, is_stateful, owner, is_looked_for: true };
         self.connections.adopt(&elsewhere.token, negotiated);
     }

@@ -21,11 +21,11 @@ use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Asking;
-use super::message::{Answer, AnswerPiece, ExchangeId, Message, Question, Wish};
+use super::message::{Answer, AnswerPiece, ExchangeId, InForce, Message, Question, Wish};
 use super::reach::Reachability;
 use super::tunnel::Tunnels;
 use crate::Connections;
-use crate::connections::{Attached, Found, Known, Owner, Resumption};
+use crate::connections::{Attached, Found, Known, Negotiated, Owner, Resumption};
 use crate::gate::{Purpose, Refusal, Requester};
 use crate::inbox::{Inbox, PostError};
 use crate::long_polling::{LongPolling, Polled, Receipt};
@@ -168,7 +168,10 @@ impl Answering {
         }
         let answer = match (wish, found.known) {
             (Wish::Connect | Wish::Poll { .. }, Known::Negotiated) => match connections.hand_over(&token) {
-                Some(negotiated) => Answer::HandedOver { is_stateful: negotiated.is_stateful },
+                Some(Negotiated { is_stateful, owner, .. }) => {
+                    let refreshed = owner.authentication.and_then(|authentication| authentication.in_force());
+                    Answer::HandedOver { is_stateful, refreshed: refreshed.map(InForce) }
+                }
                 // Another transport was faster.
                 None => Answer::Refused(Refusal::Attached),
             },

@@ -87,6 +87,10 @@ pub(crate) enum Wish {
     Tunnel { id: ExchangeId, load: Load },
 }
 
+/// The principal of a connection's authentication, `None` for nobody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct InForce(#[serde(with = "principal_on_its_way")] pub(crate) Option<Arc<Principal>>);
+
 /// A [`Principal`] as it is written.
 #[derive(Debug, Serialize, Deserialize)]
 struct PrincipalOnItsWay {
@@ -156,8 +160,9 @@ pub(crate) enum Answer {
     Unknown,
     /// It is here, and the request is not let through to it.
     Refused(Refusal),
-    /// It had no transport yet, and belongs to whoever asked from now on.
-    HandedOver { is_stateful: bool },
+    /// It had no transport yet, and belongs to whoever asked from now on, with the principal of a refresh if there was
+    /// one.
+    HandedOver { is_stateful: bool, refreshed: Option<InForce> },
     /// It has a WebSocket whose place may be claimed.
     Resumable,
     /// What waited.

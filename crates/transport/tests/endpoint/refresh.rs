@@ -326,6 +326,16 @@ async fn a_refresh_before_the_transport_counts_until_that_brings_a_token_of_its_
     assert_eq!(connection.info.principal.as_deref(), Newer.principal().as_ref(), "a poll does not step back");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_refresh_before_the_transport_moves_with_the_connection() {
+    let mut fleet = Fleet::with(3, on()).agreed().await;
+    let token = fleet.hubs[0].negotiate_as(Ada.principal(), "").await;
+    assert_eq!(refresh(&fleet.hubs[1], &token, Newer).await, accepted());
+    assert_eq!(poll(&fleet.hubs[2], &token, Ada).await.status, 200);
+    let connection = fleet.hubs[2].accept().await;
+    assert_eq!(connection.info.principal.as_deref(), Newer.principal().as_ref());
+}
+
 #[tokio::test]
 async fn nobody_may_refresh_what_nobody_negotiated() {
     let (options, log) = asked();
