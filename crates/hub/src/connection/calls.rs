@@ -186,7 +186,7 @@ impl Calls {
             SlotUse::Shared(slot) => self.slots_taken -= usize::from(slot.end()),
         }
         if let Some(ids) = ended.ids {
-            self.ids.release(ids);
+            self.ids.release(*ids);
         }
         ended.completion
     }

@@ -62,16 +62,16 @@ impl Ids {
         in_use.calls += 1;
         let taken = in_use.take(call, cancellable, &mut held);
         if let Err(refused) = taken {
-            self.release(held);
+            self.release(*held);
             return Err(refused);
         }
         Ok(Some(held))
     }
 
     /// Gives back the ids of a call that ended.
-    pub(super) fn release(&mut self, held: Box<Held>) {
+    pub(super) fn release(&mut self, held: Held) {
         let Some(in_use) = &mut self.0 else { return };
-        let Held { call, invocation_id, stream_ids } = *held;
+        let Held { call, invocation_id, stream_ids } = held;
         if let Some(id) = invocation_id {
             in_use.cancellable.remove(&id);
         }
