@@ -210,7 +210,8 @@ impl Authentication {
                 _ => Refusal::AnotherUser,
             });
         }
-        Ok(!is_older && !(is_in_force && occasion != Occasion::Refresh))
+        // Who asks for a refresh gets one, also with the same token.
+        Ok(!is_older && (!is_in_force || occasion == Occasion::Refresh))
     }
 
     /// Whether the hub would know the connection by the same user id, whoever vouches for it.

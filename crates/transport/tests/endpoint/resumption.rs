@@ -41,7 +41,7 @@ impl Away {
         let opened = tokio::spawn(async move { Client::open(address, &query).await });
         tokio::select! {
             biased;
-            outcome = granted(resumable) => return outcome.to_owned(),
+            outcome = granted(resumable) => outcome.to_owned(),
             refused = opened => match refused.unwrap() {
                 Err((403, body)) if body.starts_with("The user") => "403".to_owned(),
                 Err((status, body)) => format!("{status} {body}"),
