@@ -135,8 +135,8 @@ impl Shared {
     /// Lets a request through to its connection, wherever that is, or says what its client is told. Nothing has been
     /// done before, and there is no other way to a connection.
     async fn admit(&self, parts: &Parts, purpose: Purpose, token: &str) -> Result<Admitted<'_>, Refusal> {
-        let requester = self.requester(parts, purpose);
-        let located = self.locate(token, &requester).await;
+        let mut requester = self.requester(parts, purpose);
+        let located = self.locate(parts, token, &mut requester).await;
         if !matches!(located, Located::Unknown) && !self.offers(purpose) {
             return Err(Refusal::NotOffered);
         }
@@ -154,12 +154,13 @@ impl Shared {
     }
 
     /// Finds the connection of a token.
-    async fn locate(&self, token: &str, requester: &Requester) -> Located<'_> {
+    async fn locate(&self, parts: &Parts, token: &str, requester: &mut Requester) -> Located<'_> {
         if let Some(found) = self.connections.find(token) {
             let is_own = found.owner.endpoint == self.id;
             return if is_own { Located::Here(found) } else { Located::Unknown };
         }
         let Some(relay) = self.connections.relay() else { return Located::Unknown };
+        requester.user = self.user(parts);
         match relay.read(token, requester).await {
             Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
             None => Located::Unknown,
@@ -178,23 +179,21 @@ impl Shared {
         let presented = Presented::of(parts);
         let principal = presented.principal();
         let identity = Identity::of(principal.map(|principal| &**principal));
-        let user = self.refresh_rules.as_ref().and_then(|rules| {
-            let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
-            // Whom the connection belongs to is not a matter of its id.
-            rules.handler.user_id(&info(parts, ConnectionId::from(""), transport))
-        });
         let may_refresh = self.refresh_rules.is_some() && !matches!(purpose, Purpose::Send | Purpose::Delete);
         let credentials = may_refresh.then(|| {
             let query = public_query(parts.uri.query().unwrap_or_default());
             Box::new(Credentials { principal: principal.cloned(), query })
         });
-        Requester {
-            purpose,
-            endpoint: self.id,
-            identity,
-            user: user.as_ref().map(Identity::of_user),
-            credentials,
-        }
+        Requester { purpose, endpoint: self.id, identity, user: None, credentials }
+    }
+
+    /// By which user id the hub would know who a request comes from, where that may count.
+    fn user(&self, parts: &Parts) -> Option<Identity> {
+        let rules = self.refresh_rules.as_ref()?;
+        let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
+        // Whom the connection belongs to is not a matter of its id.
+        let user = rules.handler.user_id(&info(parts, ConnectionId::from(""), transport))?;
+        Some(Identity::of_user(&user))
     }
 
     /// Whom a connection belongs to that this request negotiates or opens.

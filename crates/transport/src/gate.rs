@@ -29,7 +29,7 @@ pub(crate) struct Requester {
     pub(crate) purpose: Purpose,
     pub(crate) endpoint: EndpointId,
     pub(crate) identity: Identity,
-    /// By the hub's user id, where that may count.
+    /// By the hub's user id, where that may count: on other instances than the one with the connection.
     pub(crate) user: Option<Identity>,
     /// Where the endpoint lets its clients refresh their authentication, for whatever may do so.
     pub(crate) credentials: Option<Box<Credentials>>,

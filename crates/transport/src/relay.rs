@@ -56,6 +56,8 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a negotiation waits until its note is left, and an answer of its negotiator may take.
 const NOTE_PATIENCE: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// An older socket may take 5 s to close, and an application 10 s to judge the newer principal.
+const RESUME_PATIENCE: Duration = Duration::from_secs(16);
 /// A claim outlives the token by far.
 const CLAIMED_FOR: Duration = Duration::from_secs(60);
 const WHERE_NEGOTIATED: &str = "negotiated:";
@@ -224,7 +226,7 @@ impl Relay {
         let requester = Some(elsewhere.requester.clone());
         let mut exchange = self.asking.begin(address.clone(), &elsewhere.token, requester)?;
         let end = self.answering.tunnels.open(exchange.id, &self.asking, address);
-        Ok((exchange.ask(wish, Some(CONNECT_PATIENCE)).await?, end))
+        Ok((exchange.ask(wish, Some(RESUME_PATIENCE)).await?, end))
     }
 
     /// Asks where the connection was found last, else its negotiator, else at its own address. [`AskError::Nobody`]

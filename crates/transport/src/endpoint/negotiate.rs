@@ -23,7 +23,8 @@ impl Shared {
         };
         let is_stateful = self.options.allow_stateful_reconnects && is_true(query, "useStatefulReconnect");
         let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
-        let requester = self.requester(parts, Purpose::Transport(transport));
+        let mut requester = self.requester(parts, Purpose::Transport(transport));
+        requester.user = self.user(parts);
         let id = random_id();
         let relay = self.connections.relay();
         let token = match relay {
