@@ -1,4 +1,6 @@
 //! Clients that refresh their authentication.
+//!
+//! The clock is paused, so what would wait for ever is found by a ping in place of what should come.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -143,7 +145,7 @@ fn roles_are(id: u32, roles: &str) -> String {
     result(id, &format!("\"{roles} ada\""))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_begins_afterwards_sees_the_new_principal_and_the_hub_is_told_once() {
     let hub = start(telling(&Gate::default()));
     let (mut client, refresher) = connect(&hub).await;
@@ -162,7 +164,7 @@ async fn what_begins_afterwards_sees_the_new_principal_and_the_hub_is_told_once(
     assert!(client.next().await.contains("because user is unauthorized"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_before_the_handshake_is_not_told() {
     let hub = start(telling(&Gate::default()));
     let (accepted, mut client, refresher) = opened();
@@ -173,7 +175,7 @@ async fn a_refresh_before_the_handshake_is_not_told() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_while_the_connection_is_made_comes_before_the_calls() {
     let gate = Gate::default();
     let hub = start(
@@ -192,7 +194,7 @@ async fn a_refresh_while_the_connection_is_made_comes_before_the_calls() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_hub_is_told_behind_what_runs_and_waits_already() {
     let gate = Gate::default();
     let hub = start(telling(&gate));
@@ -212,7 +214,7 @@ async fn the_hub_is_told_behind_what_runs_and_waits_already() {
     assert_eq!(client.next().await, roles_are(3, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_that_come_after_a_refresh_that_waits_wait_behind_it() {
     let gate = Gate::default();
     let hub = start(telling(&gate));
@@ -230,7 +232,7 @@ async fn calls_that_come_after_a_refresh_that_waits_wait_behind_it() {
     assert!(client.next().await.contains("Method does not exist"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_takes_one_of_the_places_for_calls() {
     let gate = Gate::default();
     let slow = hub().on_authentication_refreshed(async |State(gate): State<Gate>, clients: Clients| {
@@ -268,7 +270,7 @@ async fn it_takes_one_of_the_places_for_calls() {
     assert_eq!(client.next().await, roles_are(5, "Matron"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn its_failure_and_its_panic_leave_the_connection_alone() {
     async fn failing(caller: Caller) -> Result<(), HubError> {
         assert!(roles(&caller) == "Doctor ada", "on purpose");
@@ -283,7 +285,7 @@ async fn its_failure_and_its_panic_leave_the_connection_alone() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_cannot_ask_for_results() {
     let hub = start(
         hub()
@@ -300,7 +302,7 @@ async fn it_cannot_ask_for_results() {
     assert_eq!(client.next().await, error);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_still_waits_when_the_client_leaves_is_not_told() {
     let (log, mut logged) = mpsc::channel(4);
     let gate = Gate::default();
@@ -375,7 +377,7 @@ async fn a_long_poll_moves_the_end_of_the_authentication_to_an_earlier_time_too(
     assert_eq!(begin.elapsed().as_secs(), 5);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
     let hub = start(telling(&Gate::default()));
     let (client, _refresher, resumer) = connect_stateful(&hub).await;
@@ -390,7 +392,7 @@ async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_principal_that_the_application_refuses_ends_a_connection_that_was_away() {
     let (log, mut logged) = mpsc::channel(1);
     let hub = start(
