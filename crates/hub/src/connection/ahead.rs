@@ -135,6 +135,15 @@ mod tests {
     }
 
     #[test]
+    fn a_cancellation_that_was_skipped_means_nothing_any_more() {
+        let mut ahead = Ahead::default();
+        let input = [cancel("1"), cancel("2")].concat();
+        look(&mut ahead, &input);
+        ahead.advance(cancel("1").len());
+        assert!(!ahead.is_cancelled("1"));
+    }
+
+    #[test]
     fn what_cannot_be_told_apart_is_left_alone() {
         let mut ahead = Ahead::default();
         let input = [&cancel("1"), &"x".repeat(101), "\u{1e}", &cancel("2")].concat();

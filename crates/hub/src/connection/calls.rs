@@ -34,7 +34,7 @@ struct Ended {
     /// For the caller, if it wants to know.
     completion: Option<Encoded>,
     slot: SlotUse,
-    ids: Option<Held>,
+    ids: Option<Box<Held>>,
 }
 
 /// What became of a call that was started.
@@ -108,11 +108,11 @@ impl Calls {
         begun.unwrap_or_else(Begun::Ended)
     }
 
-    fn begin_call(&mut self, cx: &mut Context<'_>, call: BoundCall) -> Result<Begun, Option<Encoded>> {
+    fn begin_call(&mut self, cx: &mut Context<'_>, mut call: BoundCall) -> Result<Begun, Option<Encoded>> {
         if call.is_cancelled() {
             return Err(call.reply.failed(&Cancelled.into()));
         }
-        let (mut call, ids) = self.hold_ids(call)?;
+        let ids = self.hold_ids(&mut call)?;
         let slot = match (call.takes_slot(), call.parts.slot.take()) {
             (false, _) => SlotUse::None,
             (true, None) => SlotUse::Held,
@@ -149,7 +149,7 @@ impl Calls {
         let drops = call.is_dropped_when_cancelled();
         let caller = call.reply.caller().clone();
         let cancellation = call.parts.cancellation(&caller).clone();
-        let (call, ids) = self.hold_ids(call)?;
+        let ids = self.hold_ids(&mut call)?;
         let (reply, future) = call.into_future();
         let completion = streaming::run(reply, future, cancellation, drops);
         self.has_new = true;
@@ -159,14 +159,13 @@ impl Calls {
     }
 
     /// Makes a call's uploads and its cancellation known.
-    fn hold_ids(&mut self, mut call: BoundCall) -> Result<(BoundCall, Option<Held>), Option<Encoded>> {
-        match self.ids.hold(&mut call) {
-            Ok(ids) => Ok((call, ids)),
-            Err(Refused::StreamId(error)) => Err(call.reply.failed(&error)),
-            Err(Refused::InvocationId(id)) => {
-                Err(call.reply.error(&format!("Invocation ID '{id}' is already in use.")))
+    fn hold_ids(&mut self, call: &mut BoundCall) -> Result<Option<Box<Held>>, Option<Encoded>> {
+        self.ids.hold(call).map_err(|refused| match refused {
+            Refused::StreamId(error) => call.reply.failed(&error),
+            Refused::InvocationId(id) => {
+                call.reply.error(&format!("Invocation ID '{id}' is already in use."))
             }
-        }
+        })
     }
 
     /// The next call that ends.
@@ -187,7 +186,7 @@ impl Calls {
             SlotUse::Shared(slot) => self.slots_taken -= usize::from(slot.end()),
         }
         if let Some(ids) = ended.ids {
-            self.ids.release(ids);
+            self.ids.release(*ids);
         }
         ended.completion
     }

@@ -49,7 +49,7 @@ impl Ids {
     ///
     /// # Errors
     /// Another call has one of them; then this one holds nothing.
-    pub(super) fn hold(&mut self, call: &mut BoundCall) -> Result<Option<Held>, Refused> {
+    pub(super) fn hold(&mut self, call: &mut BoundCall) -> Result<Option<Box<Held>>, Refused> {
         let cancellation = call.parts.cancellation.as_ref();
         let cancellable =
             cancellation.and_then(|token| call.reply.invocation_id.clone().zip(Some(token.clone())));
@@ -57,12 +57,12 @@ impl Ids {
             return Ok(None);
         }
         let in_use = self.0.get_or_insert_default();
-        let mut held = Held { call: in_use.next, invocation_id: None, stream_ids: Vec::new() };
+        let mut held = Box::new(Held { call: in_use.next, invocation_id: None, stream_ids: Vec::new() });
         in_use.next += 1;
         in_use.calls += 1;
         let taken = in_use.take(call, cancellable, &mut held);
         if let Err(refused) = taken {
-            self.release(held);
+            self.release(*held);
             return Err(refused);
         }
         Ok(Some(held))
@@ -71,12 +71,13 @@ impl Ids {
     /// Gives back the ids of a call that ended.
     pub(super) fn release(&mut self, held: Held) {
         let Some(in_use) = &mut self.0 else { return };
-        if let Some(id) = held.invocation_id {
+        let Held { call, invocation_id, stream_ids } = held;
+        if let Some(id) = invocation_id {
             in_use.cancellable.remove(&id);
         }
-        for id in held.stream_ids {
+        for id in stream_ids {
             // One whose upload was over may be another call's by now.
-            if in_use.uploads.get(&id).is_some_and(|upload| upload.call == held.call) {
+            if in_use.uploads.get(&id).is_some_and(|upload| upload.call == call) {
                 in_use.uploads.remove(&id);
             }
         }

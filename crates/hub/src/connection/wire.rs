@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd, Principal};
@@ -232,9 +232,12 @@ impl Wire {
     /// Ready with a newer principal when the client has refreshed its authentication.
     pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         let Some(pipe) = &mut self.pipe else { return Poll::Pending };
-        let principal = ready!(pipe.poll_principal(cx));
-        self.expires = pipe.expires();
-        Poll::Ready(principal)
+        let principal = pipe.poll_principal(cx);
+        // A poll may set the end anew without a refresh, earlier as well as later.
+        if principal.is_ready() || self.transport == TransportKind::LongPolling {
+            self.expires = pipe.expires();
+        }
+        principal
     }
 
     /// Ready when a newer pipe has taken the place of the one before, with the request that it came by.
