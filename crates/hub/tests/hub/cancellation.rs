@@ -1,4 +1,6 @@
 //! Calls that their client cancels, also past calls that wait for their turn.
+//!
+//! The clock is paused, so what would wait for ever is found by a ping in place of what should come.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,6 +71,10 @@ fn hub(gate: &Arc<Notify>) -> (Hub, mpsc::Receiver<String>) {
     (hub.state(Stage { gate: Arc::clone(gate), begun }), has_begun)
 }
 
+async fn next(begun: &mut mpsc::Receiver<String>) -> String {
+    timeout(Duration::from_secs(60), begun.recv()).await.expect("something begins").unwrap()
+}
+
 fn options(parallel: usize) -> HubOptions {
     let mut options = HubOptions::default();
     options.maximum_parallel_invocations_per_client = parallel;
@@ -83,7 +89,7 @@ fn in_use(id: u32) -> String {
     failed(&id.to_string(), &format!("Invocation ID '{id}' is already in use."))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_call_answers_as_its_method_decides() {
     for (shown, suffix) in [
         (DetailedErrors::Hidden, ""),
@@ -106,7 +112,7 @@ async fn a_cancelled_call_answers_as_its_method_decides() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_call_gives_its_uploads_up() {
     let (hub, _begun) = hub(&Arc::default());
     let hub = start(hub);
@@ -118,7 +124,7 @@ async fn a_cancelled_call_gives_its_uploads_up() {
     assert_eq!(client.next().await, result(2, "6"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_can_be_cancelled_holds_its_id_and_nothing_else_does() {
     let gate = Arc::default();
     let (hub, _begun) = hub(&gate);
@@ -145,7 +151,7 @@ async fn what_can_be_cancelled_holds_its_id_and_nothing_else_does() {
     assert_eq!(client.next().await, result(1, "null"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_refused_its_id_gives_its_uploads_back() {
     let (hub, _begun) = hub(&Arc::default());
     let hub = start(hub);
@@ -159,7 +165,7 @@ async fn a_call_that_is_refused_its_id_gives_its_uploads_back() {
     assert_eq!(client.next().await, result(1, "1"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancellation_overtakes_calls_that_wait() {
     let (hub, _begun) = hub(&Arc::default());
     let hub = start(hub);
@@ -182,7 +188,7 @@ async fn a_cancellation_overtakes_calls_that_wait() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancellation_overtakes_calls_in_messagepack_too() {
     let protocol = HubProtocol::MessagePack;
     let call = |id: &str, method: &str, arguments: &[&str]| {
@@ -208,7 +214,7 @@ async fn a_cancellation_overtakes_calls_in_messagepack_too() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_call_that_is_cancelled_while_it_waits_does_not_run_and_is_answered_in_its_turn() {
     let gate = Arc::default();
     let (hub, mut begun) = hub(&gate);
@@ -237,14 +243,14 @@ async fn a_call_that_is_cancelled_while_it_waits_does_not_run_and_is_answered_in
     assert_eq!(client.next().await, cancelled(2, "Patient"));
     assert_eq!(client.next().await, cancelled(3, "Patient"));
     assert_eq!(client.next().await, result(4, "null"));
-    assert_eq!(begun.recv().await.unwrap(), "note deaf");
-    assert_eq!(begun.recv().await.unwrap(), "patient again");
+    assert_eq!(next(&mut begun).await, "note deaf");
+    assert_eq!(next(&mut begun).await, "patient again");
     client.send(&cancel("3")).await;
     assert_eq!(client.next().await, cancelled(3, "Patient"));
     assert_eq!(client.next().await, result(5, "3"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_wrong_behind_a_waiting_call_is_found_in_its_turn() {
     let long = format!("{}␞", "x".repeat(40_000));
     for wrong in ["not json␞", &long] {
@@ -295,7 +301,7 @@ async fn no_more_than_64_kib_are_read_behind_a_waiting_call() {
     settled(&hub, &mut client).await;
 
     let mut sent = 0;
-    while timeout(Duration::from_secs(1), client.send(&ping())).await.is_ok() {
+    while sent < 200 && timeout(Duration::from_secs(1), client.send(&ping())).await.is_ok() {
         sent += 1;
     }
     assert_eq!(sent, 64 + ROOM, "what is read and what is on its way");
@@ -307,7 +313,7 @@ async fn no_more_than_64_kib_are_read_behind_a_waiting_call() {
     assert_eq!(client.next().await, cancelled(2, "Patient"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cancellation_behind_more_than_64_kib_has_its_turn() {
     let gate = Arc::default();
     let (hub, _begun) = hub(&gate);
@@ -324,7 +330,7 @@ async fn a_cancellation_behind_more_than_64_kib_has_its_turn() {
     assert_eq!(client.next().await, cancelled(2, "Patient"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_clients_end_cancels_what_runs_and_what_waits_still_runs() {
     let (hub, mut begun) = hub(&Arc::default());
     let hub = start(hub);
@@ -340,17 +346,17 @@ async fn the_clients_end_cancels_what_runs_and_what_waits_still_runs() {
             .concat(),
         )
         .await;
-    assert_eq!(begun.recv().await.unwrap(), "patient a");
+    assert_eq!(next(&mut begun).await, "patient a");
     drop(client);
-    assert_eq!(begun.recv().await.unwrap(), "note b");
-    assert_eq!(begun.recv().await.unwrap(), "note c");
+    assert_eq!(next(&mut begun).await, "note b");
+    assert_eq!(next(&mut begun).await, "note c");
     while hub.connection_count() > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(hub.statistics().closed["transport_lost"], 1);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_close_message_overtakes_nothing() {
     let gate = Arc::default();
     let (hub, mut begun) = hub(&gate);
@@ -360,7 +366,7 @@ async fn a_close_message_overtakes_nothing() {
     settled(&hub, &mut client).await;
     gate.notify_one();
     assert_eq!(client.next().await, result(1, "null"));
-    assert_eq!(begun.recv().await.unwrap(), "note b");
+    assert_eq!(next(&mut begun).await, "note b");
     assert_eq!(client.next().await, result(2, "null"));
     assert_eq!(client.next().await, "{\"type\":7}␞");
 }

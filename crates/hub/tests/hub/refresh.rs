@@ -1,9 +1,12 @@
 //! Clients that refresh their authentication.
+//!
+//! The clock is paused, so what would wait for ever is found by a ping in place of what should come.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use hubline_hub::{Caller, Clients, Disconnected, Hub, HubContext, HubError, HubOptions, State};
@@ -11,7 +14,9 @@ use hubline_pipe::{
     Accepted, CloseCode, ConnectionHandler, Farewell, Frame, Pipe, PipeEnd, Policy, Principal, Resumer,
     resumption,
 };
+use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
 
 use crate::client::{ACCEPTED, Client, accepted, call, info, result, settled, start, start_with};
 
@@ -19,9 +24,17 @@ use crate::client::{ACCEPTED, Client, accepted, call, info, result, settled, sta
 struct Refreshed {
     pipe: Box<dyn Pipe>,
     principals: mpsc::Receiver<Option<Arc<Principal>>>,
+    expires: Expires,
 }
 
+/// When the authentication ends.
+type Expires = Arc<Mutex<Option<Instant>>>;
+
 impl Pipe for Refreshed {
+    fn expires(&self) -> Option<Instant> {
+        *self.expires.lock().unwrap()
+    }
+
     fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         match self.principals.poll_recv(cx) {
             Poll::Ready(Some(principal)) => Poll::Ready(principal),
@@ -43,12 +56,19 @@ impl Pipe for Refreshed {
 }
 
 /// What refreshes the principal of a [`Refreshed`] pipe.
-struct Refresher(mpsc::Sender<Option<Arc<Principal>>>);
+struct Refresher {
+    principals: mpsc::Sender<Option<Arc<Principal>>>,
+    expires: Expires,
+}
 
 impl Refresher {
     /// The same user, with this role now.
     fn refresh(&self, role: &str) {
-        self.0.try_send(Some(ada(role))).unwrap();
+        self.principals.try_send(Some(ada(role))).unwrap();
+    }
+
+    fn expires_in(&self, seconds: u64) {
+        *self.expires.lock().unwrap() = Some(Instant::now() + Duration::from_secs(seconds));
     }
 }
 
@@ -63,8 +83,9 @@ fn opened() -> (Accepted, Client, Refresher) {
     let (mut accepted, client) = accepted(info("a"), 64);
     accepted.info.principal = Some(ada("Nurse"));
     let (send, principals) = mpsc::channel(8);
-    accepted.pipe = Box::new(Refreshed { pipe: accepted.pipe, principals });
-    (accepted, client, Refresher(send))
+    let expires = Expires::default();
+    accepted.pipe = Box::new(Refreshed { pipe: accepted.pipe, principals, expires: Arc::clone(&expires) });
+    (accepted, client, Refresher { principals: send, expires })
 }
 
 async fn connect(hub: &HubContext) -> (Client, Refresher) {
@@ -124,7 +145,7 @@ fn roles_are(id: u32, roles: &str) -> String {
     result(id, &format!("\"{roles} ada\""))
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_begins_afterwards_sees_the_new_principal_and_the_hub_is_told_once() {
     let hub = start(telling(&Gate::default()));
     let (mut client, refresher) = connect(&hub).await;
@@ -137,13 +158,13 @@ async fn what_begins_afterwards_sees_the_new_principal_and_the_hub_is_told_once(
     assert_eq!(client.next().await, roles_are(3, "Doctor"));
     assert_eq!(client.next().await, result(4, "\"doctor\""));
     // A refresh by nobody, of whom no user id is known any more.
-    refresher.0.try_send(None).unwrap();
+    refresher.principals.try_send(None).unwrap();
     client.send(&call(5, "Doctors", "")).await;
     assert_eq!(client.next().await, r#"{"type":1,"target":"Refreshed","arguments":[""]}␞"#);
     assert!(client.next().await.contains("because user is unauthorized"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_before_the_handshake_is_not_told() {
     let hub = start(telling(&Gate::default()));
     let (accepted, mut client, refresher) = opened();
@@ -154,7 +175,7 @@ async fn a_refresh_before_the_handshake_is_not_told() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refresh_while_the_connection_is_made_comes_before_the_calls() {
     let gate = Gate::default();
     let hub = start(
@@ -173,7 +194,7 @@ async fn a_refresh_while_the_connection_is_made_comes_before_the_calls() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_hub_is_told_behind_what_runs_and_waits_already() {
     let gate = Gate::default();
     let hub = start(telling(&gate));
@@ -193,7 +214,7 @@ async fn the_hub_is_told_behind_what_runs_and_waits_already() {
     assert_eq!(client.next().await, roles_are(3, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn calls_that_come_after_a_refresh_that_waits_wait_behind_it() {
     let gate = Gate::default();
     let hub = start(telling(&gate));
@@ -211,7 +232,7 @@ async fn calls_that_come_after_a_refresh_that_waits_wait_behind_it() {
     assert!(client.next().await.contains("Method does not exist"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_takes_one_of_the_places_for_calls() {
     let gate = Gate::default();
     let slow = hub().on_authentication_refreshed(async |State(gate): State<Gate>, clients: Clients| {
@@ -249,7 +270,7 @@ async fn it_takes_one_of_the_places_for_calls() {
     assert_eq!(client.next().await, roles_are(5, "Matron"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn its_failure_and_its_panic_leave_the_connection_alone() {
     async fn failing(caller: Caller) -> Result<(), HubError> {
         assert!(roles(&caller) == "Doctor ada", "on purpose");
@@ -264,7 +285,7 @@ async fn its_failure_and_its_panic_leave_the_connection_alone() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn it_cannot_ask_for_results() {
     let hub = start(
         hub()
@@ -281,7 +302,7 @@ async fn it_cannot_ask_for_results() {
     assert_eq!(client.next().await, error);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_still_waits_when_the_client_leaves_is_not_told() {
     let (log, mut logged) = mpsc::channel(4);
     let gate = Gate::default();
@@ -312,7 +333,51 @@ async fn what_still_waits_when_the_client_leaves_is_not_told() {
     assert_eq!(logged.recv().await, None);
 }
 
-#[tokio::test]
+/// Reads pings until something else comes.
+async fn not_a_ping(client: &mut Client) -> String {
+    loop {
+        let next = client.next().await;
+        if next != "{\"type\":6}␞" {
+            return next;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refresh_moves_the_end_of_the_authentication() {
+    let hub = start(telling(&Gate::default()));
+    let (accepted, mut client, refresher) = opened();
+    refresher.expires_in(10);
+    let begin = Instant::now();
+    tokio::spawn(hub.run(accepted));
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    refresher.expires_in(100);
+    refresher.refresh("Doctor");
+    assert_eq!(client.next().await, told("Doctor"));
+    assert_eq!(not_a_ping(&mut client).await, r#"{"type":7,"allowReconnect":true}␞"#);
+    assert_eq!(begin.elapsed().as_secs(), 100);
+    assert_eq!(hub.statistics().closed["authentication_expired"], 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_long_poll_moves_the_end_of_the_authentication_to_an_earlier_time_too() {
+    let hub = start(telling(&Gate::default()));
+    let (mut accepted, mut client, refresher) = opened();
+    accepted.info.transport = TransportKind::LongPolling;
+    refresher.expires_in(1000);
+    let begin = Instant::now();
+    tokio::spawn(hub.run(accepted));
+    client.send(r#"{"protocol":"json","version":1}␞"#).await;
+    assert_eq!(client.next().await, ACCEPTED);
+    refresher.expires_in(5);
+    client.send(&call(1, "Roles", "")).await;
+    assert_eq!(client.next().await, roles_are(1, "Nurse"));
+    assert_eq!(client.next().await, r#"{"type":7,"allowReconnect":true}␞"#);
+    assert_eq!(begin.elapsed().as_secs(), 5);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
     let hub = start(telling(&Gate::default()));
     let (client, _refresher, resumer) = connect_stateful(&hub).await;
@@ -327,7 +392,7 @@ async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
     assert_eq!(client.next().await, roles_are(1, "Doctor"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_principal_that_the_application_refuses_ends_a_connection_that_was_away() {
     let (log, mut logged) = mpsc::channel(1);
     let hub = start(

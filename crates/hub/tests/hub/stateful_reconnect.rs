@@ -146,7 +146,9 @@ async fn what_was_only_looked_at_when_the_socket_was_lost_comes_again() {
     drop(client);
     let mut client = resume(&resumer).await;
     assert_eq!(client.next().await, sequence(1));
-    client.send(&[sequence(3), unread].concat()).await;
+    client.send(&sequence(3)).await;
+    settled(&hub, &mut client).await;
+    client.send(&unread).await;
     settled(&hub, &mut client).await;
     gate.notify_one();
     assert_eq!(client.next().await, result(1, "null"));
