@@ -4,6 +4,7 @@
 //! Its hubs are named on Redis as the reference server's are, so that both can serve one fleet.
 
 mod bench_hub;
+mod cancellation;
 mod client_results;
 mod conformance_hub;
 mod streams;
