@@ -25,12 +25,15 @@ pub fn read(text: &[u8]) -> Result<HubMessage<'_>, DecodeError> {
 
 /// As [`read`], for whom only cancellations matter.
 pub(crate) fn read_cancellation(text: &[u8]) -> Option<Cow<'_, str>> {
-    // There is no other way to write the number of their type.
-    memchr::memchr(b'5', text)?;
-    match read(text) {
+    match may_be_cancellation(text).then(|| read(text))? {
         Ok(HubMessage::CancelInvocation { invocation_id }) => Some(invocation_id),
         _ => None,
     }
+}
+
+/// Whether a property has the value 5, in which way a cancellation says its type. Rarely true of other messages.
+fn may_be_cancellation(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'5', text).any(|at| text[..at].trim_ascii_end().ends_with(b":"))
 }
 
 /// Decodes one value.
