@@ -18,17 +18,23 @@ export function same(a, b, exact) {
   return JSON.stringify(canonical(x, exact)) === JSON.stringify(canonical(y, exact));
 }
 
-/** Whether a step may be answered so; a step without a recorded answer may be answered in any way. */
-export function accepts(step, answer, exact) {
-  return step.got === undefined || [step.got, ...(step.or ?? [])].some(got => same(got, answer, exact));
+/** What is recorded of a release: 11 is the contract, `got10` and `or10` say where 10 differed. */
+function recorded(step, release) {
+  return release === '10' && 'got10' in step ? [step.got10, ...(step.or10 ?? [])] : [step.got, ...(step.or ?? [])];
 }
 
-export function difference(test, { seen, error }, exact) {
+/** Whether a step may be answered so; a step without a recorded answer may be answered in any way. */
+export function accepts(step, answer, { exact, release }) {
+  const answers = recorded(step, release);
+  return answers[0] === undefined || answers.some(got => same(got, answer, exact));
+}
+
+export function difference(test, { seen, error }, how) {
   for (const [i, step] of test.steps.entries()) {
     const where = `step ${i + 1} (${step.do} ${step.as ?? step.on ?? step.of ?? ''})`;
     if (i >= seen.length) return `${where}: ${error}`;
-    if (!accepts(step, seen[i], exact)) {
-      return `${where}\n    expected ${JSON.stringify(step.got)}\n    got      ${JSON.stringify(seen[i])}`;
+    if (!accepts(step, seen[i], how)) {
+      return `${where}\n    expected ${JSON.stringify(recorded(step, how.release)[0])}\n    got      ${JSON.stringify(seen[i])}`;
     }
   }
   return error ?? null;
@@ -49,12 +55,9 @@ export function withoutLibraryTexts(value) {
   return typeof value === 'string' ? value.replace(LIBRARY_TEXT, '$1: ‹text›') : value;
 }
 
-/** The case without the texts of .NET's libraries. */
+/** The case with its recorded answers free of the texts of .NET's libraries. */
 export function caseWithoutLibraryTexts(test) {
-  const steps = test.steps.map(step => ({
-    ...step,
-    ...(step.got !== undefined && { got: withoutLibraryTexts(step.got) }),
-    ...(step.or && { or: step.or.map(withoutLibraryTexts) }),
-  }));
-  return { ...test, steps };
+  const answers = new Set(['got', 'or', 'got10', 'or10']);
+  const plain = step => Object.fromEntries(Object.entries(step).map(([key, value]) => [key, answers.has(key) ? withoutLibraryTexts(value) : value]));
+  return { ...test, steps: test.steps.map(plain) };
 }

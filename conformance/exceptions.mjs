@@ -11,10 +11,10 @@ export class Exceptions {
    * What a listed case comes to: `{ exception }` or `{ failure }`. A case marked `quirk` may differ in anything; any other only
    * in texts of .NET's libraries. One that does not differ at all has to leave the list.
    */
-  judge(test, { seen, error }, differs, exact) {
+  judge(test, { seen, error }, differs, how) {
     if (!differs) return { failure: 'passes, but is listed as an exception: take it off the list' };
     if (test.quirk) return { exception: differs };
-    const otherwise = difference(caseWithoutLibraryTexts(test), { seen: seen.map(withoutLibraryTexts), error }, exact);
+    const otherwise = difference(caseWithoutLibraryTexts(test), { seen: seen.map(withoutLibraryTexts), error }, how);
     if (otherwise) return { failure: `is listed as an exception, but differs in more than texts of .NET's libraries: ${otherwise}` };
     return { exception: differs };
   }

@@ -24,7 +24,7 @@ async fn send_message(clients: Clients, text: String) -> Result<(), HubError> {
 async fn main() -> std::io::Result<()> {
     let server = Server::new();
     let chat = server.add_hub(Hub::new("Chat").method("SendMessage", send_message));
-    let chat = chat.service(EndpointOptions::default());
+    let chat = chat.service("/chat", EndpointOptions::default());
 
     let listener = TcpListener::bind("localhost:5000").await?;
     println!("listening on http://{}", listener.local_addr()?);

@@ -2,14 +2,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use hubline::{Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming, Policy, UserId};
+use hubline::{
+    AuthenticationRefresh, Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming,
+    Policy, Principal, UserId,
+};
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::{client_results, streams, targets, values};
+use crate::{cancellation, client_results, streams, targets, values};
 
 static LOG: Mutex<VecDeque<String>> = Mutex::new(VecDeque::new());
 
@@ -18,16 +21,19 @@ pub(crate) fn hub() -> Hub {
         .naming(Naming::DotNet)
         .on_connected(on_connected)
         .on_disconnected(on_disconnected)
+        .on_authentication_refreshed(on_authentication_refreshed)
         .method("TakeLog", async || lock().drain(..).collect::<Vec<_>>())
         .method("Abort", async |caller: Caller| caller.abort())
         .method("WhoAmI", who_am_i)
+        .method("Principal", async |caller: Caller| principal(&caller))
         .method("SignedIn", async |caller: Caller| {
             caller.user_id().map(ToString::to_string).unwrap_or_default()
         })
         .authorize_method("SignedIn", Policy::authenticated())
         .method("DoctorsOnly", async || "doctor")
         .authorize_method("DoctorsOnly", Policy::authenticated().role("Doctor"));
-    client_results::add(streams::add(targets::add(values::add(calls(hub)))))
+    let hub = cancellation::add(streams::add(calls(hub)));
+    client_results::add(targets::add(values::add(hub)))
 }
 
 fn calls(hub: Hub) -> Hub {
@@ -66,8 +72,20 @@ fn lock() -> std::sync::MutexGuard<'static, VecDeque<String>> {
     LOG.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn name_of(caller: &Caller) -> String {
+pub(crate) fn name_of(caller: &Caller) -> String {
     caller.info().query_value("name").unwrap_or_default()
+}
+
+/// Whether a newer principal is let in.
+pub(crate) fn asked(refresh: &AuthenticationRefresh) -> bool {
+    let named = |who: &Option<Arc<Principal>>| {
+        who.as_ref().and_then(|who| who.name.clone()).unwrap_or_else(|| "-".into())
+    };
+    let is_refused = refresh.principal.as_ref().is_some_and(|who| who.has_role("Refused"));
+    let (previous, newer) = (named(&refresh.previous), named(&refresh.principal));
+    let name = refresh.query_value("name").unwrap_or_default();
+    log(format!("asked {name} {previous} to {newer}{}", if is_refused { ", refused" } else { "" }));
+    !is_refused
 }
 
 async fn on_connected(clients: Clients, caller: Caller) -> Result<(), HubError> {
@@ -82,6 +100,28 @@ async fn on_connected(clients: Clients, caller: Caller) -> Result<(), HubError> 
             }
         }
         Some("slow") => tokio::time::sleep(Duration::from_secs(1)).await,
+        _ => {}
+    }
+    Ok(())
+}
+
+async fn on_authentication_refreshed(clients: Clients, caller: Caller) -> Result<(), HubError> {
+    let (name, principal) = (name_of(&caller), principal(&caller));
+    log(format!("refreshed {name} {principal}"));
+    match caller.info().query_value("onRefreshed").as_deref() {
+        Some("throw") => return Err(InvalidOperationException("refused".into()).into()),
+        Some("send") => {
+            clients.caller().send("Receive", ("server", format!("refreshed {principal}"))).await?;
+        }
+        Some("ask") => {
+            if let Err(error) = clients.caller().invoke::<Option<String>>("Ask", ("?",)).await {
+                log(format!("ask {name} {}", HubError::from(error)));
+            }
+        }
+        Some("slow") => {
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            log(format!("slept {name}"));
+        }
         _ => {}
     }
     Ok(())
@@ -105,6 +145,14 @@ async fn who_am_i(caller: Caller) -> WhoAmI {
         user_identifier: caller.user_id().cloned(),
         name: caller.principal().and_then(|principal| principal.name.clone()),
     }
+}
+
+/// The name and the roles of the caller now, and the user that the connection began with.
+fn principal(caller: &Caller) -> String {
+    let principal = caller.principal();
+    let name = principal.as_ref().and_then(|principal| principal.name.as_deref()).unwrap_or("-");
+    let roles = principal.as_ref().map(|principal| principal.roles.join(",")).unwrap_or_default();
+    format!("{name} [{roles}] as {}", caller.user_id().map_or("-", |user| user.as_str()))
 }
 
 async fn slow(milliseconds: u64) -> String {

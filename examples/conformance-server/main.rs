@@ -4,12 +4,14 @@
 //! Its hubs are named on Redis as the reference server's are, so that both can serve one fleet.
 
 mod bench_hub;
+mod cancellation;
 mod client_results;
 mod conformance_hub;
 mod streams;
 mod targets;
 mod values;
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -123,6 +125,9 @@ fn app(server: &Server) -> anyhow::Result<Router> {
         ("/sse", options().transports([TransportKind::ServerSentEvents])),
         ("/longpolling", options().transports([TransportKind::LongPolling])),
         ("/minversion1", options().minimum_protocol_version(1)),
+        ("/refreshing", refreshing()),
+        ("/refreshing-authorized", refreshing().authorize(Policy::authenticated())),
+        ("/refreshing-capped", refreshing().maximum_authentication_expiration(Duration::from_secs(30))),
     ];
     let spelled = paths.iter().map(|(path, _)| *path).chain(["/benchhub", "/health"]).collect::<Vec<_>>();
     let mut app = Router::new()
@@ -134,6 +139,14 @@ fn app(server: &Server) -> anyhow::Result<Router> {
     }
     let app = app.layer(authentication()?).layer(CrossOrigin::new(AllowedOrigins::Any));
     Ok(hubline::ignore_case(app, spelled))
+}
+
+/// Authentication refresh for everybody who does not get the role `Refused`.
+fn refreshing() -> EndpointOptions {
+    EndpointOptions::default()
+        .close_on_authentication_expiration()
+        .allow_stateful_reconnects()
+        .authentication_refresh(async |refresh| Ok::<_, Infallible>(conformance_hub::asked(&refresh)))
 }
 
 /// Bearer tokens as the reference server accepts them. Not an example of how to keep a key.

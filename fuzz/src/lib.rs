@@ -33,7 +33,13 @@ struct Person {
 
 /// Reads the message and every value in it.
 pub fn read(protocol: HubProtocol, bytes: &[u8]) {
-    let Ok(message) = HubMessage::read(protocol, bytes) else { return };
+    let read = HubMessage::read(protocol, bytes);
+    let cancelled = match &read {
+        Ok(HubMessage::CancelInvocation { invocation_id }) => Some(invocation_id),
+        _ => None,
+    };
+    assert_eq!(HubMessage::read_cancellation(protocol, bytes).as_ref(), cancelled);
+    let Ok(message) = read else { return };
     match message {
         HubMessage::Invocation(call) => {
             if let Ok(mut arguments) = call.arguments {

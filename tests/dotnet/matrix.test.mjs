@@ -1,68 +1,15 @@
-// The official .NET client on every transport with both hub protocols.
-import { after, before, describe, test } from 'node:test';
-import { Server } from '../javascript/parts/server.mjs';
-import { Driver } from './parts/driver.mjs';
-import { record } from './parts/results.mjs';
-import { Stage } from './parts/stage.mjs';
-import { TcpProxy } from '../javascript/parts/tcp-proxy.mjs';
-import { FEATURES } from './features/index.mjs';
+// Every official .NET client on every transport with every hub protocol it knows, and token refresh with the one that can do it.
+//
+// HUBLINE_MATRIX_SERVER=peer   judges ASP.NET Core 11 itself instead
+import { describe } from 'node:test';
+import { playClient } from './matrix/client.mjs';
+import { playRefresh } from './matrix/refresh.mjs';
+import { CLIENTS } from './parts/clients.mjs';
 
-const CLIENT = { client: '.NET', version: '10.0.15', environment: '.NET 10' };
-const PROGRAM = process.env.HUBLINE_PEER;
-const parts = {};
+if (!process.env.HUBLINE_PEER) console.log('notice: HUBLINE_PEER names no .NET client, so nothing is tested with one');
 
-/** Why nothing of a combination can be run. */
-function impossible(transport, protocol) {
-  if (!PROGRAM) return 'HUBLINE_PEER names no .NET client';
-  if (transport === 'ServerSentEvents' && protocol === 'messagepack') return 'server-sent events carry text only';
-}
-
-function skip(t, result, reason) {
-  record({ ...result, outcome: 'skipped', detail: reason });
-  t.skip(reason);
-}
-
-before(async () => {
-  if (!PROGRAM) return console.log('notice: HUBLINE_PEER names no .NET client, so nothing is tested with one');
-  parts.driver = new Driver(PROGRAM);
-  parts.server = await (await Server.conformance()).start();
-  parts.unlimited = await (await Server.conformance('--max-message', 'none')).start();
-  parts.proxy = await TcpProxy.start(parts.server.port);
+// What only waits, waits at the same time.
+describe('.NET clients', { concurrency: true }, () => {
+  describe('matrix', { concurrency: 2 }, () => CLIENTS.forEach(playClient));
+  playRefresh();
 });
-after(async () => {
-  await parts.driver?.end();
-  await parts.proxy?.end();
-  await Promise.all([parts.server?.stop(), parts.unlimited?.stop()]);
-});
-
-for (const transport of ['WebSockets', 'ServerSentEvents', 'LongPolling']) {
-  for (const protocol of ['json', 'messagepack']) {
-    describe(`.NET client, ${transport}, ${protocol}`, () => {
-      const combination = { ...CLIENT, transport, protocol };
-      const reason = impossible(transport, protocol);
-      if (reason) return void test('every feature', t => skip(t, { ...combination, feature: 'every feature' }, reason));
-
-      let stage;
-      before(() => { stage = new Stage(parts, transport, protocol); });
-      after(() => stage.finish());
-
-      for (const { feature, lacking, run } of FEATURES) {
-        test(feature, { timeout: 60_000 }, async t => {
-          const result = { ...combination, feature };
-          const reason = lacking?.(stage);
-          if (reason) return skip(t, result, reason);
-          try {
-            await stage.begin();
-            await run(stage);
-            record({ ...result, outcome: 'passed' });
-          } catch (error) {
-            record({ ...result, outcome: 'failed', detail: error.message });
-            throw error;
-          } finally {
-            await stage.clear();
-          }
-        });
-      }
-    });
-  }
-}

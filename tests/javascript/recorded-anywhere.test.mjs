@@ -11,7 +11,10 @@ import { Process } from './parts/process.mjs';
 import { RoundRobin } from './parts/round-robin.mjs';
 
 const CONFORMANCE = fileURLToPath(new URL('../../conformance', import.meta.url));
-const FILES = ['authorization', 'handshake', 'long-polling', 'negotiate', 'reaper', 'server-sent-events', 'stateful-reconnect', 'transports', 'websockets'];
+const FILES = [
+  'authorization', 'endpoints', 'handshake', 'identity', 'long-polling', 'negotiate', 'reaper', 'refresh', 'server-sent-events', 'stateful-reconnect',
+  'transports', 'websockets',
+];
 
 /** Cases that may differ, each with the reason. */
 const DIFFERENT = {

@@ -35,6 +35,6 @@ mod verifier;
 
 pub use bearer::{BearerAuthentication, BearerOptions, BearerOptionsError, BearerService};
 pub use cross_origin::{AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin};
-pub use hubline_pipe::{Claim, Principal};
+pub use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
 pub use keys::{KeyError, RemoteKeys, RemoteKeysError, VerificationKey};
 pub use verifier::{TokenError, Verifier};

@@ -12,7 +12,7 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use hubline_auth::{BearerAuthentication, BearerOptions, Principal, VerificationKey};
+use hubline_auth::{BearerAuthentication, BearerOptions, ExpiredPrincipal, Principal, VerificationKey};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use tower::ServiceExt;
@@ -27,6 +27,12 @@ async fn who(principal: Option<Extension<Arc<Principal>>>) -> Response {
     }
 }
 
+async fn who_was_it(expired: Option<Extension<ExpiredPrincipal>>) -> String {
+    expired
+        .map(|Extension(ExpiredPrincipal(who))| who.name_identifier.clone().unwrap().to_string())
+        .unwrap_or_default()
+}
+
 fn options() -> BearerOptions {
     BearerOptions::default().key(VerificationKey::secret(SECRET).unwrap()).clock_skew(Duration::ZERO)
 }
@@ -35,6 +41,7 @@ fn app(options: BearerOptions) -> Router {
     let challenged = || async { (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Negotiate")]) };
     Router::new()
         .route("/", get(who))
+        .route("/expired", get(who_was_it))
         .route("/open", get(|| async { "anybody" }))
         .route("/forbidden", get(|| async { StatusCode::FORBIDDEN }))
         .route("/challenged", get(challenged))
@@ -100,6 +107,16 @@ async fn a_good_token_of_query_or_header_is_a_principal() {
     header_only.token_from_query = false;
     assert_eq!(ask(header_only.clone(), &in_query, Some(&header)).await, good("header"));
     assert_eq!(ask(header_only, &in_query, None).await.2.unwrap(), "Bearer");
+}
+
+#[tokio::test]
+async fn an_expired_token_says_who_had_it_and_lets_nobody_in() {
+    let told = |user: &str| (200, user.to_owned(), None);
+    assert_eq!(ask(options(), "/expired", Some(&token("ada", -5, SECRET))).await, told("ada"));
+    assert_eq!(ask(options(), "/", Some(&token("ada", -5, SECRET))).await.0, 401);
+    for other in [token("ada", 600, SECRET), token("ada", -5, FOREIGN)] {
+        assert_eq!(ask(options(), "/expired", Some(&other)).await, told(""));
+    }
 }
 
 /// The recorded case authorization/bad-token-on-open-hub.

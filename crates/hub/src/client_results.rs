@@ -46,7 +46,7 @@ pub enum InvokeError {
     /// No answer came in time.
     #[error("Invocation canceled by the server.")]
     Canceled,
-    /// A client cannot be asked before it is connected.
+    /// A client cannot be asked before it is connected, nor while the hub is told of its refreshed authentication.
     #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
     Connecting,
     /// The question could not be sent.

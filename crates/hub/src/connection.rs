@@ -1,12 +1,15 @@
 //! One connection from its handshake to its end, in one task.
 
+mod ahead;
 mod calls;
 mod close_reason;
 mod handshake;
+mod ids;
 mod keep_alive;
 mod resumption;
 mod sequencing;
 mod streaming;
+mod turns;
 mod wire;
 
 use std::future::poll_fn;
@@ -16,6 +19,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Buf;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::Subject;
 use hubline_pipe::{Accepted, ConnectionInfo, Frame, PipeEnd};
@@ -34,7 +38,8 @@ pub use close_reason::{CloseReason, Disconnected};
 use keep_alive::{Due, KeepAlive, Pings, State};
 use resumption::Stateful;
 use sequencing::Count;
-use wire::Wire;
+use turns::{Turn, Turns};
+use wire::{ReceivedAhead, Wire};
 
 /// How long the last messages of a connection may take to be sent.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -44,7 +49,7 @@ const STATEFUL_VERSION: i32 = 2;
 
 /// Runs a connection to its end.
 pub(crate) async fn run(context: HubContext, accepted: Accepted) {
-    let Accepted { pipe, info, resumable } = accepted;
+    let Accepted { pipe, mut info, resumable } = accepted;
     let transport = info.transport;
     let mut wire = Wire::new(pipe, transport);
     let options = &context.0.options;
@@ -57,6 +62,10 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
             return handshake::refuse(wire, refused, options).await;
         }
     };
+    // A refresh before the handshake is none of the hub's business.
+    if let Poll::Ready(principal) = poll_fn(|cx| Poll::Ready(wire.poll_principal(cx))).await {
+        info.principal = principal;
+    }
     wire.send_handshake_response(request.protocol);
     if let Some(resumable) = resumable.filter(|_| request.version >= STATEFUL_VERSION) {
         wire.become_stateful(Stateful::new(resumable, options.stateful_reconnect_buffer_size));
@@ -74,7 +83,7 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         context,
         caller,
         wire,
-        waiting: None,
+        turns: Turns::default(),
         full_upload: None,
         unread: true,
     };
@@ -88,8 +97,8 @@ struct Connection {
     wire: Wire,
     keep_alive: KeepAlive,
     calls: Calls,
-    /// A call that is bound but finds no free slot; until it does nothing more is read.
-    waiting: Option<BoundCall>,
+    /// What finds no free slot. While a call is among it, only cancellations are looked for in what comes.
+    turns: Turns,
     /// Ready when an upload can take its next item; until then nothing more is read.
     full_upload: Option<BoxFuture<'static, ()>>,
     /// Whether whole messages may be left in the input: they wait for the call in front of them, or for the
@@ -142,12 +151,13 @@ impl Connection {
 
     /// Does one thing; pending when there is none.
     fn poll_step(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        self.take_principal(cx);
         if let Poll::Ready(completion) = self.calls.poll_ended(cx) {
             self.complete(completion);
             self.begin_waiting(cx);
             return Poll::Ready(Ok(()));
         }
-        if self.waiting.is_some() {
+        if !self.turns.is_empty() {
             self.calls.take_back_slots(&self.caller);
             self.begin_waiting(cx);
         }
@@ -174,14 +184,11 @@ impl Connection {
                 self.unread = true;
                 return Poll::Ready(Ok(()));
             }
-        }
-        if let Poll::Ready(resumed) = self.wire.poll_resume(cx) {
-            self.resumed(resumed.map_err(CloseReason::TransportEnded)?);
+        } else if self.turns.has_call() && self.poll_ahead(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if let Poll::Ready(principal) = self.wire.poll_principal(cx) {
-            self.caller.0.replace_principal(principal);
-            self.calls.run(dispatcher::refreshed(self.context.clone(), self.caller.clone()));
+        if let Poll::Ready(resumed) = self.wire.poll_resume(cx) {
+            self.resumed(resumed?);
             return Poll::Ready(Ok(()));
         }
         let state =
@@ -200,6 +207,17 @@ impl Connection {
         Ok(())
     }
 
+    /// Takes a principal that the client has refreshed, before anything begins that is to see it. The hub is told
+    /// when a call that came now would begin.
+    fn take_principal(&mut self, cx: &mut Context<'_>) {
+        while let Poll::Ready(principal) = self.wire.poll_principal(cx) {
+            self.caller.0.replace_principal(principal);
+            if self.context.0.hub.on_authentication_refreshed.is_some() {
+                self.turns.push_refresh();
+            }
+        }
+    }
+
     /// A newer pipe has taken the place of the one before.
     fn resumed(&mut self, info: ConnectionInfo) {
         self.caller.0.replace_info(info);
@@ -208,16 +226,18 @@ impl Connection {
     }
 
     fn ended(&self, end: PipeEnd) -> CloseReason {
-        if self.wire.input.is_empty() {
+        // Behind a call that waits there may be whole messages.
+        if self.wire.input.is_empty() || self.turns.has_call() {
             CloseReason::TransportEnded(end)
         } else {
             CloseReason::Truncated(end)
         }
     }
 
-    /// A client that waits for a slot or for an upload, or does not read its own results, is not read either.
+    /// Whether messages are acted on: not while the client waits for a slot or for an upload, or does not read its own
+    /// results.
     fn may_read(&self) -> bool {
-        self.waiting.is_none() && self.full_upload.is_none() && !self.caller.0.outbox.is_over_half()
+        !self.turns.has_call() && self.full_upload.is_none() && !self.caller.0.outbox.is_over_half()
     }
 
     /// Acts on the whole messages that have come.
@@ -227,24 +247,60 @@ impl Connection {
         }
         self.unread = false;
         let protocol = self.caller.0.outbox.protocol;
-        let limit = self.context.0.options.maximum_receive_message_size.unwrap_or(usize::MAX);
+        let limit = self.receive_limit();
         let mut input = std::mem::take(&mut self.wire.input);
         while let Some(framed) = framing::split(protocol, &input, limit)? {
-            // What a call that waits or fills the outbox leaves behind is read later.
-            if !self.may_read() {
-                self.unread = true;
-                break;
-            }
+            let used = framed.used;
             self.keep_alive.heard();
             match self.dispatch(cx, HubMessage::read(protocol, framed.message)?)? {
-                Dispatched::Done => input.advance(framed.used),
+                Dispatched::Done => {
+                    input.advance(used);
+                    self.wire.input_taken(used);
+                }
                 Dispatched::Deferred => break,
+            }
+            // What a call that waits or fills the outbox leaves behind is read later.
+            if !input.is_empty() && !self.may_read() {
+                self.unread = true;
+                break;
             }
         }
         if !input.is_empty() {
             self.wire.input = input;
+            self.look_ahead();
         }
         Ok(())
+    }
+
+    fn receive_limit(&self) -> usize {
+        self.context.0.options.maximum_receive_message_size.unwrap_or(usize::MAX)
+    }
+
+    /// Reads past a call that waits for its turn.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.caller.0.outbox.is_over_half() {
+            return Poll::Pending;
+        }
+        match ready!(self.wire.poll_receive_ahead(cx)) {
+            ReceivedAhead::Input => {
+                self.unread = true;
+                self.look_ahead();
+            }
+            // Nobody waits for anything any more, but what came before the end is still carried out.
+            ReceivedAhead::End => self.caller.0.aborted().cancel(),
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets the cancellations behind a call that waits for its turn take effect.
+    fn look_ahead(&mut self) {
+        if self.turns.has_call() {
+            let (protocol, limit) = (self.caller.0.outbox.protocol, self.receive_limit());
+            self.wire.look_ahead(protocol, limit, |invocation_id| {
+                self.calls.ids.cancel(invocation_id);
+                self.turns.cancel(invocation_id);
+            });
+        }
     }
 
     fn dispatch(&mut self, cx: &mut Context<'_>, message: HubMessage<'_>) -> Result<Dispatched, CloseReason> {
@@ -257,7 +313,7 @@ impl Connection {
         }
         // An item that finds no room is not received yet.
         if let HubMessage::StreamItem(item) = &message
-            && let Pushed::Full(room) = self.calls.push(item)
+            && let Pushed::Full(room) = self.calls.ids.push(item)
         {
             self.full_upload = Some(room);
             self.unread = true;
@@ -272,7 +328,10 @@ impl Connection {
             HubMessage::Invocation(invocation) => self.invoke(cx, invocation),
             HubMessage::StreamItem(_) => {}
             HubMessage::Completion(completion) => self.completed(completion)?,
-            HubMessage::CancelInvocation { invocation_id } => self.calls.cancel(&invocation_id),
+            HubMessage::CancelInvocation { invocation_id } => {
+                self.wire.cancellation_taken(&invocation_id);
+                self.calls.ids.cancel(&invocation_id);
+            }
             HubMessage::Ping => self.keep_alive.arm_client_timeout(),
             HubMessage::Close { error } => {
                 return Err(CloseReason::ClientClosed(error.map(|text| text.into())));
@@ -297,11 +356,14 @@ impl Connection {
     fn invoke(&mut self, cx: &mut Context<'_>, invocation: hubline_protocol::Invocation<'_>) {
         match dispatcher::bind(&self.context, &self.caller, invocation) {
             Ok(call) => {
+                if self.wire.is_cancelled_ahead(call.reply.invocation_id.as_deref()) {
+                    call.cancel();
+                }
                 self.calls.take_back_slots(&self.caller);
-                if self.calls.has_slot_for(&call) {
-                    self.begin(cx, call);
+                if call.takes_slot() && !(self.calls.has_slot() && self.turns.is_empty()) {
+                    self.turns.push_call(call);
                 } else {
-                    self.waiting = Some(call);
+                    self.begin(cx, call);
                 }
             }
             Err(completion) => self.complete(completion),
@@ -311,7 +373,7 @@ impl Connection {
     /// The end of an upload, or the answer to a question.
     fn completed(&mut self, completion: Completion<'_>) -> Result<(), CloseReason> {
         let Completion { invocation_id, result } = completion;
-        if self.calls.complete_upload(&invocation_id, &result) {
+        if self.calls.ids.complete_upload(&invocation_id, &result) {
             return Ok(());
         }
         let outbox = &self.caller.0.outbox;
@@ -324,10 +386,21 @@ impl Connection {
         }
     }
 
+    /// Starts what waits for a slot, as far as there are slots.
     fn begin_waiting(&mut self, cx: &mut Context<'_>) {
-        if let Some(call) = self.waiting.take_if(|call| self.calls.has_slot_for(call)) {
-            self.begin(cx, call);
-            self.keep_alive.heard();
+        while self.calls.has_slot()
+            && let Some(turn) = self.turns.next()
+        {
+            match turn {
+                Turn::Call(call) => {
+                    self.begin(cx, call);
+                    self.keep_alive.heard();
+                }
+                Turn::Refreshed => {
+                    let refreshed = dispatcher::refreshed(self.context.clone(), self.caller.clone());
+                    self.calls.begin_callback(cx, refreshed.boxed());
+                }
+            }
         }
     }
 

@@ -141,6 +141,10 @@ impl ConnectionHandler for HubContext {
     fn run(&self, accepted: Accepted) -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> {
         Box::pin(connection::run(self.clone(), accepted))
     }
+
+    fn user_id(&self, info: &ConnectionInfo) -> Option<UserId> {
+        (self.0.hub.user_id)(info)
+    }
 }
 
 /// Of calls that their client does not wait for, each so many-th one waits for what it sends: a client that sends more
@@ -186,9 +190,9 @@ impl CallerState {
     }
 
     /// For later invocations: the same user with newer claims.
-    pub(crate) fn replace_principal(&self, principal: Arc<Principal>) {
+    pub(crate) fn replace_principal(&self, principal: Option<Arc<Principal>>) {
         let mut info = self.info.write().unwrap_or_else(PoisonError::into_inner);
-        *info = Arc::new(ConnectionInfo { principal: Some(principal), ..ConnectionInfo::clone(&info) });
+        *info = Arc::new(ConnectionInfo { principal, ..ConnectionInfo::clone(&info) });
     }
 
     /// Shows a newer request. Who the connection belongs to stays.

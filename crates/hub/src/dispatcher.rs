@@ -12,6 +12,7 @@ use futures_util::future::BoxFuture;
 use hubline_pipe::Access;
 use hubline_protocol::encode::{self, CompletionOutcome};
 use hubline_protocol::{BindError, Encoded};
+use tokio_util::sync::CancellationToken;
 
 use crate::extract::Binding;
 use crate::filter;
@@ -97,6 +98,18 @@ impl BoundCall {
     /// Whether it counts against `maximum_parallel_invocations_per_client`.
     pub(crate) fn takes_slot(&self) -> bool {
         self.parts.occasion == Occasion::Call
+    }
+
+    /// The client does not want it any more, which its method may care about.
+    pub(crate) fn cancel(&self) {
+        if let Some(cancellation) = &self.parts.cancellation {
+            cancellation.cancel();
+        }
+    }
+
+    /// Whether it is cancelled, and its method cares.
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.parts.cancellation.as_ref().is_some_and(CancellationToken::is_cancelled)
     }
 
     /// Whether its stream is dropped when the client cancels it, because its method does not look.
@@ -217,7 +230,9 @@ impl Reply {
     }
 
     fn log(&self, error: &HubError) {
-        if !error.is_for_caller() {
+        if error.is_cancelled() {
+            tracing::debug!(hub = self.context.name(), method = %self.method, "a hub method was cancelled");
+        } else if !error.is_for_caller() {
             tracing::error!(hub = self.context.name(), method = %self.method, %error, "a hub method failed");
         }
         if error.is_fatal() {
@@ -277,7 +292,7 @@ pub(crate) async fn disconnected(
 /// Runs `on_authentication_refreshed`; its failure is logged.
 pub(crate) async fn refreshed(context: HubContext, caller: Caller) {
     let Some(handler) = context.0.hub.on_authentication_refreshed.as_deref() else { return };
-    let outcome = match callback(Some(handler), Occasion::Free, &context, &caller, None) {
+    let outcome = match callback(Some(handler), Occasion::Connecting, &context, &caller, None) {
         Ok(callback) => caught(callback).await,
         Err(error) => Err(error),
     };

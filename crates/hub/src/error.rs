@@ -6,7 +6,7 @@ use std::fmt;
 use hubline_protocol::EncodeError;
 use hubline_protocol::handshake::DetailedErrors;
 
-use crate::{InvokeError, SendError, UploadError};
+use crate::{Cancelled, InvokeError, SendError, UploadError};
 
 /// The failure of a hub method.
 ///
@@ -24,6 +24,8 @@ pub struct HubError {
 enum Visibility {
     Caller,
     Server,
+    /// Of a call that its client has cancelled: nothing went wrong.
+    Cancelled,
     /// Of a value that cannot be written, which ends the connection.
     Fatal,
 }
@@ -54,12 +56,16 @@ impl HubError {
     pub(crate) fn text_for_client(&self, base: &str, detailed_errors: DetailedErrors) -> String {
         match (self.visibility, detailed_errors) {
             (Visibility::Caller, _) | (_, DetailedErrors::Shown) => format!("{base} {self}"),
-            (Visibility::Server | Visibility::Fatal, DetailedErrors::Hidden) => base.to_owned(),
+            (_, DetailedErrors::Hidden) => base.to_owned(),
         }
     }
 
     pub(crate) fn is_for_caller(&self) -> bool {
         self.visibility == Visibility::Caller
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.visibility == Visibility::Cancelled
     }
 
     /// Whether the connection ends with it, as in ASP.NET Core: what was promised cannot be written.
@@ -83,6 +89,10 @@ impl<E: std::error::Error + 'static> From<E> for HubError {
 fn own(error: &dyn Any) -> Option<HubError> {
     if let Some(error) = error.downcast_ref::<SendError>() {
         return of_send(error);
+    }
+    if let Some(error) = error.downcast_ref::<Cancelled>() {
+        let hidden = HubError::hidden("TaskCanceledException", error.to_string());
+        return Some(HubError { visibility: Visibility::Cancelled, ..hidden });
     }
     if let Some(error) = error.downcast_ref::<UploadError>() {
         return Some(match error {

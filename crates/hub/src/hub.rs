@@ -108,7 +108,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
     }
 
     /// Lets only those call a method who meet the policy. Others get an error completion; the connection
-    /// goes on. Checked with the principal that the connection came with, before each call.
+    /// goes on. Checked with the principal of that moment, before each call.
     ///
     /// # Panics
     /// If the hub has no such method yet.
@@ -169,11 +169,14 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Called when a client has refreshed its authentication, which
-    /// `EndpointOptions::enable_authentication_refresh` must allow. [`crate::Caller::principal`] is the new one
-    /// already; the user and the groups of the connection stay.
+    /// Called when a client has refreshed its authentication (.NET 11), which
+    /// `EndpointOptions::authentication_refresh` must allow. [`crate::Caller::principal`] is the new one already, for
+    /// everything that begins after the client was answered; the user and the groups of the connection stay.
     ///
-    /// Experimental: as .NET 11 has it, which nothing here could be compared with.
+    /// It runs as if it were a call of the client: it waits for its turn and takes a place of
+    /// `maximum_parallel_invocations_per_client`. If it fails that is logged, and the connection goes on. It cannot
+    /// ask the client for a result ([`crate::InvokeError::Connecting`]). It is not called for a refresh before the
+    /// handshake.
     #[must_use]
     pub fn on_authentication_refreshed<H, M>(mut self, handler: H) -> Self
     where

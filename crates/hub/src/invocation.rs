@@ -28,7 +28,8 @@ pub(crate) enum Occasion {
     /// An invocation that takes none, or the end of a connection.
     #[default]
     Free,
-    /// `on_connected`: the client is not read yet, so it cannot answer.
+    /// `on_connected`: the client is not read yet, so it cannot answer. `on_authentication_refreshed` counts as
+    /// such, as in ASP.NET Core.
     Connecting,
 }
 

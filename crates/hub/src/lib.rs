@@ -51,7 +51,7 @@ mod stream;
 mod upload;
 mod wakes;
 
-pub use cancellation::Cancellation;
+pub use cancellation::{Cancellation, Cancelled};
 pub use client_results::InvokeError;
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError, SingleClientProxy};
 pub use connection::{CloseReason, Disconnected};

@@ -20,7 +20,8 @@ pub struct HubOptions {
     /// Whether clients see the texts of errors that are not [`crate::HubError`]s of the application's own
     /// making. Default: hidden.
     pub detailed_errors: DetailedErrors,
-    /// How many invocations of one client run at once, at least 1. Default: 1.
+    /// How many invocations of one client run at once, at least 1. One that finds no place waits, and what comes
+    /// behind it is not acted on meanwhile, but for cancellations in the next 64 KiB. Default: 1.
     pub maximum_parallel_invocations_per_client: usize,
     /// Items of an upload stream that may wait for their method; past it the client is not read. Default: 10.
     pub stream_buffer_capacity: usize,

@@ -81,7 +81,7 @@ pub use hubline_hub::{
     InvokeError, ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State,
     StreamHandler, Upload, UploadError,
 };
-pub use hubline_pipe::{Access, Claim, ConnectionInfo, Policy, Principal};
+pub use hubline_pipe::{Access, Claim, ConnectionInfo, ExpiredPrincipal, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::value;
@@ -89,7 +89,8 @@ pub use hubline_protocol::{
     BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
 };
 pub use hubline_transport::{
-    Body, ConnectionStatistics, Durations, EndpointOptions, TokenKey, TokenKeyError, TransportStatistics,
+    AuthenticationRefresh, Body, ConnectionStatistics, Durations, EndpointOptions, RefreshError, TokenKey,
+    TokenKeyError, TransportStatistics,
 };
 
 pub use http::{Workers, serve};

@@ -7,10 +7,11 @@ use axum::Router;
 use axum::extract::Request;
 use axum::http::Uri;
 use axum::http::uri::PathAndQuery;
+use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 
-/// Serves these paths of an application, and what is under them, in any letter case and with a slash at the
-/// end, as ASP.NET Core does. axum tells both apart.
+/// Serves these paths of an application in any letter case, with a slash at the end, and with characters written as
+/// `%` and their code, as ASP.NET Core does. axum tells all of that apart.
 ///
 /// Give the paths as they are routed. Other paths keep axum's rule, and so do the parts of a path behind a
 /// given one, except for a hub's `negotiate` and `refresh`.
@@ -42,7 +43,12 @@ pub fn ignore_case<'a>(app: Router, paths: impl IntoIterator<Item = &'a str>) ->
 /// The address under the spelling that is routed, if it differs.
 fn as_routed(uri: &Uri, known: &HashMap<String, String>) -> Option<Uri> {
     let spelled = uri.path();
-    let path = known.get(&spelled.trim_end_matches('/').to_lowercase())?;
+    // An encoded slash is part of a name, not between two.
+    if spelled.to_ascii_lowercase().contains("%2f") {
+        return None;
+    }
+    let decoded = percent_decode_str(spelled).decode_utf8_lossy();
+    let path = known.get(&decoded.trim_end_matches('/').to_lowercase())?;
     if path == spelled || path.is_empty() {
         return None;
     }
@@ -77,10 +83,19 @@ mod tests {
             .route("/chatHub/negotiate", get(|| async {}))
             .route("/Other", get(|| async {}));
         let app = ignore_case(app, ["/chatHub"]);
-        for path in ["/", "/chatHub", "/CHATHUB?id=Aa", "/chathub/", "/chathub/Negotiate/", "/Other"] {
+        for path in [
+            "/",
+            "/chatHub",
+            "/CHATHUB?id=Aa",
+            "/chathub/",
+            "/chathub/Negotiate/",
+            "/Other",
+            "/%63hatHub",
+            "/ch%41thub/negoti%61te",
+        ] {
             assert_eq!(status(&app, path).await, StatusCode::OK, "{path}");
         }
-        for path in ["/other", "/chathub/nowhere", "/chathub2"] {
+        for path in ["/other", "/chathub/nowhere", "/chathub2", "/chathub%32", "/chathub%2Fnegotiate"] {
             assert_eq!(status(&app, path).await, StatusCode::NOT_FOUND, "{path}");
         }
     }

@@ -213,11 +213,15 @@ impl HubHandle {
         &self.context
     }
 
-    /// Routes for an axum application: `path`, its `/negotiate` and its `/refresh`. Layers of the application
-    /// see all their requests.
+    /// Routes for an axum application: `path`, its `/negotiate` and, where authentication refresh is on, its
+    /// `/refresh`. Layers of the application see all their requests.
+    ///
+    /// What is mapped is an endpoint. Its connections belong to it: their tokens open no other one.
     ///
     /// # Panics
-    /// If axum does not take `path` as a route: it begins with a slash.
+    /// If axum does not take `path` as a route: it begins with a slash. If an endpoint of this server is called so
+    /// already: an endpoint's name is its path, unless [`EndpointOptions::name`] is another, as it has to be for the same
+    /// path under several prefixes.
     pub fn map(&self, path: &str) -> Router {
         self.map_with(path, EndpointOptions::default())
     }
@@ -227,20 +231,25 @@ impl HubHandle {
     /// # Panics
     /// As [`HubHandle::map`].
     pub fn map_with(&self, path: &str, options: EndpointOptions) -> Router {
-        let service = self.service(options);
+        let has_refresh = options.enable_authentication_refresh;
+        let service = self.service(path, options);
         let path = path.trim_end_matches('/');
         let hub = if path.is_empty() { "/" } else { path };
-        Router::new()
+        let router = Router::new()
             .route_service(hub, service.clone())
-            .route_service(&format!("{path}/negotiate"), service.clone())
-            .route_service(&format!("{path}/refresh"), service)
+            .route_service(&format!("{path}/negotiate"), service.clone());
+        if has_refresh { router.route_service(&format!("{path}/refresh"), service) } else { router }
     }
 
     /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own; one that
-    /// ends with `/negotiate` is a negotiation.
+    /// ends with `/negotiate` is a negotiation, one that ends with `/refresh` a refresh.
     ///
-    /// What [`Hub::authorize`] requires is required beside what the options do.
-    pub fn service(&self, options: EndpointOptions) -> HubService {
+    /// `name` is what the endpoint is called, on every instance alike: the path that it is served at. The options may
+    /// name it otherwise. What [`Hub::authorize`] requires is required beside what the options do.
+    ///
+    /// # Panics
+    /// If an endpoint of this server is called so already.
+    pub fn service(&self, name: &str, options: EndpointOptions) -> HubService {
         let options = match self.context.authorization() {
             Some(required) => {
                 let policy = options.authorization.clone();
@@ -250,6 +259,12 @@ impl HubHandle {
         };
         let shared = &self.server.0;
         let handler = Arc::new(self.context.clone());
-        HubService::new(Endpoint::new(handler, shared.connections.clone(), options, shared.tasks.clone()))
+        HubService::new(Endpoint::new(
+            name,
+            handler,
+            shared.connections.clone(),
+            options,
+            shared.tasks.clone(),
+        ))
     }
 }

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
+use hubline_protocol::{ConnectionId, UserId};
 
 use crate::{Pipe, Principal, Resumable};
 
@@ -14,6 +14,15 @@ use crate::{Pipe, Principal, Resumable};
 pub trait ConnectionHandler: Send + Sync + 'static {
     /// Runs the connection to its end.
     fn run(&self, accepted: Accepted) -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+    /// Whom a connection belongs to, by what its request says (ASP.NET Core's `IUserIdProvider`). Default: the
+    /// principal's name identifier.
+    ///
+    /// Where authentication refresh is on, a principal may replace another one if both give the same user id. It is
+    /// asked from the negotiation on, when `transport` is not decided yet and names the first one that is offered.
+    fn user_id(&self, info: &ConnectionInfo) -> Option<UserId> {
+        info.principal.as_ref()?.name_identifier.clone()
+    }
 }
 
 /// A connection whose transport is attached and which nobody has spoken on.

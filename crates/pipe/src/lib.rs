@@ -19,5 +19,5 @@ pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
 pub use memory::{MemoryClient, memory};
 pub use pipe::{CloseCode, Farewell, Pipe, PipeEnd};
 pub use policy::{Access, Policy};
-pub use principal::{Claim, Principal};
+pub use principal::{Claim, ExpiredPrincipal, Principal};
 pub use resume::{ClaimError, Resumable, Resumer, Seat, SeatOffer, resumption};

@@ -28,10 +28,13 @@ pub trait Pipe: Send + 'static {
         false
     }
 
-    /// Ready with a newer principal of the same user when the client has refreshed its authentication
-    /// (.NET 11); of several that have come meanwhile with the newest. Never ready where that is not switched
-    /// on.
-    fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+    /// Ready once for each refresh of the connection's authentication (.NET 11), with the newest principal, `None` for
+    /// nobody. It is there before the client learns that its refresh was accepted. Never ready where authentication
+    /// refresh is off.
+    ///
+    /// First called when the hub has shaken hands with the client: refreshes before that are one, and from then on a
+    /// principal of another issuer may come in if the hub's user id is the same.
+    fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         Poll::Pending
     }
 

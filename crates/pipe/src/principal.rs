@@ -1,5 +1,6 @@
 //! Who a request comes from.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hubline_protocol::UserId;
@@ -13,6 +14,8 @@ use hubline_protocol::UserId;
 pub struct Principal {
     /// The name identifier: the claim that is the user's id.
     pub name_identifier: Option<UserId>,
+    /// Who vouches for it: the `iss` of a token. The same id from two issuers is two users.
+    pub issuer: Option<Box<str>>,
     /// What to call the user.
     pub name: Option<Box<str>>,
     /// What the user may act as.
@@ -22,6 +25,14 @@ pub struct Principal {
     /// When this stops being true.
     pub expires: Option<SystemTime>,
 }
+
+/// Who a request would come from if the time of its token were not over: everything else about the token was
+/// verified.
+///
+/// A middleware puts it into the request's extensions in place of the `Arc<Principal>`. The request counts as
+/// nobody's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpiredPrincipal(pub Arc<Principal>);
 
 /// One statement about a principal. Several may have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

@@ -31,7 +31,7 @@ pub struct SeatOffer(oneshot::Sender<Seat>);
 
 /// The right to put a new pipe in the place of the old one. Dropping it gives the right up.
 #[derive(Debug)]
-pub struct Seat(oneshot::Sender<Accepted>);
+pub struct Seat(oneshot::Sender<Option<Accepted>>);
 
 /// Why a connection's place cannot be had.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -69,8 +69,9 @@ impl Resumable {
 }
 
 impl SeatOffer {
-    /// Lets the claim have it. The new pipe comes through what is returned, or an error if its request ended.
-    pub fn grant(self) -> oneshot::Receiver<Accepted> {
+    /// Lets the claim have it. What is returned gives the new pipe; `None` if the connection has to end instead, an
+    /// error if the request ended.
+    pub fn grant(self) -> oneshot::Receiver<Option<Accepted>> {
         let (seat, taken) = oneshot::channel();
         // Whoever claimed may be gone; then the seat is dropped with the answer.
         _ = self.0.send(Seat(seat));
@@ -82,6 +83,12 @@ impl Seat {
     /// Sits down. The connection goes on with this pipe, and shows this request to its hub.
     pub fn take(self, accepted: Accepted) {
         // A connection that ended meanwhile drops the pipe.
-        _ = self.0.send(accepted);
+        _ = self.0.send(Some(accepted));
+    }
+
+    /// Ends the connection: the application has refused its new principal.
+    pub fn end(self) {
+        // A connection that has ended meanwhile needs no word.
+        _ = self.0.send(None);
     }
 }

@@ -42,10 +42,10 @@ pub enum DecodeError {
         expected: &'static str,
     },
     /// A number that must be a 32-bit integer is not.
-    #[error("Either the JSON value is not in a supported format, or is out of bounds for an Int32.")]
+    #[error("Either the JSON value is not in a supported format, or is out of bounds for the Int32 type.")]
     NotInt32,
     /// A number that must be a 64-bit integer is not.
-    #[error("Either the JSON value is not in a supported format, or is out of bounds for an Int64.")]
+    #[error("Either the JSON value is not in a supported format, or is out of bounds for the Int64 type.")]
     NotInt64,
     /// A header's value is not a string.
     #[error("Expected header '{0}' to be of type String.")]

@@ -9,7 +9,7 @@ mod scanner;
 mod writer;
 
 pub use reader::read;
-pub(crate) use reader::{decode, integer32, properties, string};
+pub(crate) use reader::{decode, integer32, properties, read_cancellation, string};
 pub(crate) use writer::{close, completion, invocation, numbered, stream_item, value, write_string};
 
 /// A ping, separator included.

@@ -62,7 +62,7 @@ pub enum HubMessage<'a> {
     StreamItem(StreamItem<'a>),
     /// Type 3: ends an upload stream or answers a client result.
     Completion(Completion<'a>),
-    /// Type 5: the caller no longer wants the results of that invocation.
+    /// Type 5: the caller no longer wants that stream, or the result of that call (.NET 11).
     CancelInvocation {
         /// Echoes the invocation; never empty.
         invocation_id: Cow<'a, str>,
@@ -100,6 +100,15 @@ impl<'a> HubMessage<'a> {
         match protocol {
             HubProtocol::Json => json::read(message),
             HubProtocol::MessagePack => message_pack::read(message),
+        }
+    }
+
+    /// The invocation that a message cancels; `None` if it is no cancellation (type 5), or cannot be read. Costs
+    /// less than [`HubMessage::read`] where most messages are something else.
+    pub fn read_cancellation(protocol: HubProtocol, message: &'a [u8]) -> Option<Cow<'a, str>> {
+        match protocol {
+            HubProtocol::Json => json::read_cancellation(message),
+            HubProtocol::MessagePack => message_pack::read_cancellation(message),
         }
     }
 }

@@ -21,6 +21,7 @@ pub(crate) use deserializer::Deserializer;
 pub(crate) use error::ValueError;
 pub(crate) use format_name::format_name;
 pub use hub_message::read;
+pub(crate) use hub_message::read_cancellation;
 pub(crate) use reader::{Reader, Token};
 pub(crate) use writer::{close, completion, invocation, numbered, ping, stream_item};
 

@@ -2,7 +2,7 @@
 //!
 //! Source: TransportProtocols.md, and the recorded cases in `conformance/cases/negotiate.json`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{ConnectionId, TransferFormat};
 
@@ -10,7 +10,7 @@ use crate::{ConnectionId, TransferFormat};
 pub const MAX_VERSION: i32 = 1;
 
 /// A way to carry a connection, in the order in which clients try them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum TransportKind {
     /// RFC 6455.
     WebSockets,
@@ -99,9 +99,9 @@ impl NegotiateResponse<'_> {
             connection_id: &'a str,
             #[serde(skip_serializing_if = "Option::is_none")]
             connection_token: Option<&'a str>,
-            available_transports: Vec<Transport>,
             #[serde(skip_serializing_if = "Option::is_none")]
             token_lifetime_seconds: Option<i32>,
+            available_transports: Vec<Transport>,
         }
         #[derive(Serialize)]
         #[serde(rename_all = "camelCase")]
@@ -114,6 +114,7 @@ impl NegotiateResponse<'_> {
             negotiate_version: self.version,
             connection_id: self.connection_id.as_str(),
             connection_token: (self.version > 0).then_some(self.connection_token),
+            token_lifetime_seconds: self.token_lifetime_seconds,
             available_transports: self
                 .transports
                 .iter()
@@ -126,7 +127,6 @@ impl NegotiateResponse<'_> {
                         .collect(),
                 })
                 .collect(),
-            token_lifetime_seconds: self.token_lifetime_seconds,
         })
     }
 }

@@ -34,7 +34,7 @@
 //! | channel `hubline:connection:{id}` | messages to the instance with this connection, which listens if others cannot tell by the connection's token |
 //! | key `hubline:token-key` | string: the key that signs connection tokens. No expiry |
 //! | key `hubline:token-key:{key}` | string: one that signed before. 7 days |
-//! | key `hubline:negotiated:{id}` | string: who negotiated this connection of version 0. 15 s |
+//! | key `hubline:negotiated:{id}` | string: which instance negotiated this connection of version 0, at which endpoint, and a digest of its user. 15 s |
 //! | key `hubline:claimed:{id}` | string: who has it although its negotiator is gone. 60 s |
 //!
 //! The channel prefix stands in front of all of them. ASP.NET Core neither listens at these channels nor reads

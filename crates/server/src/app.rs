@@ -49,6 +49,8 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
     let mut options = EndpointOptions::default().transports(config.transports.clone());
     options.allow_stateful_reconnects = config.allow_stateful_reconnects;
     options.close_on_authentication_expiration = config.close_on_authentication_expiration;
+    options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();
+    options.maximum_authentication_expiration = config.maximum_authentication_expiration;
     options
 }
 
@@ -104,6 +106,13 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     if config.database.is_some() || config.skip_database_init {
         notes.push("a database is configured, but nothing is stored in one yet".to_owned());
+    }
+    if config.maximum_authentication_expiration.is_some() && config.bearer.is_none() {
+        notes.push(
+            "SignalR:MaximumAuthenticationExpiration is set, but there are no keys to verify tokens with (Jwt:Key, \
+             Authentication:Schemes:Bearer:SigningKeys and others)"
+                .to_owned(),
+        );
     }
     if config.redis_instance_name.is_some() && config.redis.is_none() {
         notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());

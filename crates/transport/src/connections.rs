@@ -2,24 +2,26 @@
 
 mod table;
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hubline_backplane::Fleet;
-use hubline_pipe::{PipeEnd, Resumer};
+use hubline_pipe::{Accepted, Resumer};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep};
 
 use crate::ConnectionToken;
+use crate::authentication::Authentication;
+use crate::gate::Refusal;
+use crate::identity::{EndpointId, Identity};
 use crate::inbox::Inbox;
 use crate::long_polling::LongPolling;
-use crate::refresh::Refresh;
-use crate::relay::{Answer, Carrier, Listening, Moved, Reachability, Relay, TokenKey};
+use crate::relay::{Listening, Reachability, Relay, TokenKey};
 use crate::statistics::ConnectionStatistics;
-use crate::token::random_id;
 use table::{Table, Waiting};
 
 /// How long a negotiated connection waits for its transport, and a long-polling one for its next poll.
@@ -29,25 +31,32 @@ pub(crate) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 /// Full means that further negotiations are refused until some have attached or expired.
 const WAITING_LIMIT: usize = 100_000;
 
-/// Most bytes that were posted to connections without a transport, over all of them. Full means that such
-/// POSTs are refused; no client posts before it has attached its transport.
-const EARLY_LIMIT_BYTES: usize = 16 * 1024 * 1024;
-
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// All connections of a process, shared by its endpoints: a token negotiated on one path opens on any.
+/// All connections of a process, shared by its endpoints.
 #[derive(Debug, Clone, Default)]
 pub struct Connections(Arc<Shared>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Shared {
     table: Mutex<Table>,
-    early_budget: Arc<Semaphore>,
+    /// By their names.
+    endpoints: Mutex<HashMap<EndpointId, Box<str>>>,
     relay: OnceLock<Arc<Relay>>,
 }
 
 /// [`Connections`] that may be gone.
 pub(crate) struct WeakConnections(Weak<Shared>);
+
+/// Whom a connection belongs to.
+#[derive(Debug, Clone)]
+pub(crate) struct Owner {
+    pub(crate) endpoint: EndpointId,
+    /// Who has negotiated it, or opened it if nobody has.
+    pub(crate) identity: Identity,
+    /// Where the endpoint lets its clients refresh it; then the identity may be another one by now.
+    pub(crate) authentication: Option<Arc<Authentication>>,
+}
 
 /// A connection without a transport.
 #[derive(Debug)]
@@ -55,10 +64,9 @@ pub(crate) struct Negotiated {
     pub(crate) id: ConnectionId,
     /// Whether stateful reconnect was granted.
     pub(crate) is_stateful: bool,
-    /// What has been posted already; it waits for the transport.
-    pub(crate) early: Option<Arc<Inbox>>,
+    pub(crate) owner: Owner,
     /// Whether other instances cannot tell by the token that it is here.
-    is_looked_for: bool,
+    pub(crate) is_looked_for: bool,
 }
 
 /// What carries a connection.
@@ -76,20 +84,18 @@ pub(crate) struct Resumption {
     pub(crate) resumer: Resumer,
 }
 
-/// What is known of a token.
+/// A connection that is here.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) known: Known,
+    pub(crate) owner: Owner,
+}
+
+/// How far a connection has come.
 #[derive(Debug)]
 pub(crate) enum Known {
     Negotiated,
     Attached(Attached),
-}
-
-/// Where a POST goes.
-#[derive(Debug)]
-pub(crate) enum Mailbox {
-    Inbox(Arc<Inbox>),
-    LongPolling(Arc<LongPolling>),
-    /// Nowhere, these connections send for themselves.
-    WebSocket,
 }
 
 /// Why a transport cannot be attached.
@@ -135,47 +141,50 @@ impl Connections {
         self.relay().map(|relay| Arc::clone(relay.reach()))
     }
 
+    /// Takes a name for an endpoint.
+    ///
+    /// # Panics
+    /// Another endpoint has it.
+    pub(crate) fn add_endpoint(&self, name: &str) -> EndpointId {
+        let id = EndpointId::named(name);
+        match self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner).entry(id) {
+            Entry::Vacant(free) => _ = free.insert(name.into()),
+            Entry::Occupied(taken) => panic!(
+                "two endpoints of one server are named `{name}` (the other one as `{}`), but a connection belongs to one: \
+                 map them on different paths, or give one another name with EndpointOptions::name",
+                taken.get()
+            ),
+        }
+        id
+    }
+
     /// Adds a connection that has [`DISCONNECT_TIMEOUT`] to attach its transport.
     pub(crate) fn negotiate(
         &self,
-        id: ConnectionId,
         token: ConnectionToken,
-        is_stateful: bool,
+        negotiated: Negotiated,
     ) -> Result<(), TooManyWaiting> {
         let mut table = self.lock();
         if table.waiting() >= WAITING_LIMIT {
             return Err(TooManyWaiting);
         }
-        let is_looked_for = token.is(&id);
-        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early: None, is_looked_for });
-        table.wait(token, negotiated, Instant::now() + DISCONNECT_TIMEOUT);
+        table.wait(token, Waiting::Negotiated(negotiated), Instant::now() + DISCONNECT_TIMEOUT);
         self.keep_swept(&mut table);
         Ok(())
     }
 
-    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here; its inbox has
-    /// `limit` bytes.
-    pub(crate) fn adopt(&self, token: &str, moved: Moved, limit: usize) {
-        let Moved { id, is_stateful, early } = moved;
-        let early = (!early.is_empty()).then(|| Arc::new(Inbox::holding(&early, limit)));
-        let negotiated = Waiting::Negotiated(Negotiated { id, is_stateful, early, is_looked_for: true });
+    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here.
+    pub(crate) fn adopt(&self, token: &str, negotiated: Negotiated) {
         let mut table = self.lock();
-        table.wait(ConnectionToken::from_text(token), negotiated, Instant::now() + DISCONNECT_TIMEOUT);
+        let expires = Instant::now() + DISCONNECT_TIMEOUT;
+        table.wait(ConnectionToken::from_text(token), Waiting::Negotiated(negotiated), expires);
         self.keep_swept(&mut table);
     }
 
-    /// Gives a connection without a transport to the instance that asks for it, and forgets it.
-    pub(crate) fn hand_over(&self, token: &str) -> Answer {
-        let mut table = self.lock();
-        if let Some((_, negotiated)) = table.take_negotiated(token) {
-            let is_stateful = negotiated.is_stateful;
-            let early = negotiated.early.map(|early| early.give_away().into());
-            return Answer::HandedOver { is_stateful, early };
-        }
-        match table.find(token) {
-            Some(Known::Attached(attached)) => Answer::Attached(attached.carrier()),
-            Some(Known::Negotiated) | None => Answer::Unknown,
-        }
+    /// Gives a connection without a transport to the instance that asks for it, and forgets it. `None` if there is
+    /// none.
+    pub(crate) fn hand_over(&self, token: &str) -> Option<Negotiated> {
+        self.lock().take_negotiated(token).map(|(_, negotiated)| negotiated)
     }
 
     /// Puts a transport on a negotiated connection. `make` is called if it is there to be had.
@@ -186,47 +195,27 @@ impl Connections {
     ) -> Result<(T, Attachment), AttachError> {
         let mut table = self.lock();
         let Some((token, negotiated)) = table.take_negotiated(token) else {
-            return Err(match table.find(token) {
+            return Err(match table.find(token).map(|found| found.known) {
                 Some(Known::Attached(attached)) => AttachError::Attached(attached),
                 Some(Known::Negotiated) | None => AttachError::Unknown,
             });
         };
         let looked_for = negotiated.is_looked_for.then(|| negotiated.id.clone());
+        let owner = negotiated.owner.clone();
         let (attached, made) = make(negotiated);
-        table.attach(token.clone(), attached);
+        table.attach(token.clone(), attached, owner);
         Ok((made, Attachment::new(self.clone(), token, looked_for)))
     }
 
     /// Adds a WebSocket that comes without a negotiation.
-    pub(crate) fn attach_new(&self) -> (ConnectionId, Attachment) {
-        let id = random_id();
-        let token = ConnectionToken::from(&id);
-        self.lock().attach(token.clone(), Attached::WebSocket(None));
-        (id, Attachment::new(self.clone(), token, None))
+    pub(crate) fn attach_new(&self, id: &ConnectionId, owner: Owner) -> Attachment {
+        let token = ConnectionToken::from(id);
+        self.lock().attach(token.clone(), Attached::WebSocket(None), owner);
+        Attachment::new(self.clone(), token, None)
     }
 
-    pub(crate) fn find(&self, token: &str) -> Option<Known> {
+    pub(crate) fn find(&self, token: &str) -> Option<Found> {
         self.lock().find(token)
-    }
-
-    /// Where a POST to this connection goes. Without a transport it gets an inbox of `limit` bytes.
-    pub(crate) fn mailbox(&self, token: &str, limit: usize) -> Option<Mailbox> {
-        let mut table = self.lock();
-        if let Some(negotiated) = table.negotiated(token) {
-            let early = || Arc::new(Inbox::early(limit, Arc::clone(&self.0.early_budget)));
-            return Some(Mailbox::Inbox(Arc::clone(negotiated.early.get_or_insert_with(early))));
-        }
-        match table.find(token)? {
-            Known::Negotiated => None,
-            Known::Attached(Attached::WebSocket(_)) => Some(Mailbox::WebSocket),
-            Known::Attached(Attached::ServerSentEvents(inbox)) => Some(Mailbox::Inbox(inbox)),
-            Known::Attached(Attached::LongPolling(polling)) => Some(Mailbox::LongPolling(polling)),
-        }
-    }
-
-    /// How the principal of this connection is renewed; `None` if it is not, or has no transport.
-    pub(crate) fn refresh(&self, token: &str) -> Option<Arc<Refresh>> {
-        self.lock().refresh(token)
     }
 
     /// Sees to it that what waits too long is dropped although nobody asks for it. The sweeper ends when
@@ -244,13 +233,6 @@ impl Connections {
 
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.0.lock()
-    }
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        let early_budget = Arc::new(Semaphore::new(EARLY_LIMIT_BYTES));
-        Self { table: Mutex::default(), early_budget, relay: OnceLock::new() }
     }
 }
 
@@ -296,26 +278,18 @@ impl Attachment {
             self.listening = Some(relay.listen(&id).await);
         }
     }
-
-    /// Lets the connection's principal be renewed.
-    pub(crate) fn refresh_by(&self, refresh: Arc<Refresh>) {
-        self.connections.lock().refresh_by(self.token.clone(), refresh);
-    }
-
-    /// Whether the token is the public id, as in version 0 and without a negotiation.
-    pub(crate) fn is_public(&self, id: &ConnectionId) -> bool {
-        self.token.is(id)
-    }
 }
 
 impl Drop for Attachment {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        let Some(Attached::LongPolling(polling)) = table.detach(&self.token, self.since) else { return };
+        let Some((Attached::LongPolling(polling), owner)) = table.detach(&self.token, self.since) else {
+            return;
+        };
         if let Some(linger) = polling.linger()
             && table.waiting() < WAITING_LIMIT
         {
-            let ended = Waiting::Ended { polling, _listening: self.listening.take() };
+            let ended = Waiting::Ended { polling, owner, _listening: self.listening.take() };
             table.wait(self.token.clone(), ended, Instant::now() + linger);
             self.connections.keep_swept(&mut table);
         }
@@ -328,7 +302,37 @@ impl WeakConnections {
     }
 }
 
+impl Owner {
+    /// The connection is opened: what the credentials of its transport mean is decided.
+    pub(crate) fn open(self, accepted: Accepted) -> Accepted {
+        match self.authentication {
+            Some(authentication) => authentication.open(accepted),
+            None => accepted,
+        }
+    }
+}
+
+impl AttachError {
+    /// What the client is told whose `wanted` transport came too late.
+    pub(crate) fn refusal(&self, wanted: TransportKind) -> Refusal {
+        match self {
+            Self::Unknown => Refusal::Unknown,
+            Self::Attached(attached) if attached.transport() == wanted => Refusal::Attached,
+            Self::Attached(_) => Refusal::TransportChanged,
+        }
+    }
+}
+
 impl Attached {
+    /// Where POSTs go; `None` if their client has ended the connection, or sends for itself.
+    pub(crate) fn inbox(&self) -> Option<Arc<Inbox>> {
+        match self {
+            Self::WebSocket(_) => None,
+            Self::ServerSentEvents(inbox) => Some(Arc::clone(inbox)),
+            Self::LongPolling(polling) => polling.inbox().cloned(),
+        }
+    }
+
     pub(crate) fn transport(&self) -> TransportKind {
         match self {
             Self::WebSocket(_) => TransportKind::WebSockets,
@@ -336,39 +340,22 @@ impl Attached {
             Self::LongPolling(_) => TransportKind::LongPolling,
         }
     }
-
-    pub(crate) fn carrier(&self) -> Carrier {
-        match self {
-            Self::WebSocket(resumption) => Carrier::WebSocket { is_resumable: resumption.is_some() },
-            Self::ServerSentEvents(_) => Carrier::ServerSentEvents,
-            Self::LongPolling(_) => Carrier::LongPolling,
-        }
-    }
-}
-
-impl Negotiated {
-    /// The inbox for a transport whose client sends by POST.
-    pub(crate) fn inbox(&mut self, limit: usize) -> Arc<Inbox> {
-        let inbox = self.early.take().unwrap_or_else(|| Arc::new(Inbox::new(limit)));
-        inbox.attach();
-        inbox
-    }
-
-    /// Nobody attached in time.
-    fn expire(self) {
-        if let Some(early) = self.early {
-            early.end(PipeEnd::Lost);
-        }
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::token::random_id;
+
+    fn of_nobody() -> Negotiated {
+        let endpoint = EndpointId::named("/hub");
+        let owner = Owner { endpoint, identity: Identity::NOBODY, authentication: None };
+        Negotiated { id: random_id(), is_stateful: false, owner, is_looked_for: false }
+    }
 
     fn negotiated(connections: &Connections) -> ConnectionToken {
         let token = ConnectionToken::random();
-        connections.negotiate(random_id(), token.clone(), false).unwrap();
+        connections.negotiate(token.clone(), of_nobody()).unwrap();
         token
     }
 
@@ -380,9 +367,10 @@ mod tests {
     async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
         let connections = Connections::default();
         let token = negotiated(&connections);
-        assert!(matches!(connections.find(token.as_str()), Some(Known::Negotiated)));
+        let known = |token: &ConnectionToken| connections.find(token.as_str()).map(|found| found.known);
+        assert!(matches!(known(&token), Some(Known::Negotiated)));
         let attachment = attach(&connections, &token).unwrap();
-        assert!(matches!(connections.find(token.as_str()), Some(Known::Attached(_))));
+        assert!(matches!(known(&token), Some(Known::Attached(_))));
         assert!(matches!(attach(&connections, &token), Err(AttachError::Attached(_))));
         drop(attachment);
         assert!(matches!(attach(&connections, &token), Err(AttachError::Unknown)));
@@ -424,7 +412,7 @@ mod tests {
         for _ in 1..WAITING_LIMIT {
             negotiated(&connections);
         }
-        let refused = connections.negotiate(random_id(), ConnectionToken::random(), false);
+        let refused = connections.negotiate(ConnectionToken::random(), of_nobody());
         assert_eq!(refused, Err(TooManyWaiting));
         let attached = attach(&connections, &first).unwrap();
         negotiated(&connections);

@@ -2,7 +2,9 @@
 
 mod elsewhere;
 mod long_polling;
+mod negotiate;
 mod refresh;
+mod send;
 mod server_sent_events;
 mod web_socket;
 
@@ -13,18 +15,20 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Principal, Resumable, resumption};
+use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Resumable, resumption};
 use hubline_protocol::ConnectionId;
-use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
+use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use crate::connections::{Attachment, Mailbox, TooManyWaiting};
-use crate::inbox::PostError;
-use crate::request::{Wanted, is_true, public_query, query_values, token_of};
-use crate::response::{empty, ended_meanwhile, id_required, json, not_stored, text, unknown_id};
-use crate::token::random_id;
-use crate::{Body, ConnectionToken, Connections, EndpointOptions};
+use crate::authentication::{Authentication, Credentials, RefreshRules};
+use crate::connections::{Attachment, Found, Owner};
+use crate::gate::{Purpose, Refusal, Requester};
+use crate::identity::{EndpointId, Identity, Presented};
+use crate::relay::{Elsewhere, Relay};
+use crate::request::{Wanted, public_query};
+use crate::response::{empty, not_stored, text};
+use crate::{Body, Connections, EndpointOptions};
 
 /// Answers the requests to one hub path and to its `/negotiate`. Cloning shares it.
 ///
@@ -34,21 +38,49 @@ use crate::{Body, ConnectionToken, Connections, EndpointOptions};
 pub struct Endpoint(Arc<Shared>);
 
 struct Shared {
+    id: EndpointId,
     handler: Arc<dyn ConnectionHandler>,
     connections: Connections,
     options: Arc<EndpointOptions>,
+    /// Where clients may refresh their authentication.
+    refresh_rules: Option<Arc<RefreshRules>>,
     tasks: TaskTracker,
 }
 
+/// A connection that a request has been let through to.
+enum Admitted<'a> {
+    Here(Found),
+    /// The instance that has it judges what the token does not tell.
+    Elsewhere(&'a Relay, Box<Elsewhere>),
+}
+
+/// Where a connection is.
+enum Located<'a> {
+    Here(Found),
+    Elsewhere(&'a Relay, Box<Elsewhere>),
+    /// Nowhere, as far as this endpoint is concerned.
+    Unknown,
+}
+
 impl Endpoint {
-    /// An endpoint whose connections go to `handler` and run as tasks of `tasks`.
+    /// An endpoint whose connections go to `handler` and run as tasks of `tasks`. It is called `path`, unless the options
+    /// name it.
+    ///
+    /// # Panics
+    /// `connections` has an endpoint of that name already.
     pub fn new(
+        path: &str,
         handler: Arc<dyn ConnectionHandler>,
         connections: Connections,
         options: EndpointOptions,
         tasks: TaskTracker,
     ) -> Self {
-        Self(Arc::new(Shared { handler, connections, options: Arc::new(options), tasks }))
+        let id = connections.add_endpoint(options.name.as_deref().unwrap_or(path));
+        let options = Arc::new(options);
+        let refresh_rules = options
+            .enable_authentication_refresh
+            .then(|| Arc::new(RefreshRules { handler: Arc::clone(&handler), options: Arc::clone(&options) }));
+        Self(Arc::new(Shared { id, handler, connections, options, refresh_rules, tasks }))
     }
 
     /// Answers one request. The path decides only whether it is a negotiation.
@@ -67,23 +99,21 @@ impl Endpoint {
         let shared = Arc::clone(&self.0);
         async move {
             let (parts, body) = request.into_parts();
-            let wanted = Wanted::of(&parts, shared.options.enable_authentication_refresh);
-            if wanted == Wanted::Refresh {
-                return shared.refresh(&parts).await;
-            }
             match shared.access(&parts) {
                 Access::Granted => {}
                 Access::Unauthenticated => return empty(StatusCode::UNAUTHORIZED),
                 Access::Forbidden => return empty(StatusCode::FORBIDDEN),
             }
-            match wanted {
+            match Wanted::of(&parts, shared.options.enable_authentication_refresh) {
                 Wanted::Negotiate => shared.negotiate(&parts).await,
+                Wanted::Refresh => shared.refresh(&parts).await,
                 Wanted::WebSocket => shared.web_socket(parts).await,
                 Wanted::ServerSentEvents => shared.server_sent_events(&parts).await,
                 Wanted::Poll => not_stored(shared.poll(&parts).await),
                 Wanted::Send => shared.send(&parts, body).await,
                 Wanted::Delete => shared.delete(&parts).await,
-                Wanted::Refresh | Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+                Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+                Wanted::NotThere => empty(StatusCode::NOT_FOUND),
             }
         }
     }
@@ -99,71 +129,86 @@ impl Shared {
     /// What the policy says comes before everything else, as where a host's middleware asks it.
     fn access(&self, parts: &Parts) -> Access {
         let Some(policy) = &self.options.authorization else { return Access::Granted };
-        policy.evaluate(principal(parts).map(|principal| &**principal))
+        policy.evaluate(Presented::of(parts).principal().map(|principal| &**principal))
     }
 
-    async fn negotiate(&self, parts: &Parts) -> Response<Body> {
-        let query = parts.uri.query().unwrap_or_default();
-        let requested: Vec<_> = query_values(query, "negotiateVersion").collect();
-        let requested = requested.iter().map(|value| &**value);
-        let version = match negotiate::version(requested, self.options.minimum_protocol_version) {
-            Ok(version) => version,
-            Err(error) => return json(StatusCode::OK, error.to_json()),
-        };
-        let is_stateful = self.options.allow_stateful_reconnects && is_true(query, "useStatefulReconnect");
-        let id = random_id();
-        let relay = self.connections.relay();
-        let token = match relay {
-            _ if version == 0 => ConnectionToken::from(&id),
-            Some(relay) => relay.issue(&id, is_stateful),
-            None => ConnectionToken::random(),
-        };
-        let response = NegotiateResponse {
-            use_stateful_reconnect: is_stateful,
-            version,
-            connection_id: &id,
-            connection_token: token.as_str(),
-            transports: &self.options.transports,
-            token_lifetime_seconds: self.token_lifetime_seconds(parts),
-        };
-        let body = response.to_json();
-        if let Err(TooManyWaiting) = self.connections.negotiate(id.clone(), token, is_stateful) {
-            return text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many negotiated connections wait for their transport",
-            );
+    /// Lets a request through to its connection, wherever that is, or says what its client is told. Nothing has been
+    /// done before, and there is no other way to a connection.
+    async fn admit(&self, parts: &Parts, purpose: Purpose, token: &str) -> Result<Admitted<'_>, Refusal> {
+        let requester = self.requester(parts, purpose);
+        let located = self.locate(token, &requester).await;
+        if !matches!(located, Located::Unknown) && !self.offers(purpose) {
+            return Err(Refusal::NotOffered);
         }
-        if version == 0
-            && let Some(relay) = relay
-        {
-            relay.announce(&id, is_stateful).await;
+        let admitted = match located {
+            Located::Here(found) => requester.judged_by(&found).await.map(|()| Admitted::Here(found)),
+            Located::Elsewhere(relay, elsewhere) => {
+                elsewhere.judged_by_token().map(|()| Admitted::Elsewhere(relay, elsewhere))
+            }
+            Located::Unknown => Err(Refusal::Unknown),
+        };
+        if let (Err(Refusal::AnotherUser), Presented::Expired(who)) = (&admitted, Presented::of(parts)) {
+            tracing::debug!(user = ?who.name_identifier, ?purpose, "refused: the token has expired, so it is nobody's");
         }
-        json(StatusCode::OK, body)
+        admitted
     }
 
-    async fn send<B: http_body::Body>(&self, parts: &Parts, body: B) -> Response<Body> {
-        let Some(token) = token_of(parts) else { return id_required() };
-        let limit = self.options.application_max_buffer_size;
-        let posted = match self.connections.mailbox(&token, limit) {
-            None => return Box::pin(self.send_elsewhere(&token, body)).await,
-            Some(Mailbox::WebSocket) => return no_post_to_web_sockets(),
-            Some(Mailbox::Inbox(inbox)) => inbox.post(body).await,
-            Some(Mailbox::LongPolling(polling)) => match polling.inbox() {
-                Some(inbox) => inbox.post(body).await,
-                None => return unknown_id(),
-            },
-        };
-        match posted {
-            Ok(()) => text(StatusCode::OK, ""),
-            Err(PostError::Unreadable) => text(StatusCode::BAD_REQUEST, ""),
-            Err(PostError::Ended) => ended_meanwhile(),
-            Err(PostError::OverBudget) => over_budget(),
+    /// Finds the connection of a token.
+    async fn locate(&self, token: &str, requester: &Requester) -> Located<'_> {
+        if let Some(found) = self.connections.find(token) {
+            let is_own = found.owner.endpoint == self.id;
+            return if is_own { Located::Here(found) } else { Located::Unknown };
         }
+        let Some(relay) = self.connections.relay() else { return Located::Unknown };
+        match relay.read(token, requester).await {
+            Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
+            None => Located::Unknown,
+        }
+    }
+
+    fn offers(&self, purpose: Purpose) -> bool {
+        match purpose {
+            Purpose::Transport(transport) => self.options.offers(transport),
+            Purpose::Send | Purpose::Delete | Purpose::Refresh => true,
+        }
+    }
+
+    /// Who a request comes from, and what it needs to show.
+    fn requester(&self, parts: &Parts, purpose: Purpose) -> Requester {
+        let presented = Presented::of(parts);
+        let principal = presented.principal();
+        let identity = Identity::of(principal.map(|principal| &**principal));
+        let user = self.refresh_rules.as_ref().and_then(|rules| {
+            let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
+            // Whom the connection belongs to is not a matter of its id.
+            rules.handler.user_id(&info(parts, ConnectionId::from(""), transport))
+        });
+        let may_refresh = self.refresh_rules.is_some() && !matches!(purpose, Purpose::Send | Purpose::Delete);
+        let credentials = may_refresh.then(|| {
+            let query = public_query(parts.uri.query().unwrap_or_default());
+            Box::new(Credentials { principal: principal.cloned(), query })
+        });
+        Requester {
+            purpose,
+            endpoint: self.id,
+            identity,
+            user: user.as_ref().map(Identity::of_user),
+            credentials,
+        }
+    }
+
+    /// Whom a connection belongs to that this request negotiates or opens.
+    fn owner(&self, requester: &Requester, info: impl FnOnce() -> ConnectionInfo, has_secret: bool) -> Owner {
+        let authentication = self
+            .refresh_rules
+            .as_ref()
+            .map(|rules| Authentication::new(Arc::clone(rules), info(), has_secret));
+        Owner { endpoint: self.id, identity: requester.identity, authentication }
     }
 
     /// Gives a connection to the handler, for its whole life.
     fn start(&self, accepted: Accepted, place: Attachment) {
-        let connection = self.handler.run(self.make_refreshable(accepted, &place));
+        let connection = self.handler.run(accepted);
         self.tasks.spawn(async move {
             connection.await;
             drop(place);
@@ -172,34 +217,22 @@ impl Shared {
 
     /// When the authentication of this request ends, if connections end with it.
     fn expires(&self, parts: &Parts) -> Option<Instant> {
-        if !self.options.close_on_authentication_expiration {
-            return None;
-        }
-        let left = principal(parts)?.expires?.duration_since(SystemTime::now()).unwrap_or_default();
-        Instant::now().checked_add(left)
+        self.options.closes_at(self.authentication_end(parts))
     }
-}
 
-fn principal(parts: &Parts) -> Option<&Arc<Principal>> {
-    parts.extensions.get()
+    fn authentication_end(&self, parts: &Parts) -> Option<SystemTime> {
+        self.options.authentication_end(Presented::of(parts).principal().map(|principal| &**principal))
+    }
 }
 
 fn info(parts: &Parts, id: ConnectionId, transport: TransportKind) -> ConnectionInfo {
     ConnectionInfo {
         id,
         transport,
-        principal: principal(parts).cloned(),
+        principal: Presented::of(parts).principal().cloned(),
         path: parts.uri.path().into(),
         query: public_query(parts.uri.query().unwrap_or_default()),
     }
-}
-
-fn no_post_to_web_sockets() -> Response<Body> {
-    text(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
-}
-
-fn over_budget() -> Response<Body> {
-    text(StatusCode::SERVICE_UNAVAILABLE, "Too much waits for connections without a transport")
 }
 
 /// What tells the hub that stateful reconnect was granted, on a transport that cannot be resumed: the

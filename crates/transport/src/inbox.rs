@@ -2,14 +2,15 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use http_body::Body;
 use hubline_pipe::PipeEnd;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -35,29 +36,18 @@ struct State {
     /// Whether the hub reads no more.
     is_dropped: bool,
     reader: Option<Waker>,
-    early: Option<Early>,
-}
-
-/// Until a transport is attached, what waits counts against a budget of the whole process.
-#[derive(Debug)]
-struct Early {
-    budget: Arc<Semaphore>,
-    used: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a POST did not enter whole.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum PostError {
     /// Its body could not be read.
     Unreadable,
     /// The connection had ended before, or did and the rest of the body did not come.
     Ended,
-    /// Too much waits for transports already.
-    OverBudget,
 }
 
 impl Inbox {
-    /// For a connection whose transport is attached.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             state: Mutex::default(),
@@ -66,32 +56,6 @@ impl Inbox {
             room: Notify::new(),
             over: CancellationToken::new(),
         }
-    }
-
-    /// One with something in it, even more than its limit.
-    pub(crate) fn holding(bytes: &[u8], limit: usize) -> Self {
-        let inbox = Self::new(limit);
-        inbox.lock().bytes.extend_from_slice(bytes);
-        inbox
-    }
-
-    /// For a connection that has no transport yet.
-    pub(crate) fn early(limit: usize, budget: Arc<Semaphore>) -> Self {
-        let inbox = Self::new(limit);
-        inbox.lock().early = Some(Early { budget, used: None });
-        inbox
-    }
-
-    /// Ends it, and gives what is in it to another instance.
-    pub(crate) fn give_away(&self) -> Vec<u8> {
-        let bytes = std::mem::take(&mut self.lock().bytes);
-        self.end(PipeEnd::Lost);
-        bytes.into()
-    }
-
-    /// There is a transport now.
-    pub(crate) fn attach(&self) {
-        self.lock().early = None;
     }
 
     /// Puts a whole body in, piece by piece as it comes and as there is room. If the hub ends the connection
@@ -142,9 +106,6 @@ impl Inbox {
         }
         while data.has_remaining() && state.bytes.len() < self.limit {
             let here = data.chunk().len().min(self.limit - state.bytes.len());
-            if let Some(early) = &mut state.early {
-                early.claim(here)?;
-            }
             state.bytes.extend_from_slice(&data.chunk()[..here]);
             data.advance(here);
         }
@@ -181,6 +142,14 @@ impl Inbox {
         Poll::Ready(Ok(()))
     }
 
+    /// Has the hub look at its pipe again, though nothing has come.
+    pub(crate) fn wake_reader(&self) {
+        let reader = self.lock().reader.take();
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
     /// The hub reads no more.
     pub(crate) fn drop_rest(&self) {
         self.lock().is_dropped = true;
@@ -203,18 +172,5 @@ impl Inbox {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Early {
-    fn claim(&mut self, bytes: usize) -> Result<(), PostError> {
-        let bytes = u32::try_from(bytes).map_err(|_| PostError::OverBudget)?;
-        let claimed =
-            Arc::clone(&self.budget).try_acquire_many_owned(bytes).map_err(|_| PostError::OverBudget)?;
-        match &mut self.used {
-            Some(used) => used.merge(claimed),
-            none => *none = Some(claimed),
-        }
-        Ok(())
     }
 }

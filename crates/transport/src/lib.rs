@@ -13,6 +13,10 @@
 //! - It leaves the table when the handler is done with it; a long-polling connection stays a little longer
 //!   for the poll that fetches its last messages.
 //!
+//! It belongs to the endpoint and to the user that it was negotiated by. One gate judges every request for it before
+//! anything is done, and lets nobody else through; what is refused changes nothing. Its user may replace its
+//! principal by a newer one where the endpoint allows it ([`EndpointOptions::authentication_refresh`]).
+//!
 //! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
 //! connection's place from the handler ([`hubline_pipe::Resumer`]).
 //!
@@ -21,15 +25,16 @@
 //!
 //! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
 
+mod authentication;
 mod body;
 mod connections;
-mod early;
 mod endpoint;
+mod gate;
+mod identity;
 mod inbox;
 mod long_polling;
 mod options;
 mod outgoing;
-mod refresh;
 mod relay;
 mod request;
 mod response;
@@ -43,7 +48,7 @@ mod web_socket;
 pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
-pub use options::EndpointOptions;
+pub use options::{AuthenticationRefresh, EndpointOptions, RefreshError};
 pub use relay::{TokenKey, TokenKeyError};
 pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use statistics::{ConnectionStatistics, Durations, TransportStatistics};

@@ -117,13 +117,8 @@ impl LongPolling {
     }
 
     /// Where POSTs go; `None` if the client has ended the connection.
-    pub(crate) fn inbox(&self) -> Option<&Inbox> {
+    pub(crate) fn inbox(&self) -> Option<&Arc<Inbox>> {
         (self.lock().phase == Phase::Open).then_some(&self.inbox)
-    }
-
-    /// The same, to be kept.
-    pub(crate) fn shared_inbox(&self) -> Option<Arc<Inbox>> {
-        self.inbox().is_some().then(|| Arc::clone(&self.inbox))
     }
 
     /// Whether a request would find nothing here.
@@ -157,6 +152,17 @@ impl LongPolling {
         drop(state);
         self.inbox.end(PipeEnd::InputEnded);
         true
+    }
+
+    /// Ends the connection at once, as its server wishes.
+    pub(crate) fn end(&self) {
+        let mut state = self.lock();
+        state.phase = Phase::Over;
+        if let Some(poll) = state.poll.take() {
+            poll.wake();
+        }
+        drop(state);
+        self.inbox.end(PipeEnd::Closed);
     }
 
     /// Waits for data, `poll_timeout` at most. `expires` is when the authentication of this poll ends.
@@ -201,7 +207,10 @@ impl LongPolling {
             return Err(Polled::Gone);
         }
         let number = state.turns.begin().ok_or(Polled::Conflict)?;
-        state.expires = expires;
+        if std::mem::replace(&mut state.expires, expires) != expires {
+            // Its end may be nearer now.
+            self.inbox.wake_reader();
+        }
         // The older poll looks again, and finds that it is not its turn any more.
         if let Some(older) = state.poll.take() {
             older.wake();
@@ -211,7 +220,7 @@ impl LongPolling {
 
     fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, given: Given) -> Poll<Polled> {
         let mut state = self.lock();
-        if !state.turns.is_current(turn.number) {
+        if !state.turns.is_current(turn.number) || state.phase == Phase::Over {
             return Poll::Ready(Polled::NoMore);
         }
         if state.in_doubt.is_some() {

@@ -1,14 +1,23 @@
 //! What can be set for each path.
 
-use std::time::Duration;
+mod authentication_refresh;
 
-use hubline_pipe::Policy;
+use std::time::{Duration, SystemTime};
+
+use hubline_pipe::{Policy, Principal};
 use hubline_protocol::negotiate::TransportKind;
+use tokio::time::Instant;
+
+use authentication_refresh::RefreshCallback;
+pub use authentication_refresh::{AuthenticationRefresh, RefreshError};
 
 /// Options of one path, under ASP.NET Core's names (`HttpConnectionDispatcherOptions`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct EndpointOptions {
+    /// What the endpoint is called: its connections are served by the endpoints of this name alone, on every instance.
+    /// Letter case, percent-encoding and a slash at the end do not count. Default: the path that it is mapped on.
+    pub name: Option<Box<str>>,
     /// What is offered. Clients are told in this order. Default: WebSockets, server-sent events, long polling.
     pub transports: Vec<TransportKind>,
     /// Lowest `negotiateVersion` that is served. Default: 0.
@@ -19,9 +28,15 @@ pub struct EndpointOptions {
     pub authorization: Option<Policy>,
     /// Whether a connection ends when its principal expires. Default: no.
     pub close_on_authentication_expiration: bool,
-    /// Whether a client may renew the principal of its connection by `POST {path}/refresh`, as .NET 11 has it.
-    /// Experimental: its wire has not been compared with a real server's. Default: no.
+    /// Whether a client may replace its connection's principal by a newer one of the same user: by `POST
+    /// {path}/refresh`, or by a long poll or a resumption that brings a newer token (.NET 11). Default: no.
     pub enable_authentication_refresh: bool,
+    /// Who is asked whether a newer principal may come in. Default: nobody, each may.
+    pub(crate) on_authentication_refresh: Option<RefreshCallback>,
+    /// How long an authentication may last at most, whatever its token says: clients are told, and with
+    /// [`close_on_authentication_expiration`](Self::close_on_authentication_expiration) connections end then. Default:
+    /// as long as the token says.
+    pub maximum_authentication_expiration: Option<Duration>,
     /// Most bytes from POSTs that wait for the hub; a POST with more waits. Default: 65536.
     pub application_max_buffer_size: usize,
     /// Bytes that wait for a slow reader of server-sent events, or for the next poll, before the hub has to
@@ -37,6 +52,7 @@ pub struct EndpointOptions {
 impl Default for EndpointOptions {
     fn default() -> Self {
         Self {
+            name: None,
             transports: vec![
                 TransportKind::WebSockets,
                 TransportKind::ServerSentEvents,
@@ -47,6 +63,8 @@ impl Default for EndpointOptions {
             authorization: None,
             close_on_authentication_expiration: false,
             enable_authentication_refresh: false,
+            on_authentication_refresh: None,
+            maximum_authentication_expiration: None,
             application_max_buffer_size: 64 * 1024,
             transport_max_buffer_size: 64 * 1024,
             long_polling_poll_timeout: Duration::from_secs(90),
@@ -56,6 +74,13 @@ impl Default for EndpointOptions {
 }
 
 impl EndpointOptions {
+    /// Names the endpoint, where that is not the path that it is mapped on.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
     /// Offers these transports alone.
     #[must_use]
     pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
@@ -91,10 +116,44 @@ impl EndpointOptions {
         self
     }
 
-    /// Lets clients renew their principal without a new connection. Experimental.
+    /// Lets clients replace their principal by any newer one of the same user, without a new connection.
     #[must_use]
     pub fn enable_authentication_refresh(mut self) -> Self {
         self.enable_authentication_refresh = true;
+        self
+    }
+
+    /// The same, if `callback` agrees. It runs on the instance with the connection, for one refresh of a connection
+    /// at a time, and before the hub's `on_authentication_refreshed`.
+    ///
+    /// With `Ok(false)` the client gets status 403; its connection goes on as it was, but ends if a poll or a
+    /// resumption brought the principal. An error, a panic or 10 s without an answer is status 500, and nothing has
+    /// changed. The callback is dropped if the client goes away meanwhile.
+    ///
+    /// ```
+    /// use hubline_transport::{AuthenticationRefresh, EndpointOptions};
+    ///
+    /// let options = EndpointOptions::default().authentication_refresh(async |refresh: AuthenticationRefresh| {
+    ///     let is_banned = refresh.principal.as_ref().is_some_and(|who| who.has_role("Banned"));
+    ///     Ok::<_, std::convert::Infallible>(!is_banned)
+    /// });
+    /// ```
+    #[must_use]
+    pub fn authentication_refresh<F, Fut, E>(mut self, callback: F) -> Self
+    where
+        F: Fn(AuthenticationRefresh) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<bool, E>> + Send + 'static,
+        E: Into<RefreshError>,
+    {
+        self.enable_authentication_refresh = true;
+        self.on_authentication_refresh = Some(RefreshCallback::new(callback));
+        self
+    }
+
+    /// Bounds how long an authentication lasts.
+    #[must_use]
+    pub fn maximum_authentication_expiration(mut self, maximum: Duration) -> Self {
+        self.maximum_authentication_expiration = Some(maximum);
         self
     }
 
@@ -124,6 +183,20 @@ impl EndpointOptions {
     pub fn web_sockets_close_timeout(mut self, timeout: Duration) -> Self {
         self.web_sockets_close_timeout = timeout;
         self
+    }
+
+    /// When the authentication of a request ends that comes now; `None` if it never does.
+    pub(crate) fn authentication_end(&self, principal: Option<&Principal>) -> Option<SystemTime> {
+        let own = principal?.expires;
+        let latest =
+            self.maximum_authentication_expiration.and_then(|most| SystemTime::now().checked_add(most));
+        [own, latest].into_iter().flatten().min()
+    }
+
+    /// When a connection is closed whose authentication ends then; `None` if it is not.
+    pub(crate) fn closes_at(&self, end: Option<SystemTime>) -> Option<Instant> {
+        let end = end.filter(|_| self.close_on_authentication_expiration)?;
+        Instant::now().checked_add(end.duration_since(SystemTime::now()).unwrap_or_default())
     }
 
     pub(crate) fn offers(&self, transport: TransportKind) -> bool {

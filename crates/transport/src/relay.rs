@@ -18,6 +18,7 @@ mod answering;
 mod asking;
 mod keys;
 mod message;
+mod note;
 mod reach;
 mod ticket;
 mod tunnel;
@@ -28,7 +29,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood};
+use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood, Unreachable};
 use hubline_protocol::ConnectionId;
 use tokio::time::{interval, timeout};
 
@@ -36,14 +37,16 @@ use self::answering::Answering;
 use self::asking::Asking;
 use self::keys::KeyRing;
 use self::message::Message;
+use self::note::Note;
 use self::ticket::{Ticket, Unverified};
 use crate::ConnectionToken;
 use crate::connections::{DISCONNECT_TIMEOUT, WeakConnections};
+use crate::gate::{Refusal, Requester, Resemblance};
 
 pub use keys::{TokenKey, TokenKeyError};
 
 pub(crate) use asking::{AskError, Exchange};
-pub(crate) use message::{Answer, Carrier, Refusal, Wish, milliseconds};
+pub(crate) use message::{Answer, Wish, milliseconds, principal_on_its_way};
 pub(crate) use reach::Reachability;
 pub(crate) use tunnel::TunnelEnd;
 
@@ -73,7 +76,16 @@ pub(crate) struct Elsewhere {
     pub(crate) token: String,
     id: ConnectionId,
     /// `None` in version 0.
-    ticket: Option<Ticket>,
+    ticket: Option<Verified>,
+    /// Who asks for it.
+    pub(crate) requester: Requester,
+}
+
+/// What a token says, and how much of who negotiated it is in who asks.
+#[derive(Debug, Clone)]
+struct Verified {
+    ticket: Ticket,
+    resemblance: Resemblance,
 }
 
 /// How a connection that was elsewhere can be served here.
@@ -81,8 +93,6 @@ pub(crate) struct Elsewhere {
 pub(crate) struct Moved {
     pub(crate) id: ConnectionId,
     pub(crate) is_stateful: bool,
-    /// What was posted to it already.
-    pub(crate) early: Vec<u8>,
 }
 
 /// Where a wish has led.
@@ -92,6 +102,8 @@ pub(crate) enum Reached {
     Moved(Moved),
     /// It is elsewhere, and this is what became of the wish.
     Answered(Answer),
+    /// The request is not let through to it.
+    Refused(Refusal),
     /// There is no such connection.
     Unknown,
     /// It cannot be known.
@@ -134,15 +146,19 @@ impl Relay {
     }
 
     /// A token for a connection that is negotiated here.
-    pub(crate) fn issue(&self, id: &ConnectionId, is_stateful: bool) -> ConnectionToken {
-        let ticket = Ticket::now(self.fleet.instance(), id.clone(), is_stateful);
-        ticket.sign(&self.keys.signing()).unwrap_or_else(|| unreachable!("ids of ours have 16 bytes"))
+    pub(crate) fn issue(
+        &self,
+        id: &ConnectionId,
+        is_stateful: bool,
+        requester: &Requester,
+    ) -> ConnectionToken {
+        ticket::issue(self.fleet.instance(), id, is_stateful, requester, &self.keys.signing())
+            .unwrap_or_else(|| unreachable!("ids of ours have 16 bytes"))
     }
 
     /// Leaves a note of where a connection of version 0 was negotiated.
-    pub(crate) async fn announce(&self, id: &ConnectionId, is_stateful: bool) {
-        let mut note = self.fleet.instance().to_bytes().to_vec();
-        note.push(is_stateful.into());
+    pub(crate) async fn announce(&self, id: &ConnectionId, is_stateful: bool, requester: &Requester) {
+        let note = Note::of(self.fleet.instance(), is_stateful, requester).to_bytes();
         let name = format!("{WHERE_NEGOTIATED}{id}");
         let left = self.fleet.put_if_absent(&name, note, Some(DISCONNECT_TIMEOUT));
         if !matches!(timeout(NOTE_PATIENCE, left).await, Ok(Ok(_))) {
@@ -150,19 +166,22 @@ impl Relay {
         }
     }
 
-    /// What a token tells that is not known here; `None` if it is forged, or no token at all.
-    pub(crate) async fn read(&self, token: &str) -> Option<Elsewhere> {
-        if let Some(unverified) = Unverified::read(token) {
-            let mut ticket = unverified.verify(&self.keys);
-            if ticket.is_none() && self.keys.find(unverified.key()).is_none() {
-                self.keys.look_up(unverified.key(), &*self.fleet).await;
-                ticket = unverified.verify(&self.keys);
-            }
-            let ticket = ticket?;
-            return Some(Elsewhere { token: token.to_owned(), id: ticket.id.clone(), ticket: Some(ticket) });
+    /// What a token tells that is not known here; `None` if it is forged, no token at all, or another endpoint's.
+    pub(crate) async fn read(&self, token: &str, requester: &Requester) -> Option<Elsewhere> {
+        let elsewhere =
+            |id, ticket| Elsewhere { token: token.to_owned(), id, ticket, requester: requester.clone() };
+        let Some(unverified) = Unverified::read(token) else {
+            let is_id = token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
+            return is_id.then(|| elsewhere(token.into(), None));
+        };
+        let mut ticket = unverified.verify(&self.keys);
+        if ticket.is_none() && self.keys.find(unverified.key()).is_none() {
+            self.keys.look_up(unverified.key(), &*self.fleet).await;
+            ticket = unverified.verify(&self.keys);
         }
-        let is_id = token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
-        is_id.then(|| Elsewhere { token: token.to_owned(), id: token.into(), ticket: None })
+        let ticket = ticket.filter(|ticket| ticket.endpoint == requester.endpoint)?;
+        let resemblance = ticket.resemblance(&self.keys, requester)?;
+        Some(elsewhere(ticket.id.clone(), Some(Verified { ticket, resemblance })))
     }
 
     /// Brings a wish to where the connection is. The exchange goes on for the further pieces of a body.
@@ -183,9 +202,9 @@ impl Relay {
             Err(AskError::Unreachable | AskError::Silent) => (Reached::Unreachable, None),
             Err(AskError::Busy) => (Reached::Answered(Answer::Busy), None),
             Ok((Answer::Unknown, _)) => (Reached::Unknown, None),
-            Ok((Answer::HandedOver { is_stateful, early }, _)) => {
-                let early = early.map(serde_bytes::ByteBuf::into_vec).unwrap_or_default();
-                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, early }), None)
+            Ok((Answer::Refused(refusal), _)) => (Reached::Refused(refusal), None),
+            Ok((Answer::HandedOver { is_stateful }, _)) => {
+                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }), None)
             }
             Ok((answer, exchange)) => (Reached::Answered(answer), Some(exchange)),
         }
@@ -200,7 +219,8 @@ impl Relay {
     ) -> Result<(Answer, TunnelEnd), AskError> {
         let place = self.asking.place_of(&elsewhere.token).ok_or(AskError::Nobody)?;
         let address = Address::Instance(place);
-        let mut exchange = self.asking.begin(address.clone(), &elsewhere.token)?;
+        let requester = Some(elsewhere.requester.clone());
+        let mut exchange = self.asking.begin(address.clone(), &elsewhere.token, requester)?;
         let end = self.answering.tunnels.open(exchange.id, &self.asking, address);
         Ok((exchange.ask(wish, Some(CONNECT_PATIENCE)).await?, end))
     }
@@ -220,7 +240,7 @@ impl Relay {
                 outcome => return outcome,
             }
         }
-        let negotiator = elsewhere.ticket.as_ref().map(|ticket| ticket.negotiator);
+        let negotiator = elsewhere.ticket.as_ref().map(|verified| verified.ticket.negotiator);
         let own_address = Address::Connection(elsewhere.id.clone());
         let asked = match negotiator {
             Some(negotiator) => self.ask_negotiator(negotiator, elsewhere, &wish, patience).await,
@@ -239,7 +259,8 @@ impl Relay {
             (Ok(unknown), _) => Ok(unknown),
             (_, Some(_)) => Err(AskError::Nobody),
             (_, None) => {
-                let negotiator = self.noted(elsewhere).await?;
+                let note = self.note(elsewhere).await.map_err(|_| AskError::Unreachable)?;
+                let negotiator = note.ok_or(AskError::Nobody)?.negotiator();
                 self.ask_negotiator(negotiator, elsewhere, &wish, patience).await
             }
         }
@@ -253,7 +274,7 @@ impl Relay {
         patience: Option<Duration>,
     ) -> Result<(Answer, Exchange), AskError> {
         if negotiator == self.fleet.instance() {
-            let exchange = self.asking.begin(Address::Instance(negotiator), &elsewhere.token)?;
+            let exchange = self.asking.begin(Address::Instance(negotiator), &elsewhere.token, None)?;
             return Ok((Answer::Unknown, exchange));
         }
         self.ask(Address::Instance(negotiator), elsewhere, wish, patience).await
@@ -268,7 +289,8 @@ impl Relay {
     ) -> Result<(Answer, Exchange), AskError> {
         // Of version 0, which has no tokens, anybody can make up an id.
         let may_be_made_up = elsewhere.ticket.is_none() && matches!(address, Address::Connection(_));
-        let mut exchange = self.asking.begin(address, &elsewhere.token)?;
+        let requester = Some(elsewhere.requester.clone());
+        let mut exchange = self.asking.begin(address, &elsewhere.token, requester)?;
         if may_be_made_up {
             exchange.nobody_patience = Duration::ZERO;
         }
@@ -277,29 +299,29 @@ impl Relay {
         Ok((answer, exchange))
     }
 
-    /// Who negotiated a connection of version 0, as far as that is still noted.
-    async fn noted(&self, elsewhere: &Elsewhere) -> Result<InstanceId, AskError> {
-        let note = self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await;
-        let note = note.map_err(|_| AskError::Unreachable)?.ok_or(AskError::Nobody)?;
-        let instance = note.first_chunk().copied().ok_or(AskError::Nobody)?;
-        Ok(InstanceId::from_bytes(instance))
+    /// What is noted of a connection of version 0.
+    async fn note(&self, elsewhere: &Elsewhere) -> Result<Option<Note>, Unreachable> {
+        let note = self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await?;
+        Ok(note.and_then(|note| Note::from_bytes(&note)))
     }
 
     /// The negotiator is gone: the first who says so has the connection.
     async fn claim(&self, elsewhere: &Elsewhere) -> Reached {
-        let is_stateful = match &elsewhere.ticket {
-            Some(ticket) if !ticket.is_fresh(DISCONNECT_TIMEOUT) => return Reached::Unknown,
-            Some(ticket) => ticket.is_stateful,
-            None => match self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await {
-                Ok(Some(note)) => note.get(8) == Some(&1),
-                Ok(None) => return Reached::Unknown,
+        let negotiated = match &elsewhere.ticket {
+            Some(verified) => verified.may_open(),
+            None => match self.note(elsewhere).await {
+                Ok(note) => note.ok_or(Refusal::Unknown).and_then(|note| note.may_open(&elsewhere.requester)),
                 Err(_) => return Reached::Unreachable,
             },
+        };
+        let is_stateful = match negotiated {
+            Ok(is_stateful) => is_stateful,
+            Err(refusal) => return Reached::Refused(refusal),
         };
         let name = format!("{WHO_CLAIMED}{}", elsewhere.id);
         let own = self.fleet.instance().to_bytes().to_vec();
         match self.fleet.put_if_absent(&name, own, Some(CLAIMED_FOR)).await {
-            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, early: Vec::new() }),
+            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }),
             // It had a transport at somebody who is gone too, or has one that came in this instant.
             Ok(Some(_)) => Reached::Unknown,
             Err(_) => Reached::Unreachable,
@@ -309,13 +331,9 @@ impl Relay {
     /// Nobody can be asked whether it has a transport already. That it has not is all but certain, and to
     /// refuse it would be to serve nobody while Redis is away.
     fn serve_alone(&self, elsewhere: &Elsewhere) -> Reached {
-        match &elsewhere.ticket {
-            Some(ticket) if ticket.is_fresh(DISCONNECT_TIMEOUT) => Reached::Moved(Moved {
-                id: elsewhere.id.clone(),
-                is_stateful: ticket.is_stateful,
-                early: Vec::new(),
-            }),
-            Some(_) | None => Reached::Unreachable,
+        match elsewhere.ticket.as_ref().map(Verified::may_open) {
+            Some(Ok(is_stateful)) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful }),
+            Some(Err(_)) | None => Reached::Unreachable,
         }
     }
 
@@ -324,6 +342,34 @@ impl Relay {
         let listening = Listening { fleet: Arc::clone(&self.fleet), id: id.clone() };
         self.fleet.listen(id).await;
         listening
+    }
+}
+
+impl Elsewhere {
+    /// Refuses what the token alone proves wrong.
+    pub(crate) fn judged_by_token(&self) -> Result<(), Refusal> {
+        match &self.ticket {
+            Some(verified) => self.requester.judged_by_token(verified.resemblance),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the token is a secret.
+    pub(crate) fn has_secret(&self) -> bool {
+        self.ticket.is_some()
+    }
+}
+
+impl Verified {
+    /// Whether the connection may be opened where its negotiator is not; then, whether stateful reconnect was granted.
+    fn may_open(&self) -> Result<bool, Refusal> {
+        if !self.ticket.is_fresh(DISCONNECT_TIMEOUT) {
+            return Err(Refusal::Unknown);
+        }
+        match self.resemblance {
+            Resemblance::Same => Ok(self.ticket.is_stateful),
+            Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),
+        }
     }
 }
 

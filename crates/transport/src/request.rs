@@ -2,10 +2,16 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::GeneralPurposeConfig;
+use base64::engine::{Engine, GeneralPurpose};
+use http::header::HeaderName;
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header};
+use percent_encoding::percent_decode_str;
+
+/// Brings the connection token of a refresh (.NET 11), which leaves no secret in anybody's log.
+const CONNECTION_TOKEN: HeaderName = HeaderName::from_static("x-signalr-connection-token");
 
 /// The request's intention, found as ASP.NET Core finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +24,19 @@ pub(crate) enum Wanted {
     Poll,
     Delete,
     NotAllowed,
+    /// A refresh where that is off.
+    NotThere,
 }
 
 impl Wanted {
-    /// Without `refresh_enabled` a path that ends with `/refresh` is a hub's own.
+    /// What a request wants of an endpoint where authentication refresh is on, or not.
     pub(crate) fn of(request: &Parts, refresh_enabled: bool) -> Self {
         let post_only = |wanted| if request.method == Method::POST { wanted } else { Self::NotAllowed };
         if ends_with(request.uri.path(), "negotiate") {
             return post_only(Self::Negotiate);
         }
-        if refresh_enabled && ends_with(request.uri.path(), "refresh") {
-            return post_only(Self::Refresh);
+        if ends_with(request.uri.path(), "refresh") {
+            return if refresh_enabled { post_only(Self::Refresh) } else { Self::NotThere };
         }
         match request.method {
             Method::POST => Self::Send,
@@ -44,8 +52,8 @@ impl Wanted {
 }
 
 fn ends_with(path: &str, segment: &str) -> bool {
-    let last = path.trim_end_matches('/').rsplit('/').next();
-    last.is_some_and(|last| last.eq_ignore_ascii_case(segment))
+    let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
+    percent_decode_str(last).decode_utf8_lossy().eq_ignore_ascii_case(segment)
 }
 
 fn is_web_socket(headers: &HeaderMap) -> bool {
@@ -55,9 +63,15 @@ fn is_web_socket(headers: &HeaderMap) -> bool {
         && headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(is_key)
 }
 
+/// Clients exist that leave bits in the last character of a key which stand for nothing.
+const KEY: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true),
+);
+
 /// A key is 16 bytes in base64 (RFC 6455, section 4.1).
 fn is_key(value: &HeaderValue) -> bool {
-    STANDARD.decode(value.as_bytes()).is_ok_and(|key| key.len() == 16)
+    KEY.decode(value.as_bytes()).is_ok_and(|key| key.len() == 16)
 }
 
 /// Whether a comma-separated header has this entry, without parameters, in any letter case.
@@ -73,10 +87,20 @@ pub(crate) fn query_values<'a>(query: &'a str, name: &str) -> impl Iterator<Item
         .map(|(_, value)| value)
 }
 
-/// The token in the query parameter `id`; an empty one counts as absent.
+/// The token in the query parameter `id`; an empty one counts as absent. Several are joined by commas, as ASP.NET Core
+/// reads them, which makes nobody's token.
 pub(crate) fn token_of(request: &Parts) -> Option<String> {
-    let id = query_values(request.uri.query().unwrap_or_default(), "id").next()?;
-    (!id.is_empty()).then(|| id.into_owned())
+    let ids = query_values(request.uri.query().unwrap_or_default(), "id");
+    let token = ids.collect::<Vec<_>>().join(",");
+    (!token.is_empty()).then_some(token)
+}
+
+/// The token in the header of a refresh; an empty one counts as absent.
+pub(crate) fn refresh_token_of(request: &Parts) -> Option<String> {
+    let values = request.headers.get_all(CONNECTION_TOKEN).iter().map(HeaderValue::as_bytes);
+    let token = values.map(String::from_utf8_lossy).collect::<Vec<_>>().join(",");
+    let token = token.trim();
+    (!token.is_empty()).then(|| token.to_owned())
 }
 
 /// Whether a query parameter is there once and says `true`, as .NET reads booleans.
@@ -117,9 +141,13 @@ mod tests {
         let with = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
         assert_eq!(wanted("POST", "/hub/negotiate", &[]), Wanted::Negotiate);
         assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), Wanted::Negotiate);
+        assert_eq!(wanted("POST", "/hub/negoti%61te", &[]), Wanted::Negotiate);
         assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
         assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
         assert_eq!(wanted("GET", "/hub", &with("12")), Wanted::Poll);
+        let loose_key =
+            [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhlIHNhbXBsZSBub25jZR==")]].concat();
+        assert_eq!(wanted("GET", "/hub", &loose_key), Wanted::WebSocket);
         let short_key = [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhl")]].concat();
         assert_eq!(wanted("GET", "/hub", &short_key), Wanted::Poll);
         assert_eq!(
@@ -134,6 +162,30 @@ mod tests {
     fn the_token_stays_out_of_what_applications_see() {
         assert_eq!(&*public_query("id=secret&name=a%20b&Access_Token=t"), "name=a+b");
         assert_eq!(query_values("ID=x", "id").next().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn two_ids_are_no_token() {
+        let token = |uri: &str| token_of(&Request::get(uri).body(()).unwrap().into_parts().0);
+        assert_eq!(token("/?id=a%2Bb").as_deref(), Some("a+b"));
+        assert_eq!(token("/?id=a&x=1&ID=a").as_deref(), Some("a,a"));
+        assert_eq!((token("/?id="), token("/")), (None, None));
+    }
+
+    #[test]
+    fn a_refresh_brings_its_token_in_one_header() {
+        let token = |values: &[&str]| {
+            let mut request = Request::builder();
+            for value in values {
+                request = request.header("X-SignalR-Connection-Token", *value);
+            }
+            refresh_token_of(&request.body(()).unwrap().into_parts().0)
+        };
+        assert_eq!(token(&[" abc "]).as_deref(), Some("abc"));
+        assert_eq!(token(&["a", "a"]).as_deref(), Some("a,a"), "which is nobody's");
+        for none in [&[][..], &[""], &["  "]] {
+            assert_eq!(token(none), None, "{none:?}");
+        }
     }
 
     #[test]

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
 use http::{Response, StatusCode};
+use hubline_protocol::negotiate::{self, TransportKind};
 
 use crate::Body;
+use crate::gate::{Purpose, Refusal};
 use crate::server_sent_events::EventStream;
 
 /// nginx's word for "do not hold the response back".
@@ -55,12 +57,59 @@ pub(crate) fn id_required() -> Response<Body> {
     text(StatusCode::BAD_REQUEST, "Connection ID required")
 }
 
-pub(crate) fn unknown_id() -> Response<Body> {
-    text(StatusCode::NOT_FOUND, "No Connection with that ID")
+/// What a client is told whose request the gate has not let through.
+pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
+    let error = |status, code| json(status, negotiate::refresh_error_json(code));
+    match refusal {
+        Refusal::Unknown if purpose == Purpose::Refresh => {
+            error(StatusCode::NOT_FOUND, "connection_not_found")
+        }
+        Refusal::Unknown => unknown_id(purpose),
+        Refusal::NotOffered => text(StatusCode::NOT_FOUND, not_offered(purpose)),
+        Refusal::NoTransport => empty(StatusCode::BAD_REQUEST),
+        Refusal::NoPost => {
+            text(StatusCode::METHOD_NOT_ALLOWED, "POST requests are not allowed for WebSocket connections.")
+        }
+        Refusal::NoDelete => {
+            text(StatusCode::BAD_REQUEST, "Cannot terminate this connection using the DELETE endpoint.")
+        }
+        Refusal::TransportChanged => text(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection"),
+        Refusal::Attached => text(StatusCode::CONFLICT, ""),
+        Refusal::AnotherUser if purpose == Purpose::Refresh => error(StatusCode::FORBIDDEN, "user_changed"),
+        Refusal::AnotherUser => {
+            text(StatusCode::FORBIDDEN, "The user associated with this connection changed.")
+        }
+        Refusal::RefreshRequired => error(StatusCode::CONFLICT, "authentication_refresh_required"),
+        Refusal::NotRefreshable => error(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"),
+        Refusal::Rejected => error(StatusCode::FORBIDDEN, "permission_change_rejected"),
+        Refusal::Failed => empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
 }
 
-pub(crate) fn transport_changed() -> Response<Body> {
-    text(StatusCode::BAD_REQUEST, "Cannot change transports mid-connection")
+/// A refused upgrade carries the text without a content type.
+fn unknown_id(purpose: Purpose) -> Response<Body> {
+    let mut response = text(StatusCode::NOT_FOUND, "No Connection with that ID");
+    if purpose == Purpose::Transport(TransportKind::WebSockets) {
+        response.headers_mut().remove(CONTENT_TYPE);
+    }
+    response
+}
+
+fn not_offered(purpose: Purpose) -> &'static str {
+    match purpose {
+        Purpose::Transport(TransportKind::WebSockets) => {
+            "WebSockets transport not supported by this end point type"
+        }
+        Purpose::Transport(TransportKind::ServerSentEvents) => {
+            "ServerSentEvents transport not supported by this end point type"
+        }
+        _ => "LongPolling transport not supported by this end point type",
+    }
+}
+
+/// Another instance has the connection, or may have it, and cannot be asked.
+pub(crate) fn unreachable_now() -> Response<Body> {
+    text(StatusCode::SERVICE_UNAVAILABLE, "The server with this connection cannot be reached")
 }
 
 /// For a connection that ended while the request was under way.

@@ -17,11 +17,6 @@ impl ConnectionToken {
         Self(random_text().into())
     }
 
-    /// Whether the token is the public id.
-    pub(crate) fn is(&self, id: &ConnectionId) -> bool {
-        self.as_str() == id.as_str()
-    }
-
     pub(crate) fn from_text(text: &str) -> Self {
         Self(text.into())
     }

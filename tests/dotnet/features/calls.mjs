@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 const unexpected = method => `An unexpected error occurred invoking '${method}' on the server.`;
 const TEXT = 'Grüße, "quotes" \\ \u0000 \u001e \u2028 😀';
-const MANY = 300;
+const MANY = 150;
 
 export const calls = [
   {
@@ -22,12 +22,15 @@ export const calls = [
   {
     feature: 'objects and bytes',
     async run(stage) {
-      const members = { name: 'Ada', age: 36, email: null, tags: ['x', 'y'], scores: { Maths: 10 } };
+      // Newtonsoft's JSON, which version 1.2 knows no other than, begins also the keys of dictionaries with a small letter.
+      const isNewtonsoft = stage.protocol === 'newtonsoft' || stage.client.major < 3;
+      const scores = { [isNewtonsoft ? 'maths' : 'Maths']: 10 };
+      const members = { name: 'Ada', age: 36, email: null, tags: ['x', 'y'], scores };
       const person = Object.fromEntries(Object.entries(members).map(([name, value]) => [stage.key(name), value]));
       assert.deepEqual(await stage.first.invoke('EchoPerson', person), person);
       // JSON has no bytes: what the client reads into no type stays base64.
       const bytes = { $bytes: 'AAEC/w==' };
-      assert.deepEqual(await stage.first.invoke('EchoBytes', bytes), stage.protocol === 'json' ? bytes.$bytes : bytes);
+      assert.deepEqual(await stage.first.invoke('EchoBytes', bytes), stage.protocol !== 'messagepack' ? bytes.$bytes : bytes);
     },
   },
   {

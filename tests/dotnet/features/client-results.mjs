@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 
+const needsResults = ({ client }) => client.before(7, 'client results');
 const ask = more => ({ method: 'Ask', answer: 'blue', ...more });
 
 export const clientResults = [
   {
     feature: 'client results',
+    lacking: needsResults,
     async run(stage) {
       const client = await stage.open({ listen: [ask()] });
       assert.equal(await stage.first.invoke('AskClient', client.id, 'colour?'), 'blue');
@@ -15,6 +17,7 @@ export const clientResults = [
   },
   {
     feature: 'client result that throws',
+    lacking: needsResults,
     async run(stage) {
       const client = await stage.open({ listen: [ask({ throw: 'no idea' })] });
       assert.equal(await stage.first.invoke('AskClient', client.id, 'colour?'), 'HubException: no idea');
@@ -22,6 +25,7 @@ export const clientResults = [
   },
   {
     feature: 'client result without a handler',
+    lacking: needsResults,
     async run(stage) {
       const client = await stage.open();
       assert.equal(await stage.first.invoke('AskClient', client.id, 'colour?'), 'HubException: Client failed to parse argument(s).');
@@ -29,6 +33,7 @@ export const clientResults = [
   },
   {
     feature: 'client result that never comes',
+    lacking: needsResults,
     async run(stage) {
       const client = await stage.open({ listen: [ask({ afterMs: -1 })] });
       assert.match(await stage.first.invoke('AskWithin', client.id, 100), /Canceled/i);
@@ -40,6 +45,7 @@ export const clientResults = [
   },
   {
     feature: 'client result of nobody',
+    lacking: needsResults,
     async run(stage) {
       assert.equal(await stage.first.invoke('AskClient', 'nobody', 'colour?'), "IOException: Connection 'nobody' does not exist.");
     },

@@ -8,9 +8,16 @@ export const connecting = [
     feature: 'connect with negotiation',
     async run(stage) {
       const client = await stage.open();
-      assert.match(client.negotiatedId, ID);
+      assert.match(client.id, ID);
+    },
+  },
+  {
+    feature: 'connection id and state',
+    lacking: ({ client }) => client.before(3, 'connection id or state to read'),
+    async run(stage) {
+      const client = await stage.open();
       assert.equal(client.negotiatedId, client.id);
-      assert.equal((await client.state()).state, 'Connected');
+      assert.deepEqual(await client.state(), { state: 'Connected', connectionId: client.id });
     },
   },
   {
@@ -47,6 +54,13 @@ export const connecting = [
       const ada = await stage.open({ path: '/authorized', user: 'ada' });
       const who = await ada.invoke('WhoAmI');
       assert.equal(who[stage.key('userIdentifier')], 'ada');
+    },
+  },
+  {
+    feature: 'endpoint that refreshes tokens',
+    async run(stage) {
+      const ada = await stage.open({ path: '/refreshing-authorized', user: 'ada' });
+      assert.equal(await ada.invoke('SignedIn'), 'ada');
     },
   },
   {

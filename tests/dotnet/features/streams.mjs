@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 
+const needsUploads = ({ client }) => client.before(3, 'uploads');
 const broke = "An error occurred on the server while streaming results.";
 
 export const streams = [
@@ -40,6 +41,7 @@ export const streams = [
   },
   {
     feature: 'uploads',
+    lacking: needsUploads,
     async run({ first }) {
       const upload = (items, more) => ({ $upload: items, ...more });
       assert.equal(await first.invoke('UploadSum', upload([1, 2, 3])), 6);
@@ -50,6 +52,7 @@ export const streams = [
   },
   {
     feature: 'upload that fails',
+    lacking: needsUploads,
     async run({ first }) {
       const words = await first.invoke('UploadConcat', { $upload: ['a'], error: 'spilt' }, '|');
       assert.match(words, /^a\|HubException: Stream errored by client: 'System\.InvalidOperationException: spilt/);
@@ -57,6 +60,7 @@ export const streams = [
   },
   {
     feature: 'streams both ways at once',
+    lacking: needsUploads,
     async run({ first }) {
       const echo = first.stream('UploadEcho', { $upload: ['a', 'b', 'c'], delayMs: 5 });
       await echo.ended;

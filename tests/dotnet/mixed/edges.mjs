@@ -1,12 +1,12 @@
-// Rows 24 to 27 and 34: one protocol only, bad payloads, prefixes, an owner that crashes, load.
+// Rows 24 to 27 and 34: one protocol only, bad payloads, prefixes, an owner that crashes, load. With ASP.NET Core 11 row 24.
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { Process } from '../../javascript/parts/process.mjs';
 import { Redis } from '../../javascript/parts/redis.mjs';
 import { poll } from '../../javascript/parts/until.mjs';
 import { playBadPayloads } from './bad-payloads.mjs';
-import { HUB, isReal, MixedFleet, OTHER, PREFIX } from './parts/fleet.mjs';
-import { Crew, DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
+import { HUB, isReal, MixedFleet, PREFIX } from './parts/fleet.mjs';
+import { Crew, DotNet11Players, DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
 import { subscribers } from './parts/redis-topologies.mjs';
 import { rowOf } from './parts/row.mjs';
 import { connectionName, normalised, recorded } from './parts/vectors.mjs';
@@ -18,22 +18,32 @@ const LOAD_TICK_MS = 20;
 
 /** Declares them, each with a fleet of its own. */
 export function playEdges() {
-  const row = rowOf(...Crew.results);
+  const row = rowOf(...Crew.results());
   // Those that wait for 30 s do it at once, and two besides.
   describe('edges', { concurrency: 4 }, () => {
     for (const server of ['n', 'r']) row(27, `${server} crashes`, t => played(t, {}, (...parts) => crash(server, ...parts)));
-    for (const server of ['n', 'r']) {
-      const options = { [server]: ['--protocols', 'json'] };
-      row(24, `${server} with JSON only`, t => played(t, options, (...parts) => oneProtocol(server, ...parts)));
-    }
+    for (const server of ['n', 'r']) playOneProtocol(row, server, ['r', 'n']);
     for (const Players of [JavaScriptPlayers, DotNetPlayers]) playBadPayloads(Players);
     row(26, 'prefixes', t => prefixes(t));
     row(34, 'load', t => played(t, {}, load));
   });
 }
 
-async function played(t, options, play) {
-  const crew = new Crew();
+/** Declares those with ASP.NET Core 11. */
+export function playEdges11() {
+  const row = rowOf(...Crew.results(DotNet11Players));
+  describe('edges with ASP.NET Core 11', { concurrency: 2 }, () => {
+    for (const server of ['n', 's']) playOneProtocol(row, server, ['s', 'n'], DotNet11Players);
+  });
+}
+
+function playOneProtocol(row, server, names, DotNet) {
+  const options = { names, [server]: ['--protocols', 'json'] };
+  row(24, `${server} of ${names.join(' and ')} with JSON only`, t => played(t, options, (...parts) => oneProtocol(server, ...parts), DotNet));
+}
+
+async function played(t, options, play, DotNet) {
+  const crew = new Crew(DotNet);
   t.after(() => crew.end());
   const fleet = await MixedFleet.start(options);
   t.after(() => fleet.end());
@@ -49,8 +59,8 @@ const only = ({ servers }, server) => ({ [server]: servers[server] });
  */
 async function oneProtocol(server, fleet, crew) {
   const senders = await crew.join(only(fleet, server), { protocols: ['json'] });
-  const json = await crew.join(only(fleet, OTHER[server]), { protocols: ['json'] });
-  const messagePack = await crew.join(only(fleet, OTHER[server]), { protocols: ['messagepack'], reconnect: true });
+  const json = await crew.join(only(fleet, fleet.other(server)), { protocols: ['json'] });
+  const messagePack = await crew.join(only(fleet, fleet.other(server)), { protocols: ['messagepack'], reconnect: true });
   const sendsBoth = !isReal(server);
   for (const [at, sender] of senders.entries()) {
     const text = `json only ${at}`;
@@ -82,7 +92,7 @@ async function cameBack(client, n) {
 
 /** Who waits for a server that is gone, waits on; who asks it anew is told. */
 async function crash(server, fleet, crew) {
-  const askers = await crew.join(only(fleet, OTHER[server]));
+  const askers = await crew.join(only(fleet, fleet.other(server)));
   const silent = await crew.join(only(fleet, server), { ask: { silent: true } });
   const pairs = askers.flatMap(asker => silent.map(owner => ({ asker, owner, first: 'pending' })));
   for (const pair of pairs) {

@@ -17,7 +17,7 @@ const GIVEN_UP = 10;
 
 /** Declares them, each with a fleet of its own. */
 export function playOutages() {
-  const row = rowOf(...Crew.results);
+  const row = rowOf(...Crew.results());
   describe('outages', { concurrency: 3 }, () => {
     row(29, 'Redis away for 20 s', t => withRedis(t, WatchedRedis, (...parts) => away(t, 20_000, GIVEN_UP, ...parts)));
     row(30, 'Redis stopped for 10 s', t => withRedis(t, Redis, stopped));

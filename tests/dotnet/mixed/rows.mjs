@@ -1,9 +1,9 @@
-// Rows 1 to 23 in both directions, with both official clients. What each server asks of Redis is compared with what was recorded.
+// Rows 1 to 23 in both directions: with ASP.NET Core 10 and both official clients, with 11 and the .NET client 11. What each server asks of Redis is compared with what was recorded.
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { TcpProxy } from '../../javascript/parts/tcp-proxy.mjs';
 import { HUB, isReal, MixedFleet, PREFIX } from './parts/fleet.mjs';
-import { DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
+import { DotNet11Players, DotNetPlayers, JavaScriptPlayers } from './parts/players.mjs';
 import { RedisLink } from './parts/redis-link.mjs';
 import { rowOf } from './parts/row.mjs';
 import { Session } from './parts/session.mjs';
@@ -11,31 +11,37 @@ import { Session } from './parts/session.mjs';
 const ODD = `é😀 *?[x]:a/b"'`;
 const PERSON = { Name: 'Ada', Age: 36, Email: null, Tags: ['x'], Scores: { Maths: 10 } };
 const SIZES = [31, 32, 255, 256, 65_535, 65_536, 1_000_000];
-const IN_ORDER = 2000;
 
-/** Declares them. */
+/** Declares those with ASP.NET Core 10. */
 export function playRows() {
-  for (const Players of [DotNetPlayers, JavaScriptPlayers]) {
-    describe(`${Players.result.client} client`, { concurrency: 1 }, () => {
-      const row = rowOf(Players.result);
-      const parts = {};
-      before(async () => {
-        parts.fleet = await MixedFleet.start();
-        await parts.fleet.listening();
-        parts.players = new Players();
-        parts.redis = await RedisLink.open(parts.fleet.redis.port);
-        // Row 14 takes 30 s, in which nothing else has to wait.
-        for (const server of ['r', 'n']) parts[server] = await lose(parts.players, parts.fleet.servers[server]);
-      });
-      after(async () => {
-        await parts.players?.end();
-        parts.redis?.end();
-        await parts.fleet?.end();
-      });
-      row(1, 'startup', () => startsUp(parts.fleet, 'n'));
-      for (const [x, y] of [['r', 'n'], ['n', 'r']]) describe(`${x} to ${y}`, { concurrency: 1 }, () => rows(row, parts, x, y));
+  for (const Players of [DotNetPlayers, JavaScriptPlayers]) playPair(['r', 'n'], Players, { inOrder: 2000 });
+}
+
+/** Declares those with ASP.NET Core 11. */
+export function playRows11() { playPair(['s', 'n'], DotNet11Players, { inOrder: 500 }); }
+
+/** `inOrder`: how many messages row 23 sends. */
+function playPair(names, Players, { inOrder }) {
+  const { client, version } = Players.result;
+  describe(`${names.join(' and ')}, ${client} client ${version}`, { concurrency: 1 }, () => {
+    const row = rowOf(Players.result);
+    const parts = { inOrder };
+    before(async () => {
+      parts.fleet = await MixedFleet.start({ names });
+      await parts.fleet.listening();
+      parts.players = new Players();
+      parts.redis = await RedisLink.open(parts.fleet.redis.port);
+      // Row 14 takes 30 s, in which nothing else has to wait.
+      for (const server of names) parts[server] = await lose(parts.players, parts.fleet.servers[server]);
     });
-  }
+    after(async () => {
+      await parts.players?.end();
+      parts.redis?.end();
+      await parts.fleet?.end();
+    });
+    row(1, 'startup', () => startsUp(parts.fleet, 'n'));
+    for (const [x, y] of [names, names.toReversed()]) describe(`${x} to ${y}`, { concurrency: 1 }, () => rows(row, parts, x, y));
+  });
 }
 
 /** Asks a server to put a connection that is nowhere into a group. */
@@ -214,11 +220,11 @@ function rows(row, parts, x, y) {
     for (const size of SIZES) await s.sends('All', everyone(), text => s.x1.invoke('SendAll', text), { size });
   });
   row(23, 'order', async () => {
-    const texts = Array.from({ length: IN_ORDER }, (_, i) => `in order ${i}`);
+    const texts = Array.from({ length: parts.inOrder }, (_, i) => `in order ${i}`);
     for (const text of texts) await s.x1.invoke('SendAll', text);
     for (const client of everyone()) {
       const seen = () => client.texts.filter(text => text.startsWith('in order '));
-      await client.until(() => seen().length >= IN_ORDER, () => `${seen().length} messages`);
+      await client.until(() => seen().length >= texts.length, () => `${seen().length} messages`);
       assert.deepEqual(seen(), texts);
       texts.forEach(text => s.owes(client, text));
     }

@@ -17,6 +17,11 @@ export class Connection extends Changing {
   }
 
   command(op, fields = {}, patienceMs) { return this.driver.command({ op, connection: this.name, ...fields }, patienceMs); }
+  /** Renews the connection's token: to the server it is whoever this token names from then on. */
+  async refresh(token) {
+    await this.command('token', { token });
+    await this.command('refresh');
+  }
   invoke(method, ...args) { return this.command('invoke', { method, args }); }
   send(method, ...args) { return this.command('send', { method, args }); }
   state() { return this.command('state'); }

@@ -9,8 +9,10 @@ export class Driver {
   #connections = new Map();
   #ids = 0;
 
-  constructor(program) {
-    this.child = spawn(program, ['client'], { stdio: ['pipe', 'pipe', 'inherit'] });
+  /** `client`: one of `clients.mjs`. */
+  constructor(client) {
+    const [program, ...args] = client.command;
+    this.child = spawn(program, args, { stdio: ['pipe', 'pipe', 'inherit'] });
     createInterface({ input: this.child.stdout }).on('line', line => this.#line(JSON.parse(line)));
     this.ended = new Promise(resolve => this.child.on('close', resolve));
     // What still waits for an answer would otherwise say only that none came.

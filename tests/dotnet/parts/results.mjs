@@ -8,3 +8,20 @@ export function record(result) {
   const file = process.env.HUBLINE_MATRIX_RESULTS;
   if (file) appendFileSync(file, `${JSON.stringify({ ...result, detail: result.detail ?? '' })}\n`);
 }
+
+/** Skips a test and records why. */
+export function skip(t, result, reason) {
+  record({ ...result, outcome: 'skipped', detail: reason });
+  t.skip(reason);
+}
+
+/** Runs a test and records how it went. */
+export async function judge(result, run) {
+  try {
+    await run();
+    record({ ...result, outcome: 'passed' });
+  } catch (error) {
+    record({ ...result, outcome: 'failed', detail: error.message });
+    throw error;
+  }
+}

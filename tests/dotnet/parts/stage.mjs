@@ -1,4 +1,3 @@
-import { poll } from '../../javascript/parts/until.mjs';
 import { token } from '../../javascript/parts/token.mjs';
 
 const RETRIES_MS = Array.from({ length: 100 }, () => 50);
@@ -8,11 +7,13 @@ let names = 0;
 /** Where the features of one transport and hub protocol play: two connections that they share, and more on request. */
 export class Stage {
   #opened = [];
+  #begun = 0;
 
-  /** `parts`: `{ driver, server, proxy, unlimited }`; `unlimited` is a server without a bound on messages. */
+  /** `parts`: `{ client, driver, server, log, proxy, unlimited }`; `unlimited` is a server without a bound on messages. */
   constructor(parts, transport, protocol) { Object.assign(this, parts, { transport, protocol }); }
 
   async begin() {
+    this.#begun = this.log.lines.length;
     if (this.second) return;
     this.first = await this.open({ via: this.server });
     this.second = await this.open({ via: this.server });
@@ -62,10 +63,6 @@ export class Stage {
     await Promise.all(receivers.map(receiver => receiver.text(mark)));
   }
 
-  /** Waits for a line of the hub's log that matches. */
-  logged(pattern) {
-    const lines = [];
-    const look = async () => { lines.push(...await this.first.invoke('TakeLog')); return lines; };
-    return poll(look, () => lines.some(line => pattern.test(line)), `${pattern} in the log`);
-  }
+  /** Waits for a line of the hub's log that matches; lines from before the feature began do not count. */
+  logged(pattern) { return this.log.line(pattern, this.#begun); }
 }

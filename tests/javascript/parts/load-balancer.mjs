@@ -12,7 +12,7 @@ error_log stderr warn;
 worker_processes 1;
 events { worker_connections 4096; }
 http {
-  log_format where '$upstream_addr $request_method $uri $arg_id';
+  log_format where '$upstream_addr $request_method $uri $arg_id $arg_name';
   access_log ${folder}/access.log where;
   client_body_temp_path ${folder}/body;
   proxy_temp_path ${folder}/proxy;
@@ -57,12 +57,19 @@ export class LoadBalancer {
   /** Where the requests of each connection token have gone so far: `Map` of token to a set of addresses. */
   async places() {
     const places = new Map();
-    for (const line of (await readFile(join(this.folder, 'access.log'), 'utf8')).split('\n')) {
-      const [address, , , token] = line.split(' ');
+    for (const [address, , , token] of await this.#log()) {
       if (!token || token === '-') continue;
       places.set(token, (places.get(token) ?? new Set()).add(address));
     }
     return places;
+  }
+
+  /** Where requests to a path whose query has this `name` have gone so far: addresses, in order. */
+  async addresses(path, name) {
+    return (await this.#log()).filter(([, , where, , whose]) => where === path && whose === name).map(([address]) => address);
+  }
+  async #log() {
+    return (await readFile(join(this.folder, 'access.log'), 'utf8')).split('\n').map(line => line.split(' '));
   }
 
   async stop() {

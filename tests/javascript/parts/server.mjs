@@ -1,3 +1,4 @@
+import { dirname, join } from 'node:path';
 import { freePort } from './port.mjs';
 import { Process } from './process.mjs';
 
@@ -8,6 +9,9 @@ function program(variable) {
   return path;
 }
 
+/** A program of the real thing: HUBLINE_PEER names ASP.NET Core 10, the others are beside it. */
+export const besidePeer = name => join(dirname(program('HUBLINE_PEER')), name);
+
 /** A server program under test, on a port that it keeps. */
 export class Server {
   constructor(command, args, port) {
@@ -16,8 +20,10 @@ export class Server {
   }
   /** The server with the recorded hubs: `/conformance` and the routes that send from outside a hub. */
   static async conformance(...args) { return new Server(program('HUBLINE_CONFORMANCE_SERVER'), args, await freePort()); }
-  /** ASP.NET Core itself with the same hubs and paths. */
+  /** ASP.NET Core 10 itself with the same hubs and paths. */
   static async peer(...args) { return new Server(program('HUBLINE_PEER'), ['serve', ...args], await freePort()); }
+  /** The same of ASP.NET Core 11. */
+  static async peer11(...args) { return new Server(besidePeer('peer11'), ['serve', ...args], await freePort()); }
   /** The program that people install, with its two applications. */
   static async hubline(...args) { return new Server(program('HUBLINE_SERVER'), ['serve', ...args], await freePort()); }
 

@@ -42,7 +42,7 @@ export class TcpProxy {
   /** Resets every connection and returns how many sockets that were. New ones are let through at once. */
   cut() {
     const count = this.#sockets.size;
-    for (const socket of this.#sockets) socket.resetAndDestroy();
+    for (const socket of this.#sockets) reset(socket);
     return count;
   }
   /** Resets every connection and every new one until `unblock`. */
@@ -56,4 +56,9 @@ export class TcpProxy {
     this.block();
     await new Promise(resolve => this.listener.close(resolve));
   }
+}
+
+/** One that is being ended is only closed: Node would never be done with it, and never exit. */
+function reset(socket) {
+  if (socket.writableEnded) socket.destroy(); else socket.resetAndDestroy();
 }

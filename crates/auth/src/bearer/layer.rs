@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
+use hubline_pipe::ExpiredPrincipal;
 use tower_layer::Layer;
 use tower_service::Service;
 
@@ -14,7 +15,7 @@ use crate::Verifier;
 /// A [`Layer`] that puts an `Arc<`[`Principal`](crate::Principal)`>` into the extensions of requests that bring a good bearer token.
 ///
 /// Requests without one, or with a bad one, go on without: what they may do is for the wrapped service to
-/// say. If it answers 401, the layer adds the header `WWW-Authenticate`, with what is wrong with the token.
+/// say. One that is merely expired leaves an [`ExpiredPrincipal`], which lets nobody in. If it answers 401, the layer adds the header `WWW-Authenticate`, with what is wrong with the token.
 ///
 /// Clones share their keys.
 #[derive(Debug, Clone)]
@@ -76,11 +77,14 @@ where
             let token = presented::token(request.uri(), request.headers(), options.token_from_query);
             let mut error = None;
             if let Some(token) = token {
-                match verifier.verify_with_newest_keys(&token).await {
+                match verifier.authenticate(&token).await {
                     Ok(principal) => _ = request.extensions_mut().insert(Arc::new(principal)),
                     Err(refused) => {
-                        tracing::debug!(error = %refused, "A bearer token was not believed");
-                        error = Some(refused);
+                        tracing::debug!(error = %refused.error, "A bearer token was not believed");
+                        if let Some(expired) = refused.expired {
+                            request.extensions_mut().insert(ExpiredPrincipal(Arc::new(*expired)));
+                        }
+                        error = Some(refused.error);
                     }
                 }
             }

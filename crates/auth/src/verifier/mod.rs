@@ -32,6 +32,20 @@ pub struct Verifier {
     remote: Option<RemoteKeySet>,
 }
 
+/// A token that is not believed.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) error: TokenError,
+    /// Who has it, if its time is over and everything else is right.
+    pub(crate) expired: Option<Box<Principal>>,
+}
+
+impl From<TokenError> for Refused {
+    fn from(error: TokenError) -> Self {
+        Self { error, expired: None }
+    }
+}
+
 #[derive(Deserialize)]
 struct Header {
     alg: Option<String>,
@@ -57,7 +71,7 @@ impl Verifier {
     /// # Errors
     /// [`TokenError`] says what is wrong with the token, and never what is in it.
     pub fn verify(&self, token: &str) -> Result<Principal, TokenError> {
-        self.verify_at(token, SystemTime::now(), &self.snapshot())
+        self.verify_at(token, SystemTime::now(), &self.snapshot()).map_err(|refused| refused.error)
     }
 
     /// Who has this token. If no key fits, remote keys are fetched once more, unless that was done a moment
@@ -69,11 +83,19 @@ impl Verifier {
     /// # Cancel safety
     /// Safe: fetching goes on elsewhere.
     pub async fn verify_with_newest_keys(&self, token: &str) -> Result<Principal, TokenError> {
+        self.authenticate(token).await.map_err(|refused| refused.error)
+    }
+
+    /// [`verify_with_newest_keys`](Self::verify_with_newest_keys), which also tells who has a token that is merely
+    /// expired.
+    pub(crate) async fn authenticate(&self, token: &str) -> Result<Principal, Refused> {
         let known = self.snapshot();
         let verified = self.verify_at(token, SystemTime::now(), &known);
         match (&verified, &self.remote) {
-            (Err(TokenError::SignatureKeyNotFound), Some(remote)) if remote.newer_than(&known).await => {
-                self.verify(token)
+            (Err(Refused { error: TokenError::SignatureKeyNotFound, .. }), Some(remote))
+                if remote.newer_than(&known).await =>
+            {
+                self.verify_at(token, SystemTime::now(), &self.snapshot())
             }
             _ => verified,
         }
@@ -88,7 +110,25 @@ impl Verifier {
         self.remote.as_ref().map(RemoteKeySet::snapshot).unwrap_or_default()
     }
 
-    fn verify_at(&self, token: &str, now: SystemTime, remote: &Snapshot) -> Result<Principal, TokenError> {
+    fn verify_at(&self, token: &str, now: SystemTime, remote: &Snapshot) -> Result<Principal, Refused> {
+        let (claims, lifetime) = self.claims(token, now, remote)?;
+        let meant = self.check_audience(&claims).and_then(|()| self.check_issuer(&claims, remote));
+        match (lifetime, meant) {
+            (Ok(()), Ok(())) => Ok(principal::of(claims, &self.options)),
+            (Err(error @ TokenError::Expired(_)), Ok(())) => {
+                Err(Refused { error, expired: Some(Box::new(principal::of(claims, &self.options))) })
+            }
+            (Err(error), _) | (Ok(()), Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// What a token says whose signature is good, and whether its time is right.
+    fn claims(
+        &self,
+        token: &str,
+        now: SystemTime,
+        remote: &Snapshot,
+    ) -> Result<(Claims, Result<(), TokenError>), TokenError> {
         if token.len() > MAXIMUM_TOKEN_BYTES {
             return Err(TokenError::Malformed);
         }
@@ -110,10 +150,8 @@ impl Verifier {
             checked => checked?,
         }
         let claims = Claims::parse(&decode(payload)?)?;
-        self.check_lifetime(&claims, now)?;
-        self.check_audience(&claims)?;
-        self.check_issuer(&claims, remote)?;
-        Ok(principal::of(claims, &self.options))
+        let lifetime = self.check_lifetime(&claims, now);
+        Ok((claims, lifetime))
     }
 
     fn check_signature(

@@ -30,6 +30,7 @@ pub(super) fn of(claims: Claims, options: &BearerOptions) -> Principal {
         }
         principal.claims.push(Claim { name, value });
     }
+    principal.issuer = claims.issuer.map(Into::into);
     principal.expires = claims.expires;
     principal
 }

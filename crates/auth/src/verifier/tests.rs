@@ -21,7 +21,8 @@ fn verifier() -> Verifier {
 }
 
 fn at(verifier: &Verifier, token: &str, seconds: u64) -> Result<Principal, TokenError> {
-    verifier.verify_at(token, UNIX_EPOCH + Duration::from_secs(seconds), &Snapshot::default())
+    let at = UNIX_EPOCH + Duration::from_secs(seconds);
+    verifier.verify_at(token, at, &Snapshot::default()).map_err(|refused| refused.error)
 }
 
 fn now(verifier: &Verifier, token: &str) -> Result<Principal, TokenError> {
@@ -49,6 +50,23 @@ fn text(verified: Result<Principal, TokenError>) -> String {
         Ok(_) => "good".to_owned(),
         Err(error) => error.description().unwrap_or_else(|| "no description".to_owned()),
     }
+}
+
+#[test]
+fn who_has_an_expired_token_is_told_apart_from_who_has_a_wrong_one() {
+    let expired = |verifier: &Verifier, claims: Value| {
+        let at = UNIX_EPOCH + Duration::from_secs(NOW);
+        verifier.verify_at(&token(&claims), at, &Snapshot::default()).unwrap_err().expired
+    };
+    let claims = json!({ "sub": "ada", "iss": "clinic", "aud": "chat", "exp": NOW - 1 });
+    let ada = expired(&verifier(), claims.clone()).unwrap();
+    assert_eq!((ada.name_identifier, ada.issuer), (Some("ada".into()), Some("clinic".into())));
+    for options in [options().audience("other"), options().issuer("other")] {
+        assert!(expired(&Verifier::new(options).unwrap(), claims.clone()).is_none());
+    }
+    assert!(expired(&verifier(), json!({ "sub": "ada", "nbf": NOW + 1, "exp": NOW + 2 })).is_none());
+    let foreign = token(&claims).replace('.', ".a");
+    assert!(verifier().verify_at(&foreign, UNIX_EPOCH, &Snapshot::default()).unwrap_err().expired.is_none());
 }
 
 const NOT_FOUND: &str = "The signature key was not found";

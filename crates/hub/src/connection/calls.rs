@@ -1,7 +1,5 @@
 //! What a client's invocations have running: calls, streams in both directions, and the slots they take.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
@@ -9,14 +7,13 @@ use std::task::{Context, Poll};
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::{FutureExt, ready};
-use hubline_protocol::{CompletionResult, Encoded, StreamItem};
-use tokio_util::sync::CancellationToken;
+use hubline_protocol::Encoded;
 
+use super::ids::{Held, Ids, Refused};
 use super::streaming;
-use crate::Caller;
 use crate::dispatcher::{self, BoundCall};
 use crate::invocation::Slot;
-use crate::upload::UploadSink;
+use crate::{Caller, Cancelled};
 
 /// Calls of one client that may run at once beyond its slots: streams, uploads, and calls that wait for a
 /// client's result. ASP.NET Core has no bound; what is over this one is refused.
@@ -29,8 +26,7 @@ pub(super) struct Calls {
     has_new: bool,
     slots: usize,
     slots_taken: usize,
-    /// Of calls with streams or a way to cancel them; most connections have none.
-    tracked: Option<Box<Tracked>>,
+    pub(super) ids: Ids,
 }
 
 /// The end of a call.
@@ -38,7 +34,7 @@ struct Ended {
     /// For the caller, if it wants to know.
     completion: Option<Encoded>,
     slot: SlotUse,
-    tracked: Option<u64>,
+    ids: Option<Held>,
 }
 
 /// What became of a call that was started.
@@ -56,28 +52,6 @@ enum SlotUse {
     Shared(Arc<Slot>),
 }
 
-#[derive(Default)]
-struct Tracked {
-    next: u64,
-    calls: HashMap<u64, TrackedCall>,
-    /// Streams to the client, by their invocation.
-    streams: HashMap<Box<str>, u64>,
-    uploads: HashMap<Box<str>, TrackedUpload>,
-}
-
-struct TrackedCall {
-    invocation_id: Option<Box<str>>,
-    cancellation: Option<CancellationToken>,
-    stream_ids: Vec<Box<str>>,
-    /// Uploads whose ids were used again. As in ASP.NET Core they just get nothing more.
-    replaced: Vec<Box<dyn UploadSink>>,
-}
-
-struct TrackedUpload {
-    call: u64,
-    sink: Box<dyn UploadSink>,
-}
-
 /// What became of an item of an upload.
 pub(super) enum Pushed {
     /// It was taken, or nobody wants it.
@@ -93,7 +67,7 @@ impl Calls {
             has_new: false,
             slots: slots.max(1),
             slots_taken: 0,
-            tracked: None,
+            ids: Ids::default(),
         }
     }
 
@@ -106,8 +80,8 @@ impl Calls {
         self.has_new
     }
 
-    pub(super) fn has_slot_for(&self, call: &BoundCall) -> bool {
-        !call.takes_slot() || self.slots_taken < self.slots
+    pub(super) fn has_slot(&self) -> bool {
+        self.slots_taken < self.slots
     }
 
     /// Takes back the slots that calls gave back while they wait for a client's result.
@@ -135,7 +109,10 @@ impl Calls {
     }
 
     fn begin_call(&mut self, cx: &mut Context<'_>, call: BoundCall) -> Result<Begun, Option<Encoded>> {
-        let (mut call, tracked) = self.track(call)?;
+        if call.is_cancelled() {
+            return Err(call.reply.failed(&Cancelled.into()));
+        }
+        let (mut call, ids) = self.hold_ids(call)?;
         let slot = match (call.takes_slot(), call.parts.slot.take()) {
             (false, _) => SlotUse::None,
             (true, None) => SlotUse::Held,
@@ -144,23 +121,27 @@ impl Calls {
         self.slots_taken += usize::from(!matches!(slot, SlotUse::None));
         let (reply, mut future) = call.into_future();
         if let Poll::Ready(outcome) = dispatcher::poll_caught(cx, &mut future) {
-            return Ok(Begun::Ended(self.ended(Ended { completion: reply.outcome(outcome), slot, tracked })));
+            return Ok(Begun::Ended(self.ended(Ended { completion: reply.outcome(outcome), slot, ids })));
         }
         self.has_new = true;
         self.running.push(
             async move {
                 let outcome = dispatcher::caught(future).await;
-                Ended { completion: reply.outcome(outcome), slot, tracked }
+                Ended { completion: reply.outcome(outcome), slot, ids }
             }
             .boxed(),
         );
         Ok(Begun::Running)
     }
 
-    /// Runs a callback beside the client's calls.
-    pub(super) fn run(&mut self, callback: impl Future<Output = ()> + Send + 'static) {
+    /// Runs a callback in a slot, as a call that nobody waits for.
+    pub(super) fn begin_callback(&mut self, cx: &mut Context<'_>, mut callback: BoxFuture<'static, ()>) {
+        if callback.as_mut().poll(cx).is_ready() {
+            return;
+        }
+        self.slots_taken += 1;
         self.has_new = true;
-        let ended = || Ended { completion: None, slot: SlotUse::None, tracked: None };
+        let ended = || Ended { completion: None, slot: SlotUse::Held, ids: None };
         self.running.push(callback.map(move |()| ended()).boxed());
     }
 
@@ -168,48 +149,24 @@ impl Calls {
         let drops = call.is_dropped_when_cancelled();
         let caller = call.reply.caller().clone();
         let cancellation = call.parts.cancellation(&caller).clone();
-        let (call, tracked) = self.track(call)?;
+        let (call, ids) = self.hold_ids(call)?;
         let (reply, future) = call.into_future();
         let completion = streaming::run(reply, future, cancellation, drops);
         self.has_new = true;
-        self.running.push(
-            completion.map(move |completion| Ended { completion, slot: SlotUse::None, tracked }).boxed(),
-        );
+        self.running
+            .push(completion.map(move |completion| Ended { completion, slot: SlotUse::None, ids }).boxed());
         Ok(())
     }
 
     /// Makes a call's uploads and its cancellation known.
-    fn track(&mut self, mut call: BoundCall) -> Result<(BoundCall, Option<u64>), Option<Encoded>> {
-        if call.parts.uploads.is_empty() && call.parts.cancellation.is_none() {
-            return Ok((call, None));
-        }
-        let tracked = self.tracked.get_or_insert_default();
-        let number = tracked.next;
-        if call.streaming
-            && let Some(id) = &call.reply.invocation_id
-        {
-            match tracked.streams.entry(id.clone()) {
-                Entry::Occupied(_) => {
-                    return Err(call.reply.error(&format!("Invocation ID '{id}' is already in use.")));
-                }
-                Entry::Vacant(free) => _ = free.insert(number),
+    fn hold_ids(&mut self, mut call: BoundCall) -> Result<(BoundCall, Option<Held>), Option<Encoded>> {
+        match self.ids.hold(&mut call) {
+            Ok(ids) => Ok((call, ids)),
+            Err(Refused::StreamId(error)) => Err(call.reply.failed(&error)),
+            Err(Refused::InvocationId(id)) => {
+                Err(call.reply.error(&format!("Invocation ID '{id}' is already in use.")))
             }
         }
-        tracked.next += 1;
-        let stream_ids = std::mem::take(&mut call.stream_ids);
-        for (id, sink) in stream_ids.iter().zip(call.parts.uploads.drain(..)) {
-            let older = tracked.uploads.insert(id.clone(), TrackedUpload { call: number, sink });
-            if let Some(TrackedUpload { call, sink }) = older
-                && let Some(call) = tracked.calls.get_mut(&call)
-            {
-                call.replaced.push(sink);
-            }
-        }
-        let invocation_id = call.reply.invocation_id.clone();
-        let cancellation = call.parts.cancellation.clone();
-        let replaced = Vec::new();
-        tracked.calls.insert(number, TrackedCall { invocation_id, cancellation, stream_ids, replaced });
-        Ok((call, Some(number)))
     }
 
     /// The next call that ends.
@@ -229,68 +186,10 @@ impl Calls {
             SlotUse::Held => self.slots_taken -= 1,
             SlotUse::Shared(slot) => self.slots_taken -= usize::from(slot.end()),
         }
-        if let Some(number) = ended.tracked {
-            self.forget(number);
+        if let Some(ids) = ended.ids {
+            self.ids.release(ids);
         }
         ended.completion
-    }
-
-    fn forget(&mut self, number: u64) {
-        let Some(tracked) = &mut self.tracked else { return };
-        let Some(call) = tracked.calls.remove(&number) else { return };
-        if let Some(id) = call.invocation_id
-            && tracked.streams.get(&id) == Some(&number)
-        {
-            tracked.streams.remove(&id);
-        }
-        for id in call.stream_ids {
-            if tracked.uploads.get(&id).is_some_and(|upload| upload.call == number) {
-                tracked.uploads.remove(&id);
-            }
-        }
-        if tracked.calls.is_empty() {
-            self.tracked = None;
-        }
-    }
-
-    /// Brings an item of an upload to its method.
-    pub(super) fn push(&mut self, item: &StreamItem<'_>) -> Pushed {
-        let Some(tracked) = &mut self.tracked else { return Pushed::Done };
-        let Some(upload) = tracked.uploads.get(&*item.invocation_id) else { return Pushed::Done };
-        if upload.sink.is_full() {
-            return Pushed::Full(upload.sink.room());
-        }
-        if upload.sink.push(item.item).is_err() {
-            tracked.uploads.remove(&*item.invocation_id);
-        }
-        Pushed::Done
-    }
-
-    /// Ends an upload; false if there is none of that id.
-    pub(super) fn complete_upload(&mut self, id: &str, result: &CompletionResult<'_>) -> bool {
-        let Some(upload) = self.tracked.as_mut().and_then(|tracked| tracked.uploads.remove(id)) else {
-            return false;
-        };
-        upload.sink.complete(match result {
-            CompletionResult::Error(error) => Some(error.to_string()),
-            CompletionResult::Void | CompletionResult::Value(_) => None,
-        });
-        true
-    }
-
-    /// Cancels what the client does not want any more: a stream, else every call of that id.
-    pub(super) fn cancel(&mut self, invocation_id: &str) {
-        let Some(tracked) = &mut self.tracked else { return };
-        let cancel = |call: &TrackedCall| {
-            if let Some(cancellation) = &call.cancellation {
-                cancellation.cancel();
-            }
-        };
-        if let Some(call) = tracked.streams.get(invocation_id).and_then(|number| tracked.calls.get(number)) {
-            return cancel(call);
-        }
-        let wanted = |call: &&TrackedCall| call.invocation_id.as_deref() == Some(invocation_id);
-        tracked.calls.values().filter(wanted).for_each(cancel);
     }
 
     /// Lets the calls run to their end; nobody hears it any more. Uploads end at once.

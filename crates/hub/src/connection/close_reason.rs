@@ -10,7 +10,7 @@ use hubline_protocol::{ConnectionId, DecodeError, HubProtocol, encode};
 use crate::HubError;
 
 /// Every label that ends are counted by.
-pub(crate) const METRIC_LABELS: [&str; 21] = [
+pub(crate) const METRIC_LABELS: [&str; 22] = [
     "handshake_refused",
     "handshake_lost",
     "client_closed",
@@ -21,6 +21,7 @@ pub(crate) const METRIC_LABELS: [&str; 21] = [
     "truncated",
     "not_resumed",
     "authentication_expired",
+    "refresh_refused",
     "foreign_answer",
     "sequence_gap",
     "aborted",
@@ -48,6 +49,8 @@ pub enum CloseReason {
     NotResumed,
     /// The client's authentication has expired (`CloseOnAuthenticationExpiration`).
     AuthenticationExpired,
+    /// The application refused the newer principal of a client with stateful reconnect that came back.
+    RefreshRefused,
     /// The client answered a question that another connection was asked.
     ForeignAnswer {
         /// Who answered.
@@ -94,6 +97,7 @@ impl CloseReason {
             Self::Truncated(_) => "truncated",
             Self::NotResumed => "not_resumed",
             Self::AuthenticationExpired => "authentication_expired",
+            Self::RefreshRefused => "refresh_refused",
             Self::ForeignAnswer { .. } => "foreign_answer",
             Self::SequenceGap => "sequence_gap",
             Self::Aborted => "aborted",
@@ -115,6 +119,7 @@ impl CloseReason {
             | Self::TransportEnded(_)
             | Self::NotResumed
             | Self::AuthenticationExpired
+            | Self::RefreshRefused
             | Self::Aborted
             | Self::ServerShutdown => return None,
             Self::ForeignAnswer { connection, invocation_id } => format!(
@@ -140,7 +145,9 @@ impl CloseReason {
         const BASE: &str = "Connection closed with an error.";
         let text = match self {
             Self::TransportEnded(PipeEnd::InputEnded) => None,
-            Self::TransportEnded(_) | Self::Truncated(_) | Self::NotResumed => return None,
+            Self::TransportEnded(_) | Self::Truncated(_) | Self::NotResumed | Self::RefreshRefused => {
+                return None;
+            }
             Self::ClientClosed(_) | Self::Aborted | Self::ServerShutdown | Self::AuthenticationExpired => {
                 None
             }
@@ -172,6 +179,7 @@ impl fmt::Display for CloseReason {
             (Self::ServerShutdown, None) => f.write_str("the server is stopping"),
             (Self::NotResumed, None) => f.write_str("the client did not reconnect in time"),
             (Self::AuthenticationExpired, None) => f.write_str("the authentication has expired"),
+            (Self::RefreshRefused, None) => f.write_str("the application refused the newer principal"),
             (Self::Aborted, None) => f.write_str("aborted by the hub"),
             (_, None) => f.write_str("closed by the client"),
         }

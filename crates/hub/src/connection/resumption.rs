@@ -38,7 +38,7 @@ enum Presence {
     /// The place is promised to a request that is still being answered.
     Coming {
         until: Instant,
-        taken: oneshot::Receiver<Accepted>,
+        taken: oneshot::Receiver<Option<Accepted>>,
     },
 }
 
@@ -47,6 +47,8 @@ pub(super) enum Resumed {
     With(Accepted),
     /// The older pipe was alive and has answered the good-bye.
     GivenUp,
+    /// The application has refused the principal of the request that claimed the place.
+    Refused,
 }
 
 impl Stateful {
@@ -144,10 +146,11 @@ impl Stateful {
                 Presence::Coming { until, taken } => {
                     let until = *until;
                     match ready!(Pin::new(taken).poll(cx)) {
-                        Ok(accepted) => {
+                        Ok(Some(accepted)) => {
                             self.presence = Presence::Here;
                             return Poll::Ready(Resumed::With(accepted));
                         }
+                        Ok(None) => return Poll::Ready(Resumed::Refused),
                         // The request ended before its answer was out.
                         Err(_) => self.presence = Presence::Away { until },
                     }

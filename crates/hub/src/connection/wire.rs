@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::BytesMut;
 use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd, Principal};
@@ -13,6 +13,7 @@ use hubline_protocol::{Encoded, HubProtocol, encode, handshake};
 use tokio::time::Instant;
 
 use super::CloseReason;
+use super::ahead::{self, Ahead};
 use super::resumption::{Resumed, Stateful};
 use crate::outbox::{Outbox, Taken};
 
@@ -23,6 +24,10 @@ pub(super) struct Wire {
     transport: TransportKind,
     /// Bytes that are not a whole message yet.
     pub(super) input: BytesMut,
+    /// What is known of the input while a call in front of it waits for its turn.
+    ahead: Option<Box<Ahead>>,
+    /// How the pipe ended while a call waited. It has its turn behind the input.
+    ended: Option<PipeEnd>,
     sending: VecDeque<Frame>,
     /// Bytes taken from the outbox that it does not know to be sent.
     taken_bytes: usize,
@@ -39,6 +44,8 @@ impl Wire {
             pipe: Some(pipe),
             transport,
             input: BytesMut::new(),
+            ahead: None,
+            ended: None,
             sending: VecDeque::new(),
             taken_bytes: 0,
             sent_frames: 0,
@@ -114,12 +121,60 @@ impl Wire {
     }
 
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Result<Poll<()>, PipeEnd> {
+        if let Some(end) = self.ended {
+            return Err(end);
+        }
         let Some(pipe) = &mut self.pipe else { return Ok(Poll::Pending) };
         match pipe.poll_receive(cx, &mut self.input) {
             Poll::Ready(Ok(())) => Ok(Poll::Ready(())),
             Poll::Ready(Err(end)) => self.lost(end).map(|()| Poll::Pending),
             Poll::Pending => Ok(Poll::Pending),
         }
+    }
+
+    /// Receives what comes behind a call that waits for its turn, as much as is of use. Ready when something has
+    /// come, or when the pipe has ended for good, which [`Wire::poll_receive`] tells in its turn.
+    pub(super) fn poll_receive_ahead(&mut self, cx: &mut Context<'_>) -> Poll<ReceivedAhead> {
+        let wants_more = match &self.ahead {
+            Some(ahead) => ahead.wants_more(&self.input),
+            None => self.input.len() < ahead::LIMIT_BYTES,
+        };
+        if !wants_more || self.ended.is_some() {
+            return Poll::Pending;
+        }
+        match self.poll_receive(cx) {
+            Ok(received) => received.map(|()| ReceivedAhead::Input),
+            Err(end) => {
+                self.ended = Some(end);
+                self.refuse_successors();
+                Poll::Ready(ReceivedAhead::End)
+            }
+        }
+    }
+
+    /// Calls `cancel` for each cancellation that has come behind a call that waits for its turn.
+    pub(super) fn look_ahead(&mut self, protocol: HubProtocol, limit: usize, cancel: impl FnMut(&str)) {
+        if !self.input.is_empty() {
+            let ahead = self.ahead.get_or_insert_default();
+            ahead.look(protocol, &self.input, limit, cancel);
+        }
+    }
+
+    /// Whether the client has cancelled the call at the front of the input meanwhile.
+    pub(super) fn is_cancelled_ahead(&self, invocation_id: Option<&str>) -> bool {
+        self.ahead.as_ref().zip(invocation_id).is_some_and(|(ahead, id)| ahead.is_cancelled(id))
+    }
+
+    /// A cancellation is at the front of the input.
+    pub(super) fn cancellation_taken(&mut self, invocation_id: &str) {
+        if let Some(ahead) = &mut self.ahead {
+            ahead.cancellation_taken(invocation_id);
+        }
+    }
+
+    /// So much of the input has been dealt with.
+    pub(super) fn input_taken(&mut self, used: usize) {
+        self.ahead.take_if(|ahead| !ahead.advance(used));
     }
 
     /// Sends what waits in the outbox until nothing is left or the pipe is full; returns the reason if the
@@ -170,22 +225,26 @@ impl Wire {
     fn detach(&mut self) {
         self.pipe = None;
         self.input.clear();
+        self.ahead = None;
         self.sending.clear();
     }
 
     /// Ready with a newer principal when the client has refreshed its authentication.
-    pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Arc<Principal>> {
+    pub(super) fn poll_principal(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         let Some(pipe) = &mut self.pipe else { return Poll::Pending };
-        let principal = ready!(pipe.poll_principal(cx));
-        self.expires = pipe.expires();
-        Poll::Ready(principal)
+        let principal = pipe.poll_principal(cx);
+        // A poll may set the end anew without a refresh, earlier as well as later.
+        if principal.is_ready() || self.transport == TransportKind::LongPolling {
+            self.expires = pipe.expires();
+        }
+        principal
     }
 
     /// Ready when a newer pipe has taken the place of the one before, with the request that it came by.
     ///
     /// # Errors
-    /// The client had a living pipe and has given it up.
-    pub(super) fn poll_resume(&mut self, cx: &mut Context<'_>) -> Poll<Result<ConnectionInfo, PipeEnd>> {
+    /// The client had a living pipe and has given it up, or the application does not want it back.
+    pub(super) fn poll_resume(&mut self, cx: &mut Context<'_>) -> Poll<Result<ConnectionInfo, CloseReason>> {
         let Some(stateful) = &mut self.stateful else { return Poll::Pending };
         match stateful.poll(cx, &mut self.pipe) {
             Poll::Ready(Resumed::With(accepted)) => {
@@ -194,7 +253,8 @@ impl Wire {
                 self.pipe = Some(accepted.pipe);
                 Poll::Ready(Ok(accepted.info))
             }
-            Poll::Ready(Resumed::GivenUp) => Poll::Ready(Err(PipeEnd::Closed)),
+            Poll::Ready(Resumed::GivenUp) => Poll::Ready(Err(CloseReason::TransportEnded(PipeEnd::Closed))),
+            Poll::Ready(Resumed::Refused) => Poll::Ready(Err(CloseReason::RefreshRefused)),
             Poll::Pending => Poll::Pending,
         }
     }
@@ -240,6 +300,12 @@ impl Wire {
             pipe.close(code).await;
         }
     }
+}
+
+/// What came behind a call that waits for its turn.
+pub(super) enum ReceivedAhead {
+    Input,
+    End,
 }
 
 fn closing(cx: &mut Context<'_>, outbox: &Outbox) -> Option<CloseReason> {

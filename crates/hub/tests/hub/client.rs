@@ -78,6 +78,12 @@ pub(crate) fn start_with(hub: Hub, options: HubOptions) -> HubContext {
     HubContext::start(hub, options, &InProcess, None, TaskTracker::new())
 }
 
+/// Waits until the connection has dealt with everything that came, as far as it can.
+pub(crate) async fn settled(hub: &HubContext, client: &mut Client) {
+    hub.clients().all().send("Settled", ()).await.unwrap();
+    assert_eq!(client.next().await, r#"{"type":1,"target":"Settled","arguments":[]}␞"#);
+}
+
 /// An invocation of a method with these arguments.
 pub(crate) fn call(id: u32, method: &str, arguments: &str) -> String {
     format!(r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":[{arguments}]}}␞"#)
@@ -86,6 +92,18 @@ pub(crate) fn call(id: u32, method: &str, arguments: &str) -> String {
 /// Its completion.
 pub(crate) fn result(id: u32, value: &str) -> String {
     format!(r#"{{"type":3,"invocationId":"{id}","result":{value}}}␞"#)
+}
+
+/// Its completion if it failed.
+pub(crate) fn failed(id: &str, text: &str) -> String {
+    format!(r#"{{"type":3,"invocationId":"{id}","error":"{text}"}}␞"#)
+}
+
+/// An invocation of a method that takes streams of the client.
+pub(crate) fn upload(id: u32, method: &str, arguments: &str, streams: &str) -> String {
+    format!(
+        r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":[{arguments}],"streamIds":[{streams}]}}␞"#
+    )
 }
 
 /// An invocation of a streaming method.

@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod authorization;
+mod cancellation;
 mod client;
 mod client_results;
 mod connection;
 mod directory;
 mod filters;
+mod refresh;
 mod stateful_reconnect;
 mod streams;

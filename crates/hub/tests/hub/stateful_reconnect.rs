@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_hub::{Caller, Groups, Hub, HubContext, HubOptions};
+use hubline_hub::{Caller, Cancellation, Groups, Hub, HubContext, HubOptions};
 use hubline_pipe::{ClaimError, ConnectionHandler, ConnectionInfo, Resumer, resumption};
 use tokio::sync::Notify;
 use tokio::time::{advance, sleep};
 
-use crate::client::{ACCEPTED, Client, accepted, call, info, result, start, start_with};
+use crate::client::{
+    ACCEPTED, Client, accepted, call, cancel, failed, info, result, settled, start, start_with,
+};
 
 fn hub() -> Hub {
     Hub::new("Test")
@@ -91,6 +93,68 @@ async fn groups_and_running_calls_survive_and_half_a_message_does_not() {
     );
     client.send(&[sequence(4), call(4, "Add", "1,2")].concat()).await;
     assert_eq!(client.next().await, result(4, "3"));
+}
+
+/// As [`hub`], with calls that wait to be cancelled, and a gate.
+fn patient_hub(gate: &Arc<Notify>) -> Hub {
+    let gate = Arc::clone(gate);
+    hub()
+        .method("Patient", async |cancellation: Cancellation| {
+            cancellation.cancelled().await;
+            "cancelled"
+        })
+        .method("Wait", move || {
+            let gate = Arc::clone(&gate);
+            async move { gate.notified().await }
+        })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancellation_that_acts_early_is_counted_once_in_its_turn() {
+    let gate = Arc::default();
+    let mut options = HubOptions::default();
+    options.maximum_parallel_invocations_per_client = 2;
+    let hub = start_with(patient_hub(&gate), options);
+    let (mut client, resumer) = connect(&hub, 2).await;
+    let calls = [call(1, "Wait", ""), call(2, "Patient", ""), call(3, "Wait", ""), call(4, "Wait", "")];
+    client.send(&[calls.concat(), cancel("2")].concat()).await;
+    assert_eq!(client.next().await, result(2, "\"cancelled\""));
+    // The third one has begun, the fourth one waits, and the cancellation behind it is not received yet.
+    assert_eq!(client.next().await, ack(4));
+    gate.notify_one();
+    assert_eq!(client.next().await, result(1, "null"));
+    assert_eq!(client.next().await, ack(5));
+    drop(client);
+    let mut client = resume(&resumer).await;
+    assert_eq!(client.next().await, sequence(1));
+    assert_eq!(client.next().await, result(2, "\"cancelled\""));
+    assert_eq!(client.next().await, result(1, "null"));
+    client.send(&[sequence(6), ack(2), call(5, "Nope", "")].concat()).await;
+    assert!(client.next().await.contains("Method does not exist"));
+    assert_eq!(client.next().await, ack(6));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_only_looked_at_when_the_socket_was_lost_comes_again() {
+    let gate = Arc::default();
+    let hub = start(patient_hub(&gate));
+    let (mut client, resumer) = connect(&hub, 2).await;
+    let calls = [call(1, "Wait", ""), call(2, "Add", "1,2")];
+    let unread = [call(3, "Patient", ""), cancel("3"), call(4, "Add", "3,4")].concat();
+    client.send(&[calls.concat(), unread.clone()].concat()).await;
+    assert_eq!(client.next().await, ack(2));
+    drop(client);
+    let mut client = resume(&resumer).await;
+    assert_eq!(client.next().await, sequence(1));
+    client.send(&[sequence(3), unread].concat()).await;
+    settled(&hub, &mut client).await;
+    gate.notify_one();
+    assert_eq!(client.next().await, result(1, "null"));
+    assert_eq!(client.next().await, result(2, "3"));
+    let cancelled = "An unexpected error occurred invoking 'Patient' on the server.";
+    assert_eq!(client.next().await, failed("3", cancelled));
+    assert_eq!(client.next().await, result(4, "7"));
+    assert_eq!(client.next().await, ack(5));
 }
 
 #[tokio::test]

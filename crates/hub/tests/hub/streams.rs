@@ -6,7 +6,7 @@ use futures_util::stream::{self, Stream, StreamExt};
 use hubline_hub::{Cancellation, Hub, HubError, HubOptions, State, Upload, UploadError};
 use tokio::sync::{Notify, mpsc};
 
-use crate::client::{Client, call, cancel, end, item, result, start, start_with, stream};
+use crate::client::{Client, call, cancel, end, failed, item, result, start, start_with, stream, upload};
 
 fn count(to: u32) -> impl Stream<Item = u32> {
     stream::iter(0..to)
@@ -54,16 +54,6 @@ fn hub() -> Hub {
             cancellation.cancelled().await;
             "cancelled"
         })
-}
-
-fn failed(id: &str, text: &str) -> String {
-    format!(r#"{{"type":3,"invocationId":"{id}","error":"{text}"}}␞"#)
-}
-
-fn upload(id: u32, method: &str, arguments: &str, streams: &str) -> String {
-    format!(
-        r#"{{"type":1,"invocationId":"{id}","target":"{method}","arguments":[{arguments}],"streamIds":[{streams}]}}␞"#
-    )
 }
 
 #[tokio::test]
@@ -198,6 +188,52 @@ fn stream_with_upload(id: &str, method: &str, upload: &str) -> String {
     format!(
         r#"{{"type":4,"invocationId":"{id}","target":"{method}","arguments":[],"streamIds":["{upload}"]}}␞"#
     )
+}
+
+#[tokio::test]
+async fn an_upload_id_in_use_fails_the_call_and_the_running_one_goes_on() {
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "a").await;
+    let in_use = |id: u32, method: &str, stream: &str| {
+        let text = format!(
+            "An unexpected error occurred invoking '{method}' on the server. HubException: Stream ID '{stream}' is already in use."
+        );
+        failed(&id.to_string(), &text)
+    };
+    client
+        .send(&[upload(1, "Sum", "", "\"u\""), item("u", "1"), upload(2, "Sum", "", "\"u\"")].concat())
+        .await;
+    assert_eq!(client.next().await, in_use(2, "Sum", "u"));
+    client.send(&upload(3, "Two", "\"-\"", "\"s\",\"u\"")).await;
+    assert_eq!(client.next().await, in_use(3, "Two", "u"));
+    client.send(&upload(4, "Two", "\"-\"", "\"s\",\"s\"")).await;
+    assert_eq!(client.next().await, in_use(4, "Two", "s"));
+    // What was refused holds nothing.
+    client.send(&[upload(5, "Sum", "", "\"s\""), item("s", "4"), end("s")].concat()).await;
+    assert_eq!(client.next().await, result(5, "4"));
+    client.send(&[item("u", "10"), end("u")].concat()).await;
+    assert_eq!(client.next().await, result(1, "11"));
+}
+
+#[tokio::test]
+async fn an_id_whose_upload_is_over_is_free_while_its_call_still_runs() {
+    async fn late(State(gate): State<Arc<Notify>>, mut numbers: Upload<i64>) -> i64 {
+        let first = numbers.next().await;
+        gate.notified().await;
+        first.unwrap().unwrap()
+    }
+    let gate = Arc::new(Notify::new());
+    let hub = start(Hub::new("Test").method("Late", late).state(Arc::clone(&gate)));
+    let mut client = Client::connect(&hub, "a").await;
+    client.send(&[upload(1, "Late", "", "\"u\""), item("u", "1"), end("u")].concat()).await;
+    client.send(&[upload(2, "Late", "", "\"u\""), call(3, "Nope", "")].concat()).await;
+    assert!(client.next().await.contains("Method does not exist"));
+    gate.notify_one();
+    assert_eq!(client.next().await, result(1, "1"));
+    // The end of the first one does not take the second one's upload away.
+    client.send(&[item("u", "2"), end("u")].concat()).await;
+    gate.notify_one();
+    assert_eq!(client.next().await, result(2, "2"));
 }
 
 #[tokio::test]

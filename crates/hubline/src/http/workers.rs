@@ -131,6 +131,10 @@ mod tests {
         let address = listener.local_addr().unwrap();
         let workers = Workers::start_many(NonZeroUsize::new(2).unwrap()).unwrap();
         workers.run(async { drop(tokio::spawn(std::future::pending::<()>())) }).await.unwrap();
+        // A task that has ended may be counted for a moment.
+        while workers.runtimes.iter().map(tasks).sum::<usize>() > 1 {
+            tokio::task::yield_now().await;
+        }
         let app = Router::new()
             .route("/", get(async || std::thread::current().name().unwrap_or_default().to_owned()));
         let serving = workers.serve(listener, app, CancellationToken::new());

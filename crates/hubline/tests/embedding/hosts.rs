@@ -66,7 +66,7 @@ async fn every_host_serves_every_transport() {
         let hub = server.add_hub(Hub::new("Test").method("Add", async |a: i32, b: i32| a + b));
         let http = match host {
             Host::Axum => serve(hub.map("/hub")).await,
-            Host::Hyper => serve_with_hyper(hub.service(EndpointOptions::default())).await,
+            Host::Hyper => serve_with_hyper(hub.service("/hub", EndpointOptions::default())).await,
             Host::Hubline => serve_with_hubline(hub.map("/hub")).await,
             Host::Workers => serve_with_workers(hub.map("/hub")).await,
         };

@@ -23,6 +23,16 @@ pub fn read(text: &[u8]) -> Result<HubMessage<'_>, DecodeError> {
     message.build()
 }
 
+/// As [`read`], for whom only cancellations matter.
+pub(crate) fn read_cancellation(text: &[u8]) -> Option<Cow<'_, str>> {
+    // There is no other way to write the number of their type.
+    memchr::memchr(b'5', text)?;
+    match read(text) {
+        Ok(HubMessage::CancelInvocation { invocation_id }) => Some(invocation_id),
+        _ => None,
+    }
+}
+
 /// Decodes one value.
 pub(crate) fn decode<T: DeserializeOwned>(value: &[u8], naming: Naming) -> Result<T, BindError> {
     let mut deserializer = serde_json::Deserializer::from_slice(value);
@@ -303,7 +313,7 @@ mod tests {
         );
         assert_eq!(
             error(r#"{"type":8,"sequenceId":1.5}"#),
-            "Either the JSON value is not in a supported format, or is out of bounds for an Int64."
+            "Either the JSON value is not in a supported format, or is out of bounds for the Int64 type."
         );
         assert_eq!(
             error(r#"{"type":3,"invocationId":"1","error":"e","result":null}"#),

@@ -38,6 +38,14 @@ pub fn read(message: &[u8]) -> Result<HubMessage<'_>, DecodeError> {
     })
 }
 
+/// As [`read`], for whom only cancellations matter.
+pub(crate) fn read_cancellation(message: &[u8]) -> Option<Cow<'_, str>> {
+    let mut fields = Fields(Reader::new(message));
+    fields.length().ok()?;
+    let message_type = fields.integer32("messageType").ok()?;
+    if message_type == 5 { fields.headers_and_id("invocation ID").ok() } else { None }
+}
+
 /// The items of a message, read in their order. Each name is the one that ASP.NET Core's errors use.
 struct Fields<'a>(Reader<'a>);
 

@@ -1,6 +1,6 @@
 //! What the messages say that are no errors.
 
-use hubline_protocol::{CompletionResult, HubMessage, HubProtocol, Naming};
+use hubline_protocol::{CompletionResult, HubMessage, HubProtocol, Naming, framing};
 
 use crate::cases::{Exchange, exchanges};
 
@@ -86,6 +86,27 @@ fn tolerated_by_the_json_reader() {
     ] {
         assert_eq!(describe("json-protocol.json", name), message, "{name}");
     }
+}
+
+/// Whoever looks for cancellations alone finds the same ones.
+#[test]
+fn cancellations_are_found_among_other_messages() {
+    let mut found = 0;
+    for file in ["json-protocol.json", "messagepack-protocol.json", "streaming.json"] {
+        for Exchange { name, protocol, sent, .. } in exchanges(file) {
+            let mut rest = &sent[..];
+            while let Ok(Some(framed)) = framing::split(protocol, rest, usize::MAX) {
+                rest = &rest[framed.used..];
+                let expected = match HubMessage::read(protocol, framed.message) {
+                    Ok(HubMessage::CancelInvocation { invocation_id }) => Some(invocation_id),
+                    _ => None,
+                };
+                found += usize::from(expected.is_some());
+                assert_eq!(HubMessage::read_cancellation(protocol, framed.message), expected, "{name}");
+            }
+        }
+    }
+    assert!(found > 5, "{found}");
 }
 
 #[test]

@@ -25,6 +25,8 @@ pub(super) const STREAM_BUFFER_CAPACITY: &str = "SignalR:StreamBufferCapacity";
 pub(super) const STATEFUL_RECONNECT_BUFFER_SIZE: &str = "SignalR:StatefulReconnectBufferSize";
 pub(super) const ALLOW_STATEFUL_RECONNECTS: &str = "SignalR:AllowStatefulReconnects";
 pub(super) const CLOSE_ON_AUTHENTICATION_EXPIRATION: &str = "SignalR:CloseOnAuthenticationExpiration";
+pub(super) const AUTHENTICATION_REFRESH: &str = "SignalR:AuthenticationRefresh";
+pub(super) const MAXIMUM_AUTHENTICATION_EXPIRATION: &str = "SignalR:MaximumAuthenticationExpiration";
 pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
@@ -59,7 +61,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 51] = [
+const KNOWN: [&str; 53] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -85,6 +87,8 @@ const KNOWN: [&str; 51] = [
     STATEFUL_RECONNECT_BUFFER_SIZE,
     ALLOW_STATEFUL_RECONNECTS,
     CLOSE_ON_AUTHENTICATION_EXPIRATION,
+    AUTHENTICATION_REFRESH,
+    MAXIMUM_AUTHENTICATION_EXPIRATION,
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
     TOKEN_KEYS,

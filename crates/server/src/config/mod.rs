@@ -93,6 +93,13 @@ pub(crate) struct Config {
     pub(crate) allow_stateful_reconnects: bool,
     /// `SignalR:CloseOnAuthenticationExpiration`: whether a connection ends with its token. Default false.
     pub(crate) close_on_authentication_expiration: bool,
+    /// `SignalR:AuthenticationRefresh`: whether a client may replace its token by a newer one of the same user without a
+    /// new connection, as .NET 11 clients do. Default true; without keys that tokens are verified by there is nothing
+    /// to refresh, and it is off.
+    pub(crate) authentication_refresh: bool,
+    /// `SignalR:MaximumAuthenticationExpiration`: how long an authentication lasts at most, whatever its token says.
+    /// Default as long as the token says.
+    pub(crate) maximum_authentication_expiration: Option<Duration>,
     /// `SignalR:SupportedProtocols`, a list of `json` and `messagepack`. Never empty; default both.
     pub(crate) supported_protocols: Vec<HubProtocol>,
     /// `SignalR:Transports`, a list of `WebSockets`, `ServerSentEvents` and `LongPolling`. Never empty;
@@ -198,6 +205,9 @@ impl Config {
             allow_stateful_reconnects: reader.boolean(keys::ALLOW_STATEFUL_RECONNECTS, false),
             close_on_authentication_expiration: reader
                 .boolean(keys::CLOSE_ON_AUTHENTICATION_EXPIRATION, false),
+            authentication_refresh: reader.boolean(keys::AUTHENTICATION_REFRESH, true),
+            maximum_authentication_expiration: reader
+                .optional_interval(keys::MAXIMUM_AUTHENTICATION_EXPIRATION),
             supported_protocols: list::supported_protocols(reader),
             transports: list::transports(reader),
             token_keys: list::token_keys(reader),

@@ -60,9 +60,12 @@ impl Reader {
 
     /// A span of time, more than zero.
     pub(super) fn interval(&mut self, key: &'static str, default: Duration) -> Duration {
-        let expected = "a time span above zero such as 00:00:15, or seconds such as 15";
-        let parse = |value: &str| time_span::parse(value).filter(|span| !span.is_zero()).ok_or(expected);
-        self.value(key, default, parse, |span| format!("{span:?}"))
+        self.value(key, default, parse_interval, |span| format!("{span:?}"))
+    }
+
+    /// The same; `None` if unset.
+    pub(super) fn optional_interval(&mut self, key: &'static str) -> Option<Duration> {
+        self.optional(key, parse_interval, |span| format!("{span:?}"))
     }
 
     /// A span of time, perhaps zero.
@@ -187,6 +190,11 @@ impl Reader {
         });
         value
     }
+}
+
+fn parse_interval(value: &str) -> Result<Duration, &'static str> {
+    let expected = "a time span above zero such as 00:00:15, or seconds such as 15";
+    time_span::parse(value).filter(|span| !span.is_zero()).ok_or(expected)
 }
 
 fn parse_boolean(value: &str) -> Result<bool, &'static str> {

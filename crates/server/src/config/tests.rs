@@ -475,3 +475,17 @@ fn limits_of_signalr() {
     assert!(config.allow_stateful_reconnects && config.close_on_authentication_expiration);
     assert!(Setup::new().set("SignalR:StreamBufferCapacity", "0").errors().contains("a number from 1"));
 }
+
+#[test]
+fn clients_may_refresh_their_authentication_unless_told_otherwise() {
+    let config = Setup::new().config();
+    assert!(config.authentication_refresh && config.maximum_authentication_expiration.is_none());
+    let config = Setup::new()
+        .set("SignalR:AuthenticationRefresh", "false")
+        .set("SignalR:MaximumAuthenticationExpiration", "08:00:00")
+        .config();
+    assert!(!config.authentication_refresh);
+    assert_eq!(config.maximum_authentication_expiration, Some(Duration::from_secs(8 * 60 * 60)));
+    let mistakes = Setup::new().set("SignalR:MaximumAuthenticationExpiration", "0").errors();
+    assert!(mistakes.contains("a time span above zero"), "{mistakes}");
+}

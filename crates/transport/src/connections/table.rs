@@ -5,19 +5,16 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{Attached, Known, Negotiated};
+use super::{Attached, Found, Known, Negotiated, Owner};
 use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
-use crate::refresh::Refresh;
 use crate::relay::Listening;
 use crate::statistics::{ConnectionStatistics, EndStatus};
 
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    attached: HashMap<ConnectionToken, Attached>,
+    attached: HashMap<ConnectionToken, (Attached, Owner)>,
     waiting: HashMap<ConnectionToken, (Waiting, Instant)>,
-    /// Of attached connections where it is switched on.
-    refreshes: HashMap<ConnectionToken, Arc<Refresh>>,
     pub(super) statistics: ConnectionStatistics,
     /// Whether what ends now ends with the server.
     pub(super) is_stopping: bool,
@@ -32,6 +29,7 @@ pub(super) enum Waiting {
     /// The hub is done with it, but polls may fetch its last messages.
     Ended {
         polling: Arc<LongPolling>,
+        owner: Owner,
         _listening: Option<Listening>,
     },
 }
@@ -45,68 +43,55 @@ impl Table {
         self.waiting.insert(token, (waiting, expires));
     }
 
-    pub(super) fn attach(&mut self, token: ConnectionToken, attached: Attached) {
+    pub(super) fn attach(&mut self, token: ConnectionToken, attached: Attached, owner: Owner) {
         self.statistics.began(attached.transport());
-        self.attached.insert(token, attached);
+        self.attached.insert(token, (attached, owner));
     }
 
     /// Takes out a connection that has been attached since `since`.
-    pub(super) fn detach(&mut self, token: &ConnectionToken, since: Instant) -> Option<Attached> {
-        self.refreshes.remove(token);
-        let attached = self.attached.remove(token)?;
+    pub(super) fn detach(&mut self, token: &ConnectionToken, since: Instant) -> Option<(Attached, Owner)> {
+        let (attached, owner) = self.attached.remove(token)?;
         let status = match &attached {
             Attached::LongPolling(polling) if polling.was_abandoned() => EndStatus::Timeout,
             _ if self.is_stopping => EndStatus::AppShutdown,
             _ => EndStatus::NormalClosure,
         };
         self.statistics.ended(attached.transport(), status, since.elapsed());
-        Some(attached)
-    }
-
-    pub(super) fn refresh_by(&mut self, token: ConnectionToken, refresh: Arc<Refresh>) {
-        self.refreshes.insert(token, refresh);
-    }
-
-    pub(super) fn refresh(&self, token: &str) -> Option<Arc<Refresh>> {
-        self.refreshes.get(token).cloned()
-    }
-
-    pub(super) fn negotiated(&mut self, token: &str) -> Option<&mut Negotiated> {
-        match self.waiting.get_mut(token)? {
-            (Waiting::Negotiated(negotiated), expires) if *expires > Instant::now() => Some(negotiated),
-            _ => None,
-        }
+        Some((attached, owner))
     }
 
     pub(super) fn take_negotiated(&mut self, token: &str) -> Option<(ConnectionToken, Negotiated)> {
-        self.negotiated(token)?;
+        match self.waiting.get(token)? {
+            (Waiting::Negotiated(_), expires) if *expires > Instant::now() => {}
+            _ => return None,
+        }
         match self.waiting.remove_entry(token)? {
             (token, (Waiting::Negotiated(negotiated), _)) => Some((token, negotiated)),
             _ => None,
         }
     }
 
-    pub(super) fn find(&self, token: &str) -> Option<Known> {
-        let attached = match (self.attached.get(token), self.waiting.get(token)) {
-            (Some(attached), _) => attached.clone(),
+    pub(super) fn find(&self, token: &str) -> Option<Found> {
+        let (attached, owner) = match (self.attached.get(token), self.waiting.get(token)) {
+            (Some((attached, owner)), _) => (attached.clone(), owner),
             (None, Some((_, expires))) if *expires <= Instant::now() => return None,
-            (None, Some((Waiting::Negotiated(_), _))) => return Some(Known::Negotiated),
-            (None, Some((Waiting::Ended { polling, .. }, _))) => Attached::LongPolling(Arc::clone(polling)),
+            (None, Some((Waiting::Negotiated(negotiated), _))) => {
+                return Some(Found { known: Known::Negotiated, owner: negotiated.owner.clone() });
+            }
+            (None, Some((Waiting::Ended { polling, owner, .. }, _))) => {
+                (Attached::LongPolling(Arc::clone(polling)), owner)
+            }
             (None, None) => return None,
         };
         match &attached {
             Attached::LongPolling(polling) if polling.is_over() => None,
-            _ => Some(Known::Attached(attached)),
+            _ => Some(Found { known: Known::Attached(attached), owner: owner.clone() }),
         }
     }
 
     /// Drops what has expired.
     pub(super) fn sweep(&mut self, now: Instant) {
         self.swept = Some(now);
-        for (_, (waiting, _)) in self.waiting.extract_if(|_, (_, expires)| *expires <= now) {
-            if let Waiting::Negotiated(negotiated) = waiting {
-                negotiated.expire();
-            }
-        }
+        self.waiting.retain(|_, (_, expires)| *expires > now);
     }
 }

@@ -2,86 +2,118 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
-use super::elsewhere::cannot_delete;
-use super::{Shared, info, never_resumed};
+use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
-use crate::connections::{AttachError, Attached, Known};
+use crate::connections::{Attached, Found, Known};
+use crate::gate::{Purpose, Refusal};
+use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
+use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish, milliseconds};
 use crate::request::token_of;
-use crate::response::{found, id_required, text, transport_changed, unknown_id};
+use crate::response::{found, id_required, refused, text, unreachable_now};
+
+const PURPOSE: Purpose = Purpose::Transport(TransportKind::LongPolling);
+/// How much longer than a poll, or than a DELETE, its answer may take.
+const GRACE: Duration = Duration::from_secs(10);
 
 impl Shared {
     pub(super) async fn poll(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        let known = self.connections.find(&token);
-        let elsewhere = if known.is_none() { self.elsewhere(&token).await } else { None };
-        if known.is_none() && elsewhere.is_none() {
-            return unknown_id();
-        }
-        if !self.options.offers(TransportKind::LongPolling) {
-            let reason = "LongPolling transport not supported by this end point type";
-            return text(StatusCode::NOT_FOUND, reason);
-        }
-        if let Some((relay, elsewhere)) = elsewhere
-            && let Some(answer) = Box::pin(self.poll_elsewhere(parts, relay, &elsewhere)).await
-        {
-            return answer;
-        }
-        let known = known.unwrap_or(Known::Negotiated);
-        let attached = match known {
-            Known::Attached(attached) => attached,
-            Known::Negotiated => match self.begin_polling(parts, &token).await {
-                Ok(answer) => return answer,
-                Err(AttachError::Attached(attached)) => attached,
-                Err(AttachError::Unknown) => return unknown_id(),
-            },
-        };
-        match attached {
-            Attached::LongPolling(polling) => {
+        match self.admit(parts, PURPOSE, &token).await {
+            Ok(Admitted::Here(Found { known: Known::Attached(Attached::LongPolling(polling)), .. })) => {
                 let timeout = self.options.long_polling_poll_timeout;
-                answer(polling.poll(timeout, self.expires(parts)).await)
+                return answer(polling.poll(timeout, self.expires(parts)).await);
             }
-            Attached::WebSocket(_) | Attached::ServerSentEvents(_) => transport_changed(),
+            Ok(Admitted::Here(_)) => {}
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                let polled = Box::pin(self.poll_elsewhere(parts, relay, &elsewhere)).await;
+                if let Some(response) = polled {
+                    return response;
+                }
+            }
+            Err(refusal) => return refused(refusal, PURPOSE),
         }
+        self.begin_polling(parts, &token).await.unwrap_or_else(|refusal| refused(refusal, PURPOSE))
     }
 
     /// The first poll starts the connection and is answered at once.
-    async fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, AttachError> {
-        let ((negotiated, polling), mut place) = self.connections.attach(token, |mut negotiated| {
-            let inbox = negotiated.inbox(self.options.application_max_buffer_size);
+    async fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, Refusal> {
+        let attached = self.connections.attach(token, |negotiated| {
+            let inbox = Arc::new(Inbox::new(self.options.application_max_buffer_size));
             let buffer_size = self.options.transport_max_buffer_size;
             let polling =
                 Arc::new(LongPolling::new(inbox, buffer_size, self.expires(parts), self.connections.reach()));
             (Attached::LongPolling(Arc::clone(&polling)), (negotiated, polling))
-        })?;
+        });
+        let ((negotiated, polling), mut place) =
+            attached.map_err(|error| error.refusal(TransportKind::LongPolling))?;
         let accepted = Accepted {
             pipe: Box::new(LongPollingPipe::new(polling)),
             info: info(parts, negotiated.id, TransportKind::LongPolling),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
+        let accepted = negotiated.owner.open(accepted);
         place.be_found().await;
         self.start(accepted, place);
         Ok(found(VecDeque::new()))
     }
 
+    /// Polls elsewhere. `None`: the connection had no transport, and is here now.
+    async fn poll_elsewhere(
+        &self,
+        parts: &Parts,
+        relay: &Relay,
+        elsewhere: &Elsewhere,
+    ) -> Option<Response<Body>> {
+        let timeout = self.options.long_polling_poll_timeout;
+        let wish = Wish::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
+        Some(match relay.request(elsewhere, wish, Some(timeout + GRACE)).await.0 {
+            Reached::Moved(moved) => {
+                self.adopt(parts, elsewhere, moved, TransportKind::LongPolling);
+                return None;
+            }
+            Reached::Refused(refusal) => refused(refusal, PURPOSE),
+            Reached::Unknown => refused(Refusal::Unknown, PURPOSE),
+            // The client polls again.
+            Reached::Unreachable => text(StatusCode::OK, ""),
+            Reached::Answered(polled) => match polled {
+                Answer::Found(bytes) => found([bytes.into()].into()),
+                Answer::TimedOut => answer(Polled::TimedOut),
+                Answer::NoMore => answer(Polled::NoMore),
+                Answer::Conflict => answer(Polled::Conflict),
+                _ => unreachable_now(),
+            },
+        })
+    }
+
     pub(super) async fn delete(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        match self.connections.find(&token) {
-            None => Box::pin(self.delete_elsewhere(&token)).await,
-            Some(Known::Attached(Attached::LongPolling(polling))) => {
+        let unknown = || refused(Refusal::Unknown, Purpose::Delete);
+        match self.admit(parts, Purpose::Delete, &token).await {
+            Ok(Admitted::Here(Found { known: Known::Attached(Attached::LongPolling(polling)), .. })) => {
                 if polling.delete() {
                     text(StatusCode::ACCEPTED, "")
                 } else {
-                    unknown_id()
+                    unknown()
                 }
             }
-            Some(_) => cannot_delete(),
+            Ok(Admitted::Here(_)) => refused(Refusal::NoDelete, Purpose::Delete),
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                match Box::pin(relay.request(&elsewhere, Wish::Delete, Some(GRACE))).await.0 {
+                    Reached::Answered(Answer::Deleted) => text(StatusCode::ACCEPTED, ""),
+                    Reached::Refused(refusal) => refused(refusal, Purpose::Delete),
+                    Reached::Unknown => unknown(),
+                    Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => unreachable_now(),
+                }
+            }
+            Err(refusal) => refused(refusal, Purpose::Delete),
         }
     }
 }
@@ -92,6 +124,6 @@ fn answer(polled: Polled) -> Response<Body> {
         Polled::TimedOut => text(StatusCode::OK, ""),
         Polled::NoMore => text(StatusCode::NO_CONTENT, ""),
         Polled::Conflict => text(StatusCode::CONFLICT, ""),
-        Polled::Gone => unknown_id(),
+        Polled::Gone => refused(Refusal::Unknown, PURPOSE),
     }
 }

@@ -1,92 +1,59 @@
-//! `POST {path}/refresh`: a connection goes on with a newer principal.
+//! `POST {path}/refresh`: a connection goes on with a newer principal (.NET 11).
 //!
-//! Source: ASP.NET Core 11's `EnableAuthenticationRefresh`; its wire is not recorded.
+//! Source: ASP.NET Core 11 answered so; the recorded cases `refresh`.
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hubline_pipe::{Accepted, Access};
 use hubline_protocol::negotiate;
 
-use super::{Shared, principal};
+use super::{Admitted, Shared};
 use crate::Body;
-use crate::connections::{Attachment, Known};
-use crate::refresh::{Refresh, RefreshError, refreshed};
-use crate::relay::{Answer, Reached, Wish};
-use crate::request::token_of;
-use crate::response::json;
+use crate::gate::{Purpose, Refusal};
+use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish};
+use crate::request::refresh_token_of;
+use crate::response::{json, refused};
 
-/// How long another instance may take.
-const REFRESH_PATIENCE: Duration = Duration::from_secs(10);
-
-/// Status and code.
-type Refusal = (StatusCode, &'static str);
-
-const NOT_FOUND: Refusal = (StatusCode::NOT_FOUND, "connection_not_found");
+/// How long another instance may take: its application has 10 s.
+const REFRESH_PATIENCE: Duration = Duration::from_secs(12);
 
 impl Shared {
     pub(super) async fn refresh(&self, parts: &Parts) -> Response<Body> {
-        let (status, body) = match self.try_refresh(parts).await {
-            Ok(lifetime) => (StatusCode::OK, negotiate::refreshed_json(lifetime)),
-            Err((status, code)) => (status, negotiate::refresh_error_json(code)),
+        let error = |status, code| json(status, negotiate::refresh_error_json(code));
+        let Some(token) = refresh_token_of(parts) else {
+            return error(StatusCode::BAD_REQUEST, "missing_connection_token");
         };
-        json(status, body)
-    }
-
-    /// Seconds until the new authentication ends, or the status and code of a refusal.
-    async fn try_refresh(&self, parts: &Parts) -> Result<Option<i32>, Refusal> {
-        let token = token_of(parts).ok_or((StatusCode::BAD_REQUEST, "missing_connection_token"))?;
-        let refresh = self.connections.refresh(&token);
-        let elsewhere = match (&refresh, self.connections.find(&token)) {
-            (Some(_), _) => None,
-            (None, Some(Known::Attached(_))) => return Err(refusal(RefreshError::Disabled)),
-            (None, Some(Known::Negotiated)) => return Err(NOT_FOUND),
-            (None, None) => Some(self.elsewhere(&token).await.ok_or(NOT_FOUND)?),
-        };
-        let newer = principal(parts).ok_or((StatusCode::UNAUTHORIZED, "invalid_token"))?;
-        if self.access(parts) != Access::Granted {
-            return Err((StatusCode::FORBIDDEN, "permission_change_rejected"));
-        }
-        if let Some(refresh) = refresh {
-            refresh.renew(Arc::clone(newer), self.expires(parts)).map_err(refusal)?;
-        } else if let Some((relay, elsewhere)) = elsewhere {
-            let wish = Wish::Refresh { principal: (&**newer).into(), expires_ms: self.expires_ms(parts) };
-            match Box::pin(relay.request(&elsewhere, wish, Some(REFRESH_PATIENCE))).await.0 {
-                Reached::Answered(Answer::Refreshed(renewed)) => renewed.map_err(refusal)?,
-                Reached::Unknown => return Err(NOT_FOUND),
-                _ => return Err((StatusCode::SERVICE_UNAVAILABLE, "connection_unreachable")),
+        let refreshed = match self.admit(parts, Purpose::Refresh, &token).await {
+            Ok(Admitted::Here(_)) => Ok(()),
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                match Box::pin(refresh_elsewhere(relay, &elsewhere)).await {
+                    Some(refreshed) => refreshed,
+                    None => return error(StatusCode::SERVICE_UNAVAILABLE, "connection_unreachable"),
+                }
             }
+            Err(refusal) => Err(refusal),
+        };
+        match refreshed {
+            Ok(()) => json(StatusCode::OK, negotiate::refreshed_json(self.token_lifetime_seconds(parts))),
+            Err(refusal) => refused(refusal, Purpose::Refresh),
         }
-        Ok(self.token_lifetime_seconds(parts))
     }
 
-    /// How long the authentication of this request lasts, if clients shall refresh it.
+    /// How long the authentication of this request lasts, if clients may refresh it. Rounded down.
     pub(super) fn token_lifetime_seconds(&self, parts: &Parts) -> Option<i32> {
-        if !self.options.enable_authentication_refresh {
-            return None;
-        }
-        let left = principal(parts)?.expires?.duration_since(SystemTime::now()).unwrap_or_default();
+        self.refresh_rules.as_ref()?;
+        let left = self.authentication_end(parts)?.duration_since(SystemTime::now()).ok()?;
         Some(i32::try_from(left.as_secs()).unwrap_or(i32::MAX))
-    }
-
-    /// Makes a connection that has just attached refreshable, if that is on.
-    pub(super) fn make_refreshable(&self, accepted: Accepted, place: &Attachment) -> Accepted {
-        if !self.options.enable_authentication_refresh {
-            return accepted;
-        }
-        let token_is_secret = !place.is_public(&accepted.info.id);
-        let refresh = Arc::new(Refresh::new(accepted.info.principal.as_deref(), token_is_secret));
-        place.refresh_by(Arc::clone(&refresh));
-        refreshed(accepted, refresh)
     }
 }
 
-fn refusal(error: RefreshError) -> Refusal {
-    match error {
-        RefreshError::Disabled => (StatusCode::NOT_FOUND, "refresh_disabled"),
-        RefreshError::UnsupportedVersion => (StatusCode::BAD_REQUEST, "unsupported_negotiate_version"),
-        RefreshError::UserChanged => (StatusCode::FORBIDDEN, "permission_change_rejected"),
+/// `None`: the instance with the connection cannot be asked, or has not said what became of it.
+async fn refresh_elsewhere(relay: &Relay, elsewhere: &Elsewhere) -> Option<Result<(), Refusal>> {
+    match relay.request(elsewhere, Wish::Refresh, Some(REFRESH_PATIENCE)).await.0 {
+        Reached::Answered(Answer::Refreshed) => Some(Ok(())),
+        Reached::Refused(refusal) => Some(Err(refusal)),
+        Reached::Unknown => Some(Err(Refusal::Unknown)),
+        Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => None,
     }
 }

@@ -2,52 +2,45 @@
 
 use std::sync::Arc;
 
+use http::Response;
 use http::request::Parts;
-use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
 use super::elsewhere::Brought;
-use super::{Shared, info, never_resumed};
+use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
-use crate::connections::{AttachError, Attached};
-use crate::relay::Carrier;
+use crate::connections::Attached;
+use crate::gate::{Purpose, Refusal};
+use crate::inbox::Inbox;
 use crate::request::token_of;
-use crate::response::{events, id_required, text, transport_changed, unknown_id};
+use crate::response::{events, id_required, refused};
 use crate::server_sent_events;
+
+const PURPOSE: Purpose = Purpose::Transport(TransportKind::ServerSentEvents);
 
 impl Shared {
     pub(super) async fn server_sent_events(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        let is_here = self.connections.find(&token).is_some();
-        let elsewhere = if is_here { None } else { self.elsewhere(&token).await };
-        if !is_here && elsewhere.is_none() {
-            return unknown_id();
-        }
-        if !self.options.offers(TransportKind::ServerSentEvents) {
-            let reason = "ServerSentEvents transport not supported by this end point type";
-            return text(StatusCode::NOT_FOUND, reason);
-        }
-        if let Some((relay, elsewhere)) = elsewhere {
-            match Box::pin(self.bring(relay, &elsewhere)).await {
-                Brought::Here => {}
-                Brought::Unknown => return unknown_id(),
-                Brought::Attached(Carrier::ServerSentEvents) => return text(StatusCode::CONFLICT, ""),
-                Brought::Attached(_) => return transport_changed(),
-                Brought::Refused(response) => return response,
+        match self.admit(parts, PURPOSE, &token).await {
+            Ok(Admitted::Here(_)) => {}
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                match Box::pin(self.bring(parts, relay, &elsewhere, TransportKind::ServerSentEvents)).await {
+                    Brought::Here => {}
+                    Brought::Refused(refusal) => return refused(refusal, PURPOSE),
+                    Brought::Resumable => return refused(Refusal::TransportChanged, PURPOSE),
+                    Brought::Unreachable(response) => return response,
+                }
             }
+            Err(refusal) => return refused(refusal, PURPOSE),
         }
-        let attached = self.connections.attach(&token, |mut negotiated| {
-            let inbox = negotiated.inbox(self.options.application_max_buffer_size);
+        let attached = self.connections.attach(&token, |negotiated| {
+            let inbox = Arc::new(Inbox::new(self.options.application_max_buffer_size));
             (Attached::ServerSentEvents(Arc::clone(&inbox)), (negotiated, inbox))
         });
         let ((negotiated, inbox), mut place) = match attached {
             Ok(attached) => attached,
-            Err(AttachError::Unknown) => return unknown_id(),
-            Err(AttachError::Attached(Attached::ServerSentEvents(_))) => {
-                return text(StatusCode::CONFLICT, "");
-            }
-            Err(AttachError::Attached(_)) => return transport_changed(),
+            Err(error) => return refused(error.refusal(TransportKind::ServerSentEvents), PURPOSE),
         };
         let (pipe, stream) = server_sent_events::open(
             inbox,
@@ -61,6 +54,7 @@ impl Shared {
             info: info(parts, negotiated.id, TransportKind::ServerSentEvents),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
+        let accepted = negotiated.owner.open(accepted);
         place.be_found().await;
         self.start(accepted, place);
         events(stream)

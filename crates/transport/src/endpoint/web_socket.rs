@@ -3,80 +3,86 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{Response, StatusCode, header};
+use http::{Response, StatusCode};
 use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Resumable, Seat, resumption};
-use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 
 use super::elsewhere::Brought;
-use super::{Shared, info};
+use super::{Admitted, Shared, info};
 use crate::Body;
-use crate::connections::{AttachError, Attached, Negotiated, Resumption};
-use crate::early::EarlyInbox;
-use crate::refresh::{Refresh, refreshed};
-use crate::relay::{Carrier, Elsewhere, Relay};
-use crate::request::token_of;
-use crate::response::{ended_meanwhile, text, transport_changed, unknown_id};
+use crate::authentication::Authentication;
+use crate::connections::{Attached, Attachment, Found, Known, Negotiated, Owner, Resumption};
+use crate::gate::{Purpose, Refusal};
+use crate::relay::{Answer, Elsewhere, Relay, Wish};
+use crate::request::{public_query, token_of};
+use crate::response::{ended_meanwhile, refused, text, unreachable_now};
+use crate::token::random_id;
 use crate::upgrade::Upgrade;
 use crate::web_socket::Settings;
 
-/// What a connection brings along from its negotiation.
-#[derive(Default)]
-struct Dowry {
-    resumable: Option<Resumable>,
-    early: Option<EarlyInbox>,
-}
+const PURPOSE: Purpose = Purpose::Transport(TransportKind::WebSockets);
 
 impl Shared {
-    pub(super) async fn web_socket(self: &Arc<Self>, mut parts: Parts) -> Response<Body> {
-        let token = token_of(&parts);
-        let is_here = token.as_ref().is_none_or(|token| self.connections.find(token).is_some());
-        let elsewhere = match &token {
-            Some(token) if !is_here => self.elsewhere(token).await,
-            _ => None,
-        };
-        if !is_here && elsewhere.is_none() {
-            return unknown_without_type();
-        }
-        if !self.options.offers(TransportKind::WebSockets) {
-            return text(StatusCode::NOT_FOUND, "WebSockets transport not supported by this end point type");
-        }
-        if let Some((relay, elsewhere)) = &elsewhere {
-            match Box::pin(self.bring(relay, elsewhere)).await {
-                Brought::Here => {}
-                Brought::Unknown => return unknown_without_type(),
-                Brought::Attached(Carrier::WebSocket { is_resumable: true }) => {
-                    return Box::pin(self.resume_elsewhere(parts, relay, elsewhere)).await;
+    pub(super) async fn web_socket(self: &Arc<Self>, parts: Parts) -> Response<Body> {
+        let Some(token) = token_of(&parts) else { return self.open_unnegotiated(parts).await };
+        match self.admit(&parts, PURPOSE, &token).await {
+            Ok(Admitted::Here(Found {
+                known: Known::Attached(Attached::WebSocket(Some(resumption))),
+                owner,
+            })) => self.resume(parts, &resumption, owner).await,
+            Ok(Admitted::Here(_)) => self.open_negotiated(parts, &token).await,
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                let transport = TransportKind::WebSockets;
+                match Box::pin(self.bring(&parts, relay, &elsewhere, transport)).await {
+                    Brought::Here => self.open_negotiated(parts, &token).await,
+                    Brought::Resumable => Box::pin(self.resume_elsewhere(parts, relay, &elsewhere)).await,
+                    Brought::Refused(refusal) => refused(refusal, PURPOSE),
+                    Brought::Unreachable(response) => response,
                 }
-                Brought::Attached(Carrier::WebSocket { .. }) => return text(StatusCode::CONFLICT, ""),
-                Brought::Attached(_) => return transport_changed(),
-                Brought::Refused(response) => return response,
             }
+            Err(refusal) => refused(refusal, PURPOSE),
+        }
+    }
+
+    async fn open_negotiated(self: &Arc<Self>, mut parts: Parts, token: &str) -> Response<Body> {
+        let upgrade = Upgrade::begin(&mut parts);
+        let ((negotiated, resumable), place) = match self.connections.attach(token, with_web_socket) {
+            Ok(attached) => attached,
+            Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
+        };
+        let info = info(&parts, negotiated.id, TransportKind::WebSockets);
+        self.open(upgrade, self.settings(&parts), info, resumable, negotiated.owner, place).await
+    }
+
+    /// Opens a connection that comes without a negotiation.
+    async fn open_unnegotiated(self: &Arc<Self>, mut parts: Parts) -> Response<Body> {
+        if !self.options.offers(TransportKind::WebSockets) {
+            return refused(Refusal::NotOffered, PURPOSE);
         }
         let upgrade = Upgrade::begin(&mut parts);
-        let (info, dowry, mut place) = match &token {
-            None => {
-                let (id, place) = self.connections.attach_new();
-                (info(&parts, id, TransportKind::WebSockets), Dowry::default(), place)
-            }
-            Some(token) => match self.connections.attach(token, with_web_socket) {
-                Ok(((id, dowry), place)) => (info(&parts, id, TransportKind::WebSockets), dowry, place),
-                Err(AttachError::Unknown) => return unknown_without_type(),
-                Err(AttachError::Attached(Attached::WebSocket(resumption))) => {
-                    return self.resume(&parts, token, resumption, upgrade).await;
-                }
-                Err(AttachError::Attached(_)) => return transport_changed(),
-            },
-        };
+        let info = info(&parts, random_id(), TransportKind::WebSockets);
+        let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
+        let place = self.connections.attach_new(&info.id, owner.clone());
+        self.open(upgrade, self.settings(&parts), info, None, owner, place).await
+    }
+
+    async fn open(
+        self: &Arc<Self>,
+        upgrade: Option<(Upgrade, Response<Body>)>,
+        settings: Settings,
+        info: ConnectionInfo,
+        resumable: Option<Resumable>,
+        owner: Owner,
+        mut place: Attachment,
+    ) -> Response<Body> {
         let Some((upgrade, response)) = upgrade else { return cannot_upgrade() };
         place.be_found().await;
         let shared = Arc::clone(self);
         // In a box that is gone once the pipe is there: the task of an idle connection stays small.
-        let opening = Box::pin(open(upgrade, self.settings(&parts), info, dowry));
+        let opening = Box::pin(accepted(upgrade, settings, info, resumable));
         self.tasks.spawn(async move {
-            let opened = opening.await.map(|accepted| shared.make_refreshable(accepted, &place));
-            if let Some(accepted) = opened {
-                let connection = shared.handler.run(accepted);
+            if let Some(accepted) = opening.await {
+                let connection = shared.handler.run(owner.open(accepted));
                 connection.await;
             }
             drop(place);
@@ -85,23 +91,16 @@ impl Shared {
     }
 
     /// Puts a new WebSocket in the place of a connection's older one.
-    async fn resume(
-        &self,
-        parts: &Parts,
-        token: &str,
-        resumption: Option<Arc<Resumption>>,
-        upgrade: Option<(Upgrade, Response<Body>)>,
-    ) -> Response<Body> {
-        let Some(resumption) = resumption else { return text(StatusCode::CONFLICT, "") };
-        let Some((upgrade, response)) = upgrade else { return cannot_upgrade() };
+    async fn resume(&self, mut parts: Parts, resumption: &Resumption, owner: Owner) -> Response<Body> {
+        let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
         let seat = match resumption.resumer.claim().await {
             Ok(seat) => seat,
-            Err(ClaimError::NotResumable) => return text(StatusCode::CONFLICT, ""),
+            Err(ClaimError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
             Err(ClaimError::Ended) => return ended_meanwhile(),
         };
-        let info = info(parts, resumption.id.clone(), TransportKind::WebSockets);
-        let opening = open(upgrade, self.settings(parts), info, Dowry::default());
-        self.tasks.spawn(sit_down(seat, opening, self.connections.refresh(token)));
+        let info = info(&parts, resumption.id.clone(), TransportKind::WebSockets);
+        let opening = accepted(upgrade, self.settings(&parts), info, None);
+        self.tasks.spawn(take_seat(seat, opening, owner.authentication));
         response
     }
 
@@ -113,9 +112,16 @@ impl Shared {
         elsewhere: &Elsewhere,
     ) -> Response<Body> {
         let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
-        let end = match self.claim_elsewhere(&parts, relay, elsewhere).await {
-            Ok(end) => end,
-            Err(refusal) => return refusal,
+        let wish = Wish::Resume {
+            path: parts.uri.path().to_owned(),
+            query: public_query(parts.uri.query().unwrap_or_default()).into(),
+            expires_ms: self.expires_ms(&parts),
+        };
+        let end = match relay.resume(elsewhere, wish).await {
+            Ok((Answer::Resumed, end)) => end,
+            Ok((Answer::Refused(refusal), _)) => return refused(refusal, PURPOSE),
+            Ok((Answer::Unknown | Answer::EndedMeanwhile, _)) => return ended_meanwhile(),
+            Ok(_) | Err(_) => return unreachable_now(),
         };
         let settings = self.settings(&parts);
         self.tasks.spawn(async move {
@@ -132,28 +138,24 @@ impl Shared {
     }
 }
 
-fn with_web_socket(negotiated: Negotiated) -> (Attached, (ConnectionId, Dowry)) {
-    let Negotiated { id, is_stateful, early, .. } = negotiated;
-    let early = early.map(EarlyInbox::attach);
-    let (resumption, resumable) = if is_stateful {
-        let (resumer, resumable) = resumption();
-        (Some(Arc::new(Resumption { id: id.clone(), resumer })), Some(resumable))
-    } else {
-        (None, None)
-    };
-    (Attached::WebSocket(resumption), (id, Dowry { resumable, early }))
+fn with_web_socket(negotiated: Negotiated) -> (Attached, (Negotiated, Option<Resumable>)) {
+    if !negotiated.is_stateful {
+        return (Attached::WebSocket(None), (negotiated, None));
+    }
+    let (resumer, resumable) = resumption();
+    let resumption = Resumption { id: negotiated.id.clone(), resumer };
+    (Attached::WebSocket(Some(Arc::new(resumption))), (negotiated, Some(resumable)))
 }
 
 /// Waits for the response to be sent; then the WebSocket is there.
-async fn open(upgrade: Upgrade, settings: Settings, info: ConnectionInfo, dowry: Dowry) -> Option<Accepted> {
+async fn accepted(
+    upgrade: Upgrade,
+    settings: Settings,
+    info: ConnectionInfo,
+    resumable: Option<Resumable>,
+) -> Option<Accepted> {
     match upgrade.finish(settings).await {
-        Ok(pipe) => {
-            let pipe = match dowry.early {
-                Some(early) => early.before(pipe),
-                None => pipe,
-            };
-            Some(Accepted { pipe, info, resumable: dowry.resumable })
-        }
+        Ok(pipe) => Some(Accepted { pipe, info, resumable }),
         Err(error) => {
             tracing::debug!(connection = %info.id, %error, "the upgrade to a WebSocket failed");
             None
@@ -161,25 +163,18 @@ async fn open(upgrade: Upgrade, settings: Settings, info: ConnectionInfo, dowry:
     }
 }
 
-async fn sit_down(
+async fn take_seat(
     seat: Seat,
     opening: impl Future<Output = Option<Accepted>>,
-    refresh: Option<Arc<Refresh>>,
+    authentication: Option<Arc<Authentication>>,
 ) {
     let Some(accepted) = opening.await else { return };
-    seat.take(match refresh {
-        Some(refresh) => refreshed(accepted, refresh),
+    seat.take(match authentication {
+        Some(authentication) => authentication.over(accepted),
         None => accepted,
     });
 }
 
 fn cannot_upgrade() -> Response<Body> {
     text(StatusCode::BAD_REQUEST, "The request cannot be upgraded to a WebSocket")
-}
-
-/// A refused upgrade carries the text without a content type.
-fn unknown_without_type() -> Response<Body> {
-    let mut response = unknown_id();
-    response.headers_mut().remove(header::CONTENT_TYPE);
-    response
 }

@@ -14,21 +14,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use hubline_backplane::{Address, Fleet, Status};
-use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Principal};
+use hubline_pipe::{Accepted, ClaimError, ConnectionInfo};
 use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::asking::Asking;
-use super::message::{Answer, AnswerPiece, Carrier, ExchangeId, Message, Question, Refusal, Wish};
+use super::message::{Answer, AnswerPiece, ExchangeId, Message, Question, Wish};
 use super::reach::Reachability;
 use super::tunnel::Tunnels;
 use crate::Connections;
-use crate::connections::{Attached, Known, Mailbox};
+use crate::connections::{Attached, Found, Known, Owner, Resumption};
+use crate::gate::{Purpose, Refusal, Requester};
 use crate::inbox::{Inbox, PostError};
 use crate::long_polling::{LongPolling, Polled, Receipt};
-use crate::refresh::{RefreshError, refreshed};
 
 /// Questions that are being carried out, or whose answers are kept. More are refused.
 const LIMIT_EXCHANGES: usize = 200_000;
@@ -40,8 +40,6 @@ const DOUBT: Duration = Duration::from_secs(2);
 const UNHEARD: Duration = Duration::from_secs(1);
 /// Bytes of an answer in one message: well below what a Redis gives a subscriber to fall behind.
 const PIECE_BYTES: usize = 256 * 1024;
-/// What may wait for a connection without a transport.
-const EARLY_BYTES: usize = 64 * 1024;
 /// How long the next piece of a body may take.
 const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long whoever asked may be out of reach.
@@ -157,77 +155,73 @@ impl Answering {
     }
 
     async fn carry_out(&self, question: Question, pieces: mpsc::Receiver<Piece>, connections: Connections) {
-        let Question { exchange, token, wish, .. } = question;
-        match wish {
-            Wish::Connect => self.answer(exchange, 0, connections.hand_over(&token), None),
-            Wish::Delete => self.answer(exchange, 0, delete(&connections, &token), None),
-            Wish::Poll { timeout_ms, expires_ms } => {
-                let expires = instant(expires_ms);
-                let (answer, given) = match connections.find(&token) {
-                    Some(Known::Attached(Attached::LongPolling(polling))) => {
-                        let timeout = Duration::from_millis(timeout_ms);
-                        let poll = polling.poll_from_afar(timeout, expires);
-                        let polled = self.heard_after_a_while(exchange, poll).await;
-                        let answer = Answer::from(polled);
-                        let given = matches!(answer, Answer::Found(_)).then_some(polling);
-                        (answer, given)
-                    }
-                    _ => (connections.hand_over(&token), None),
-                };
-                self.answer(exchange, 0, answer, given);
+        let Question { exchange, token, requester, wish, .. } = question;
+        if let Wish::Tunnel { id, load } = wish {
+            let taken = self.tunnels.take(id, load).await;
+            return self.answer(exchange, 0, taken, None);
+        }
+        let found = connections.find(&token).zip(requester);
+        let Some((found, requester)) = found else { return self.answer(exchange, 0, Answer::Unknown, None) };
+        let admitted = admit(&found, &requester, &wish);
+        if let Err(refusal) = self.heard_after_a_while(exchange, admitted).await {
+            return self.answer(exchange, 0, Answer::Refused(refusal), None);
+        }
+        let answer = match (wish, found.known) {
+            (Wish::Connect | Wish::Poll { .. }, Known::Negotiated) => match connections.hand_over(&token) {
+                Some(negotiated) => Answer::HandedOver { is_stateful: negotiated.is_stateful },
+                // Another transport was faster.
+                None => Answer::Refused(Refusal::Attached),
+            },
+            (Wish::Connect, Known::Attached(_)) => Answer::Resumable,
+            (Wish::Poll { timeout_ms, expires_ms }, Known::Attached(Attached::LongPolling(polling))) => {
+                return self.poll(exchange, polling, timeout_ms, instant(expires_ms)).await;
             }
-            Wish::Refresh { principal, expires_ms } => {
-                let renewed = refresh(&connections, &token, principal.into(), instant(expires_ms));
-                self.answer(exchange, 0, renewed, None);
-            }
-            Wish::Resume { path, query, expires_ms } => {
-                let expires = instant(expires_ms);
-                let answer = self.resume(exchange, &token, (path, query), expires, &connections).await;
-                self.answer(exchange, 0, answer, None);
-            }
-            Wish::Tunnel { id, load } => {
-                let taken = self.tunnels.take(id, load).await;
-                self.answer(exchange, 0, taken, None);
-            }
-            Wish::Post { is_last, data, .. } => {
-                let inbox = match connections.mailbox(&token, EARLY_BYTES) {
-                    None => return self.answer(exchange, 0, Answer::Unknown, None),
-                    Some(Mailbox::WebSocket) => {
-                        let carrier = Carrier::WebSocket { is_resumable: false };
-                        return self.answer(exchange, 0, Answer::Attached(carrier), None);
-                    }
-                    Some(Mailbox::Inbox(inbox)) => inbox,
-                    Some(Mailbox::LongPolling(polling)) => match polling.shared_inbox() {
-                        Some(inbox) => inbox,
-                        None => return self.answer(exchange, 0, Answer::Unknown, None),
-                    },
+            (
+                Wish::Resume { path, query, expires_ms },
+                Known::Attached(Attached::WebSocket(Some(resumption))),
+            ) => self.resume(exchange, &resumption, (path, query), instant(expires_ms), found.owner).await,
+            (Wish::Post { is_last, data, .. }, Known::Attached(attached)) => {
+                let Some(inbox) = attached.inbox() else {
+                    return self.answer(exchange, 0, Answer::Unknown, None);
                 };
                 let first = Piece { is_last, data: data.into() };
                 let (piece, answer) = self.take_body(exchange, &inbox, first, pieces).await;
-                self.answer(exchange, piece, answer, None);
+                return self.answer(exchange, piece, answer, None);
             }
-        }
+            (Wish::Delete, Known::Attached(Attached::LongPolling(polling))) if polling.delete() => {
+                Answer::Deleted
+            }
+            (Wish::Refresh, _) => Answer::Refreshed,
+            _ => Answer::Unknown,
+        };
+        self.answer(exchange, 0, answer, None);
+    }
+
+    async fn poll(
+        &self,
+        exchange: ExchangeId,
+        polling: Arc<LongPolling>,
+        timeout_ms: u64,
+        expires: Option<Instant>,
+    ) {
+        let poll = polling.poll_from_afar(Duration::from_millis(timeout_ms), expires);
+        let answer = Answer::from(self.heard_after_a_while(exchange, poll).await);
+        let given = matches!(answer, Answer::Found(_)).then_some(polling);
+        self.answer(exchange, 0, answer, given);
     }
 
     /// Puts a WebSocket of the instance that asks in the place of a lost one.
     async fn resume(
         &self,
         id: ExchangeId,
-        token: &str,
+        resumption: &Resumption,
         (path, query): (String, String),
         expires: Option<Instant>,
-        connections: &Connections,
+        owner: Owner,
     ) -> Answer {
-        let resumption = match connections.find(token) {
-            Some(Known::Attached(Attached::WebSocket(Some(resumption)))) => resumption,
-            Some(Known::Attached(attached)) => return Answer::Attached(attached.carrier()),
-            Some(Known::Negotiated) | None => return Answer::Unknown,
-        };
         let seat = match resumption.resumer.claim().await {
             Ok(seat) => seat,
-            Err(ClaimError::NotResumable) => {
-                return Answer::Attached(Carrier::WebSocket { is_resumable: false });
-            }
+            Err(ClaimError::NotResumable) => return Answer::Refused(Refusal::Attached),
             Err(ClaimError::Ended) => return Answer::EndedMeanwhile,
         };
         let info = ConnectionInfo {
@@ -239,8 +233,8 @@ impl Answering {
         };
         let end = self.tunnels.open(id, &self.asking, Address::Instance(id.from.into()));
         let accepted = Accepted { pipe: end.into_pipe(expires), info, resumable: None };
-        seat.take(match connections.refresh(token) {
-            Some(refresh) => refreshed(accepted, refresh),
+        seat.take(match owner.authentication {
+            Some(authentication) => authentication.over(accepted),
             None => accepted,
         });
         Answer::Resumed
@@ -290,7 +284,7 @@ impl Answering {
                 outcome = posted.as_mut() => return (number, outcome.into()),
                 next = timeout(PIECE_PATIENCE, pieces.recv()) => match next {
                     Ok(Some(next)) => next,
-                    Ok(None) | Err(_) => return (number, Answer::NotPosted(Refusal::Unreadable)),
+                    Ok(None) | Err(_) => return (number, Answer::NotPosted(PostError::Unreadable)),
                 },
             };
         }
@@ -386,29 +380,23 @@ impl Wish {
     }
 }
 
-fn refresh(connections: &Connections, token: &str, principal: Principal, expires: Option<Instant>) -> Answer {
-    match (connections.refresh(token), connections.find(token)) {
-        (Some(refresh), _) => Answer::Refreshed(refresh.renew(Arc::new(principal), expires)),
-        (None, Some(Known::Attached(_))) => Answer::Refreshed(Err(RefreshError::Disabled)),
-        (None, Some(Known::Negotiated) | None) => Answer::Unknown,
+/// Lets a request of another instance through the gate. A transport that finds a WebSocket to be resumed asks again for
+/// that, and is judged then.
+async fn admit(found: &Found, requester: &Requester, wish: &Wish) -> Result<(), Refusal> {
+    match (wish, &found.known) {
+        (Wish::Connect, Known::Attached(Attached::WebSocket(Some(_))))
+            if requester.purpose == Purpose::Transport(TransportKind::WebSockets)
+                && requester.endpoint == found.owner.endpoint =>
+        {
+            Ok(())
+        }
+        _ => requester.judged_by(found).await,
     }
 }
 
 /// So many milliseconds from now.
 fn instant(milliseconds: Option<u64>) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_millis(milliseconds?))
-}
-
-fn delete(connections: &Connections, token: &str) -> Answer {
-    match connections.find(token) {
-        None => Answer::Unknown,
-        Some(Known::Negotiated) => Answer::Attached(Carrier::None),
-        Some(Known::Attached(Attached::LongPolling(polling))) => match polling.delete() {
-            true => Answer::Deleted,
-            false => Answer::Unknown,
-        },
-        Some(Known::Attached(attached)) => Answer::Attached(attached.carrier()),
-    }
 }
 
 impl From<Polled> for Answer {
@@ -432,9 +420,7 @@ impl From<Result<(), PostError>> for Answer {
     fn from(posted: Result<(), PostError>) -> Self {
         match posted {
             Ok(()) => Self::Posted,
-            Err(PostError::Unreadable) => Self::NotPosted(Refusal::Unreadable),
-            Err(PostError::Ended) => Self::NotPosted(Refusal::Ended),
-            Err(PostError::OverBudget) => Self::NotPosted(Refusal::OverBudget),
+            Err(error) => Self::NotPosted(error),
         }
     }
 }

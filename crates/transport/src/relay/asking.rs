@@ -15,6 +15,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::message::{Answer, AnswerPiece, ExchangeId, Message, Question, Wish};
+use crate::gate::Requester;
 
 /// Requests that wait for other instances at once, polls included. More are refused.
 const LIMIT_QUESTIONS: usize = 100_000;
@@ -87,6 +88,7 @@ pub(crate) struct Exchange {
     pub(super) id: ExchangeId,
     address: Address,
     token: Box<str>,
+    requester: Option<Requester>,
     is_open: bool,
     /// How long nobody has to listen before nobody is there.
     pub(super) nobody_patience: Duration,
@@ -107,7 +109,12 @@ impl Asking {
         })
     }
 
-    pub(super) fn begin(self: &Arc<Self>, address: Address, token: &str) -> Result<Exchange, AskError> {
+    pub(super) fn begin(
+        self: &Arc<Self>,
+        address: Address,
+        token: &str,
+        requester: Option<Requester>,
+    ) -> Result<Exchange, AskError> {
         let room = Arc::clone(&self.room).try_acquire_owned().map_err(|_| AskError::Busy)?;
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         Ok(Exchange {
@@ -115,6 +122,7 @@ impl Asking {
             id: ExchangeId { from: self.fleet.instance().into(), number },
             address,
             token: token.into(),
+            requester,
             is_open: false,
             nobody_patience: NOBODY_PATIENCE,
             _room: room,
@@ -215,6 +223,7 @@ impl Exchange {
         let question = Question {
             exchange: self.id,
             token: self.token.to_string(),
+            requester: self.requester.clone(),
             wish,
             finished: asking.take_finished(&self.address),
         };

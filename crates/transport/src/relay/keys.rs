@@ -26,8 +26,13 @@ const CURRENT: &str = "token-key";
 /// A secret that signs connection tokens, so that every instance of a fleet can tell real ones.
 ///
 /// Parsed from text it is base64 of 32 bytes or more: `openssl rand -base64 32`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct TokenKey(Vec<u8>);
+#[derive(Clone)]
+pub struct TokenKey {
+    secret: Vec<u8>,
+    id: KeyId,
+    /// Keyed already.
+    mac: Hmac<Sha256>,
+}
 
 /// Why a text is no [`TokenKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -56,19 +61,25 @@ struct State {
 
 impl TokenKey {
     pub(super) fn random() -> Self {
-        let mut bytes = vec![0; 32];
+        let mut secret = vec![0; 32];
         #[expect(clippy::expect_used, reason = "without the system's random numbers no secret is safe")]
-        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
-        Self(bytes)
+        getrandom::fill(&mut secret).expect("the operating system provides random numbers");
+        Self::of(secret)
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
-        (bytes.len() >= 32).then_some(Self(bytes))
+        (bytes.len() >= 32).then(|| Self::of(bytes))
+    }
+
+    fn of(secret: Vec<u8>) -> Self {
+        let digest = Sha256::digest(&secret);
+        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
+        let mac = Hmac::<Sha256>::new_from_slice(&secret).expect("a key of any length");
+        Self { secret, id: KeyId([digest[0], digest[1], digest[2], digest[3]]), mac }
     }
 
     pub(super) fn id(&self) -> KeyId {
-        let digest = Sha256::digest(&self.0);
-        KeyId([digest[0], digest[1], digest[2], digest[3]])
+        self.id
     }
 
     pub(super) fn tag(&self, signed: &[u8]) -> [u8; TAG_BYTES] {
@@ -84,12 +95,19 @@ impl TokenKey {
     }
 
     fn mac(&self, signed: &[u8]) -> Hmac<Sha256> {
-        #[expect(clippy::expect_used, reason = "HMAC takes keys of any length")]
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("a key of any length");
+        let mut mac = self.mac.clone();
         mac.update(signed);
         mac
     }
 }
+
+impl PartialEq for TokenKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.secret == other.secret
+    }
+}
+
+impl Eq for TokenKey {}
 
 impl FromStr for TokenKey {
     type Err = TokenKeyError;
@@ -150,7 +168,7 @@ impl KeyRing {
             return Ok(());
         }
         let own = self.lock().keys[0].clone();
-        let current = fleet.put_if_absent(CURRENT, own.0.clone(), None).await?;
+        let current = fleet.put_if_absent(CURRENT, own.secret.clone(), None).await?;
         let Some(current) = current.and_then(Key::from_bytes).filter(|current| *current != own) else {
             return Ok(());
         };
@@ -162,7 +180,7 @@ impl KeyRing {
             std::mem::take(&mut state.has_signed)
         };
         if has_signed {
-            fleet.put_if_absent(&by_id(own.id()), own.0.clone(), Some(KEY_LIFETIME)).await?;
+            fleet.put_if_absent(&by_id(own.id()), own.secret.clone(), Some(KEY_LIFETIME)).await?;
         }
         Ok(())
     }
@@ -244,7 +262,7 @@ mod tests {
         let fleet = memory_fleet(1);
         let (ring, unknown) = (KeyRing::of(Vec::new()), Key::random());
         ring.look_up(unknown.id(), &*fleet[0]).await;
-        fleet[0].put_if_absent(&by_id(unknown.id()), unknown.0.clone(), None).await.unwrap();
+        fleet[0].put_if_absent(&by_id(unknown.id()), unknown.secret.clone(), None).await.unwrap();
         ring.look_up(unknown.id(), &*fleet[0]).await;
         assert!(ring.find(unknown.id()).is_none());
         tokio::time::advance(BETWEEN_LOOKUPS).await;

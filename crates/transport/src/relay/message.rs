@@ -1,5 +1,6 @@
 //! What instances say to each other: MessagePack, in the layout of these types.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -8,7 +9,8 @@ use hubline_pipe::{Claim, CloseCode, Farewell, PipeEnd, Principal};
 use hubline_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
-use crate::refresh::RefreshError;
+use crate::gate::{Refusal, Requester};
+use crate::inbox::PostError;
 
 /// Everything that goes over the fleet.
 #[derive(Debug, Serialize, Deserialize)]
@@ -48,6 +50,8 @@ pub(super) struct Question {
     pub(super) exchange: ExchangeId,
     /// The token that the client has shown.
     pub(super) token: String,
+    /// Who the client is; nobody asks for what is in a tunnel.
+    pub(super) requester: Option<Requester>,
     pub(super) wish: Wish,
     /// Which earlier answers have arrived.
     pub(super) finished: Vec<ExchangeId>,
@@ -77,19 +81,20 @@ pub(crate) enum Wish {
     /// To put a new WebSocket in the place of a lost one. Its bytes go through the tunnel that whoever asks
     /// names by this question.
     Resume { path: String, query: String, expires_ms: Option<u64> },
-    /// To renew the connection's principal.
-    Refresh { principal: PrincipalOnItsWay, expires_ms: Option<u64> },
+    /// To replace the connection's principal.
+    Refresh,
     /// To pass this on.
     Tunnel { id: ExchangeId, load: Load },
 }
 
 /// A [`Principal`] as it is written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct PrincipalOnItsWay {
+#[derive(Debug, Serialize, Deserialize)]
+struct PrincipalOnItsWay {
     name_identifier: Option<String>,
-    name: Option<String>,
-    roles: Vec<String>,
-    claims: Vec<(String, String)>,
+    issuer: Option<Box<str>>,
+    name: Option<Box<str>>,
+    roles: Vec<Box<str>>,
+    claims: Vec<(Box<str>, Box<str>)>,
     expires: Option<SystemTime>,
 }
 
@@ -149,10 +154,12 @@ pub(super) struct AnswerPiece {
 pub(crate) enum Answer {
     /// There is no such connection here.
     Unknown,
-    /// It had no transport yet, and belongs to whoever asked from now on, with what has been posted to it.
-    HandedOver { is_stateful: bool, early: Option<serde_bytes::ByteBuf> },
-    /// It has another transport than the wish is for, or has one already.
-    Attached(Carrier),
+    /// It is here, and the request is not let through to it.
+    Refused(Refusal),
+    /// It had no transport yet, and belongs to whoever asked from now on.
+    HandedOver { is_stateful: bool },
+    /// It has a WebSocket whose place may be claimed.
+    Resumable,
     /// What waited.
     Found(#[serde(with = "serde_bytes")] Vec<u8>),
     /// Nothing came in time.
@@ -166,11 +173,11 @@ pub(crate) enum Answer {
     /// The whole body has entered.
     Posted,
     /// It has not.
-    NotPosted(Refusal),
+    NotPosted(PostError),
     /// The client has ended the connection.
     Deleted,
-    /// The principal is renewed, or why not.
-    Refreshed(Result<(), RefreshError>),
+    /// The principal is in force.
+    Refreshed,
     /// This load of a tunnel has been taken.
     Taken,
     /// The place is the new WebSocket's.
@@ -179,23 +186,6 @@ pub(crate) enum Answer {
     EndedMeanwhile,
     /// More is asked of this instance than it bears.
     Busy,
-}
-
-/// What carries a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Carrier {
-    None,
-    WebSocket { is_resumable: bool },
-    ServerSentEvents,
-    LongPolling,
-}
-
-/// Why a body has not entered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Refusal {
-    Unreadable,
-    Ended,
-    OverBudget,
 }
 
 impl Message {
@@ -231,13 +221,35 @@ impl From<Instance> for InstanceId {
     }
 }
 
+/// Writes and reads who a request comes from.
+pub(crate) mod principal_on_its_way {
+    use serde::{Deserializer, Serializer};
+
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        principal: &Option<Arc<Principal>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        principal.as_deref().map(PrincipalOnItsWay::from).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Arc<Principal>>, D::Error> {
+        let principal: Option<PrincipalOnItsWay> = Deserialize::deserialize(deserializer)?;
+        Ok(principal.map(|principal| Arc::new(principal.into())))
+    }
+}
+
 impl From<&Principal> for PrincipalOnItsWay {
     fn from(principal: &Principal) -> Self {
-        let claim = |claim: &Claim| (claim.name.to_string(), claim.value.to_string());
+        let claim = |claim: &Claim| (claim.name.clone(), claim.value.clone());
         Self {
             name_identifier: principal.name_identifier.as_ref().map(ToString::to_string),
-            name: principal.name.as_deref().map(str::to_owned),
-            roles: principal.roles.iter().map(ToString::to_string).collect(),
+            issuer: principal.issuer.clone(),
+            name: principal.name.clone(),
+            roles: principal.roles.clone(),
             claims: principal.claims.iter().map(claim).collect(),
             expires: principal.expires,
         }
@@ -246,14 +258,13 @@ impl From<&Principal> for PrincipalOnItsWay {
 
 impl From<PrincipalOnItsWay> for Principal {
     fn from(on_its_way: PrincipalOnItsWay) -> Self {
-        let PrincipalOnItsWay { name_identifier, name, roles, claims, expires } = on_its_way;
-        let claim = |(name, value): (String, String)| Claim { name: name.into(), value: value.into() };
         let mut principal = Self::default();
-        principal.name_identifier = name_identifier.map(|id| UserId::from(&*id));
-        principal.name = name.map(Into::into);
-        principal.roles = roles.into_iter().map(Into::into).collect();
-        principal.claims = claims.into_iter().map(claim).collect();
-        principal.expires = expires;
+        principal.name_identifier = on_its_way.name_identifier.map(|id| UserId::from(&*id));
+        principal.issuer = on_its_way.issuer;
+        principal.name = on_its_way.name;
+        principal.roles = on_its_way.roles;
+        principal.claims = on_its_way.claims.into_iter().map(|(name, value)| Claim { name, value }).collect();
+        principal.expires = on_its_way.expires;
         principal
     }
 }

@@ -86,7 +86,7 @@ impl Drop for TunnelEnd {
 impl FarEnd {
     /// Takes a load there; whether it was taken.
     async fn bring(self, load: Load) -> bool {
-        let Ok(mut exchange) = self.asking.begin(self.address, "") else { return false };
+        let Ok(mut exchange) = self.asking.begin(self.address, "", None) else { return false };
         exchange.ask(Wish::Tunnel { id: self.id, load }, None).await == Ok(Answer::Taken)
     }
 

@@ -40,25 +40,31 @@ async fn the_policy_is_asked_before_anything_else() {
 #[tokio::test]
 async fn long_polling_keeps_its_first_principal_and_expires_with_its_newest() {
     let mut hub = Hub::new(options().close_on_authentication_expiration());
-    let token = hub.negotiate().await;
+    let token = hub.negotiate_as(Some(user("ada", Duration::from_secs(50))), "").await;
     let uri = format!("/hub?id={token}");
     let near = |expires: Option<Instant>, seconds: u64| {
         let left = expires.unwrap() - Instant::now();
         left > Duration::from_secs(seconds - 5) && left <= Duration::from_secs(seconds)
     };
-    hub.request("GET", &uri, &[], Some(user("first", Duration::from_secs(100)))).await;
+    hub.request("GET", &uri, &[], Some(user("ada", Duration::from_secs(100)))).await;
     let mut connection = hub.accept().await;
     let pipe = |connection: &mut crate::hub::Connection| connection.pipe.as_ref().unwrap().expires();
     assert!(near(pipe(&mut connection), 100));
 
-    hub.request("POST", &uri, &[], Some(user("first", Duration::from_secs(300)))).await;
+    hub.request("POST", &uri, &[], Some(user("ada", Duration::from_secs(300)))).await;
     assert!(near(pipe(&mut connection), 100), "a POST moves nothing");
 
-    let newer = request("GET", &uri, &[], Some(user("second", Duration::from_secs(200))));
-    let mut poll = pin!(hub.endpoint.respond(newer));
+    for seconds in [200, 30] {
+        let mut other = user("ada", Duration::from_secs(seconds));
+        other.name = Some("Countess".into());
+        let mut poll = pin!(hub.endpoint.respond(request("GET", &uri, &[], Some(other))));
+        assert!(is_pending(poll.as_mut()).await);
+        assert!(near(pipe(&mut connection), seconds));
+    }
+    let mut poll =
+        pin!(hub.endpoint.respond(request("GET", &uri, &[], Some(user("ada", Duration::from_secs(9))))));
     assert!(is_pending(poll.as_mut()).await);
-    assert!(near(pipe(&mut connection), 200));
-    assert_eq!(connection.info.principal.as_ref().unwrap().name_identifier, Some("first".into()));
+    assert_eq!(connection.info.principal.as_ref().unwrap().name, None);
     connection.send("x").await.unwrap();
     assert_eq!(collect(poll.await).await.body, "x");
 }
@@ -66,10 +72,19 @@ async fn long_polling_keeps_its_first_principal_and_expires_with_its_newest() {
 #[tokio::test]
 async fn connections_outlive_their_authentication_unless_told_otherwise() {
     let mut hub = Hub::new(options());
-    let token = hub.negotiate().await;
-    let uri = format!("/hub?id={token}");
-    let accept = [("accept", "text/event-stream")];
-    let request = request("GET", &uri, &accept, Some(user("ada", Duration::from_secs(1))));
-    let _stream = hub.endpoint.respond(request).await;
+    let ada = || Some(user("ada", Duration::from_secs(1)));
+    let token = hub.negotiate_as(ada(), "").await;
+    let _stream = hub.events_as(ada(), &token).await;
     assert_eq!(hub.accept().await.pipe.unwrap().expires(), None);
+}
+
+#[tokio::test]
+async fn an_authentication_may_be_capped() {
+    let capped = options().close_on_authentication_expiration();
+    let mut hub = Hub::new(capped.maximum_authentication_expiration(Duration::from_secs(30)));
+    let ada = || Some(user("ada", Duration::from_secs(600)));
+    let token = hub.negotiate_as(ada(), "").await;
+    let _stream = hub.events_as(ada(), &token).await;
+    let expires = hub.accept().await.pipe.unwrap().expires().unwrap();
+    assert!(expires - Instant::now() <= Duration::from_secs(30));
 }

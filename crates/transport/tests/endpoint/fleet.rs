@@ -1,6 +1,5 @@
 //! Requests that land on any instance of a fleet.
 
-use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,19 +8,20 @@ use bytes::Bytes;
 use http::Request;
 use http_body_util::channel::Channel;
 use hubline_backplane::{MemoryFleet, memory_fleet};
-use hubline_pipe::{Claim, PipeEnd, Principal};
+use hubline_pipe::PipeEnd;
 use hubline_transport::{Connections, EndpointOptions};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::hub::{Connection, Hub, collect, is_pending, options, request};
+use crate::gate::Who;
+use crate::hub::{Connection, Hub, collect, is_pending, options};
 
 const FOUND: Option<&str> = Some("application/octet-stream");
 const TEXT: Option<&str> = Some("text/plain");
 
-struct Fleet {
-    members: Vec<Arc<MemoryFleet>>,
-    hubs: Vec<Hub>,
+pub(crate) struct Fleet {
+    pub(crate) members: Vec<Arc<MemoryFleet>>,
+    pub(crate) hubs: Vec<Hub>,
 }
 
 impl Fleet {
@@ -29,17 +29,18 @@ impl Fleet {
         Self::with(instances, options())
     }
 
-    fn with(instances: usize, options: EndpointOptions) -> Self {
+    pub(crate) fn with(instances: usize, options: EndpointOptions) -> Self {
+        Self::made(instances, |connections| Hub::sharing(connections, options.clone()))
+    }
+
+    pub(crate) fn made(instances: usize, mut hub: impl FnMut(&Connections) -> Hub) -> Self {
         let members = memory_fleet(instances);
-        let hub = |member: &Arc<MemoryFleet>| {
-            let connections = Connections::in_fleet(Arc::clone(member) as _, Vec::new());
-            Hub::sharing(&connections, options.clone())
-        };
-        Self { hubs: members.iter().map(hub).collect(), members }
+        let join = |member: &Arc<MemoryFleet>| Connections::in_fleet(Arc::clone(member) as _, Vec::new());
+        Self { hubs: members.iter().map(|member| hub(&join(member))).collect(), members }
     }
 
     /// Waits until all sign with the same key.
-    async fn agreed(self) -> Self {
+    pub(crate) async fn agreed(self) -> Self {
         for _ in 0..100 {
             yield_now().await;
         }
@@ -106,17 +107,14 @@ async fn an_event_stream_takes_posts_from_anywhere() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_was_posted_before_the_transport_moves_with_the_connection() {
+async fn a_post_before_the_transport_is_refused_anywhere() {
     let mut fleet = Fleet::of(3).agreed().await;
     let token = fleet.hubs[0].negotiate().await;
-    assert_eq!(fleet.hubs[0].post(&token, b"hand").await.status, 200);
-    assert_eq!(fleet.hubs[2].post(&token, b"shake").await.status, 200);
+    for hub in &fleet.hubs {
+        assert_eq!(hub.post(&token, b"handshake").await.summary(), (400, None, ""));
+    }
     assert_eq!(fleet.hubs[1].get(&token).await.status, 200);
-    let mut connection = fleet.hubs[1].accept().await;
-    let room = fleet.hubs[1].post(&token, b", and what comes after it, which is longer");
-    let posted = timeout(Duration::from_secs(1), room).await;
-    assert_eq!(posted.expect("there is as much room as ever").status, 200);
-    assert!(connection.receive().await.unwrap().starts_with(b"handshake, and"));
+    fleet.hubs[1].accept().await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -136,6 +134,54 @@ async fn version_0_needs_no_affinity_either() {
         assert_eq!(fleet.hubs[0].post(id, b"y").await.status, 200);
         assert_eq!(connection.receive().await.unwrap(), "y");
     }
+}
+
+/// A connection of version 0 that Ada has negotiated on the first instance.
+async fn of_version_0(fleet: &Fleet) -> String {
+    let answer = fleet.hubs[0].request("POST", "/hub/negotiate", &[], Who::Ada.principal()).await;
+    let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    body["connectionId"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_version_0_the_note_says_whose_a_connection_is() {
+    for is_negotiator_gone in [false, true] {
+        let mut others = Vec::new();
+        let fleet = Fleet::made(2, |connections| {
+            others.push(Hub::sharing(connections, options().name("/other")));
+            Hub::sharing(connections, options())
+        });
+        let mut fleet = fleet.agreed().await;
+        let id = of_version_0(&fleet).await;
+        if is_negotiator_gone {
+            fleet.members[0].kill();
+        }
+        let uri = format!("/hub?id={id}");
+        let hub = &fleet.hubs[1];
+        assert_eq!(others[1].request("GET", &uri, &[], Who::Ada.principal()).await.status, 404);
+        for who in [Who::Bob, Who::Issuer, Who::Nobody] {
+            assert_eq!(hub.request("GET", &uri, &[], who.principal()).await.status, 403, "{who:?}");
+        }
+        assert_eq!(hub.request("GET", &uri, &[], Who::Newer.principal()).await.status, 200);
+        fleet.hubs[1].accept().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_negotiators_connection_is_claimed_by_its_user_alone() {
+    let mut fleet = Fleet::of(3).agreed().await;
+    let token = fleet.hubs[0].negotiate_as(Who::Ada.principal(), "").await;
+    fleet.members[0].kill();
+    let uri = format!("/hub?id={token}");
+    for who in [Who::Bob, Who::Issuer, Who::Nobody] {
+        assert_eq!(fleet.hubs[1].request("GET", &uri, &[], who.principal()).await.status, 403, "{who:?}");
+    }
+    assert_eq!(fleet.hubs[2].request("GET", &uri, &[], Who::Older.principal()).await.status, 200);
+    let connection = fleet.hubs[2].accept().await;
+    assert_eq!(connection.info.principal.as_deref(), Who::Older.principal().as_ref());
+    let post = fleet.hubs[1].request("POST", &uri, &[], Who::Bob.principal()).await;
+    assert_eq!(post.status, 403, "and belongs to it from then on");
+    assert_eq!(fleet.hubs[1].request("POST", &uri, &[], Who::Ada.principal()).await.status, 200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -278,30 +324,4 @@ async fn long_bodies_come_in_pieces_and_wait_for_room() {
     };
     let (answer, (), size) = tokio::join!(posting.as_mut(), sending, receiving);
     assert_eq!((answer.status.as_u16(), size), (200, 1_000_000));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_principal_is_renewed_from_anywhere() {
-    let mut fleet = Fleet::with(2, options().enable_authentication_refresh()).agreed().await;
-    let token = fleet.hubs[0].negotiate().await;
-    let events = [("accept", "text/event-stream")];
-    let uri = format!("/hub?id={token}");
-    let ada = |name: &str| {
-        let mut ada = Principal::of_user("ada");
-        ada.name = Some(name.into());
-        ada.roles = vec!["Doctor".into()];
-        ada.claims = vec![Claim { name: "scope".into(), value: "é".into() }];
-        Some(ada)
-    };
-    let _stream = fleet.hubs[0].endpoint.respond(request("GET", &uri, &events, ada("Ada"))).await;
-    let mut connection = fleet.hubs[0].accept().await;
-    let refresh = format!("/hub/refresh?id={token}");
-    let renewed = fleet.hubs[1].request("POST", &refresh, &[], ada("Countess")).await;
-    assert_eq!(renewed.status, 200, "{renewed:?}");
-    let pipe = connection.pipe.as_mut().unwrap();
-    assert_eq!(*poll_fn(|cx| pipe.poll_principal(cx)).await, ada("Countess").unwrap());
-    let eve = fleet.hubs[1].request("POST", &refresh, &[], Some(Principal::of_user("eve"))).await;
-    assert_eq!(eve.status, 403);
-    let unknown = fleet.hubs[1].request("POST", "/hub/refresh?id=x", &[], ada("Ada")).await;
-    assert_eq!(unknown.status, 404);
 }

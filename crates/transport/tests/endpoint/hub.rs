@@ -16,6 +16,16 @@ use hubline_transport::{Body, Connections, Endpoint, EndpointOptions};
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::TaskTracker;
 
+/// Headers of a request for an event stream.
+pub(crate) const EVENTS: [(&str, &str); 1] = [("accept", "text/event-stream")];
+/// Headers of a request for a WebSocket.
+pub(crate) const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "Upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 /// An endpoint and what comes out of it.
 pub(crate) struct Hub {
     pub(crate) endpoint: Endpoint,
@@ -55,10 +65,12 @@ impl Hub {
         Self::sharing(&Connections::default(), options)
     }
 
+    /// An endpoint of the name `/hub`, unless the options say otherwise.
     pub(crate) fn sharing(connections: &Connections, options: EndpointOptions) -> Self {
         let (send, accepted) = mpsc::channel(16);
         let handler = Arc::new(Handler(Mutex::new(send)));
-        Self { endpoint: Endpoint::new(handler, connections.clone(), options, TaskTracker::new()), accepted }
+        let endpoint = Endpoint::new("/hub", handler, connections.clone(), options, TaskTracker::new());
+        Self { endpoint, accepted }
     }
 
     /// The next connection that the endpoint accepts.
@@ -72,8 +84,12 @@ impl Hub {
     }
 
     pub(crate) async fn negotiate_with(&self, query: &str) -> String {
+        self.negotiate_as(None, query).await
+    }
+
+    pub(crate) async fn negotiate_as(&self, principal: Option<Principal>, query: &str) -> String {
         let uri = format!("/hub/negotiate?negotiateVersion=1{query}");
-        let answer = self.request("POST", &uri, &[], None).await;
+        let answer = self.request("POST", &uri, &[], principal).await;
         assert_eq!(answer.status, StatusCode::OK, "{answer:?}");
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         body["connectionToken"].as_str().unwrap().to_owned()
@@ -102,10 +118,20 @@ impl Hub {
         collect(self.endpoint.respond(request(method, uri, headers, principal)).await).await
     }
 
+    /// Asks for another principal.
+    pub(crate) async fn refresh(&self, token: &str, principal: Option<Principal>) -> Answer {
+        let header = [("x-signalr-connection-token", token)];
+        self.request("POST", "/hub/refresh", &header, principal).await
+    }
+
     /// Opens an event stream.
     pub(crate) async fn events(&self, token: &str) -> Response<Body> {
+        self.events_as(None, token).await
+    }
+
+    pub(crate) async fn events_as(&self, principal: Option<Principal>, token: &str) -> Response<Body> {
         let uri = format!("/hub?id={token}");
-        self.endpoint.respond(request("GET", &uri, &[("accept", "text/event-stream")], None)).await
+        self.endpoint.respond(request("GET", &uri, &EVENTS, principal)).await
     }
 }
 
@@ -145,6 +171,19 @@ impl Answer {
 }
 
 impl Connection {
+    /// Every principal that has come since the last call. The first call tells the transport that the hub has shaken
+    /// hands.
+    pub(crate) async fn principals(&mut self) -> Vec<Option<Arc<Principal>>> {
+        poll_fn(|cx| {
+            let mut principals = Vec::new();
+            while let Poll::Ready(principal) = self.pipe().poll_principal(cx) {
+                principals.push(principal);
+            }
+            Poll::Ready(principals)
+        })
+        .await
+    }
+
     fn pipe(&mut self) -> &mut Box<dyn Pipe> {
         self.pipe.as_mut().unwrap()
     }

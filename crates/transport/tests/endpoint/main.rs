@@ -5,10 +5,12 @@
 
 mod authorization;
 mod fleet;
+mod gate;
 mod hub;
 mod long_polling;
 mod posts;
 mod refresh;
+mod resumption;
 mod server_sent_events;
 mod status_codes;
 mod stress;

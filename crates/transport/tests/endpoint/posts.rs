@@ -1,7 +1,6 @@
 //! What clients send by POST.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::Request;
@@ -13,13 +12,14 @@ use crate::hub::{Hub, collect, is_pending, options};
 const TEXT: Option<&str> = Some("text/plain");
 
 #[tokio::test]
-async fn posts_before_the_transport_wait_for_it() {
+async fn a_post_before_the_transport_is_refused() {
     let mut hub = Hub::new(options());
     let token = hub.negotiate().await;
-    assert_eq!(hub.post(&token, b"hand").await.summary(), (200, TEXT, ""));
-    assert_eq!(hub.post(&token, b"shake").await.status, 200);
+    assert_eq!(hub.post(&token, b"hand").await.summary(), (400, None, ""));
     hub.get(&token).await;
-    assert_eq!(hub.accept().await.receive().await.unwrap(), "handshake");
+    let mut connection = hub.accept().await;
+    assert_eq!(hub.post(&token, b"handshake").await.summary(), (200, TEXT, ""));
+    assert_eq!(connection.receive().await.unwrap(), "handshake");
 }
 
 #[tokio::test]
@@ -37,32 +37,6 @@ async fn a_post_waits_for_room_and_later_ones_for_their_turn() {
     assert_eq!(first.await.status, 200);
     assert_eq!(second.await.status, 200);
     assert_eq!(connection.receive().await.unwrap(), "efgh");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_post_that_waits_for_a_transport_ends_with_the_connection() {
-    let hub = Hub::new(options().application_max_buffer_size(4));
-    let token = hub.negotiate().await;
-    let begun = tokio::time::Instant::now();
-    assert_eq!(hub.post(&token, b"abcdef").await.summary(), (404, TEXT, ""));
-    assert!(begun.elapsed() <= Duration::from_secs(16), "{:?}", begun.elapsed());
-}
-
-#[tokio::test]
-async fn posts_without_a_transport_are_bounded_over_all_connections() {
-    static LARGE: [u8; 8 * 1024 * 1024] = [b'x'; 8 * 1024 * 1024];
-    let mut hub = Hub::new(options().application_max_buffer_size(LARGE.len()));
-    let mut tokens = Vec::new();
-    for _ in 0..2 {
-        let token = hub.negotiate().await;
-        assert_eq!(hub.post(&token, &LARGE).await.status, 200);
-        tokens.push(token);
-    }
-    let token = hub.negotiate().await;
-    assert_eq!(hub.post(&token, b"x").await.status, 503);
-    hub.get(&tokens[0]).await;
-    assert_eq!(hub.accept().await.receive().await.unwrap().len(), LARGE.len());
-    assert_eq!(hub.post(&token, b"x").await.status, 200);
 }
 
 #[tokio::test]

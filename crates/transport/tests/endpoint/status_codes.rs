@@ -1,17 +1,6 @@
 //! What is answered to requests that do not fit, in the order in which the real server looks.
 
-use hubline_protocol::negotiate::TransportKind::{LongPolling, ServerSentEvents, WebSockets};
-use hubline_transport::Connections;
-
-use crate::hub::{Hub, options};
-
-const EVENTS: [(&str, &str); 1] = [("accept", "text/event-stream")];
-const UPGRADE: [(&str, &str); 4] = [
-    ("connection", "Upgrade"),
-    ("upgrade", "websocket"),
-    ("sec-websocket-version", "13"),
-    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-];
+use crate::hub::{EVENTS, Hub, UPGRADE, options};
 
 const NO_ID: (u16, Option<&str>, &str) = (400, Some("text/plain"), "Connection ID required");
 const UNKNOWN: (u16, Option<&str>, &str) = (404, Some("text/plain"), "No Connection with that ID");
@@ -105,16 +94,6 @@ async fn answers_to_polls_are_never_stored() {
         assert_eq!(answer.header("pragma"), Some("no-cache"));
         assert_eq!(answer.header("expires"), Some("Thu, 01 Jan 1970 00:00:00 GMT"));
     }
-}
-
-#[tokio::test]
-async fn tokens_open_on_every_path_of_the_process() {
-    let connections = Connections::default();
-    let here = Hub::sharing(&connections, options().transports([WebSockets, ServerSentEvents]));
-    let mut there = Hub::sharing(&connections, options().transports([LongPolling]));
-    let token = here.negotiate().await;
-    assert_eq!(there.get(&token).await.status, 200);
-    assert_eq!(there.accept().await.info.transport, LongPolling);
 }
 
 #[tokio::test]

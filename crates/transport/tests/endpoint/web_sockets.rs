@@ -1,9 +1,10 @@
 //! WebSockets over real sockets.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::task::Poll;
 
-use hubline_pipe::{CloseCode, Farewell, PipeEnd};
+use hubline_pipe::{CloseCode, Farewell, PipeEnd, Principal};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -13,6 +14,12 @@ use crate::hub::{Connection, Hub, options};
 
 /// Serves the endpoint over HTTP/1.1.
 pub(crate) async fn serve(hub: &Hub) -> SocketAddr {
+    serve_as(hub, None).await
+}
+
+/// The same, to this principal.
+pub(crate) async fn serve_as(hub: &Hub, principal: Option<Principal>) -> SocketAddr {
+    let principal = principal.map(Arc::new);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let endpoint = hub.endpoint.clone();
@@ -20,7 +27,11 @@ pub(crate) async fn serve(hub: &Hub) -> SocketAddr {
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             let endpoint = endpoint.clone();
-            let service = service_fn(move |request| {
+            let principal = principal.clone();
+            let service = service_fn(move |mut request| {
+                if let Some(principal) = &principal {
+                    http::Request::extensions_mut(&mut request).insert(Arc::clone(principal));
+                }
                 let response = endpoint.respond(request);
                 async move { Ok::<_, std::convert::Infallible>(response.await) }
             });
@@ -32,11 +43,11 @@ pub(crate) async fn serve(hub: &Hub) -> SocketAddr {
     address
 }
 
-struct Client(TcpStream);
+pub(crate) struct Client(TcpStream);
 
 impl Client {
     /// Asks for a WebSocket; the status, and the body of a refusal.
-    async fn open(address: SocketAddr, query: &str) -> Result<Self, (u16, String)> {
+    pub(crate) async fn open(address: SocketAddr, query: &str) -> Result<Self, (u16, String)> {
         let mut socket = TcpStream::connect(address).await.unwrap();
         let request = format!(
             "GET /hub{query} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -142,25 +153,6 @@ async fn a_token_carries_one_web_socket_without_stateful_reconnect() {
     assert_eq!(hub.get(token).await.summary().2, "Cannot change transports mid-connection");
 }
 
-#[tokio::test]
-async fn early_posts_come_before_what_the_web_socket_brings() {
-    let mut hub = Hub::new(options().application_max_buffer_size(4));
-    let address = serve(&hub).await;
-    let token = hub.negotiate().await;
-    let endpoint = hub.endpoint.clone();
-    let post = tokio::spawn({
-        let body = http_body_util::Full::<&[u8]>::from(&b"abcdef"[..]);
-        endpoint.respond(http::Request::post(format!("/hub?id={token}")).body(body).unwrap())
-    });
-    tokio::task::yield_now().await;
-    let (mut client, mut connection) = open(&mut hub, address, &format!("?id={token}")).await;
-    assert_eq!(connection.receive().await.unwrap(), "abcd");
-    assert_eq!(post.await.unwrap().status(), 200);
-    assert_eq!(connection.receive().await.unwrap(), "ef");
-    client.send(TEXT, b"then").await;
-    assert_eq!(connection.receive().await.unwrap(), "then");
-}
-
 async fn stateful(hub: &mut Hub, address: SocketAddr) -> (String, Client, Connection) {
     let token = hub.negotiate_with("&useStatefulReconnect=true").await;
     let query = format!("?id={token}");
@@ -178,7 +170,7 @@ async fn a_lost_web_socket_is_followed_by_another() {
     let mut resumable = connection.resumable.take().unwrap();
     let again = tokio::spawn(async move { Client::open(address, &format!("{query}&name=newer")).await });
     let offer = std::future::poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap();
-    let accepted = offer.grant().await.unwrap();
+    let accepted = offer.grant().await.unwrap().unwrap();
     assert_eq!(accepted.info.id, connection.info.id);
     assert_eq!(&*accepted.info.query, "name=newer");
     assert!(accepted.resumable.is_none());

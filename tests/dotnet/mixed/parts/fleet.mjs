@@ -11,25 +11,29 @@ const isControl = Boolean(process.env.HUBLINE_MIXED_CONTROL);
 const STARTS = 2;
 const starting = new Set();
 
-export const OTHER = { r: 'n', n: 'r' };
+/** Hubline is `n`, ASP.NET Core 10 is `r` and 11 is `s`. */
+const MAKES = { n: isControl ? Server.peer : Server.conformance, r: Server.peer, s: Server.peer11 };
 /** Whether this server is ASP.NET Core. */
-export const isReal = server => server === 'r' || isControl;
+export const isReal = server => server !== 'n' || isControl;
 
-/** A real ASP.NET Core server, `r`, and Hubline, `n`, that serve one hub over one Redis, each behind a tap. */
+/** Servers of several makes that serve one hub over one Redis, each behind a tap. */
 export class MixedFleet extends Changing {
-  /** What both asked of Redis for any hub, in order: `{ server, command, channel, decoded, receivers }`. */
+  /** What they asked of Redis for any hub, in order: `{ server, command, channel, decoded, receivers }`. */
   commands = [];
   servers = {};
   #taps = [];
 
-  /** `r` and `n`: more arguments. `redis`: one that is there already, or not yet. `connection`: the connection string without prefix. */
-  static async start({ r = [], n = [], redis, connection, prefixes = {} } = {}) {
+  /**
+   * `names`: which servers. `redis`: one that is there already, or not yet. `connection`: the connection string without prefix.
+   * Under the name of a server: more arguments of it.
+   */
+  static async start({ names = ['r', 'n'], redis, connection, prefixes = {}, ...more } = {}) {
     const fleet = new MixedFleet();
+    fleet.names = names;
     try {
       fleet.redis = redis ?? await Redis.start();
       fleet.ownRedis = !redis;
-      const more = { r, n };
-      await Promise.all(['r', 'n'].map(server => fleet.#add(server, more[server], connection, prefixes[server])));
+      await Promise.all(names.map(name => fleet.#add(name, more[name] ?? [], connection, prefixes[name])));
       return fleet;
     } catch (error) {
       await fleet.end();
@@ -44,10 +48,12 @@ export class MixedFleet extends Changing {
       this.#taps.push(tap);
       connection = `127.0.0.1:${tap.port}`;
     }
-    const make = isReal(name) ? Server.peer : Server.conformance;
     const words = [connection, `name=${name}`, ...(prefix ? [`channelPrefix=${prefix}`] : [])];
-    this.servers[name] = await inTurn(async () => (await make('--redis', words.join(), ...UNBOUNDED, ...more)).start());
+    this.servers[name] = await inTurn(async () => (await MAKES[name]('--redis', words.join(), ...UNBOUNDED, ...more)).start());
   }
+
+  /** The other one of two. */
+  other(server) { return this.names.find(name => name !== server); }
 
   /** What a server is called in the names of its channels; `undefined` before it has subscribed to them. */
   nameOf(server) {
@@ -56,10 +62,10 @@ export class MixedFleet extends Changing {
     return subscribed?.channel.slice(acks.length);
   }
 
-  /** Waits until both have subscribed to the channels of the hub itself. */
+  /** Waits until all have subscribed to the channels of the hub itself. */
   async listening() {
     const last = `${PREFIX}${HUB}:internal:return:`;
-    await this.until(() => ['r', 'n'].every(server => this.commands.some(c => c.server === server && c.channel.startsWith(last))));
+    await this.until(() => this.names.every(server => this.commands.some(c => c.server === server && c.channel.startsWith(last))));
     return this;
   }
 

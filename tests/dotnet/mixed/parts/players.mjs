@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { answered } from '../../../javascript/parts/until.mjs';
 import { Client } from '../../../javascript/parts/client.mjs';
 import { token } from '../../../javascript/parts/token.mjs';
+import { NET_10, NET_11 } from '../../parts/clients.mjs';
 import { Driver } from '../../parts/driver.mjs';
 
 const METHODS = { Receive: 2, ReceivePerson: 1, ReceiveAny: 1 };
@@ -45,15 +46,19 @@ export class JavaScriptPlayers {
   async end() { await Promise.allSettled(this.#clients.map(client => client.stop())); }
 }
 
-/** See there. Those who play at the same time share one program. */
+/** See there. Those who play with one client at the same time share its program. */
 export class DotNetPlayers {
-  static result = { client: '.NET', version: '10.0.15', environment: '.NET 10' };
-  static #driver;
-  static #players = 0;
+  static client = NET_10;
+  static result = NET_10.result;
+  static #shared = new Map();
   #clients = [];
+  #program;
 
   constructor() {
-    if (DotNetPlayers.#players++ === 0) DotNetPlayers.#driver = new Driver(process.env.HUBLINE_PEER);
+    const { client } = this.constructor;
+    const shared = DotNetPlayers.#shared;
+    this.#program = shared.get(client) ?? shared.set(client, { driver: new Driver(client), players: 0 }).get(client);
+    this.#program.players++;
   }
 
   async connect(server, { ask = { answer: 'yes' }, ...options } = {}) {
@@ -66,7 +71,7 @@ export class DotNetPlayers {
   }
   async connectTo(url, { methods = {}, answers, messagePack = false, user, reconnect = false } = {}) {
     const listen = [...Object.entries(methods).map(([method, arity]) => ({ method, arity })), ...(answers ? [answers] : [])];
-    const client = await DotNetPlayers.#driver.connect({
+    const client = await this.#program.driver.connect({
       url, transport: 'WebSockets', protocol: messagePack ? 'messagepack' : 'json', listen,
       ...(user && { token: token(user) }), ...(reconnect && { reconnectMs: RETRIES_MS }),
     });
@@ -78,14 +83,23 @@ export class DotNetPlayers {
   }
   async end() {
     await Promise.allSettled(this.#clients.map(client => client.stop()));
-    if (--DotNetPlayers.#players === 0) await DotNetPlayers.#driver.end();
+    if (--this.#program.players > 0) return;
+    DotNetPlayers.#shared.delete(this.constructor.client);
+    await this.#program.driver.end();
   }
 }
 
-/** Both official clients side by side, with both protocols: what one sees, all have to see. */
+export class DotNet11Players extends DotNetPlayers {
+  static client = NET_11;
+  static result = NET_11.result;
+}
+
+/** Both official clients side by side, with both protocols: what one sees, all have to see. `DotNet`: which of the .NET clients. */
 export class Crew {
-  static results = [JavaScriptPlayers.result, DotNetPlayers.result];
-  #players = [['JavaScript', new JavaScriptPlayers()], ['dotnet', new DotNetPlayers()]];
+  #players;
+
+  constructor(DotNet = DotNetPlayers) { this.#players = [['JavaScript', new JavaScriptPlayers()], ['dotnet', new DotNet()]]; }
+  static results(DotNet = DotNetPlayers) { return [JavaScriptPlayers.result, DotNet.result]; }
 
   /** Connects each client with each of the protocols to each of the servers, `{ name: server }`: see `players`. */
   join(servers, { protocols = PROTOCOLS, ...options } = {}) {

@@ -1,17 +1,15 @@
 import { test } from 'node:test';
 import { record } from '../../parts/results.mjs';
-import { DotNetPlayers } from './players.mjs';
 
 const FEATURE = { transport: 'WebSockets', protocol: 'both', feature: 'mixed fleet' };
 const LIMIT_MS = 120_000;
 
-/** Why there is no fleet to mix, said once; false if there is one. */
-export function absent() {
-  if (process.env.HUBLINE_PEER) return false;
-  const reason = 'HUBLINE_PEER names no ASP.NET Core server';
-  console.log(`notice: ${reason}, so no mixed fleet is tested`);
-  record({ ...DotNetPlayers.result, ...FEATURE, outcome: 'skipped', detail: reason });
-  return reason;
+/** Why there is no fleet to mix with the program of this client, which also serves; said and recorded. False if there is one. */
+export function absent(client) {
+  if (!client.absent) return false;
+  console.log(`notice: ${client.absent}, so no fleet mixed with ${client.result.environment} is tested`);
+  record({ ...client.result, ...FEATURE, outcome: 'skipped', detail: client.absent });
+  return client.absent;
 }
 
 /** What declares a row of the plan that clients with these `result` fields play, one or several at once. */

@@ -1,6 +1,6 @@
-import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import { poll } from '../../../javascript/parts/until.mjs';
+import { Ledger } from './ledger.mjs';
 import { connectionName, normalised, recorded, SERVER_NAMES } from './vectors.mjs';
 
 let texts = 0;
@@ -12,7 +12,7 @@ let texts = 0;
 export class Session {
   #begun = 0;
   #clients = new Set();
-  #owed = [];
+  #ledger = new Ledger();
 
   constructor(fleet, players, x, y) { Object.assign(this, { fleet, players, x, y }); }
 
@@ -66,15 +66,12 @@ export class Session {
     await this.looksLike(vector, () => act(text), { ...options, edits: [...edits, ['"hi"', JSON.stringify(text)]] });
     await Promise.all(receivers.map(receiver => receiver.until(() => receiver.texts.includes(text), () => `${text} at ${receiver.id}`)));
   }
-  owes(receiver, text) { this.#owed.push([receiver, text]); }
+  owes(receiver, text) { this.#ledger.owes(receiver, text); }
 
   /** Waits for a last message, compares all that anybody ever received, and disconnects everybody. */
   async settle(redis) {
     await this.sends('All', [this.x1, this.x2, this.y1, this.y2], text => this.x1.invoke('SendAll', text));
-    for (const client of this.#clients) {
-      const owed = this.#owed.filter(([whose]) => whose === client).map(([, text]) => text);
-      assert.deepEqual(client.texts.toSorted(), owed.toSorted());
-    }
+    for (const client of this.#clients) this.#ledger.check(client);
     await Promise.all([...this.#clients].map(client => client.stop()));
     const ids = [...this.#clients].map(client => client.id);
     const left = channel => /:(group|user):/.test(channel) || ids.some(id => channel.endsWith(id));

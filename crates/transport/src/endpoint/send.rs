@@ -1,0 +1,100 @@
+//! POSTs: what clients send whose transport only receives.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+
+use bytes::Buf;
+use http::request::Parts;
+use http::{Response, StatusCode};
+use http_body::Body as HttpBody;
+
+use super::{Admitted, Shared};
+use crate::Body;
+use crate::connections::{Found, Known};
+use crate::gate::{Purpose, Refusal};
+use crate::inbox::PostError;
+use crate::relay::{Answer, AskError, Elsewhere, Reached, Relay, Wish};
+use crate::request::token_of;
+use crate::response::{ended_meanwhile, id_required, refused, text, unreachable_now};
+
+/// Bytes of a body that go over in one message, or a frame of the body if that is larger.
+const PIECE_BYTES: usize = 64 * 1024;
+
+impl Shared {
+    pub(super) async fn send<B: HttpBody>(&self, parts: &Parts, body: B) -> Response<Body> {
+        let Some(token) = token_of(parts) else { return id_required() };
+        match self.admit(parts, Purpose::Send, &token).await {
+            Ok(Admitted::Here(Found { known: Known::Attached(attached), .. })) => match attached.inbox() {
+                Some(inbox) => answer(inbox.post(body).await),
+                None => refused(Refusal::Unknown, Purpose::Send),
+            },
+            Ok(Admitted::Here(_)) => refused(Refusal::NoTransport, Purpose::Send),
+            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
+                Box::pin(send_elsewhere(relay, &elsewhere, body)).await
+            }
+            Err(refusal) => refused(refusal, Purpose::Send),
+        }
+    }
+}
+
+/// Sends a body on piece by piece, each when the one before has entered.
+async fn send_elsewhere<B: HttpBody>(relay: &Relay, elsewhere: &Elsewhere, body: B) -> Response<Body> {
+    let mut body = pin!(body);
+    let mut exchange = None;
+    for piece in 0.. {
+        let Ok((data, is_last)) = next_piece(body.as_mut()).await else {
+            return text(StatusCode::BAD_REQUEST, "");
+        };
+        let wish = Wish::Post { piece, is_last, data };
+        let reached = match &mut exchange {
+            None => {
+                let (reached, begun) = relay.request(elsewhere, wish, None).await;
+                exchange = begun;
+                reached
+            }
+            Some(exchange) => match exchange.ask(wish, None).await {
+                Ok(Answer::Unknown) | Err(AskError::Nobody) => Reached::Unknown,
+                Ok(answer) => Reached::Answered(answer),
+                Err(_) => Reached::Unreachable,
+            },
+        };
+        return match reached {
+            Reached::Answered(Answer::PieceTaken) => continue,
+            Reached::Answered(Answer::Posted) => answer(Ok(())),
+            Reached::Answered(Answer::NotPosted(error)) => answer(Err(error)),
+            Reached::Refused(refusal) => refused(refusal, Purpose::Send),
+            Reached::Unknown => refused(Refusal::Unknown, Purpose::Send),
+            Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => unreachable_now(),
+        };
+    }
+    unreachable_now()
+}
+
+/// What has come of a body, up to about [`PIECE_BYTES`], and whether that is the end of it.
+async fn next_piece<B: HttpBody>(mut body: Pin<&mut B>) -> Result<(Vec<u8>, bool), B::Error> {
+    let mut data = Vec::new();
+    while data.len() < PIECE_BYTES {
+        if body.is_end_stream() {
+            return Ok((data, true));
+        }
+        let Some(frame) = poll_fn(|cx| body.as_mut().poll_frame(cx)).await else { return Ok((data, true)) };
+        if let Ok(mut bytes) = frame?.into_data() {
+            data.reserve(bytes.remaining());
+            while bytes.has_remaining() {
+                let chunk = bytes.chunk();
+                data.extend_from_slice(chunk);
+                let length = chunk.len();
+                bytes.advance(length);
+            }
+        }
+    }
+    Ok((data, body.is_end_stream()))
+}
+
+fn answer(posted: Result<(), PostError>) -> Response<Body> {
+    match posted {
+        Ok(()) => text(StatusCode::OK, ""),
+        Err(PostError::Unreadable) => text(StatusCode::BAD_REQUEST, ""),
+        Err(PostError::Ended) => ended_meanwhile(),
+    }
+}

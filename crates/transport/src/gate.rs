@@ -1,0 +1,157 @@
+//! The one gate: what is checked of every request of a connection before anything is done, in the order in which
+//! ASP.NET Core 11 answers.
+//!
+//! The instance with the connection judges, whether the request came to it or was relayed. Another instance refuses
+//! what the token alone proves wrong, without a word to anybody.
+
+use hubline_protocol::negotiate::TransportKind;
+use serde::{Deserialize, Serialize};
+
+use crate::authentication::{Credentials, Occasion};
+use crate::connections::{Attached, Found, Known};
+use crate::identity::{EndpointId, Identity};
+
+/// What a request of a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Purpose {
+    /// A GET that brings this transport: it opens the connection, polls it or resumes it.
+    Transport(TransportKind),
+    /// A POST.
+    Send,
+    Delete,
+    /// A newer principal.
+    Refresh,
+}
+
+/// Who asks, where, and for what.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Requester {
+    pub(crate) purpose: Purpose,
+    pub(crate) endpoint: EndpointId,
+    pub(crate) identity: Identity,
+    /// By the hub's user id, where that may count.
+    pub(crate) user: Option<Identity>,
+    /// Where the endpoint lets its clients refresh their authentication, for whatever may do so.
+    pub(crate) credentials: Option<Box<Credentials>>,
+}
+
+/// How much of who negotiated a connection is in who asks for it now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Resemblance {
+    Same,
+    /// Another issuer perhaps. Enough for a refresh, so only the instance with the connection knows.
+    SameUserId,
+    Another,
+}
+
+/// Why a request gets no further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Refusal {
+    /// There is no such connection at this endpoint.
+    Unknown,
+    /// The endpoint does not offer this transport.
+    NotOffered,
+    /// A POST has come before a transport.
+    NoTransport,
+    /// A WebSocket sends for itself.
+    NoPost,
+    /// Only long polling is ended by DELETE.
+    NoDelete,
+    /// It has another transport.
+    TransportChanged,
+    /// It has that transport already.
+    Attached,
+    /// It belongs to another user.
+    AnotherUser,
+    /// A poll of another user, whose client may not know yet that it has to refresh its authentication first.
+    RefreshRequired,
+    /// There is no secret: with version 0, or without a negotiation.
+    NotRefreshable,
+    /// The application does not want the newer principal.
+    Rejected,
+    /// What the application says about it could not be had.
+    Failed,
+}
+
+impl Requester {
+    /// What another instance than the one with the connection refuses.
+    pub(crate) fn judged_by_token(&self, resemblance: Resemblance) -> Result<(), Refusal> {
+        let may_refresh = self.credentials.is_some();
+        match (resemblance, self.purpose) {
+            (Resemblance::Same | Resemblance::SameUserId, _) => Ok(()),
+            (Resemblance::Another, Purpose::Transport(TransportKind::LongPolling)) if may_refresh => {
+                Err(Refusal::RefreshRequired)
+            }
+            (Resemblance::Another, _) => Err(Refusal::AnotherUser),
+        }
+    }
+
+    /// What the instance with the connection lets through.
+    ///
+    /// # Cancel safety
+    /// Dropped while the application is asked about a newer principal, nothing has changed.
+    pub(crate) async fn judged_by(&self, found: &Found) -> Result<(), Refusal> {
+        if found.owner.endpoint != self.endpoint {
+            return Err(Refusal::Unknown);
+        }
+        self.fits_transport(&found.known)?;
+        let refreshes = found.owner.authentication.as_ref().zip(self.occasion(&found.known));
+        if let Some((authentication, occasion)) = refreshes
+            && let Some(credentials) = &self.credentials
+        {
+            let taken = authentication.take(occasion, self.identity, credentials).await;
+            if taken == Err(Refusal::Rejected) && occasion != Occasion::Refresh {
+                found.end().await;
+            }
+            return taken;
+        }
+        let is_same_user = match &found.owner.authentication {
+            Some(authentication) => authentication.is_of(self.identity),
+            None => found.owner.identity == self.identity,
+        };
+        if is_same_user { Ok(()) } else { Err(Refusal::AnotherUser) }
+    }
+
+    /// On which occasion this request may refresh the connection's authentication.
+    fn occasion(&self, known: &Known) -> Option<Occasion> {
+        match (self.purpose, known) {
+            (Purpose::Refresh, _) => Some(Occasion::Refresh),
+            (Purpose::Transport(TransportKind::LongPolling), Known::Attached(_)) => Some(Occasion::Poll),
+            (Purpose::Transport(TransportKind::WebSockets), Known::Attached(_)) => Some(Occasion::Resume),
+            _ => None,
+        }
+    }
+
+    fn fits_transport(&self, known: &Known) -> Result<(), Refusal> {
+        match (self.purpose, known) {
+            (Purpose::Send, Known::Negotiated) => Err(Refusal::NoTransport),
+            (Purpose::Send, Known::Attached(Attached::WebSocket(_))) => Err(Refusal::NoPost),
+            (Purpose::Delete, Known::Attached(Attached::LongPolling(_))) => Ok(()),
+            (Purpose::Delete, _) => Err(Refusal::NoDelete),
+            (Purpose::Transport(wanted), Known::Attached(attached)) => match attached {
+                _ if attached.transport() != wanted => Err(Refusal::TransportChanged),
+                Attached::WebSocket(None) | Attached::ServerSentEvents(_) => Err(Refusal::Attached),
+                Attached::WebSocket(Some(_)) | Attached::LongPolling(_) => Ok(()),
+            },
+            (Purpose::Transport(_), Known::Negotiated)
+            | (Purpose::Send, Known::Attached(_))
+            | (Purpose::Refresh, _) => Ok(()),
+        }
+    }
+}
+
+impl Found {
+    /// Ends a connection whose new principal the application has refused.
+    async fn end(&self) {
+        match &self.known {
+            Known::Attached(Attached::LongPolling(polling)) => polling.end(),
+            Known::Attached(Attached::WebSocket(Some(resumption))) => {
+                // Nothing to end if it has ended meanwhile.
+                if let Ok(seat) = resumption.resumer.claim().await {
+                    seat.end();
+                }
+            }
+            _ => {}
+        }
+    }
+}

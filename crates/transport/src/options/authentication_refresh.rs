@@ -1,0 +1,68 @@
+//! What an application is asked when a client refreshes its authentication.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_pipe::Principal;
+use hubline_protocol::ConnectionId;
+
+use crate::request::query_values;
+
+/// Why an application could not say whether a principal may come in.
+pub type RefreshError = Box<dyn std::error::Error + Send + Sync>;
+
+/// A principal that is to take another one's place (ASP.NET Core's `HttpAuthenticationRefreshContext`).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AuthenticationRefresh {
+    /// The connection that it is for.
+    pub connection_id: ConnectionId,
+    /// Who it is so far. `None` for nobody; also before the connection has a transport, when this instance may not know.
+    pub previous: Option<Arc<Principal>>,
+    /// Who it is to be, the same user; `None` for nobody.
+    pub principal: Option<Arc<Principal>>,
+    /// When the new authentication ends, the endpoint's maximum considered; `None` if it never does.
+    pub expires: Option<SystemTime>,
+    /// Query of the request that brings the new principal, without the question mark and without the token parameters
+    /// `id` and `access_token`.
+    pub query: Box<str>,
+}
+
+impl AuthenticationRefresh {
+    /// The first value of a query parameter, decoded.
+    pub fn query_value(&self, name: &str) -> Option<String> {
+        query_values(&self.query, name).next().map(Cow::into_owned)
+    }
+}
+
+type Callback = dyn Fn(AuthenticationRefresh) -> BoxFuture<'static, Result<bool, RefreshError>> + Send + Sync;
+
+/// The application's answer, without its types.
+#[derive(Clone)]
+pub(crate) struct RefreshCallback(Arc<Callback>);
+
+impl RefreshCallback {
+    pub(crate) fn new<F, Fut, E>(callback: F) -> Self
+    where
+        F: Fn(AuthenticationRefresh) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Result<bool, E>> + Send + 'static,
+        E: Into<RefreshError>,
+    {
+        Self(Arc::new(move |refresh| callback(refresh).map(|answer| answer.map_err(Into::into)).boxed()))
+    }
+
+    pub(crate) async fn call(&self, refresh: AuthenticationRefresh) -> Result<bool, RefreshError> {
+        (self.0)(refresh).await
+    }
+}
+
+impl fmt::Debug for RefreshCallback {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshCallback(..)")
+    }
+}

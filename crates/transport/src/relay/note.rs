@@ -1,0 +1,45 @@
+//! What is noted of a connection of version 0, whose token says nothing, until it is claimed.
+
+use hubline_backplane::InstanceId;
+use serde::{Deserialize, Serialize};
+
+use super::message::Instance;
+use crate::gate::{Refusal, Requester};
+use crate::identity::{EndpointId, Identity};
+
+/// Who has negotiated a connection, where, and as what.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Note {
+    by: Instance,
+    is_stateful: bool,
+    endpoint: EndpointId,
+    identity: Identity,
+}
+
+impl Note {
+    pub(super) fn of(negotiator: InstanceId, is_stateful: bool, requester: &Requester) -> Self {
+        let (endpoint, identity) = (requester.endpoint, requester.identity);
+        Self { by: negotiator.into(), is_stateful, endpoint, identity }
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        rmp_serde::to_vec(self).unwrap_or_default()
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        rmp_serde::from_slice(bytes).ok()
+    }
+
+    pub(super) fn negotiator(&self) -> InstanceId {
+        self.by.into()
+    }
+
+    /// Whether the connection may be opened where its negotiator is not; then, whether stateful reconnect was granted.
+    pub(super) fn may_open(&self, requester: &Requester) -> Result<bool, Refusal> {
+        match () {
+            () if self.endpoint != requester.endpoint => Err(Refusal::Unknown),
+            () if self.identity != requester.identity => Err(Refusal::AnotherUser),
+            () => Ok(self.is_stateful),
+        }
+    }
+}
