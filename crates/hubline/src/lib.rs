@@ -75,10 +75,10 @@ pub use hubline_backplane::{Backplane, InProcess, Reach, Statistics, Status};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
-    BackplaneFailureMode, Binding, Caller, Cancellation, ClientArguments, ClientProxy, Clients, CloseReason,
-    Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub, HubClients,
-    HubContext, HubError, HubFilter, HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation,
-    InvokeError, ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State,
+    BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
+    CloseReason, Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub,
+    HubClients, HubContext, HubError, HubFilter, HubOptions, HubStatistics, HubStream, IntoHubResult,
+    Invocation, InvokeError, ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State,
     StreamHandler, Upload, UploadError,
 };
 pub use hubline_pipe::{Access, Claim, ConnectionInfo, ExpiredPrincipal, Policy, Principal};

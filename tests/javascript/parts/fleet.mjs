@@ -13,8 +13,8 @@ export class Fleet {
     return new Fleet().start(instances, redis, (...more) => Server.conformance(...args, ...more));
   }
   /** Instances of the hubline program, with Redis if there is more than one. */
-  static async hubline(instances, { redis = instances > 1 } = {}) {
-    return new Fleet().start(instances, redis, Server.hubline);
+  static async hubline(instances, { redis = instances > 1, args = [] } = {}) {
+    return new Fleet().start(instances, redis, (...more) => Server.hubline(...args, ...more));
   }
   async start(instances, redis, server) {
     try {
