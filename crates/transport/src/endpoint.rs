@@ -83,9 +83,12 @@ impl Endpoint {
         Self(Arc::new(Shared { id, handler, connections, options, refresh_rules, tasks }))
     }
 
-    /// Answers one request. The path decides only whether it is a negotiation.
+    /// Answers one request. The path decides only whether it is a negotiation or a refresh.
     ///
-    /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one.
+    /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one. An [`ExpiredPrincipal`] there
+    /// counts as nobody.
+    ///
+    /// [`ExpiredPrincipal`]: hubline_pipe::ExpiredPrincipal
     ///
     /// # Cancel safety
     /// Dropping the future is how a client leaves. A poll loses nothing then; of a POST what has been read
