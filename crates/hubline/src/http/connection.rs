@@ -17,6 +17,8 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::head_filter::HeadFilter;
+
 /// How much patience a client gets.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
@@ -61,7 +63,7 @@ where
         }
         app.clone().oneshot(request.map(|body| BodyTimeout::new(body, limits.body_timeout)))
     });
-    let io = TokioIo::new(SendTimeout::new(io, limits.send_timeout));
+    let io = TokioIo::new(SendTimeout::new(HeadFilter::new(io), limits.send_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
@@ -82,8 +84,8 @@ where
 }
 
 fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<SendTimeout<TcpStream>>>()?;
-    Ok((parts.io.into_inner().into_inner(), parts.read_buf))
+    let parts = upgraded.downcast::<TokioIo<SendTimeout<HeadFilter<TcpStream>>>>()?;
+    Ok((parts.io.into_inner().into_inner().into_inner(), parts.read_buf))
 }
 
 #[cfg(test)]
