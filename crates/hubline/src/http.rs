@@ -1,6 +1,7 @@
 //! Serving HTTP/1.1 to the internet.
 
 mod connection;
+mod head_filter;
 mod workers;
 
 use std::io;
@@ -28,6 +29,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// - a client that takes no byte of its response for 10 s is disconnected.
 ///
 /// Responses that have nothing to say yet, waiting polls and event streams, are not bounded by these.
+///
+/// A request whose target contains a `#` is answered with 400, as Kestrel does it since .NET 11. `axum::serve` leaves out what
+/// is behind the `#`.
 ///
 /// # Errors
 /// The listener is broken for good.

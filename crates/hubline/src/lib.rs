@@ -46,7 +46,8 @@
 //! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
 //!   around them; [`HubHandle::service`] is a tower service for plain hyper, which must serve it with upgrades.
 //!   [`serve`] and [`Workers`] serve an application as the `hubline` program does, with bounds for clients that
-//!   stall; [`Server::shutdown`] sends clients away to reconnect.
+//!   stall, and refuse requests that Kestrel refuses and `axum::serve` does not; [`Server::shutdown`] sends clients away
+//!   to reconnect.
 //! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a

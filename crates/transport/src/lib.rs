@@ -53,3 +53,4 @@ pub use relay::{TokenKey, TokenKeyError};
 pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use statistics::{ConnectionStatistics, Durations, TransportStatistics};
 pub use token::ConnectionToken;
+pub use upgrade::BareSocket;

@@ -13,14 +13,24 @@ use hyper_util::server::conn::auto;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
+use crate::Body;
 use crate::response::empty;
 use crate::web_socket::{Settings, WebSocket};
-use crate::{Body, SendTimeout};
 
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
+/// How a host that wraps its sockets takes its layers off again, once a connection is a WebSocket.
+///
+/// An extension of such a host's requests. The function returns the socket and what has been read of it already, or
+/// what it was given, if that is something else.
+#[derive(Debug, Clone, Copy)]
+pub struct BareSocket(pub fn(Upgraded) -> Result<(TcpStream, Bytes), Upgraded>);
+
 /// An upgrade that is agreed and becomes a pipe once the response is out.
-pub(crate) struct Upgrade(OnUpgrade);
+pub(crate) struct Upgrade {
+    pending: OnUpgrade,
+    host: Option<BareSocket>,
+}
 
 impl Upgrade {
     /// The response that agrees; `None` if the connection is not one that hyper can upgrade.
@@ -28,21 +38,23 @@ impl Upgrade {
         let key = request.headers.get(SEC_WEBSOCKET_KEY)?;
         let accept = HeaderValue::from_str(&accept_key(key.as_bytes())).ok()?;
         let pending = request.extensions.remove::<OnUpgrade>()?;
+        let host = request.extensions.remove::<BareSocket>();
         let mut response = empty(StatusCode::SWITCHING_PROTOCOLS);
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-        Some((Self(pending), response))
+        Some((Self { pending, host }, response))
     }
 
     /// Waits for the response to be sent.
     pub(crate) async fn finish(self, settings: Settings) -> hyper::Result<Box<dyn Pipe>> {
-        Ok(match bare(self.0.await?) {
+        Ok(match bare(self.pending.await?, self.host) {
             Ok((socket, early)) => {
                 // Whoever accepted it may have left Nagle's algorithm on, which holds small messages back.
                 _ = socket.set_nodelay(true);
-                Box::new(WebSocket::new(socket, early, settings))
+                // A copy, because even an empty piece keeps the whole of hyper's buffer.
+                Box::new(WebSocket::new(socket, Bytes::copy_from_slice(&early), settings))
             }
             Err(upgraded) => Box::new(WebSocket::new(TokioIo::new(upgraded), Bytes::new(), settings)),
         })
@@ -52,23 +64,17 @@ impl Upgrade {
 /// The socket without the layers of HTTP, and what has been read of it already: an idle connection then
 /// holds no buffer at all. Whatever else carries HTTP comes back as it is.
 ///
-/// The hosts are `hubline::serve`, hyper alone, and `axum::serve`, whose hyper-util adds a layer of its own.
-fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let upgraded = match upgraded.downcast::<TokioIo<SendTimeout<TcpStream>>>() {
-        Ok(parts) => return Ok((parts.io.into_inner().into_inner(), owned(&parts.read_buf))),
-        Err(upgraded) => upgraded,
-    };
+/// hyper alone and `axum::serve`, whose hyper-util adds a layer of its own, are known; other hosts bring a [`BareSocket`].
+fn bare(upgraded: Upgraded, host: Option<BareSocket>) -> Result<(TcpStream, Bytes), Upgraded> {
+    if let Some(BareSocket(bare)) = host {
+        return bare(upgraded);
+    }
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((parts.io.into_inner(), owned(&parts.read_buf))),
+        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
-    Ok((parts.io.into_inner(), owned(&parts.read_buf)))
-}
-
-/// A copy, because even an empty piece keeps the whole of hyper's buffer.
-fn owned(read: &[u8]) -> Bytes {
-    Bytes::copy_from_slice(read)
+    Ok((parts.io.into_inner(), parts.read_buf))
 }
 
 fn accept_key(key: &[u8]) -> String {
@@ -94,30 +100,39 @@ mod tests {
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::SendTimeout;
 
     const REQUEST: &[u8] = b"GET /hub HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\nearly";
 
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     enum Host {
-        Hubline,
         Axum,
         Hyper,
+        Wrapping,
     }
 
-    /// Serves one connection and hands out what it is upgraded to.
-    async fn upgrade_under(host: Host, socket: TcpStream) -> Upgraded {
+    fn unwrap(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
+        let parts = upgraded.downcast::<TokioIo<SendTimeout<TcpStream>>>()?;
+        Ok((parts.io.into_inner().into_inner(), parts.read_buf))
+    }
+
+    /// Serves one connection and hands out the socket that it is upgraded to.
+    async fn upgrade_under(host: Host, socket: TcpStream) -> Result<(TcpStream, Bytes), Upgraded> {
         let (send, upgraded) = oneshot::channel();
         let send = Arc::new(Mutex::new(Some(send)));
         let service = service_fn(move |request: Request<Incoming>| {
             let (mut parts, _) = request.into_parts();
+            if host == Host::Wrapping {
+                parts.extensions.insert(BareSocket(unwrap));
+            }
             let (upgrade, response) = Upgrade::begin(&mut parts).unwrap();
             send.lock().unwrap().take().unwrap().send(upgrade).map_err(|_| "nobody waits").unwrap();
             async move { Ok::<_, Infallible>(response) }
         });
         let http = http1::Builder::new();
         match host {
-            Host::Hubline => {
+            Host::Wrapping => {
                 let io = TokioIo::new(SendTimeout::new(socket, Duration::MAX));
                 http.serve_connection(io, service).with_upgrades().await.unwrap();
             }
@@ -129,18 +144,19 @@ mod tests {
                 auto.serve_connection_with_upgrades(TokioIo::new(socket), service).await.unwrap();
             }
         }
-        upgraded.await.unwrap().0.await.unwrap()
+        let Upgrade { pending, host } = upgraded.await.unwrap();
+        bare(pending.await.unwrap(), host)
     }
 
     #[tokio::test]
     async fn every_host_gives_its_bare_socket_away() {
-        for host in [Host::Hubline, Host::Axum, Host::Hyper] {
+        for host in [Host::Axum, Host::Hyper, Host::Wrapping] {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
             client.write_all(REQUEST).await.unwrap();
             let (socket, _) = listener.accept().await.unwrap();
             let upgraded = upgrade_under(host, socket).await;
-            let Ok((mut socket, early)) = bare(upgraded) else { panic!("{host:?} hides the socket") };
+            let Ok((mut socket, early)) = upgraded else { panic!("{host:?} hides the socket") };
             assert_eq!(early, "early", "{host:?}");
             client.write_all(b"later").await.unwrap();
             let mut later = [0; 5];

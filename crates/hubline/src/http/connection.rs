@@ -4,15 +4,20 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Bytes;
 use axum::extract::Request;
-use hubline_transport::{BodyTimeout, SendTimeout};
+use hubline_transport::{BareSocket, BodyTimeout, SendTimeout};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
+
+use super::head_filter::HeadFilter;
 
 /// How much patience a client gets.
 #[derive(Debug, Clone, Copy)]
@@ -44,10 +49,21 @@ pub(super) async fn serve_one(socket: TcpStream, app: Router, stop: Cancellation
         tracing::debug!(%error, "a socket was gone before it could be set up");
         return;
     }
-    let service = service_fn(move |request: Request<Incoming>| {
+    answer(socket, app, stop, limits).await;
+}
+
+/// [`serve_one`] over any bytes.
+pub(super) async fn answer<Io>(io: Io, app: Router, stop: CancellationToken, limits: Limits)
+where
+    Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if request.extensions().get::<OnUpgrade>().is_some() {
+            request.extensions_mut().insert(BareSocket(bare));
+        }
         app.clone().oneshot(request.map(|body| BodyTimeout::new(body, limits.body_timeout)))
     });
-    let io = TokioIo::new(SendTimeout::new(socket, limits.send_timeout));
+    let io = TokioIo::new(SendTimeout::new(HeadFilter::new(io), limits.send_timeout));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
@@ -65,6 +81,11 @@ pub(super) async fn serve_one(socket: TcpStream, app: Router, stop: Cancellation
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection ended with an error");
     }
+}
+
+fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<SendTimeout<HeadFilter<TcpStream>>>>()?;
+    Ok((parts.io.into_inner().into_inner().into_inner(), parts.read_buf))
 }
 
 #[cfg(test)]
@@ -156,5 +177,28 @@ mod tests {
             assert!(answer.starts_with(&format!("HTTP/1.1 {}", status.as_u16())), "{answer}");
             ended.await;
         }
+    }
+
+    #[tokio::test]
+    async fn an_upgraded_connection_is_the_bare_socket() {
+        let (send, mut upgraded) = mpsc::channel(1);
+        let upgrade = get(async move |mut request: Request| {
+            let pending = request.extensions_mut().remove::<OnUpgrade>().unwrap();
+            let BareSocket(bare) = request.extensions_mut().remove().unwrap();
+            send.send((pending, bare)).await.unwrap();
+            (StatusCode::SWITCHING_PROTOCOLS, [("Upgrade", "echo"), ("Connection", "Upgrade")])
+        });
+        let (mut client, ended) = connect(Router::new().route("/", upgrade), PATIENT).await;
+        let request =
+            b"GET / HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nGET /# HTTP/1.1\r\n";
+        client.write_all(request).await.unwrap();
+        let (pending, bare) = upgraded.recv().await.unwrap();
+        ended.await;
+        let (mut socket, early) = bare(pending.await.unwrap()).unwrap();
+        assert_eq!(early, "GET /# HTTP/1.1\r\n");
+        client.write_all(b"GET /#").await.unwrap();
+        let mut later = [0; 6];
+        socket.read_exact(&mut later).await.unwrap();
+        assert_eq!(&later, b"GET /#");
     }
 }
