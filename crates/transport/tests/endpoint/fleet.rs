@@ -10,7 +10,6 @@ use http_body_util::channel::Channel;
 use hubline_backplane::{MemoryFleet, memory_fleet};
 use hubline_pipe::PipeEnd;
 use hubline_transport::{Connections, EndpointOptions};
-use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::gate::Who;
@@ -39,12 +38,24 @@ impl Fleet {
         Self { hubs: members.iter().map(|member| hub(&join(member))).collect(), members }
     }
 
-    /// Waits until all sign with the same key.
+    /// Waits until all sign with the same key: a token of any is known to all.
     pub(crate) async fn agreed(self) -> Self {
-        for _ in 0..100 {
-            yield_now().await;
+        while !self.has_agreed().await {
+            sleep(Duration::from_millis(1)).await;
         }
         self
+    }
+
+    async fn has_agreed(&self) -> bool {
+        for negotiator in &self.hubs {
+            let token = negotiator.negotiate().await;
+            for hub in &self.hubs {
+                if hub.delete(&token).await.status == 404 {
+                    return false;
+                }
+            }
+        }
+        true
     }
 
     /// A long-polling connection that was negotiated on one instance and begun on another.
