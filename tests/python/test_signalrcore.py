@@ -27,6 +27,10 @@ class LongPolling(Features, IsolatedAsyncioTestCase):
         "test_reconnect": "the client does not get over a cut connection",
         "test_token": "the client polls without its token",
         **dict.fromkeys(
+            ("test_connect", "test_error_texts", "test_results", "test_stop", "test_uploads"),
+            "the client POSTs its handshake before it has polled, which ASP.NET Core 11 answers with 400 too",
+        ),
+        **dict.fromkeys(
             ("test_events", "test_groups", "test_many_in_order", "test_streams"),
             "the client hands on one message of each poll and keeps the others",
         ),
