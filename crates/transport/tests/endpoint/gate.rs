@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use http::Extensions;
 use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
 use hubline_transport::{Connections, EndpointOptions};
 
@@ -61,6 +62,16 @@ impl Who {
         principal.expires = Some(expires(before));
         Some(principal)
     }
+
+    /// Puts into a request what an authentication layer makes of the token.
+    pub(crate) fn present(self, extensions: &mut Extensions) {
+        let Some(principal) = self.principal().map(Arc::new) else { return };
+        if self == Self::Expired {
+            extensions.insert(ExpiredPrincipal(principal));
+        } else {
+            extensions.insert(principal);
+        }
+    }
 }
 
 /// A request of a connection.
@@ -102,11 +113,8 @@ impl What {
                 ("POST", "/hub/refresh", &[("x-signalr-connection-token", token)][..])
             }
         };
-        let expired = who == Who::Expired;
-        let mut request = request(method, uri, headers, who.principal().filter(|_| !expired));
-        if expired {
-            request.extensions_mut().insert(ExpiredPrincipal(Arc::new(who.principal().unwrap())));
-        }
+        let mut request = request(method, uri, headers, None);
+        who.present(request.extensions_mut());
         let response = hub.endpoint.respond(request).await;
         if self == Self::OpenEvents && response.status() == 200 {
             return "ok".to_owned();

@@ -8,7 +8,7 @@ use hubline_pipe::{PipeEnd, Resumable};
 use hubline_transport::EndpointOptions;
 
 use crate::fleet::Fleet;
-use crate::gate::Who::{self, Ada, Bob, Issuer, Newer, Nobody, OldBob, Older};
+use crate::gate::Who::{self, Ada, Issuer, Newer, Older};
 use crate::hub::{Connection, options};
 use crate::web_sockets::{Client, serve_as};
 
@@ -24,7 +24,7 @@ impl Away {
         let mut fleet = Fleet::with(2, options.allow_stateful_reconnects()).agreed().await;
         let hub = &mut fleet.hubs[0];
         let token = hub.negotiate_as(Ada.principal(), "&useStatefulReconnect=true").await;
-        let address = serve_as(hub, Ada.principal()).await;
+        let address = serve_as(hub, Ada).await;
         let client = Client::open(address, &format!("?id={token}")).await.ok().unwrap();
         let mut connection = hub.accept().await;
         connection.principals().await;
@@ -35,7 +35,7 @@ impl Away {
 
     /// What somebody is told who comes to an instance, while the connection lets everybody in.
     async fn resume(&mut self, instance: usize, who: Who) -> String {
-        let address = serve_as(&self.fleet.hubs[instance], who.principal()).await;
+        let address = serve_as(&self.fleet.hubs[instance], who).await;
         let query = format!("?id={}", self.token);
         let resumable = self.connection.resumable.as_mut().unwrap();
         let opened = tokio::spawn(async move { Client::open(address, &query).await });
@@ -62,7 +62,7 @@ async fn granted(resumable: &mut Resumable) -> &'static str {
 
 async fn table(options: EndpointOptions) -> String {
     let mut table = String::new();
-    for who in [Ada, Newer, Older, Issuer, Bob, OldBob, Nobody] {
+    for who in Who::ALL {
         let [here, elsewhere] = [0, 1];
         let here = Away::begin(options.clone()).await.resume(here, who).await;
         let elsewhere = Away::begin(options.clone()).await.resume(elsewhere, who).await;
@@ -75,7 +75,7 @@ async fn table(options: EndpointOptions) -> String {
 async fn only_its_user_resumes_a_connection() {
     let expected = "\
         Ada: resumed | resumed\nNewer: resumed | resumed\nOlder: resumed | resumed\n\
-        Issuer: 403 | 403\nBob: 403 | 403\nOldBob: 403 | 403\nNobody: 403 | 403\n";
+        Issuer: 403 | 403\nBob: 403 | 403\nOldBob: 403 | 403\nNobody: 403 | 403\nExpired: 403 | 403\n";
     assert_eq!(table(options()).await, expected);
 }
 
@@ -83,7 +83,7 @@ async fn only_its_user_resumes_a_connection() {
 async fn where_refreshing_is_on_the_hubs_user_id_decides() {
     let expected = "\
         Ada: resumed | resumed\nNewer: resumed | resumed\nOlder: resumed | resumed\n\
-        Issuer: resumed | resumed\nBob: 403 | 403\nOldBob: 403 | 403\nNobody: 403 | 403\n";
+        Issuer: resumed | resumed\nBob: 403 | 403\nOldBob: 403 | 403\nNobody: 403 | 403\nExpired: 403 | 403\n";
     assert_eq!(table(options().enable_authentication_refresh()).await, expected);
 }
 
@@ -101,7 +101,7 @@ async fn a_resumption_refreshes_and_one_with_an_older_token_does_not() {
     for (who, expected) in [(Ada, None), (Older, None), (Newer, Some(Newer)), (Issuer, Some(Issuer))] {
         for instance in [0, 1] {
             let mut away = Away::begin(options().enable_authentication_refresh()).await;
-            let address = serve_as(&away.fleet.hubs[instance], who.principal()).await;
+            let address = serve_as(&away.fleet.hubs[instance], who).await;
             let query = format!("?id={}", away.token);
             let client = tokio::spawn(async move { Client::open(address, &query).await });
             let resumable = away.connection.resumable.as_mut().unwrap();
@@ -123,7 +123,7 @@ async fn a_refresh_while_the_client_is_away_waits_for_its_return() {
         let mut away = Away::begin(options().enable_authentication_refresh()).await;
         let refreshed = away.fleet.hubs[instance].refresh(&away.token, Newer.principal()).await;
         assert_eq!(refreshed.status, 200, "{refreshed:?}");
-        let address = serve_as(&away.fleet.hubs[1 - instance], Ada.principal()).await;
+        let address = serve_as(&away.fleet.hubs[1 - instance], Ada).await;
         let query = format!("?id={}", away.token);
         let _client = tokio::spawn(async move { Client::open(address, &query).await });
         let resumable = away.connection.resumable.as_mut().unwrap();

@@ -1,25 +1,24 @@
 //! WebSockets over real sockets.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::task::Poll;
 
-use hubline_pipe::{CloseCode, Farewell, PipeEnd, Principal};
+use hubline_pipe::{CloseCode, Farewell, PipeEnd};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::gate::Who;
 use crate::hub::{Connection, Hub, options};
 
 /// Serves the endpoint over HTTP/1.1.
 pub(crate) async fn serve(hub: &Hub) -> SocketAddr {
-    serve_as(hub, None).await
+    serve_as(hub, Who::Nobody).await
 }
 
-/// The same, to this principal.
-pub(crate) async fn serve_as(hub: &Hub, principal: Option<Principal>) -> SocketAddr {
-    let principal = principal.map(Arc::new);
+/// The same, as to a client that shows who it is.
+pub(crate) async fn serve_as(hub: &Hub, who: Who) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let endpoint = hub.endpoint.clone();
@@ -27,11 +26,8 @@ pub(crate) async fn serve_as(hub: &Hub, principal: Option<Principal>) -> SocketA
         loop {
             let (socket, _) = listener.accept().await.unwrap();
             let endpoint = endpoint.clone();
-            let principal = principal.clone();
-            let service = service_fn(move |mut request| {
-                if let Some(principal) = &principal {
-                    http::Request::extensions_mut(&mut request).insert(Arc::clone(principal));
-                }
+            let service = service_fn(move |mut request: http::Request<_>| {
+                who.present(request.extensions_mut());
                 let response = endpoint.respond(request);
                 async move { Ok::<_, std::convert::Infallible>(response.await) }
             });
