@@ -201,10 +201,8 @@ impl Authentication {
         let is_older = state.end.is_some_and(|in_force| end < in_force);
         let is_in_force = state.end == Some(end) && state.info.principal == credentials.principal;
         let is_same_user = state.identity == identity;
-        let hub_knows = state.is_known_to_hub.then(|| state.info.clone());
         drop(state);
-        let by_user_id = || hub_knows.is_some_and(|info| self.is_same_user_id(info, credentials));
-        if !is_same_user && (is_older || occasion == Occasion::Poll || !by_user_id()) {
+        if !is_same_user && (is_older || occasion == Occasion::Poll || !self.is_same_user_id(credentials)) {
             return Err(match occasion {
                 Occasion::Poll if !is_older => Refusal::RefreshRequired,
                 _ => Refusal::AnotherUser,
@@ -214,8 +212,14 @@ impl Authentication {
         Ok(!is_older && (!is_in_force || occasion == Occasion::Refresh))
     }
 
-    /// Whether the hub would know the connection by the same user id, whoever vouches for it.
-    fn is_same_user_id(&self, mut info: ConnectionInfo, credentials: &Credentials) -> bool {
+    /// Whether the hub knows the connection's user and would know it by the same id, whoever vouches for it.
+    fn is_same_user_id(&self, credentials: &Credentials) -> bool {
+        // The application's code runs outside the lock.
+        let info = {
+            let state = self.lock();
+            state.is_known_to_hub.then(|| state.info.clone())
+        };
+        let Some(mut info) = info else { return false };
         let own = self.rules.handler.user_id(&info);
         let is_somebody = info.principal.is_some() && credentials.principal.is_some();
         info.principal.clone_from(&credentials.principal);
