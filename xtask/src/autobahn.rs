@@ -11,7 +11,7 @@ use hubline_testkit::Node;
 use serde_json::json;
 
 use crate::build::Programs;
-use crate::counts::Counts;
+use crate::failures::Format;
 use crate::process::root;
 use crate::results::Results;
 use crate::transcript::Transcript;
@@ -66,7 +66,7 @@ pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Trans
         .env("PYTHONUSERBASE", base())
         .env("HUBLINE_ECHO_SERVER", programs.path("web-socket-echo")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
-        .run(|line| transcript.judged(line, Counts::summary))?;
+        .run(|line| transcript.judged(line, Format::Cases))?;
     ensure!(status.success(), "suite.mjs ended with {status}");
     Ok(())
 }

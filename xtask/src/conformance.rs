@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use hubline_testkit::{Node, free_ports, peer11};
 
 use crate::build::Programs;
-use crate::counts::Counts;
+use crate::failures::Format;
 use crate::process::root;
 use crate::results::Results;
 use crate::transcript::Transcript;
@@ -107,7 +107,7 @@ fn runner(command: &str) -> Node {
 }
 
 fn judge(node: Node, transcript: &mut Transcript) -> Result<()> {
-    let status = node.run(|line| transcript.judged(line, Counts::summary))?;
+    let status = node.run(|line| transcript.judged(line, Format::Cases))?;
     ensure!(status.success(), "Node ended with {status}");
     Ok(())
 }

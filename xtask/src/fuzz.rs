@@ -47,6 +47,7 @@ pub(crate) fn targets(seconds: u32, transcript: &mut Transcript) -> Result<()> {
             Err(error) => {
                 transcript.line(format!("{name}: {error:#}"));
                 transcript.counts.failed += 1;
+                transcript.failed(name);
                 failed.push(name);
             }
         }

@@ -6,6 +6,7 @@ mod build;
 mod conformance;
 mod counts;
 mod document;
+mod failures;
 mod fuzz;
 mod node;
 mod peers;

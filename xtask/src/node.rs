@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 use hubline_testkit::Node;
 
 use crate::build::Programs;
-use crate::counts::Counts;
+use crate::failures::Format;
 use crate::process::root;
 use crate::results::Results;
 use crate::transcript::Transcript;
@@ -35,7 +35,7 @@ pub(crate) fn run(
         .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
-        .run(|line| transcript.judged(line, Counts::node))?;
+        .run(|line| transcript.judged(line, Format::Node))?;
     ensure!(status.success(), "node --test ended with {status}");
     Ok(())
 }

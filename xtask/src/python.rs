@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::Result;
 
 use crate::build::Programs;
-use crate::counts::Counts;
+use crate::failures::Format;
 use crate::process::root;
 use crate::results::Results;
 use crate::transcript::Transcript;
@@ -42,5 +42,5 @@ pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Trans
         .current_dir(root().join("tests/python"))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix());
-    transcript.judge(&mut command, Counts::summary)
+    transcript.judge(&mut command, Format::Python)
 }

@@ -12,10 +12,13 @@ use anyhow::{Error, Result, bail};
 use tokio::time::Instant;
 
 use crate::counts::Counts;
+use crate::failures::Failure;
 use crate::transcript::Transcript;
 
 /// Steps that run at the same time, at most.
 const AT_ONCE: usize = 2;
+/// Failed tests whose messages are repeated at the end, at most; all are named.
+const ACCOUNTS: usize = 10;
 
 type Run<'a> = dyn FnOnce(&mut Transcript) -> Result<()> + Send + 'a;
 
@@ -46,7 +49,8 @@ impl<'a> Step<'a> {
             transcript.counts.failed = transcript.counts.failed.max(1);
         }
         let (took, counts) = (started.elapsed(), transcript.counts);
-        tell(events, Event::Ended(Outcome { name: self.name, took, counts, error }));
+        let failures = transcript.into_failures(self.name);
+        tell(events, Event::Ended(Outcome { name: self.name, took, counts, error, failures }));
     }
 }
 
@@ -66,6 +70,7 @@ struct Outcome {
     took: Duration,
     counts: Counts,
     error: Option<Error>,
+    failures: Vec<Failure>,
 }
 
 /// The steps so far. A step that fails does not keep the next ones from running.
@@ -121,10 +126,12 @@ fn print(name: &str, events: &Receiver<Event>) -> Outcome {
     ended.next().expect("a step tells how it ended, even by a panic")
 }
 
-/// A line for each step, the time of the whole run, and last the sum.
+/// What failed tests told, a line for each step, the time of the whole run, the names of what failed, and last the sum.
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total = Counts::default();
+        let failures = || self.outcomes.iter().flat_map(|step| &step.failures);
+        failures().take(ACCOUNTS).try_for_each(|failure| writeln!(out, "{failure}\n"))?;
         for step in &self.outcomes {
             let verdict = if step.counts.failed == 0 { "ok" } else { "FAILED" };
             let seconds = step.took.as_secs();
@@ -136,6 +143,11 @@ impl fmt::Display for Report {
             total += step.counts;
         }
         writeln!(out, "{:<27} {:>4} s", "from beginning to end", self.started.elapsed().as_secs())?;
+        for step in &self.outcomes {
+            step.failures
+                .iter()
+                .try_for_each(|failure| writeln!(out, "FAILED {}: {}", step.name, failure.name))?;
+        }
         write!(out, "{} passed, {} failed", total.passed, total.failed)
     }
 }
@@ -145,6 +157,7 @@ mod tests {
     use std::sync::Barrier;
 
     use super::*;
+    use crate::failures::Format;
 
     #[test]
     fn a_step_that_breaks_counts_as_failed() {
@@ -162,6 +175,46 @@ mod tests {
             text.contains("bad                  FAILED    0 s  0 passed, 1 failed, 0 skipped: no compiler")
         );
         assert_eq!(text.lines().last(), Some("3 passed, 1 failed"));
+    }
+
+    #[test]
+    fn failed_tests_are_named_below_the_steps_and_some_told_above() {
+        let mut report = Report::begin();
+        report.group([
+            Step::new("cases", |transcript| {
+                for number in 0..ACCOUNTS + 1 {
+                    transcript.judged(&format!("FAIL limits/{number}: got {number}"), Format::Cases);
+                }
+                transcript.judged("5 passed, 11 failed, 0 skipped", Format::Cases);
+                bail!("Node ended")
+            }),
+            Step::new("npm ci", |transcript| {
+                transcript.line("no such package");
+                bail!("npm ended")
+            }),
+        ]);
+        let text = report.to_string();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[..2], ["---- limits/0", "got 0"]);
+        assert!(lines.contains(&"got 9") && !lines.contains(&"got 10"), "{text}");
+        let names = &lines[lines.len() - 4..];
+        let expected = [
+            "FAILED cases: limits/9",
+            "FAILED cases: limits/10",
+            "FAILED npm ci: npm ci",
+            "5 passed, 12 failed",
+        ];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn a_step_that_names_no_test_is_told_by_its_last_lines() {
+        let mut report = Report::begin();
+        report.group([Step::new("npm ci", |transcript| {
+            transcript.line("no such package");
+            bail!("npm ended")
+        })]);
+        assert!(report.to_string().starts_with("---- npm ci\nno such package\nnpm ci: npm ended\n"));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use anyhow::Result;
 use crate::autobahn;
 use crate::build::Programs;
 use crate::conformance;
-use crate::counts::Counts;
 use crate::document;
+use crate::failures::Format;
 use crate::fuzz;
 use crate::node;
 use crate::peers;
@@ -92,5 +92,5 @@ fn clients(report: &mut Report, programs: &Programs, results: &Results) {
 fn cargo_test(transcript: &mut Transcript) -> Result<()> {
     let mut command = cargo();
     command.envs(redis_servers::variables()).args(["test", "--workspace", "--no-fail-fast"]);
-    transcript.judge(&mut command, Counts::summary)
+    transcript.judge(&mut command, Format::Cargo)
 }
