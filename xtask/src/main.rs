@@ -3,6 +3,7 @@
 mod autobahn;
 mod bench;
 mod build;
+mod check;
 mod conformance;
 mod counts;
 mod document;
@@ -25,6 +26,7 @@ use anyhow::Result;
 use clap::Parser;
 
 use results::Results;
+use transcript::Transcript;
 
 /// Everything there is to run
 #[derive(Debug, Parser)]
@@ -57,16 +59,14 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Test => test::run(),
-        Task::Check => check(),
+        Task::Check => {
+            let mut transcript = Transcript::on_standard_output();
+            check::formatting(&mut transcript)?;
+            check::clippy(&mut transcript)
+        }
         Task::Conformance(options) => conformance::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Report => document::write(&Results::existing()).map(drop),
         Task::Bench(options) => bench::run(options),
     }
-}
-
-fn check() -> Result<()> {
-    process::run(process::cargo().args(["fmt", "--all", "--check"]))?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"];
-    process::run(process::cargo().args(clippy))
 }

@@ -53,6 +53,11 @@ pub(crate) fn ensure_all() -> Result<()> {
     if !succeeds("npm", &["--version"]) {
         missing.push("npm, which comes with Node".to_owned());
     }
+    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
+        if !succeeds("cargo", &[subcommand, "--version"]) {
+            missing.push(format!("{component} (rustup component add {component})"));
+        }
+    }
     ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
     Ok(())
 }

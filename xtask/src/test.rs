@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use crate::autobahn;
 use crate::build::Programs;
+use crate::check;
 use crate::conformance;
 use crate::document;
 use crate::failures::Format;
@@ -30,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
     prerequisites::ensure_all()?;
     let results = Results::begin()?;
     let mut report = Report::begin();
+    report.group([Step::new("formatting", check::formatting)]);
     let programs = prepare(&mut report);
     report.group([Step::new("cargo test", cargo_test)]);
     recorded(&mut report, &programs, &results);
@@ -62,6 +64,7 @@ fn prepare(report: &mut Report) -> Programs {
             autobahn::install(transcript)
         }),
         Step::new("real servers", peers::start_each),
+        Step::new("clippy", check::clippy),
     ]);
     programs
 }

@@ -1,0 +1,18 @@
+//! What reviewers would say anyway.
+
+use anyhow::Result;
+
+use crate::process::cargo;
+use crate::transcript::Transcript;
+
+/// # Errors
+/// A file is formatted otherwise, or rustfmt is not there.
+pub(crate) fn formatting(transcript: &mut Transcript) -> Result<()> {
+    transcript.run(cargo().args(["fmt", "--all", "--check"]))
+}
+
+/// # Errors
+/// Clippy or the compiler warns of something, or clippy is not there.
+pub(crate) fn clippy(transcript: &mut Transcript) -> Result<()> {
+    transcript.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+}
