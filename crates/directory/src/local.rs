@@ -31,22 +31,26 @@ pub struct LocalHub {
 
 #[derive(Default)]
 struct State {
-    connections: BTreeMap<ConnectionId, Record>,
+    connections: BTreeMap<ConnectionId, Session>,
     /// In the order of connecting. No user has an allocation of its own.
     users: BTreeSet<(UserId, u64, ConnectionId)>,
     user_count: usize,
     groups: Groups,
 }
 
-/// What is known of a connection.
+/// A connection, and its groups in order, each once.
+struct Session {
+    record: Record,
+    groups: Vec<GroupName>,
+}
+
+/// What is known of a connection beside its groups.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
     /// Whom it belongs to, if anyone.
     pub user: Option<UserId>,
     /// When it began, in milliseconds since 1970.
     pub since: u64,
-    /// Its groups, in order, each once.
-    pub groups: Vec<GroupName>,
     /// Whether somebody else may have been told of it. Of use to directories that do.
     pub is_shared: bool,
 }
@@ -66,16 +70,16 @@ impl LocalHub {
             state.user_count += usize::from(!state.has_user(user));
             state.users.insert((user.clone(), since, connection.clone()));
         }
-        let record = Record { user, since, groups: Vec::new(), is_shared: false };
-        state.connections.insert(connection, record);
+        let record = Record { user, since, is_shared: false };
+        state.connections.insert(connection, Session { record, groups: Vec::new() });
     }
 
     /// Removes a connection; what it was, if it was.
     pub fn disconnected(&self, connection: &ConnectionId) -> Option<Record> {
         let mut state = self.state();
-        let record = state.connections.remove(connection)?;
+        let Session { record, groups } = state.connections.remove(connection)?;
         let member = Member { connection: connection.clone(), user: record.user.clone() };
-        for group in &record.groups {
+        for group in &groups {
             state.groups.remove(group, &member);
         }
         if let Some(user) = &record.user {
@@ -85,26 +89,49 @@ impl LocalHub {
         Some(record)
     }
 
-    /// Adds a membership; whether it was none before and the connection is here.
-    pub fn joined(&self, connection: &ConnectionId, group: &GroupName) -> bool {
+    /// Adds a membership, if it was none before and the connection is here; then, how many the connection has.
+    pub fn joined(&self, connection: &ConnectionId, group: &GroupName) -> Option<usize> {
         let mut state = self.state();
         let State { connections, groups, .. } = &mut *state;
-        let Some(record) = connections.get_mut(connection) else { return false };
-        let Err(place) = record.groups.binary_search(group) else { return false };
-        record.groups.insert(place, group.clone());
-        groups.add(group, Member { connection: connection.clone(), user: record.user.clone() });
-        true
+        let session = connections.get_mut(connection)?;
+        let place = session.groups.binary_search(group).err()?;
+        session.groups.insert(place, group.clone());
+        groups.add(group, Member { connection: connection.clone(), user: session.record.user.clone() });
+        Some(session.groups.len())
     }
 
-    /// Ends a membership; whether it was one.
-    pub fn left(&self, connection: &ConnectionId, group: &GroupName) -> bool {
+    /// Ends a membership, if it was one; then, how many the connection has left.
+    pub fn left(&self, connection: &ConnectionId, group: &GroupName) -> Option<usize> {
         let mut state = self.state();
         let State { connections, groups, .. } = &mut *state;
-        let Some(record) = connections.get_mut(connection) else { return false };
-        let Ok(place) = record.groups.binary_search(group) else { return false };
-        record.groups.remove(place);
-        groups.remove(group, &Member { connection: connection.clone(), user: record.user.clone() });
-        true
+        let session = connections.get_mut(connection)?;
+        let place = session.groups.binary_search(group).ok()?;
+        session.groups.remove(place);
+        groups.remove(group, &Member { connection: connection.clone(), user: session.record.user.clone() });
+        Some(session.groups.len())
+    }
+
+    /// Whether a connection that is here is a member of a group.
+    pub fn is_member(&self, connection: &ConnectionId, group: &GroupName) -> bool {
+        let state = self.state();
+        state.connections.get(connection).is_some_and(|session| session.groups.binary_search(group).is_ok())
+    }
+
+    /// Groups of a connection that is here, in order, from `after` on.
+    pub fn groups_of(
+        &self,
+        connection: &ConnectionId,
+        after: Bound<&GroupName>,
+        limit: usize,
+    ) -> Vec<GroupName> {
+        let state = self.state();
+        let Some(Session { groups, .. }) = state.connections.get(connection) else { return Vec::new() };
+        let first = match after {
+            Bound::Unbounded => 0,
+            Bound::Included(name) => groups.partition_point(|group| group < name),
+            Bound::Excluded(name) => groups.partition_point(|group| group <= name),
+        };
+        groups[first..].iter().take(limit).cloned().collect()
     }
 
     /// How many connections are here.
@@ -130,15 +157,15 @@ impl LocalHub {
     /// A connection that is here.
     pub fn find(&self, connection: &ConnectionId) -> Option<Connected> {
         let state = self.state();
-        let (connection, record) = state.connections.get_key_value(connection)?;
-        Some(self.connected_as(connection, record))
+        let (connection, session) = state.connections.get_key_value(connection)?;
+        Some(self.connected_as(connection, &session.record))
     }
 
     /// See [`crate::HubDirectory::connections`].
     pub fn connections(&self, page: &Page) -> Listing<Connected> {
         let state = self.state();
         let behind = state.connections.range::<str, _>((after(page), Bound::Unbounded));
-        let items = behind.map(|(connection, record)| self.connected_as(connection, record));
+        let items = behind.map(|(connection, session)| self.connected_as(connection, &session.record));
         Listing::new(page, items, |item| item.connection.as_str())
     }
 
@@ -179,7 +206,7 @@ impl LocalHub {
     /// whether it did before.
     pub fn share(&self, connection: &ConnectionId) -> Option<Record> {
         let mut state = self.state();
-        let record = state.connections.get_mut(connection)?;
+        let Session { record, .. } = state.connections.get_mut(connection)?;
         let before = record.clone();
         record.is_shared = true;
         Some(before)
@@ -187,8 +214,8 @@ impl LocalHub {
 
     /// Takes the first [`share`](Self::share) of a connection back: nobody can have been told.
     pub fn unshare(&self, connection: &ConnectionId) {
-        if let Some(record) = self.state().connections.get_mut(connection) {
-            record.is_shared = false;
+        if let Some(session) = self.state().connections.get_mut(connection) {
+            session.record.is_shared = false;
         }
     }
 

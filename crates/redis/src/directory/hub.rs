@@ -12,6 +12,7 @@ use redis::FromRedisValue;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
+use super::pending::Key;
 use super::presence::{Request, member};
 use super::{HubEntry, RedisDirectory};
 use crate::CommandError;
@@ -27,8 +28,14 @@ impl Attached {
         Self { hub, directory }
     }
 
-    fn changed(&self, connection: &ConnectionId) {
-        self.directory.shared.pending.add((self.hub.index, connection.clone()));
+    fn key(&self, connection: &ConnectionId) -> Key {
+        (self.hub.index, connection.clone())
+    }
+
+    fn changed(&self, connection: &ConnectionId, group: &GroupName, groups_now: Option<usize>) {
+        if let Some(groups_now) = groups_now {
+            self.directory.shared.pending.change(self.key(connection), group.clone(), groups_now);
+        }
     }
 
     /// Of the fleet if Redis can be asked, else of this instance.
@@ -55,28 +62,25 @@ impl Attached {
 impl HubSessions for Attached {
     fn connected(&self, connection: ConnectionId, user: Option<UserId>) {
         self.hub.local.connected(connection.clone(), user);
-        self.changed(&connection);
+        self.directory.shared.pending.add(self.key(&connection));
     }
 
     fn disconnected(&self, connection: &ConnectionId) {
+        let pending = &self.directory.shared.pending;
         match self.hub.local.disconnected(connection) {
-            Some(record) if record.is_shared => self.changed(connection),
+            Some(record) if record.is_shared => pending.end(self.key(connection)),
             // Redis never knew of it.
-            Some(_) => self.directory.shared.pending.remove(&(self.hub.index, connection.clone())),
+            Some(_) => pending.remove(&self.key(connection)),
             None => {}
         }
     }
 
     fn joined(&self, connection: &ConnectionId, group: &GroupName) {
-        if self.hub.local.joined(connection, group) {
-            self.changed(connection);
-        }
+        self.changed(connection, group, self.hub.local.joined(connection, group));
     }
 
     fn left(&self, connection: &ConnectionId, group: &GroupName) {
-        if self.hub.local.left(connection, group) {
-            self.changed(connection);
-        }
+        self.changed(connection, group, self.hub.local.left(connection, group));
     }
 }
 

@@ -1,10 +1,11 @@
 //! The task that tells Redis what there is here, and removes what dead instances left.
 
+use std::ops::Bound;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_protocol::ConnectionId;
+use hubline_protocol::{ConnectionId, GroupName};
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use super::pending::Due;
@@ -12,8 +13,10 @@ use super::scripts::{BEAT, REGISTER, SWEEP, WRITE};
 use super::{HubEntry, Shared};
 use crate::{CommandError, RedisScript};
 
-/// Connections that one script call writes.
+/// Connections that one script call writes, and groups of theirs. The scripts keep to the same number of groups where
+/// only they know them, for nobody else is served by Redis meanwhile.
 const BATCH: usize = 128;
+const BATCH_GROUPS: usize = 1000;
 /// Between two batches: many changes at once share a call, a single one does not wait.
 const BETWEEN_BATCHES: Duration = Duration::from_millis(10);
 /// While Redis is away it is tried this often.
@@ -45,7 +48,7 @@ pub(super) struct Writer {
     renewed: Vec<Option<ConnectionId>>,
 }
 
-/// Whether a batch was full, so that the next one need not wait for more changes.
+/// Whether a batch was full or not written whole, so that the next one need not wait for more changes.
 #[derive(PartialEq, Eq)]
 enum Work {
     Done,
@@ -176,25 +179,24 @@ impl Writer {
     }
 
     async fn write(&mut self) -> Result<Work, CommandError> {
-        let mut batch = self.shared.pending.take(BATCH);
+        let (batch, described, is_full) = self.next_batch();
         if batch.is_empty() {
             return Ok(Work::Done);
         }
         self.last_number += 1;
         let mut arguments = vec![self.known_number.to_string(), self.last_number.to_string()];
-        {
-            let hubs = self.hubs();
-            batch.iter_mut().for_each(|due| describe(&hubs, due, &mut arguments));
-        }
-        let written: Result<bool, _> = self.invoke(&WRITE, &arguments).await;
-        match written {
-            Ok(true) => {
+        arguments.extend(described);
+        let written: Result<i64, _> = self.invoke(&WRITE, &arguments).await;
+        let pending = &self.shared.pending;
+        match written.map(usize::try_from) {
+            Ok(Ok(count)) => {
                 self.known_number = self.last_number;
-                self.shared.pending.written();
-                Ok(if batch.len() == BATCH { Work::Remains } else { Work::Done })
+                let is_all = count >= batch.len() && !is_full;
+                pending.written(batch, count);
+                Ok(if is_all { Work::Done } else { Work::Remains })
             }
-            Ok(false) => {
-                self.shared.pending.put_back(batch);
+            Ok(Err(_)) => {
+                pending.put_back(batch);
                 self.try_beat().await?;
                 Ok(Work::Done)
             }
@@ -202,10 +204,26 @@ impl Writer {
                 if !error.is_ambiguous() {
                     self.unshare(&batch);
                 }
-                self.shared.pending.put_back(batch);
+                pending.put_back(batch);
                 Err(error)
             }
         }
+    }
+
+    /// What one call of the script takes, and whether it takes no more.
+    fn next_batch(&self) -> (Vec<Due>, Vec<String>, bool) {
+        let hubs = self.hubs();
+        let (mut batch, mut arguments) = (Vec::new(), Vec::new());
+        let mut room = BATCH_GROUPS;
+        while batch.len() < BATCH
+            && room > 0
+            && let Some(mut due) = self.shared.pending.take(room)
+        {
+            room = describe(&hubs, &mut due, room, &mut arguments);
+            batch.push(due);
+        }
+        let is_full = batch.len() == BATCH || room == 0;
+        (batch, arguments, is_full)
     }
 
     /// Redis was not told of them. Those that it knew before it still knows.
@@ -319,20 +337,55 @@ impl Writer {
     }
 }
 
-/// What the write script takes for one connection: as it is now.
-fn describe(hubs: &[Arc<HubEntry>], due: &mut Due, arguments: &mut Vec<String>) {
+/// What the write script takes for one connection: as it is now. Returns for how many groups there is room left.
+fn describe(hubs: &[Arc<HubEntry>], due: &mut Due, mut room: usize, arguments: &mut Vec<String>) -> usize {
     let (hub, id) = &due.key;
-    let Some(hub) = hubs.get(*hub as usize) else { return };
+    let Some(hub) = hubs.get(*hub as usize) else { return room };
     let record = hub.local.share(id);
     due.is_first = record.as_ref().is_some_and(|record| !record.is_shared);
-    let record = record.map(|record| {
-        let is_mapped = u8::from(hub.is_mapped);
-        match &record.user {
-            Some(user) => serde_json::to_string(&(record.since, is_mapped, &record.groups, user)),
-            None => serde_json::to_string(&(record.since, is_mapped, &record.groups)),
+    let (record, groups) = match record {
+        Some(record) => {
+            let is_mapped = u8::from(hub.is_mapped);
+            let no_groups: [(); 0] = [];
+            let written = match &record.user {
+                Some(user) => serde_json::to_string(&(record.since, is_mapped, no_groups, user)),
+                None => serde_json::to_string(&(record.since, is_mapped, no_groups)),
+            };
+            (written.unwrap_or_default(), describe_groups(hub, due, &mut room))
         }
-    });
-    let record = record.and_then(Result::ok).unwrap_or_default();
+        None => Default::default(),
+    };
     let renews = if due.renews { "1" } else { "" };
-    arguments.extend([hub.part.to_string(), id.to_string(), record, renews.to_owned()]);
+    arguments.extend([hub.part.to_string(), due.key.1.to_string(), record, renews.to_owned(), groups]);
+    room
+}
+
+/// Which groups the connection has joined and which it has left, and, where Redis knows nothing, which there are from
+/// one name to another.
+fn describe_groups(hub: &HubEntry, due: &mut Due, room: &mut usize) -> String {
+    let (id, groups) = (&due.key.1, &due.groups);
+    let (joined, left): (Vec<&GroupName>, Vec<&GroupName>) =
+        groups.changed.iter().partition(|group| hub.local.is_member(id, group));
+    *room = room.saturating_sub(groups.changed.len());
+    let Some(rest) = &groups.rest else {
+        let is_empty = groups.changed.is_empty();
+        return if is_empty { String::new() } else { json(&(joined, left)) };
+    };
+    // One at least, so that a connection gets on.
+    let limit = (*room).max(1);
+    let there = hub.local.groups_of(id, rest.as_ref(), limit);
+    *room = room.saturating_sub(there.len());
+    let from = match rest {
+        Bound::Excluded(name) | Bound::Included(name) => format!("({name}"),
+        Bound::Unbounded => "-".to_owned(),
+    };
+    let last = there.last().filter(|_| there.len() == limit);
+    let to = last.map_or_else(|| "+".to_owned(), |last| format!("[{last}"));
+    due.next = last.cloned().map(Bound::Excluded);
+    json(&(joined, left, from, to, there))
+}
+
+fn json(value: &impl serde::Serialize) -> String {
+    // Writing text and lists to memory does not fail.
+    serde_json::to_string(value).unwrap_or_default()
 }

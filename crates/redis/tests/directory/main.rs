@@ -5,6 +5,7 @@
 mod calls;
 mod conformance;
 mod instance;
+mod joins;
 mod keys;
 mod other_servers;
 mod outages;

@@ -3,7 +3,8 @@
 -- KEYS[1] is the key of the instances. ARGV[1] is InstanceName, ARGV[2] how to publish and, behind a blank, the
 -- channel prefix, ARGV[3] the instance whose connections these are. The other keys are built here; all are in the slot of the first.
 --
--- A record is JSON: [milliseconds since 1970, 1 if it counts for connection:{user}, groups, user or nothing].
+-- A record is JSON: [milliseconds since 1970, 1 if it counts for connection:{user}, [], user or nothing]. In the place of
+-- the empty list earlier versions had the connection's groups.
 
 local name, me = ARGV[1], ARGV[3]
 local publish, channel_prefix = string.match(ARGV[2], '^(%u+) (.*)$')
@@ -13,6 +14,8 @@ local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
 local changed_groups, changed_users = {}, {}
+-- Memberships that this call may end without having been told which. Redis serves nobody else meanwhile.
+local room = 1000
 
 local function integer(number)
   return string.format('%.0f', number)
@@ -49,18 +52,28 @@ local function group_changed(hub, group, kind, connection, user)
   end
 end
 
--- From the groups of one record to those of another of the same connection; either may be nil.
-local function groups_changed(hub, connection, old, new)
-  local had, has = {}, {}
-  for _, group in ipairs(old and old[3] or {}) do had[group] = true end
-  for _, group in ipairs(new and new[3] or {}) do
-    has[group] = true
-    -- Also where it was before: the index may have been lost.
-    group_changed(hub, group, '+', connection, new[4])
-  end
-  for group in pairs(had) do
-    if not has[group] then group_changed(hub, group, '-', connection, old[4]) end
-  end
+local function joined_key(hub, connection)
+  return own .. 'joined:' .. hub .. ':' .. connection
+end
+
+-- Also where it was before: the group's index may have been lost.
+local function joined(hub, connection, group, user)
+  redis.call('ZADD', joined_key(hub, connection), 0, group)
+  group_changed(hub, group, '+', connection, user)
+end
+
+local function left(hub, connection, group, user)
+  redis.call('ZREM', joined_key(hub, connection), group)
+  group_changed(hub, group, '-', connection, user)
+end
+
+-- Ends memberships of a connection, as many as `most`, or all if that is -1. Returns whether there are none left.
+local function leave(hub, connection, user, most)
+  local key = joined_key(hub, connection)
+  local groups = redis.call('ZRANGEBYLEX', key, '-', '+', 'LIMIT', 0, most)
+  for _, group in ipairs(groups) do left(hub, connection, group, user) end
+  room = room - #groups
+  return redis.call('EXISTS', key) == 0
 end
 
 local function user_connected(hub, connection, record)
@@ -83,17 +96,23 @@ local function user_disconnected(hub, connection, record)
   if redis.call('ZREM', own .. 'mapped:' .. user, connection) == 1 then changed_users[user] = true end
 end
 
--- Forgets a connection of this instance. What another instance has taken over stays.
+-- Forgets a connection of this instance; returns whether all of it is forgotten, for one of many groups takes several
+-- calls. What another instance has taken over stays.
 local function gone(field, hub, connection)
   local text = redis.call('HGET', instance, field)
-  if not text then return end
-  redis.call('HDEL', instance, field)
+  if not text then return true end
   local entry = indexed(hub, connection)
-  if entry and owner_of(entry) ~= me then return end
+  if entry and owner_of(entry) ~= me then
+    redis.call('HDEL', instance, field)
+    return true
+  end
   if entry then redis.call('ZREM', own .. 'connections:' .. hub, entry) end
   local record = cjson.decode(text)
-  groups_changed(hub, connection, record, nil)
   user_disconnected(hub, connection, record)
+  for _, group in ipairs(record[3]) do group_changed(hub, group, '-', connection, record[4]) end
+  if not leave(hub, connection, record[4], room) then return false end
+  redis.call('HDEL', instance, field)
+  return true
 end
 
 -- As .NET's distributed cache on Redis keeps an entry: 12 hours absolute, 4 hours sliding.
