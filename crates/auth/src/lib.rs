@@ -1,4 +1,4 @@
-//! Who calls a hub, and from which page: middleware for hosts of hubs.
+//! Who calls a hub, from which page and under which name: middleware for hosts of hubs.
 //!
 //! [`BearerAuthentication`] reads the bearer token of a request, verifies it and puts an
 //! `Arc<`[`Principal`]`>` into the request's extensions, where a hub's path looks for it:
@@ -19,22 +19,29 @@
 //! ```
 //!
 //! With [`RemoteKeys`] the keys come from a JWKS URL, or from an OpenID Connect provider's metadata, and
-//! follow their rotation. [`CrossOrigin`] decides which pages of other origins may use a hub.
+//! follow their rotation. [`CrossOrigin`] decides which pages of other origins may use a hub, [`HostFilter`] under which
+//! names a server may be reached.
 //!
-//! Both are [`tower_layer::Layer`]s: they wrap an axum `Router` and any other service over `http` types.
+//! All are [`tower_layer::Layer`]s: they wrap an axum `Router` and any other service over `http` types.
 //!
 //! This crate does not issue tokens, has no cookies and no sessions, and refuses nobody for lack of a good
 //! token: the wrapped service decides, by its policy, and answers 401 or 403. A browser cannot send headers
 //! with a WebSocket, so its token travels in the query: see that the access log of a proxy in front leaves
 //! out queries.
 
+mod authority;
 mod bearer;
 mod cross_origin;
+mod host_filter;
 mod keys;
+mod refusals;
 mod verifier;
 
 pub use bearer::{BearerAuthentication, BearerOptions, BearerOptionsError, BearerService};
-pub use cross_origin::{AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin};
+pub use cross_origin::{
+    AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin, OriginPattern, OriginPredicate,
+};
+pub use host_filter::{AllowedHost, HostFilter, HostFilterService, InvalidHost};
 pub use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
 pub use keys::{KeyError, RemoteKeys, RemoteKeysError, VerificationKey};
 pub use verifier::{TokenError, Verifier};

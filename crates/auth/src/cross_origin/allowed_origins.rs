@@ -1,100 +1,64 @@
-//! Origins (RFC 6454), and which of them are allowed.
+//! Which origins are allowed.
 
 use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
 
-use http::Uri;
-use http::uri::Authority;
+use super::{Origin, OriginPattern};
 
-/// Pages of which origins may use a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Pages of which origins may use a server, besides its own.
+#[derive(Debug, Clone)]
 pub enum AllowedOrigins {
     /// Any: for development, and for servers that know their callers by tokens alone.
     Any,
-    /// These, and pages of the server itself.
-    List(Vec<Origin>),
+    /// These; `"https://*.example.org".parse()` stands for all subdomains.
+    List(Vec<OriginPattern>),
+    /// Those that a function lets in: [`AllowedOrigins::matching`].
+    Matching(OriginPredicate),
 }
 
-/// Where a page comes from: scheme, host and port, or `null`.
-///
-/// Compares as browsers do: host and scheme without case, and the scheme's own port is the same as none.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Origin(Place);
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-enum Place {
-    /// A page opened from a file, or in a sandbox.
-    Null,
-    /// `host` and `scheme` are in lower case.
-    Server { scheme: String, host: String, port: Option<u16> },
-}
-
-/// A text that is not what a browser sends as `Origin`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an origin is a scheme, a host and perhaps a port, like https://chat.example.org, or null")]
-pub struct InvalidOrigin;
+/// Says of an origin whether it is allowed.
+#[derive(Clone)]
+pub struct OriginPredicate(Arc<dyn Fn(&Origin) -> bool + Send + Sync>);
 
 impl AllowedOrigins {
+    /// Lets in the origins of which the function says true, as ASP.NET Core's `SetIsOriginAllowed`.
+    ///
+    /// It is asked at every request that names an origin, on a thread that serves connections: it should not
+    /// wait. It gets the origin taken apart, so that nothing but the host is compared with a host; a text that is no
+    /// origin is refused without asking.
+    ///
+    /// ```
+    /// use hubline_auth::AllowedOrigins;
+    ///
+    /// let tenants = ["ada", "grace"];
+    /// let allowed = AllowedOrigins::matching(move |origin| {
+    ///     let tenant = origin.host().and_then(|host| host.strip_suffix(".example.org"));
+    ///     origin.scheme() == Some("https") && tenant.is_some_and(|tenant| tenants.contains(&tenant))
+    /// });
+    /// assert!(allowed.contains("https://ada.example.org"));
+    /// assert!(!allowed.contains("https://ada.example.org.evil.org"));
+    /// ```
+    pub fn matching(predicate: impl Fn(&Origin) -> bool + Send + Sync + 'static) -> Self {
+        Self::Matching(OriginPredicate(Arc::new(predicate)))
+    }
+
     /// Whether pages of this origin, as a browser names it, are among those allowed.
     pub fn contains(&self, origin: &str) -> bool {
         match self {
             Self::Any => true,
-            Self::List(origins) => origin.parse().is_ok_and(|origin| origins.contains(&origin)),
+            Self::List(patterns) => {
+                origin.parse().is_ok_and(|origin| patterns.iter().any(|pattern| pattern.matches(&origin)))
+            }
+            Self::Matching(OriginPredicate(is_allowed)) => {
+                origin.parse().is_ok_and(|origin| is_allowed(&origin))
+            }
         }
     }
 }
 
-impl Origin {
-    /// Whether this is where a request with this `Host` header goes. The scheme is not compared: behind a
-    /// proxy that ends TLS, it is not the one the browser sees.
-    pub(super) fn is_at(&self, host_header: &str) -> bool {
-        let (Place::Server { scheme, host, port }, Ok(authority)) = (&self.0, host_header.parse()) else {
-            return false;
-        };
-        let authority: Authority = authority;
-        authority.host().eq_ignore_ascii_case(host) && port_of(&authority, scheme) == Ok(*port)
-    }
-}
-
-impl FromStr for Origin {
-    type Err = InvalidOrigin;
-
-    /// Reads an origin; one slash at its end, as people write it into configurations, makes no difference.
-    fn from_str(text: &str) -> Result<Self, InvalidOrigin> {
-        if text == "null" {
-            return Ok(Self(Place::Null));
-        }
-        let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
-        let rest = rest.strip_suffix('/').unwrap_or(rest);
-        let scheme = scheme.to_ascii_lowercase();
-        // Other schemes, like those of browser extensions and mobile shells, are fine.
-        let parsed: Uri = format!("{scheme}://{rest}").parse().map_err(|_| InvalidOrigin)?;
-        let authority: Authority = rest.parse().map_err(|_| InvalidOrigin)?;
-        if parsed.query().is_some() || rest.contains(['@', '/', '*']) || authority.host().is_empty() {
-            return Err(InvalidOrigin);
-        }
-        let port = port_of(&authority, &scheme)?;
-        Ok(Self(Place::Server { host: authority.host().to_ascii_lowercase(), scheme, port }))
-    }
-}
-
-/// The port, unless it is the scheme's own.
-fn port_of(authority: &Authority, scheme: &str) -> Result<Option<u16>, InvalidOrigin> {
-    let after_host = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
-    let port = match after_host.strip_prefix(':') {
-        Some(port) => Some(port.parse().map_err(|_| InvalidOrigin)?),
-        None => None,
-    };
-    Ok(port.filter(|port| !matches!((scheme, port), ("http", 80) | ("https", 443))))
-}
-
-impl fmt::Display for Origin {
+impl fmt::Debug for OriginPredicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
-            Place::Null => f.write_str("null"),
-            Place::Server { scheme, host, port: Some(port) } => write!(f, "{scheme}://{host}:{port}"),
-            Place::Server { scheme, host, port: None } => write!(f, "{scheme}://{host}"),
-        }
+        f.write_str("OriginPredicate(..)")
     }
 }
 
@@ -102,11 +66,12 @@ impl fmt::Display for AllowedOrigins {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Any => f.write_str("any"),
-            Self::List(origins) if origins.is_empty() => f.write_str("none but its own"),
-            Self::List(origins) => {
-                let origins: Vec<_> = origins.iter().map(ToString::to_string).collect();
-                f.write_str(&origins.join(", "))
+            Self::List(patterns) if patterns.is_empty() => f.write_str("none but its own"),
+            Self::List(patterns) => {
+                let patterns: Vec<_> = patterns.iter().map(ToString::to_string).collect();
+                f.write_str(&patterns.join(", "))
             }
+            Self::Matching(_) => f.write_str("those that a function lets in"),
         }
     }
 }
@@ -126,6 +91,10 @@ mod tests {
             ("http://[::1]:5000", "http://[::1]:5000"),
             ("capacitor://localhost", "capacitor://localhost"),
             ("null", "null"),
+            ("file://", "file://"),
+            ("file:///", "file://"),
+            ("file://", "file:///"),
+            ("https://*.example.org", "https://chat.example.org"),
         ];
         for (listed, sent) in same {
             assert!(list(listed).contains(sent), "{listed} {sent}");
@@ -134,11 +103,16 @@ mod tests {
             ("https://example.org", "http://example.org"),
             ("https://example.org", "https://evil.example.org"),
             ("https://example.org", "https://example.org.evil"),
+            ("https://example.org", "https://example.org."),
             ("https://example.org", "https://example.org:8443"),
             ("https://example.org:80", "https://example.org"),
             ("https://example.org", "null"),
             ("null", "https://null"),
+            ("null", "file://"),
+            ("file://", "null"),
+            ("file://", "file://a"),
             ("https://example.org", ""),
+            ("https://*.example.org", "https://*.example.org"),
         ];
         for (listed, sent) in different {
             assert!(!list(listed).contains(sent), "{listed} {sent}");
@@ -147,39 +121,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_origin_is_refused() {
-        for text in [
-            "",
-            "*",
-            "example.org",
-            "https://",
-            "https://a.example/path",
-            "https://a.example//",
-            "https://a.example?q",
-            "https://me@a.example",
-            "https://*.a.example",
-            "https://a b",
-            "https://a:b",
-            "https://a:99999",
-            "https://a:",
-            "NULL",
-            "https://a.example,https://b.example",
-        ] {
-            assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
+    fn a_function_sees_origins_and_nothing_else() {
+        let allowed = AllowedOrigins::matching(|origin| origin.host().is_none_or(|host| host != "evil.org"));
+        for sent in ["https://example.org", "null", "file://"] {
+            assert!(allowed.contains(sent), "{sent}");
         }
-    }
-
-    #[test]
-    fn a_page_of_the_server_itself_is_known_by_the_host() {
-        let at = |origin: &str, host: &str| origin.parse::<Origin>().unwrap().is_at(host);
-        assert!(at("https://chat.example.org", "chat.example.org"));
-        assert!(at("https://chat.example.org", "Chat.Example.org:443"));
-        assert!(at("http://localhost:5000", "localhost:5000"));
-        assert!(at("http://[::1]:5000", "[::1]:5000"));
-        assert!(!at("http://localhost:5000", "localhost:5001"));
-        assert!(!at("http://localhost:5000", "localhost"));
-        assert!(!at("http://example.org", "example.org:443"));
-        assert!(!at("null", "null"));
-        assert!(!at("http://example.org", ""));
+        for sent in ["https://evil.org", "HTTPS://EVIL.ORG:1", "evil.org", "", "https://me@example.org"] {
+            assert!(!allowed.contains(sent), "{sent}");
+        }
     }
 }

@@ -6,14 +6,16 @@ use std::task::{Context, Poll};
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HOST,
-    HeaderValue, ORIGIN, UPGRADE, VARY,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderValue,
+    ORIGIN, UPGRADE, VARY,
 };
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{AllowedOrigins, Origin};
+use crate::authority;
+use crate::refusals::Refusals;
 
 /// A [`Layer`] that lets pages of some origins use a server, with credentials, and keeps those of others out.
 ///
@@ -22,7 +24,10 @@ use super::{AllowedOrigins, Origin};
 ///   get 403. A browser lets any page open one, with the cookies of the server, and only the server can
 ///   tell by `Origin` (RFC 6455, section 10.2).
 /// - Requests without `Origin` pass, as they come from no page. So do those of the server's own pages, whose
-///   origin has the host and port of the `Host` header.
+///   origin has the host of the `Host` header. Ports are compared only if both name one, since many proxies pass on
+///   the host alone; schemes are not, since TLS usually ends at the proxy.
+/// - Each of the first ten origins that are refused is logged once, as a warning; all are
+///   [counted](CrossOrigin::refused).
 ///
 /// The answers are those of ASP.NET Core's `AllowCredentials().AllowAnyHeader().AllowAnyMethod()`, which
 /// does not guard WebSockets.
@@ -39,14 +44,23 @@ use super::{AllowedOrigins, Origin};
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct CrossOrigin {
-    allowed: Arc<AllowedOrigins>,
+pub struct CrossOrigin(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    allowed: AllowedOrigins,
+    refusals: Refusals,
 }
 
 impl CrossOrigin {
     /// Lets these origins in.
     pub fn new(allowed: AllowedOrigins) -> Self {
-        Self { allowed: Arc::new(allowed) }
+        Self(Arc::new(Shared { allowed, refusals: Refusals::default() }))
+    }
+
+    /// How many requests came from pages of other origins, through this layer and its clones.
+    pub fn refused(&self) -> u64 {
+        self.0.refusals.total()
     }
 }
 
@@ -54,7 +68,7 @@ impl<S> Layer<S> for CrossOrigin {
     type Service = CrossOriginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CrossOriginService { inner, allowed: Arc::clone(&self.allowed) }
+        CrossOriginService { inner, shared: Arc::clone(&self.0) }
     }
 }
 
@@ -62,7 +76,7 @@ impl<S> Layer<S> for CrossOrigin {
 #[derive(Debug, Clone)]
 pub struct CrossOriginService<S> {
     inner: S,
-    allowed: Arc<AllowedOrigins>,
+    shared: Arc<Shared>,
 }
 
 /// Where a request comes from.
@@ -94,7 +108,11 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let preflight = request.method() == Method::OPTIONS
             && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        let response = match self.caller(&request) {
+        let caller = self.shared.caller(&request);
+        if caller == Caller::Foreign {
+            self.shared.refuse(&request);
+        }
+        let response = match caller {
             Caller::Own => return Box::pin(self.inner.call(request)),
             Caller::Allowed(origin) if preflight => preflight_response(request.headers(), origin),
             Caller::Allowed(origin) => {
@@ -113,7 +131,7 @@ where
     }
 }
 
-impl<S> CrossOriginService<S> {
+impl Shared {
     fn caller<B>(&self, request: &Request<B>) -> Caller {
         let mut origins = request.headers().get_all(ORIGIN).iter();
         let (header, origin) = match (origins.next(), origins.next()) {
@@ -131,14 +149,28 @@ impl<S> CrossOriginService<S> {
             false => Caller::Foreign,
         }
     }
+
+    fn refuse<B>(&self, request: &Request<B>) {
+        let origins = request.headers().get_all(ORIGIN).iter();
+        let origins: Vec<_> = origins.map(|origin| String::from_utf8_lossy(origin.as_bytes())).collect();
+        if let Some(origin) = self.refusals.count(&origins.join(", ")) {
+            let host = host_of(request).unwrap_or_default();
+            tracing::warn!(
+                %origin,
+                host,
+                "Pages of this origin are refused: it is not the server's own, which has the host of the Host header, \
+                 and is not allowed. Cors:AllowedOrigins of the hubline program, AllowedOrigins in code, lets it in. \
+                 Further requests of it are only counted"
+            );
+        }
+    }
 }
 
-/// Where the request goes: `Host`, or `:authority` in HTTP/2.
+/// Where the request goes: `Host`, or `:authority` in HTTP/2. Nowhere, if it names several places.
 fn host_of<B>(request: &Request<B>) -> Option<&str> {
-    match request.headers().get(HOST) {
-        Some(host) => host.to_str().ok(),
-        None => request.uri().authority().map(|authority| authority.as_str()),
-    }
+    let mut named = authority::named(request);
+    let host = std::str::from_utf8(named.next()?).ok()?;
+    named.all(|other| other.eq_ignore_ascii_case(host.as_bytes())).then_some(host)
 }
 
 /// Whether a WebSocket is asked for: RFC 6455, section 4.1, or by CONNECT in RFC 8441.

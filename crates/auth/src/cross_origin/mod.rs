@@ -1,7 +1,11 @@
-//! Which pages of other origins may use a server.
+//! Pages of which origins may use a server.
 
 mod allowed_origins;
 mod layer;
+mod origin;
+mod origin_pattern;
 
-pub use allowed_origins::{AllowedOrigins, InvalidOrigin, Origin};
+pub use allowed_origins::{AllowedOrigins, OriginPredicate};
 pub use layer::{CrossOrigin, CrossOriginService};
+pub use origin::{InvalidOrigin, Origin};
+pub use origin_pattern::OriginPattern;

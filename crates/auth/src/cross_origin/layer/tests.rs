@@ -6,12 +6,16 @@ use super::*;
 
 /// Sends a request through the layer to a service that answers 200 and "inner".
 async fn answer(allowed: AllowedOrigins, method: &str, headers: &[(&str, &str)]) -> Response<String> {
+    answer_of(&CrossOrigin::new(allowed), method, headers).await
+}
+
+async fn answer_of(layer: &CrossOrigin, method: &str, headers: &[(&str, &str)]) -> Response<String> {
     let inner = service_fn(|_: Request<()>| async { Ok::<_, Infallible>(Response::new("inner".to_owned())) });
     let mut request = Request::builder().method(method).uri("/hub");
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
-    CrossOrigin::new(allowed).layer(inner).oneshot(request.body(()).unwrap()).await.unwrap()
+    layer.layer(inner).oneshot(request.body(()).unwrap()).await.unwrap()
 }
 
 fn list() -> AllowedOrigins {
@@ -95,10 +99,31 @@ async fn own_pages_and_other_programs_pass() {
         &[upgrade][..],
         &[upgrade, ("origin", "")],
         &[upgrade, ("origin", "https://chat.example.org"), ("host", "chat.example.org")],
+        &[upgrade, ("origin", "https://chat.example.org:8443"), ("host", "chat.example.org")],
+        &[upgrade, ("origin", "http://chat.example.org"), ("host", "chat.example.org:5000")],
     ] {
         let response = answer(list(), "GET", headers).await;
         assert_eq!((response.body().as_str(), cors(&response)), ("inner", Vec::new()), "{headers:?}");
     }
-    let elsewhere = [upgrade, ("origin", "https://chat.example.org"), ("host", "other.example.org")];
-    assert_eq!(answer(list(), "GET", &elsewhere).await.status(), StatusCode::FORBIDDEN);
+    let page = ("origin", "https://chat.example.org");
+    for elsewhere in [
+        &[upgrade, page, ("host", "other.example.org")][..],
+        &[upgrade, page, ("host", "chat.example.org"), ("host", "other.example.org")],
+        &[upgrade, ("origin", "https://chat.example.org:8443"), ("host", "chat.example.org:443")],
+    ] {
+        assert_eq!(answer(list(), "GET", elsewhere).await.status(), StatusCode::FORBIDDEN, "{elsewhere:?}");
+    }
+}
+
+#[tokio::test]
+async fn whatever_is_refused_is_counted() {
+    let layer = CrossOrigin::new(list());
+    let foreign = ("origin", "http://evil.example");
+    answer_of(&layer, "GET", &[("origin", "http://example.org"), ("upgrade", "websocket")]).await;
+    answer_of(&layer, "GET", &[("upgrade", "websocket")]).await;
+    assert_eq!(layer.refused(), 0);
+    answer_of(&layer, "GET", &[foreign, ("upgrade", "websocket")]).await;
+    answer_of(&layer, "OPTIONS", &[foreign, ("access-control-request-method", "POST")]).await;
+    answer_of(&layer, "POST", &[foreign]).await;
+    assert_eq!(layer.refused(), 3);
 }

@@ -1,0 +1,7 @@
+//! Under which names a server may be reached.
+
+mod allowed_host;
+mod layer;
+
+pub use allowed_host::{AllowedHost, InvalidHost};
+pub use layer::{HostFilter, HostFilterService};

@@ -1,0 +1,51 @@
+//! What a layer has refused: told at first, then counted.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+/// How many different causes are told. Whoever attacks can make up causes, and shall fill no log with them.
+const TOLD: usize = 10;
+
+/// Longest part of a cause that is told, in bytes.
+const TOLD_BYTES: usize = 200;
+
+/// Counts refusals and remembers the first causes, to tell each once.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    count: AtomicU64,
+    told: Mutex<Vec<String>>,
+}
+
+impl Refusals {
+    /// Counts a refusal; returns its cause, shortened, if this one is to be told.
+    pub(crate) fn count(&self, cause: &str) -> Option<String> {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let cause: String = cause.chars().take(TOLD_BYTES).filter(|c| !c.is_control()).collect();
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() == TOLD || told.contains(&cause) {
+            return None;
+        }
+        told.push(cause.clone());
+        Some(cause)
+    }
+
+    /// How many there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once_and_no_more_than_ten() {
+        let refusals = Refusals::default();
+        assert_eq!(refusals.count("a\u{1b}[2J").as_deref(), Some("a[2J"));
+        assert_eq!(refusals.count("a\u{1b}[2J"), None);
+        assert_eq!(refusals.count(&"long".repeat(1000)).map(|cause| cause.len()), Some(TOLD_BYTES));
+        let told = (0..100).filter(|n| refusals.count(&n.to_string()).is_some()).count();
+        assert_eq!((told, refusals.total()), (8, 103));
+    }
+}
