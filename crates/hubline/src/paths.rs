@@ -28,7 +28,7 @@ pub fn ignore_case<'a>(app: Router, paths: impl IntoIterator<Item = &'a str>) ->
         .into_iter()
         .map(|path| path.trim_end_matches('/'))
         .flat_map(|path| ["", "/negotiate", "/refresh"].map(|end| format!("{path}{end}")))
-        .map(|path| (path.to_lowercase(), path))
+        .map(|path| (folded(&path), path))
         .collect();
     let known = Arc::new(known);
     let rewritten = app.map_request(move |mut request: Request| {
@@ -40,6 +40,19 @@ pub fn ignore_case<'a>(app: Router, paths: impl IntoIterator<Item = &'a str>) ->
     Router::new().fallback_service(rewritten)
 }
 
+/// Makes letter cases the same, as .NET's `OrdinalIgnoreCase`: no letter beyond ASCII becomes one of ASCII, so the Kelvin
+/// sign is no `k`, and a rule in front that knows both cases of each letter holds.
+fn folded(path: &str) -> String {
+    let fold = |letter: char| {
+        let mut lower = letter.to_lowercase();
+        match (lower.next(), lower.next()) {
+            (Some(lower), None) if letter.is_ascii() == lower.is_ascii() => lower,
+            _ => letter,
+        }
+    };
+    path.chars().map(fold).collect()
+}
+
 /// The address under the spelling that is routed, if it differs.
 fn as_routed(uri: &Uri, known: &HashMap<String, String>) -> Option<Uri> {
     let spelled = uri.path();
@@ -48,7 +61,7 @@ fn as_routed(uri: &Uri, known: &HashMap<String, String>) -> Option<Uri> {
         return None;
     }
     let decoded = percent_decode_str(spelled).decode_utf8_lossy();
-    let path = known.get(&decoded.trim_end_matches('/').to_lowercase())?;
+    let path = known.get(&folded(decoded.strip_suffix('/').unwrap_or(&decoded)))?;
     if path == spelled || path.is_empty() {
         return None;
     }
@@ -81,8 +94,9 @@ mod tests {
             .route("/", get(|| async {}))
             .route("/chatHub", get(|| async {}))
             .route("/chatHub/negotiate", get(|| async {}))
+            .route("/Küche", get(|| async {}))
             .route("/Other", get(|| async {}));
-        let app = ignore_case(app, ["/chatHub"]);
+        let app = ignore_case(app, ["/chatHub", "/Küche"]);
         for path in [
             "/",
             "/chatHub",
@@ -92,10 +106,24 @@ mod tests {
             "/Other",
             "/%63hatHub",
             "/ch%41thub/negoti%61te",
+            "/k%C3%9Cche",
         ] {
             assert_eq!(status(&app, path).await, StatusCode::OK, "{path}");
         }
-        for path in ["/other", "/chathub/nowhere", "/chathub2", "/chathub%32", "/chathub%2Fnegotiate"] {
+        for path in [
+            "/other",
+            "/chathub/nowhere",
+            "/chathub2",
+            "/chathub%32",
+            "/chathub%2Fnegotiate",
+            "/chathub%2f",
+            "/%2Fchathub",
+            "/%2563hathub",
+            "/chathub//",
+            "//chathub",
+            "/x/../chathub",
+            "/%E2%84%AA%C3%BCche",
+        ] {
             assert_eq!(status(&app, path).await, StatusCode::NOT_FOUND, "{path}");
         }
     }
