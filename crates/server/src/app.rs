@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::{get, post};
 use hubline::{DetailedErrors, EndpointOptions, Hub, HubOptions, Server};
-use hubline_auth::{BearerAuthentication, CrossOrigin};
+use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress};
@@ -14,7 +14,8 @@ use crate::{health, home, hubs, metrics};
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
 
-/// Everything the binary serves, its paths in any letter case.
+/// Everything the binary serves, its paths as ASP.NET Core matches them, except for the metrics, whose path is matched
+/// byte by byte: a proxy in front that keeps strangers out of it knows one spelling.
 ///
 /// # Errors
 /// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
@@ -36,12 +37,18 @@ pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
         let trigger = post(hubs::navigation_state::trigger).with_state(navigation.context().clone());
         app = app.route(TRIGGER, trigger);
     }
+    let cross_origin = CrossOrigin::new(config.allowed_origins.clone());
+    let host_filter = config.allowed_hosts.clone().map(HostFilter::new);
     if let Some(path) = &config.metrics_path {
-        app = app.route(path, get(metrics::page).with_state(metrics::Metrics::new(server)));
+        let metrics = metrics::Metrics::new(server, cross_origin.clone(), host_filter.clone());
+        app = app.route(path, get(metrics::page).with_state(metrics));
     }
-    let app = app.layer(CrossOrigin::new(config.allowed_origins.clone()));
-    let paths = [CHAT, NAVIGATION, TRIGGER, HEALTH].into_iter().chain(config.metrics_path.as_deref());
-    Ok(hubline::ignore_case(app, paths))
+    let spelt_freely = [CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
+    let app = hubline::ignore_case(app.layer(cross_origin), spelt_freely);
+    Ok(match host_filter {
+        Some(host_filter) => app.layer(host_filter),
+        None => app,
+    })
 }
 
 /// The options of the hubs' paths.
@@ -90,11 +97,28 @@ pub(crate) fn banner(config: &Config) -> String {
         "Hubline {version} in environment {environment}\n\
          {backplane}\n\
          Hubs /chathub and /hubs/navigation-state on {urls}\n\
+         {closed}\
          Open {open}/ in a browser to see messages cross between two connections\n",
         version = env!("CARGO_PKG_VERSION"),
         environment = config.environment,
         urls = urls.join(" and "),
+        closed = closed(config).into_iter().map(|line| format!("Closed: {line}\n")).collect::<String>(),
     )
+}
+
+/// What is not open because nobody opened it, each with how to.
+fn closed(config: &Config) -> Vec<String> {
+    let mut closed = Vec::new();
+    if matches!(&config.allowed_origins, AllowedOrigins::List(listed) if listed.is_empty()) {
+        closed.push(
+            "pages of other origins. Cors:AllowedOrigins lists those that may connect; --dev lets in any"
+                .to_owned(),
+        );
+    }
+    if config.environment.is_production() {
+        closed.push(format!("POST {TRIGGER}. --dev serves it, and so does any --environment but Production"));
+    }
+    closed
 }
 
 fn browser_address(address: &ListenAddress) -> String {

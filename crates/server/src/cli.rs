@@ -36,10 +36,13 @@ pub(crate) struct ConfigArgs {
     /// Redis connection string, for example redis:6379,password=secret
     #[arg(long, value_name = "CONNECTION_STRING")]
     pub(crate) redis: Option<String>,
-    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Development if only
-    /// loopback addresses are served, else Production]
+    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Production]
     #[arg(long)]
     pub(crate) environment: Option<String>,
+    /// Short for --environment Development: pages of any origin may connect, and the test trigger is
+    /// served
+    #[arg(long)]
+    pub(crate) dev: bool,
     /// Directory of the appsettings files [default: the working directory]
     #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
     pub(crate) content_root: Option<String>,

@@ -7,6 +7,7 @@ mod config;
 mod health;
 mod home;
 mod hubs;
+mod listen;
 mod metrics;
 mod paths;
 mod serve;

@@ -3,6 +3,7 @@
 mod collector;
 #[cfg(target_os = "linux")]
 mod process;
+mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,19 +13,22 @@ use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use hubline::Server;
+use hubline_auth::{CrossOrigin, HostFilter};
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 use collector::ServerCollector;
+use refusals::RefusalCollector;
 
 /// What the page is made from. Nothing is kept here: all figures are read when the page is.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics(Arc<Registry>);
 
 impl Metrics {
-    pub(crate) fn new(server: &Server) -> Self {
+    pub(crate) fn new(server: &Server, cross_origin: CrossOrigin, host_filter: Option<HostFilter>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ServerCollector::new(server)));
+        registry.register_collector(Box::new(RefusalCollector { cross_origin, host_filter }));
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(process::ProcessCollector::new()));
         Self(Arc::new(registry))

@@ -1,6 +1,5 @@
 //! The life of the process: start, serve, stop.
 
-use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -8,13 +7,13 @@ use axum::Router;
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
 use hubline_redis::{RedisBackplane, RedisDirectory};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app;
-use crate::config::{Config, ListenAddress};
+use crate::config::Config;
+use crate::listen::listen;
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -30,7 +29,7 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
         built = workers.run(build(config.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
-    let listeners = listen(&config.urls).await?;
+    let listeners = listen(&config.urls)?;
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
     for listener in listeners {
@@ -74,40 +73,6 @@ async fn build(config: Config) -> Result<(Server, Router)> {
     };
     let app = app::router(&server, &config)?;
     Ok((server, app))
-}
-
-async fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    for address in addresses {
-        listeners.extend(bind(address).await.with_context(|| {
-            format!("cannot listen on {address}; choose another address with --urls or ASPNETCORE_URLS")
-        })?);
-    }
-    Ok(listeners)
-}
-
-/// `localhost` is two addresses, of which a machine without IPv6 has one.
-async fn bind(address: &ListenAddress) -> io::Result<Vec<TcpListener>> {
-    let mut listeners = Vec::new();
-    let mut failure = None;
-    for socket_address in address.socket_addresses() {
-        match TcpListener::bind(socket_address).await {
-            Ok(listener) => listeners.push(listener),
-            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable || is_unsupported(&error) => {
-                failure = Some(error);
-            }
-            Err(error) => return Err(error),
-        }
-    }
-    match failure {
-        Some(error) if listeners.is_empty() => Err(error),
-        _ => Ok(listeners),
-    }
-}
-
-/// Whether the machine has no IPv6 at all (EAFNOSUPPORT).
-fn is_unsupported(error: &io::Error) -> bool {
-    error.raw_os_error() == Some(97)
 }
 
 /// SIGTERM and Ctrl-C.

@@ -28,7 +28,7 @@ impl Fleet {
         let connection_string = format!("{},defaultDatabase=2,channelPrefix=p:", redis.connection_string());
         let (mut servers, mut ports) = (Vec::new(), Vec::new());
         for _ in 0..size {
-            let launch = Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve");
+            let launch = Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve").arg("--dev");
             let launch = launch
                 .arg("--redis")
                 .arg(&connection_string)

@@ -4,13 +4,14 @@
 
 mod client;
 mod exposition;
+mod request;
 
 use std::time::Duration;
 
 use exposition::Page;
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use request::{ask, send};
+use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
 
 /// Longer than anything here takes; a hang fails instead of hanging.
@@ -19,24 +20,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const TRANSPORTS: [&str; 3] = ["web_sockets", "server_sent_events", "long_polling"];
 
 fn hubline() -> Launch {
-    Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve")
-}
-
-/// Sends a request of its own, whose answer may have no end.
-async fn send(port: u16, line: &str, headers: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!("{line} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n{headers}\r\n");
-    socket.write_all(request.as_bytes()).await.unwrap();
-    socket
-}
-
-/// The head and the body of an answer.
-async fn ask(port: u16, line: &str, headers: &str) -> (String, String) {
-    let mut socket = send(port, line, &format!("Connection: close\r\n{headers}")).await;
-    let mut answer = String::new();
-    socket.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (head.to_owned(), body.to_owned())
+    Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve").arg("--dev")
 }
 
 async fn page(port: u16) -> Page {
@@ -182,7 +166,7 @@ async fn another_path_serves_them_or_none_does() {
     for (key, value, path, status) in [
         ("Prometheus__Enabled", "false", "/metrics", 404),
         ("Prometheus__Path", "/internal/figures/", "/metrics", 404),
-        ("Prometheus__Path", "/internal/figures/", "/Internal/figures", 200),
+        ("Prometheus__Path", "/internal/figures/", "/internal/figures", 200),
     ] {
         let launch = hubline().env(key, value);
         let port = launch.port();

@@ -29,7 +29,7 @@ async fn it_says_what_it_serves_and_where() {
     let launch = hubline();
     let port = launch.port();
     let server = ServerProcess::start(launch).await.unwrap();
-    server.line_with("in environment Development").await.unwrap();
+    server.line_with("in environment Production").await.unwrap();
     server.line_with("SignalR configured with the in-process backplane").await.unwrap();
     server
         .line_with(&format!("/chathub and /hubs/navigation-state on http://127.0.0.1:{port}"))

@@ -24,8 +24,13 @@ export class Server {
   static async peer(...args) { return new Server(program('HUBLINE_PEER'), ['serve', ...args], await freePort()); }
   /** The same of ASP.NET Core 11. */
   static async peer11(...args) { return new Server(besidePeer('peer11'), ['serve', ...args], await freePort()); }
-  /** The program that people install, with its two applications. */
-  static async hubline(...args) { return new Server(program('HUBLINE_SERVER'), ['serve', ...args], await freePort()); }
+  /** The program that people install, with its two applications, as people start it who try it: for development. */
+  static hubline(...args) { return Server.hublineIn('Development', ...args); }
+  /** The same in an environment. */
+  static async hublineIn(environment, ...args) {
+    const started = environment === 'Development' ? ['--dev'] : ['--environment', environment];
+    return new Server(program('HUBLINE_SERVER'), ['serve', ...started, ...args], await freePort());
+  }
 
   launch() {
     this.process = new Process(this.command, this.args);

@@ -37,12 +37,6 @@ pub(super) fn read(settings: &Layer) -> Addresses<'_> {
     addresses
 }
 
-/// Whether only this machine can reach the server; no if there are mistakes.
-pub(super) fn all_loopback(settings: &Layer) -> bool {
-    let addresses = read(settings);
-    addresses.mistakes.is_empty() && addresses.served.iter().all(ListenAddress::is_loopback)
-}
-
 fn read_list<'a>(
     key: &'static str,
     setting: &'a Setting,

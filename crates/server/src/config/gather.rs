@@ -1,13 +1,11 @@
-//! Collects the layers. The environment names one of the files, and a file may say where to
-//! listen, which decides the environment when nothing else does.
+//! Collects the layers. The environment names one of the files, so no file can name the environment.
 
 use std::path::{Path, PathBuf};
 
-use super::addresses;
 use super::host_environment::HostEnvironment;
 use super::json_file::JsonFile;
 use super::keys;
-use super::layer::Layer;
+use super::layer::{Layer, Setting};
 use super::report::{Mistake, Problem, Source};
 use crate::cli::ConfigArgs;
 
@@ -35,19 +33,11 @@ pub(super) fn gather(
     let content_root = content_root(&host, working_directory, &mut mistakes);
     let directory = working_directory.join(&content_root.0);
 
+    let environment = environment(&[&command_line, &variables], args.dev, &mut mistakes);
+
     let base = JsonFile::read(&directory, "appsettings.json".to_owned());
-    let read = |environment: &HostEnvironment| {
-        let file = JsonFile::read(&directory, format!("appsettings.{environment}.json"));
-        let settings = Layer::stack([&base.settings, &file.settings, &variables, &command_line]);
-        (file, settings)
-    };
-    let (environment, (file, settings)) = match named(&host, &mut mistakes) {
-        Some(named) => {
-            let layers = read(&named.0);
-            (named, layers)
-        }
-        None => deduce(&Layer::stack([&base.settings, &Layer::default(), &variables, &command_line]), read),
-    };
+    let file = JsonFile::read(&directory, format!("appsettings.{}.json", environment.0));
+    let settings = Layer::stack([&base.settings, &file.settings, &variables, &command_line]);
     Gathered { settings, environment, content_root, files: [base, file], mistakes }
 }
 
@@ -66,33 +56,37 @@ fn content_root(host: &Layer, working_directory: &Path, mistakes: &mut Vec<Mista
     (PathBuf::from(&setting.value), setting.source.clone())
 }
 
-fn named(host: &Layer, mistakes: &mut Vec<Mistake>) -> Option<(HostEnvironment, Source)> {
-    let setting = host.get(keys::ENVIRONMENT)?;
-    let environment = HostEnvironment::named(setting.value.trim()).unwrap_or_else(|| {
-        mistakes.push(Mistake {
-            setting: Some((keys::ENVIRONMENT.to_owned(), setting.value.clone())),
-            source: setting.source.clone(),
-            problem: Problem::Expected("a name without slashes, such as Development or Production"),
-        });
+/// The environment that the highest of these layers names, Development with `--dev`, else Production.
+fn environment(
+    highest_first: &[&Layer],
+    dev: bool,
+    mistakes: &mut Vec<Mistake>,
+) -> (HostEnvironment, Source) {
+    let settings = || highest_first.iter().filter_map(|layer| layer.get(keys::ENVIRONMENT));
+    if dev {
+        let others = settings().filter(|setting| !named(setting).is_some_and(|name| name.is_development()));
+        mistakes.extend(others.map(|setting| mistake(setting, Problem::OtherEnvironment)));
+        return (HostEnvironment::development(), Source::CommandLine("--dev".to_owned()));
+    }
+    let Some(setting) = settings().next() else {
+        return (HostEnvironment::production(), Source::Default);
+    };
+    let environment = named(setting).unwrap_or_else(|| {
+        let expected = "a name without slashes, such as Development or Production";
+        mistakes.push(mistake(setting, Problem::Expected(expected)));
         HostEnvironment::production()
     });
-    Some((environment, setting.source.clone()))
+    (environment, setting.source.clone())
 }
 
-/// Development if every address served is loopback, also by what appsettings.Development.json
-/// says; else Production.
-fn deduce<F>(settings: &Layer, read: F) -> ((HostEnvironment, Source), (JsonFile, Layer))
-where
-    F: Fn(&HostEnvironment) -> (JsonFile, Layer),
-{
-    if addresses::all_loopback(settings) {
-        let development = HostEnvironment::development();
-        let layers = read(&development);
-        if addresses::all_loopback(&layers.1) {
-            return ((development, Source::Deduced("every address served is loopback")), layers);
-        }
+fn named(setting: &Setting) -> Option<HostEnvironment> {
+    HostEnvironment::named(setting.value.trim())
+}
+
+fn mistake(setting: &Setting, problem: Problem) -> Mistake {
+    Mistake {
+        setting: Some((keys::ENVIRONMENT.to_owned(), setting.value.clone())),
+        source: setting.source.clone(),
+        problem,
     }
-    let production = HostEnvironment::production();
-    let layers = read(&production);
-    ((production, Source::Deduced("not every address served is loopback")), layers)
 }

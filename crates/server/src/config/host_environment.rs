@@ -14,7 +14,7 @@ impl HostEnvironment {
         Self("Development".to_owned())
     }
 
-    /// `Production`: the default for every server others can reach.
+    /// `Production`: the default, as in .NET.
     pub(crate) fn production() -> Self {
         Self("Production".to_owned())
     }

@@ -30,6 +30,7 @@ pub(super) const MAXIMUM_AUTHENTICATION_EXPIRATION: &str = "SignalR:MaximumAuthe
 pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
+pub(super) const ALLOWED_HOSTS: &str = "AllowedHosts";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
 pub(super) const PROMETHEUS_ENABLED: &str = "Prometheus:Enabled";
 pub(super) const PROMETHEUS_PATH: &str = "Prometheus:Path";
@@ -61,7 +62,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 53] = [
+const KNOWN: [&str; 54] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -92,6 +93,7 @@ const KNOWN: [&str; 53] = [
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
     TOKEN_KEYS,
+    ALLOWED_HOSTS,
     ALLOWED_ORIGINS,
     PROMETHEUS_ENABLED,
     PROMETHEUS_PATH,
@@ -118,10 +120,11 @@ const KNOWN: [&str; 53] = [
 ];
 
 /// Those of [`KNOWN`] that may be sections with one element for each key in them, as lists are in JSON.
-const LISTS: [&str; 6] = [
+const LISTS: [&str; 7] = [
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
     TOKEN_KEYS,
+    ALLOWED_HOSTS,
     ALLOWED_ORIGINS,
     BEARER_VALID_ISSUERS,
     BEARER_VALID_AUDIENCES,

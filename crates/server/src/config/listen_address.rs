@@ -33,20 +33,11 @@ impl ListenAddress {
     /// `http://localhost:5000`.
     pub(crate) const DEFAULT: Self = Self { host: ListenHost::Localhost, port: 5000 };
 
-    /// Whether only this machine can connect.
-    pub(crate) fn is_loopback(&self) -> bool {
-        match self.host {
-            ListenHost::Any => false,
-            ListenHost::Localhost => true,
-            ListenHost::Ip(ip) => ip.to_canonical().is_loopback(),
-        }
-    }
-
-    /// What to bind. For [`ListenHost::Any`] it is `[::]`, which takes IPv4 too unless the
-    /// machine has IPv6 switched off: then `0.0.0.0` does. Of localhost's two, one is enough.
+    /// What to listen on, as far as the machine has it: it may be without IPv6, or without IPv4. Of the two for
+    /// [`ListenHost::Any`] the first that is there is all, since `[::]` takes IPv4 too; of localhost's both are wanted.
     pub(crate) fn socket_addresses(&self) -> Vec<SocketAddr> {
         let ips: &[IpAddr] = match &self.host {
-            ListenHost::Any => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+            ListenHost::Any => &[IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)],
             ListenHost::Localhost => &[IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)],
             ListenHost::Ip(ip) => std::slice::from_ref(ip),
         };
@@ -163,21 +154,20 @@ mod tests {
     #[test]
     fn addresses() {
         let cases = [
-            ("http://localhost:5000", "http://localhost:5000", true, "127.0.0.1:5000 [::1]:5000"),
-            ("HTTP://LOCALHOST:5000/", "http://localhost:5000", true, "127.0.0.1:5000 [::1]:5000"),
-            ("http://+:5000", "http://*:5000", false, "[::]:5000"),
-            ("http://*:0", "http://*:0", false, "[::]:0"),
-            ("http://+", "http://*:80", false, "[::]:80"),
-            ("http://0.0.0.0:5000", "http://0.0.0.0:5000", false, "0.0.0.0:5000"),
-            ("http://[::]:5000", "http://[::]:5000", false, "[::]:5000"),
-            ("http://[::1]:0", "http://[::1]:0", true, "[::1]:0"),
-            ("http://127.0.0.2:0", "http://127.0.0.2:0", true, "127.0.0.2:0"),
-            ("http://[::ffff:127.0.0.1]:1", "http://[::ffff:127.0.0.1]:1", true, "[::ffff:127.0.0.1]:1"),
+            ("http://localhost:5000", "http://localhost:5000", "127.0.0.1:5000 [::1]:5000"),
+            ("HTTP://LOCALHOST:5000/", "http://localhost:5000", "127.0.0.1:5000 [::1]:5000"),
+            ("http://+:5000", "http://*:5000", "[::]:5000 0.0.0.0:5000"),
+            ("http://*:0", "http://*:0", "[::]:0 0.0.0.0:0"),
+            ("http://+", "http://*:80", "[::]:80 0.0.0.0:80"),
+            ("http://0.0.0.0:5000", "http://0.0.0.0:5000", "0.0.0.0:5000"),
+            ("http://[::]:5000", "http://[::]:5000", "[::]:5000"),
+            ("http://[::1]:0", "http://[::1]:0", "[::1]:0"),
+            ("http://127.0.0.2:0", "http://127.0.0.2:0", "127.0.0.2:0"),
+            ("http://[::ffff:127.0.0.1]:1", "http://[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
         ];
-        for (text, shown, loopback, sockets) in cases {
+        for (text, shown, sockets) in cases {
             let address: ListenAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), shown, "{text}");
-            assert_eq!(address.is_loopback(), loopback, "{text}");
             let bound: Vec<_> = address.socket_addresses().iter().map(ToString::to_string).collect();
             assert_eq!(bound.join(" "), sockets, "{text}");
         }

@@ -13,6 +13,7 @@ mod bearer;
 mod describe;
 mod gather;
 mod host_environment;
+mod hosts;
 mod hub_names;
 mod json_file;
 mod keys;
@@ -32,7 +33,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use hubline::{BackplaneFailureMode, HubProtocol, TokenKey, TransportKind};
-use hubline_auth::{AllowedOrigins, BearerOptions};
+use hubline_auth::{AllowedHost, AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
 
@@ -40,7 +41,7 @@ pub(crate) use describe::{ConfigFile, EffectiveSetting};
 pub(crate) use host_environment::HostEnvironment;
 pub(crate) use hub_names::HubNames;
 pub(crate) use keys::is_known as is_known_key;
-pub(crate) use listen_address::ListenAddress;
+pub(crate) use listen_address::{ListenAddress, ListenHost};
 pub(crate) use report::{ConfigErrors, Source, Warning};
 
 use crate::cli::ConfigArgs;
@@ -56,7 +57,7 @@ pub(crate) struct Config {
     /// Never empty; default `http://localhost:5000`.
     pub(crate) urls: Vec<ListenAddress>,
     /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
-    /// file). Default Development if every address served is loopback, else Production.
+    /// file); `--dev` is Development. Default Production, as in ASP.NET Core.
     pub(crate) environment: HostEnvironment,
     /// `ConnectionStrings:RedisSignalR` (`--redis` goes before it), else `Redis:ConnectionString`;
     /// `None` means the in-process backplane, also with `SignalR:UseRedisBackplane=false`.
@@ -120,8 +121,12 @@ pub(crate) struct Config {
     ///
     /// Without issuers, or audiences, any will do.
     pub(crate) bearer: Option<BearerOptions>,
-    /// `Cors:AllowedOrigins`: pages of which origins may use the server, besides its own; a list, `null` for
-    /// pages opened from a file, `*` for any. Default none. In Development any may, whatever this says.
+    /// `AllowedHosts`: under which hosts the server may be reached, a list of names and addresses without ports, as
+    /// ASP.NET Core reads it; `*.example.org` is every subdomain. `None` for any, the default, also written `*`.
+    pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
+    /// `Cors:AllowedOrigins`: pages of which origins may use the server, besides its own; a list of origins, of
+    /// subdomains (`https://*.example.org`), `null` and `file://` for pages opened from a file, `*` for any. Default
+    /// none, in Development any.
     pub(crate) allowed_origins: AllowedOrigins,
     /// Where metrics are served for Prometheus: `Prometheus:Path`, default `/metrics`; `None` with
     /// `Prometheus:Enabled=false`.
@@ -212,6 +217,7 @@ impl Config {
             transports: list::transports(reader),
             token_keys: list::token_keys(reader),
             bearer: bearer::read(reader),
+            allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader, &environment),
             environment,
             metrics_path: prometheus::read(reader),

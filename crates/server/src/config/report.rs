@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io;
 
-use hubline_auth::{InvalidOrigin, KeyError, RemoteKeysError};
+use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
 use super::keys;
@@ -119,6 +119,9 @@ pub(crate) enum Problem {
         keys::variable(keys::REDIS_CONNECTION_STRING)
     )]
     NoRedisConnectionString,
+    /// An environment that is not the one `--dev` means.
+    #[error("--dev means --environment Development, and this is another; expected one of the two")]
+    OtherEnvironment,
     /// A key that verifies no tokens.
     #[error(transparent)]
     Key(#[from] KeyError),
@@ -128,6 +131,9 @@ pub(crate) enum Problem {
     /// One of the origins.
     #[error(transparent)]
     Origin(#[from] InvalidOrigin),
+    /// One of the hosts.
+    #[error(transparent)]
+    Host(#[from] InvalidHost),
     /// A file that is there and cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),

@@ -1,3 +1,5 @@
+mod access;
+
 use std::fs;
 
 use super::*;
@@ -232,7 +234,7 @@ fn each_layer_goes_over_those_below() {
 
     let base = || redis().file("appsettings.json", r#"{"signalr": {"channelprefix": "base"}}"#);
     assert_eq!(prefix(base()), "base");
-    let named = || base().file("appsettings.Development.json", r#"{"SignalR:ChannelPrefix": "named"}"#);
+    let named = || base().file("appsettings.Production.json", r#"{"SignalR:ChannelPrefix": "named"}"#);
     assert_eq!(prefix(named()), "named");
     let aspnetcore = || named().variable("AspNetCore_SignalR__ChannelPrefix", "aspnetcore");
     assert_eq!(prefix(aspnetcore()), "aspnetcore");
@@ -255,31 +257,6 @@ fn addresses_by_urls_then_by_ports() {
         file().variable("ASPNETCORE_URLS", "http://+:1").args(|args| args.urls = Some("http://+:2".into()));
     assert_eq!(urls(&both.config()), "http://*:2");
     assert_eq!(urls(&ports().variable("ASPNETCORE_URLS", "").config()), "http://*:8080 http://*:8081");
-}
-
-#[test]
-fn environment_follows_the_addresses_unless_set() {
-    let environment = |setup: Setup| setup.config().environment.to_string();
-    let reachable = || Setup::new().variable("ASPNETCORE_URLS", "http://127.0.0.1:1;http://+:2");
-    assert_eq!(environment(Setup::new()), "Development");
-    assert_eq!(environment(reachable()), "Production");
-    assert_eq!(environment(reachable().variable("ASPNETCORE_ENVIRONMENT", "Test")), "Test");
-    let both = || Setup::new().variable("ASPNETCORE_ENVIRONMENT", "A").variable("DOTNET_ENVIRONMENT", "B");
-    assert_eq!(environment(both()), "B", "as in .NET");
-    assert_eq!(environment(both().args(|args| args.environment = Some("C".into()))), "C");
-    assert_eq!(environment(both().set("ENVIRONMENT", "D")), "D");
-
-    let elsewhere =
-        Setup::new().variable("ENVIRONMENT", "Shell").file("appsettings.json", r#"{"Environment": "File"}"#);
-    assert_eq!(environment(elsewhere), "Development", "these two do not decide");
-    let opened = Setup::new()
-        .file(
-            "appsettings.Development.json",
-            r#"{"Urls": "http://+:5000", "SignalR": {"EnableDetailedErrors": true}}"#,
-        )
-        .config();
-    assert!(opened.environment.is_production());
-    assert!(!opened.enable_detailed_errors, "its file is not read then");
 }
 
 #[test]
@@ -406,30 +383,6 @@ fn keys_of_tokens_are_shown_nowhere() {
 fn tokens_without_a_key_are_warned_about() {
     let setup = Setup::new().set("Jwt:Issuer", "TeleDoctor").set("SignalR:Transports", "LongPolling");
     assert!(setup.warnings().contains("Jwt:Issuer (command line --Jwt:Issuer) has no effect"));
-}
-
-#[test]
-fn origins_outside_of_development() {
-    let production = || Setup::new().variable("ASPNETCORE_ENVIRONMENT", "Production");
-    let origins = |setup: Setup| setup.config().allowed_origins.to_string();
-    assert_eq!(origins(production()), "none but its own");
-    let file = || {
-        let list = (0..11).map(|n| format!("\"https://{n}.example\"")).collect::<Vec<_>>().join(",");
-        production().file("appsettings.json", &format!("{{\"Cors\": {{\"AllowedOrigins\": [{list}]}}}}"))
-    };
-    assert!(origins(file()).starts_with("https://0.example, https://1.example, https://2.example"));
-    assert!(
-        origins(file().variable("Cors__AllowedOrigins__1", "null"))
-            .starts_with("https://0.example, null, https://2")
-    );
-    let one = || file().variable("Cors__AllowedOrigins", "https://a.example/; http://B.example:80,null");
-    assert_eq!(origins(one()), "https://a.example, http://b.example, null");
-    assert_eq!(origins(production().set("Cors:AllowedOrigins", "*")), "any");
-    assert_eq!(origins(Setup::new().set("Cors:AllowedOrigins", "https://a.example")), "any", "Development");
-    let mistakes = production().set("Cors:AllowedOrigins", "https://a.example/path, b.example").errors();
-    assert!(mistakes.contains("2 mistakes") && mistakes.contains("'b.example'"), "{mistakes}");
-    let misspelt = production().set("Cors:AllowedOrigin", "https://a.example").warnings();
-    assert!(misspelt.contains("did you mean Cors:AllowedOrigins?"), "{misspelt}");
 }
 
 #[test]

@@ -1,0 +1,33 @@
+//! Requests that are refused for where they come from or go to.
+
+use std::fmt;
+
+use hubline_auth::{CrossOrigin, HostFilter};
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+
+#[derive(Debug)]
+pub(super) struct RefusalCollector {
+    pub(super) cross_origin: CrossOrigin,
+    /// None if any host is served.
+    pub(super) host_filter: Option<HostFilter>,
+}
+
+impl Collector for RefusalCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut refused = encoder.encode_descriptor(
+            "hubline_requests_refused",
+            "Requests of pages that Cors:AllowedOrigins does not let in, and for hosts that are not among AllowedHosts.",
+            None,
+            MetricType::Counter,
+        )?;
+        let hosts = self.host_filter.as_ref().map(HostFilter::refused);
+        for (reason, count) in [("origin", self.cross_origin.refused()), ("host", hosts.unwrap_or_default())]
+        {
+            ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
+        }
+        Ok(())
+    }
+}

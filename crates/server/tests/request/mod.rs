@@ -1,0 +1,22 @@
+//! Requests as bytes.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Sends a request of its own, whose answer may have no end; to `localhost` unless a header says otherwise.
+pub(crate) async fn send(port: u16, line: &str, headers: &str) -> TcpStream {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let host = if headers.contains("Host: ") { "" } else { "Host: localhost\r\n" };
+    let request = format!("{line} HTTP/1.1\r\n{host}Content-Length: 0\r\n{headers}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    socket
+}
+
+/// The head and the body of an answer.
+pub(crate) async fn ask(port: u16, line: &str, headers: &str) -> (String, String) {
+    let mut socket = send(port, line, &format!("Connection: close\r\n{headers}")).await;
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.to_owned(), body.to_owned())
+}
