@@ -8,7 +8,7 @@ use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter
 use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress};
-use crate::paths::{CHAT, CLIENT, HEALTH, HOME, NAVIGATION, TRIGGER};
+use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
 use crate::{health, home, hubs, metrics};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
@@ -30,6 +30,8 @@ pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
     }
     let mut app = Router::new()
         .route(HOME, get(home::page))
+        .route(HOME_SCRIPT, get(home::script))
+        .route(HOME_STYLE, get(home::style))
         .route(CLIENT, get(home::client))
         .route(HEALTH, get(health::report).with_state(health::Health::new(server, config)))
         .merge(paths);
@@ -43,7 +45,7 @@ pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
         let metrics = metrics::Metrics::new(server, cross_origin.clone(), host_filter.clone());
         app = app.route(path, get(metrics::page).with_state(metrics));
     }
-    let spelt_freely = [CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
+    let spelt_freely = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
     let app = hubline::ignore_case(app.layer(cross_origin), spelt_freely);
     Ok(match host_filter {
         Some(host_filter) => app.layer(host_filter),

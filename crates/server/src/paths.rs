@@ -1,6 +1,8 @@
 //! Where things are served, except for the metrics, whose path is configured.
 
 pub(crate) const HOME: &str = "/";
+pub(crate) const HOME_SCRIPT: &str = "/home.js";
+pub(crate) const HOME_STYLE: &str = "/home.css";
 pub(crate) const CLIENT: &str = "/signalr.min.js";
 pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
@@ -14,5 +16,6 @@ pub(crate) fn is_taken(path: &str) -> bool {
             start.eq_ignore_ascii_case(taken) && (rest.is_empty() || rest.starts_with('/'))
         })
     };
-    path == HOME || [CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH].into_iter().any(is_at_or_below)
+    let taken = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
+    path == HOME || taken.into_iter().any(is_at_or_below)
 }
