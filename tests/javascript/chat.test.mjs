@@ -46,6 +46,8 @@ for (const instances of [1, 2, 3]) {
         const [sender, , sentAt] = found(client);
         assert.equal(sender, ada.id);
         assert.ok(Math.abs(Date.parse(sentAt) - Date.now()) < 60_000, `sent at ${sentAt}`);
+        // .NET reads seven digits of a second and no more.
+        assert.match(sentAt, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,7})?Z$/);
       }
       await settled('after the room message');
       assert.equal(found(bob), undefined);

@@ -1,8 +1,8 @@
 //! Consultation chat: from user to user, and in rooms.
 
+use hubline::value::DateTime;
 use hubline::{Caller, Clients, ConnectionInfo, GroupError, Groups, Hub, SendError, UserId};
 use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 /// What the hub is called on Redis unless configured otherwise.
 pub(crate) const NAME: &str = "ChatHub";
@@ -11,7 +11,7 @@ pub(crate) const NAME: &str = "ChatHub";
 ///
 /// From clients: `SendMessage(recipientUserId, message)`, `JoinRoom(roomId)`, `LeaveRoom(roomId)`,
 /// `SendToRoom(roomId, message)`. To clients: `ReceiveMessage(senderId, message)`,
-/// `ReceiveRoomMessage(senderId, message, sentAt)`.
+/// `ReceiveRoomMessage(senderId, message, sentAt)`, the last one a text like `2026-01-02T03:04:05.1234567Z`.
 pub(crate) fn hub() -> Hub {
     Hub::new(NAME)
         .user_id(user_id)
@@ -50,6 +50,6 @@ async fn send_to_room(
     room: String,
     message: String,
 ) -> Result<(), SendError> {
-    let sent_at = OffsetDateTime::now_utc().format(&Rfc3339).unwrap_or_default();
+    let sent_at = DateTime::from(OffsetDateTime::now_utc()).to_string();
     clients.group(room).send("ReceiveRoomMessage", (caller.user_id(), message, sent_at)).await
 }
