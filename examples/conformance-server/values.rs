@@ -24,7 +24,7 @@ pub(crate) struct Person {
     name: Option<String>,
     age: i32,
     email: Option<String>,
-    tags: Option<Vec<String>>,
+    tags: Option<Vec<Option<String>>>,
     scores: Option<IndexMap<String, i32>>,
 }
 
@@ -72,7 +72,7 @@ fn samples(hub: Hub) -> Hub {
             name: Some("Ada <&'+é>".into()),
             age: 36,
             email: None,
-            tags: Some(vec!["x".into(), "y".into()]),
+            tags: Some(vec![Some("x".into()), Some("y".into())]),
             scores: Some(IndexMap::from([("Maths".into(), 10), ("bIo".into(), 1)])),
         })
         .method("SampleLong", async || 1i64 << 53)

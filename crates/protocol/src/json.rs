@@ -6,10 +6,12 @@
 mod formatter;
 mod reader;
 mod scanner;
+mod value;
 mod writer;
 
 pub use reader::read;
-pub(crate) use reader::{decode, integer32, properties, read_cancellation, string};
+pub(crate) use reader::{integer32, properties, read_cancellation, string};
+pub(crate) use value::decode;
 pub(crate) use writer::{close, completion, invocation, numbered, stream_item, value, write_string};
 
 /// A ping, separator included.

@@ -25,7 +25,7 @@ pub(crate) use hub_message::read_cancellation;
 pub(crate) use reader::{Reader, Token};
 pub(crate) use writer::{close, completion, invocation, numbered, ping, stream_item};
 
-use crate::dot_net::DotNet;
+use crate::dot_net::{DotNet, FromDotNet, Repeats};
 use crate::encode::EncodeError;
 use crate::{BindError, Naming};
 
@@ -34,7 +34,7 @@ pub(crate) fn decode<T: DeserializeOwned>(value: &[u8], naming: Naming) -> Resul
     let mut deserializer = Deserializer::new(value);
     let decoded = match naming {
         Naming::Serde => T::deserialize(&mut deserializer),
-        Naming::DotNet => T::deserialize(DotNet(&mut deserializer)),
+        Naming::DotNet => T::deserialize(FromDotNet(&mut deserializer, Repeats::NONE)),
     };
     decoded
         .and_then(|decoded| deserializer.end().map(|()| decoded))

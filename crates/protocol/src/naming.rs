@@ -13,8 +13,9 @@ pub enum Naming {
     /// MessagePack; structures never as arrays; numbers that JSON cannot express are errors, not `null`.
     ///
     /// Keys of maps stay as they are. Variants with data have no counterpart in .NET and keep serde's form, as does
-    /// what `#[serde(flatten)]`, `#[serde(tag)]` and `#[serde(untagged)]` buffer. A field that is given twice is an
-    /// error, where .NET takes the last one.
+    /// what `#[serde(flatten)]`, `#[serde(tag)]` and `#[serde(untagged)]` buffer. Of a JSON field that is given twice the
+    /// last one counts, in eight levels of structures, and only that one is looked at; in MessagePack it is an error, where
+    /// .NET takes the last one too.
     DotNet,
 }
 

@@ -147,10 +147,56 @@ fn enums_are_numbers_in_json_and_names_in_message_pack() {
     for text in ["2", "-1", "1.0", r#""InCall""#, "null", "4294967296"] {
         assert!(read::<State>(Naming::DotNet, text).is_err(), "{text}");
     }
-    assert_eq!(read_message_pack(Naming::DotNet, r#""InCall""#), Ok(State::InCall));
-    for text in ["1", r#""inCall""#, "null"] {
+    for text in [r#""InCall""#, r#"" InCall\n""#, r#""Ringing, InCall""#, r#""1""#] {
+        assert_eq!(read_message_pack(Naming::DotNet, text), Ok(State::InCall), "{text}");
+    }
+    for text in ["1", r#""inCall""#, r#""2""#, r#""-1""#, r#""InCall,""#, "null"] {
         assert!(read_message_pack::<State>(Naming::DotNet, text).is_err(), "{text}");
     }
+}
+
+#[test]
+fn of_a_member_that_is_given_twice_the_last_one_counts() {
+    for text in [
+        r#"{"hostName":"b","hostName":"a"}"#,
+        r#"{"hostName":"b","other":1,"HOSTNAME":"a","other":2}"#,
+        r#"{"hostName":1,"hostn\u0061me":"a"}"#,
+    ] {
+        assert_eq!(read(Naming::DotNet, text), Ok(server("a")), "{text}");
+        assert_eq!(read(Naming::DotNet, &format!("[{text}]")), Ok(vec![server("a")]), "{text}");
+        assert_eq!(
+            read(Naming::DotNet, &format!(r#"{{"x":{text}}}"#))
+                .map(|map: BTreeMap<String, Server>| map["x"] == server("a")),
+            Ok(true)
+        );
+    }
+    assert!(read::<Server>(Naming::DotNet, r#"{"hostName":"a","hostName":1}"#).is_err());
+    assert!(read::<Server>(Naming::Serde, r#"{"host_name":"b","host_name":"a"}"#).is_err());
+    // A key of a map is no member.
+    let map: BTreeMap<String, i32> = read(Naming::DotNet, r#"{"a":1,"A":2,"a":3}"#).unwrap();
+    assert_eq!(map, BTreeMap::from([("A".to_owned(), 2), ("a".to_owned(), 3)]));
+}
+
+#[derive(Debug, PartialEq, Deserialize)]
+struct Nested {
+    next: Option<Box<Nested>>,
+    zero: i32,
+}
+
+#[test]
+fn members_may_be_given_twice_in_few_levels() {
+    let nested = |levels: usize| {
+        format!("{}null{}", r#"{"next":0,"zero":1,"next":"#.repeat(levels), r#","zero":-0}"#.repeat(levels))
+    };
+    let zeros = |text: &str| {
+        read::<Nested>(Naming::DotNet, text).map(|nested| {
+            std::iter::successors(Some(&nested), |nested| nested.next.as_deref())
+                .all(|nested| nested.zero == 0)
+        })
+    };
+    assert_eq!(zeros(&nested(1)), Ok(true));
+    assert_eq!(zeros(&nested(8)), Ok(true));
+    assert!(zeros(&nested(9)).is_err());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, EnumAccess, Error, MapAccess, SeqAccess, VariantAccess, Visitor,
 };
 
-use super::DotNet;
+use super::FromDotNet;
 
 /// Values without parts.
 macro_rules! forward {
@@ -17,7 +17,7 @@ macro_rules! forward {
     };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for DotNet<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for FromDotNet<V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -42,31 +42,31 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for DotNet<V> {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.0.visit_some(DotNet(deserializer))
+        self.0.visit_some(FromDotNet(deserializer, self.1))
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<V::Value, D::Error> {
-        self.0.visit_newtype_struct(DotNet(deserializer))
+        self.0.visit_newtype_struct(FromDotNet(deserializer, self.1))
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<V::Value, A::Error> {
-        self.0.visit_seq(DotNet(items))
+        self.0.visit_seq(FromDotNet(items, self.1))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<V::Value, A::Error> {
-        self.0.visit_map(DotNet(entries))
+        self.0.visit_map(FromDotNet(entries, self.1))
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, variant: A) -> Result<V::Value, A::Error> {
-        self.0.visit_enum(DotNet(variant))
+        self.0.visit_enum(FromDotNet(variant, self.1))
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for DotNet<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for FromDotNet<A> {
     type Error = A::Error;
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, A::Error> {
-        self.0.next_element_seed(DotNet(seed))
+        self.0.next_element_seed(FromDotNet(seed, self.1))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -75,7 +75,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for DotNet<A> {
 }
 
 /// Keys stay as they are.
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for DotNet<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for FromDotNet<A> {
     type Error = A::Error;
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
@@ -83,7 +83,7 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for DotNet<A> {
     }
 
     fn next_value_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<T::Value, A::Error> {
-        self.0.next_value_seed(DotNet(seed))
+        self.0.next_value_seed(FromDotNet(seed, self.1))
     }
 
     fn size_hint(&self) -> Option<usize> {
@@ -91,16 +91,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for DotNet<A> {
     }
 }
 
-impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for DotNet<A> {
+impl<'de, A: EnumAccess<'de>> EnumAccess<'de> for FromDotNet<A> {
     type Error = A::Error;
-    type Variant = DotNet<A::Variant>;
+    type Variant = FromDotNet<A::Variant>;
 
     fn variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<(T::Value, Self::Variant), A::Error> {
-        self.0.variant_seed(seed).map(|(value, variant)| (value, DotNet(variant)))
+        self.0.variant_seed(seed).map(|(value, variant)| (value, FromDotNet(variant, self.1)))
     }
 }
 
-impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for DotNet<A> {
+impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for FromDotNet<A> {
     type Error = A::Error;
 
     fn unit_variant(self) -> Result<(), A::Error> {
@@ -108,11 +108,11 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for DotNet<A> {
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, A::Error> {
-        self.0.newtype_variant_seed(DotNet(seed))
+        self.0.newtype_variant_seed(FromDotNet(seed, self.1))
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, A::Error> {
-        self.0.tuple_variant(length, DotNet(visitor))
+        self.0.tuple_variant(length, FromDotNet(visitor, self.1))
     }
 
     fn struct_variant<V: Visitor<'de>>(
@@ -120,6 +120,6 @@ impl<'de, A: VariantAccess<'de>> VariantAccess<'de> for DotNet<A> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, A::Error> {
-        self.0.struct_variant(fields, DotNet(visitor))
+        self.0.struct_variant(fields, FromDotNet(visitor, self.1))
     }
 }

@@ -3,15 +3,15 @@ use std::str::FromStr;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, Visitor};
 use serde_json::value::RawValue;
 
-use super::enumeration::Numbered;
-use super::structure::Structure;
-use super::{DotNet, is_raw};
+use super::enumeration::{Named, Numbered};
+use super::structure::{Structure, superseded};
+use super::{FromDotNet, is_raw};
 
-impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for DotNet<T> {
+impl<'de, T: DeserializeSeed<'de>> DeserializeSeed<'de> for FromDotNet<T> {
     type Value = T::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<T::Value, D::Error> {
-        self.0.deserialize(DotNet(deserializer))
+        self.0.deserialize(FromDotNet(deserializer, self.1))
     }
 }
 
@@ -24,7 +24,7 @@ macro_rules! forward {
     };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNet<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for FromDotNet<D> {
     type Error = D::Error;
 
     forward! {
@@ -53,11 +53,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNet<D> {
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_any(DotNet(visitor))
+        self.0.deserialize_any(FromDotNet(visitor, self.1))
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_option(DotNet(visitor))
+        self.0.deserialize_option(FromDotNet(visitor, self.1))
     }
 
     fn deserialize_unit_struct<V: Visitor<'de>>(
@@ -76,16 +76,16 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNet<D> {
         if is_raw(name) {
             self.0.deserialize_newtype_struct(name, visitor)
         } else {
-            self.0.deserialize_newtype_struct(name, DotNet(visitor))
+            self.0.deserialize_newtype_struct(name, FromDotNet(visitor, self.1))
         }
     }
 
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_seq(DotNet(visitor))
+        self.0.deserialize_seq(FromDotNet(visitor, self.1))
     }
 
     fn deserialize_tuple<V: Visitor<'de>>(self, length: usize, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple(length, DotNet(visitor))
+        self.0.deserialize_tuple(length, FromDotNet(visitor, self.1))
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
@@ -94,11 +94,11 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNet<D> {
         length: usize,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        self.0.deserialize_tuple_struct(name, length, DotNet(visitor))
+        self.0.deserialize_tuple_struct(name, length, FromDotNet(visitor, self.1))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        self.0.deserialize_map(DotNet(visitor))
+        self.0.deserialize_map(FromDotNet(visitor, self.1))
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -108,19 +108,28 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for DotNet<D> {
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         let human_readable = self.0.is_human_readable();
-        self.0.deserialize_struct(name, fields, Structure { visitor, fields, human_readable })
+        let structure =
+            Structure { visitor, fields, human_readable, repeats: self.1, superseded: Vec::new() };
+        let Some(repeats) = self.1.further_in().filter(|_| human_readable) else {
+            return self.0.deserialize_struct(name, fields, structure);
+        };
+        let text = <&RawValue>::deserialize(self.0)?.get();
+        let structure = Structure { repeats, superseded: superseded(text, fields), ..structure };
+        serde_json::Deserializer::from_slice(text.as_bytes())
+            .deserialize_struct(name, fields, structure)
+            .map_err(D::Error::custom)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
         if self.0.is_human_readable() {
-            self.0.deserialize_any(Numbered(visitor))
+            self.0.deserialize_any(Numbered(FromDotNet(visitor, self.1)))
         } else {
-            self.0.deserialize_enum(name, variants, DotNet(visitor))
+            self.0.deserialize_any(Named { visitor: FromDotNet(visitor, self.1), variants })
         }
     }
 

@@ -51,9 +51,15 @@ impl Formatter for DotNetFormatter {
     }
 }
 
-/// What `JavaScriptEncoder.UnsafeRelaxedJsonEscaping` escapes beyond quotes, backslashes and C0 controls.
+/// What `JavaScriptEncoder.UnsafeRelaxedJsonEscaping` escapes beyond quotes, backslashes and C0 controls: controls,
+/// spaces and separators other than the plain space, what is for private use, and what is no character. (What Unicode
+/// has not assigned yet it escapes too; that differs from one release of .NET to the next.)
 fn is_escaped(character: char) -> bool {
-    matches!(character, '\u{7f}'..='\u{9f}' | '\u{2028}' | '\u{2029}' | '\u{e000}'..='\u{f8ff}' | '\u{feff}' | '\u{10000}'..)
+    matches!(
+        character,
+        '\u{7f}'..='\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}' | '\u{202f}' | '\u{205f}'
+            | '\u{3000}' | '\u{e000}'..='\u{f8ff}' | '\u{fdd0}'..='\u{fdef}' | '\u{feff}' | '\u{fffe}'..
+    )
 }
 
 /// Shortest digits; an exponent (`1E+300`, `1E-05`) where there would be more than `precision` digits before the
@@ -117,5 +123,9 @@ mod tests {
         assert_eq!(written(&"<&'+é>/\"\\"), r#""<&'+é>/\"\\""#);
         assert_eq!(written(&"\u{1}\u{1f}\n\u{7f}\u{80}"), r#""\u0001\u001F\n\u007F\u0080""#);
         assert_eq!(written(&"😀\u{2028}"), r#""\uD83D\uDE00\u2028""#);
+        assert_eq!(
+            written(&"a b\u{a0}\u{3000}\u{fffe}\u{200b}\u{fffd}"),
+            "\"a b\\u00A0\\u3000\\uFFFE\u{200b}\u{fffd}\""
+        );
     }
 }

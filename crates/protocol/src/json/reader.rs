@@ -2,14 +2,10 @@
 
 use std::borrow::Cow;
 
-use serde::de::DeserializeOwned;
-
 use super::scanner::{Kind, Scanner, Text};
-use crate::dot_net::DotNet;
 use crate::message::ArgumentList;
 use crate::{
-    Arguments, BindError, ClientValue, Completion, CompletionResult, DecodeError, HubMessage, Invocation,
-    Naming, StreamItem,
+    Arguments, ClientValue, Completion, CompletionResult, DecodeError, HubMessage, Invocation, StreamItem,
 };
 
 /// Reads one hub message, given without its separator. What follows the object is ignored.
@@ -36,28 +32,19 @@ fn may_be_cancellation(text: &[u8]) -> bool {
     memchr::memchr_iter(b'5', text).any(|at| text[..at].trim_ascii_end().ends_with(b":"))
 }
 
-/// Decodes one value.
-pub(crate) fn decode<T: DeserializeOwned>(value: &[u8], naming: Naming) -> Result<T, BindError> {
-    let mut deserializer = serde_json::Deserializer::from_slice(value);
-    let decoded = match naming {
-        Naming::Serde => T::deserialize(&mut deserializer),
-        Naming::DotNet => T::deserialize(DotNet(&mut deserializer)),
-    };
-    decoded
-        .and_then(|decoded| deserializer.end().map(|()| decoded))
-        .map_err(|error| BindError::new(error.to_string()))
-}
-
 /// Calls `each` with every property of the object that `text` begins with; it must read the property's value.
 ///
-/// Of duplicates the last one counts, which is up to `each`.
+/// Of duplicates the last one counts, which is up to `each`. A name that is not UTF-8 comes as an empty one.
 pub(crate) fn properties<'a, F>(text: &'a [u8], mut each: F) -> Result<(), DecodeError>
 where
     F: FnMut(&str, &mut Scanner<'a>) -> Result<(), DecodeError>,
 {
     let mut scanner = Scanner::new(text);
     match scanner.kind()? {
-        Kind::Object => scanner.object(|name, scanner| each(&name.decode().unwrap_or_default(), scanner)),
+        Kind::Object => scanner.object(|name, scanner| match name.decode() {
+            Err(error @ DecodeError::LoneSurrogate) => Err(error),
+            name => each(&name.unwrap_or_default(), scanner),
+        }),
         Kind::Array => Err(DecodeError::NotAnObject("Array")),
         kind => {
             scanner.value()?;
@@ -238,6 +225,7 @@ fn token_type(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Naming;
 
     fn error(text: &str) -> String {
         read(text.as_bytes()).unwrap_err().to_string()

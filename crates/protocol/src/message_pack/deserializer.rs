@@ -147,8 +147,11 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
     }
 
     fn deserialize_bytes<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
+        // Bytes were strings once, before there were strings of eight bits' length.
+        let may_be_string = self.reader.code() != Some(rmp::Marker::Str8.to_u8());
         match self.token()? {
-            Token::Str(bytes) => visitor.visit_borrowed_bytes(bytes),
+            Token::Str(bytes) if may_be_string => visitor.visit_borrowed_bytes(bytes),
+            token @ Token::Str(_) => Err(invalid_type(token, &visitor)),
             token => self.visit(token, visitor),
         }
     }

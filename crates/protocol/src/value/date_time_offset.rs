@@ -3,7 +3,8 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use super::{DateTime, iso8601, text};
+use super::iso8601::{self, Moment, Zone};
+use super::{DateTime, text};
 
 /// `DateTimeOffset`: a local date and time and by how many minutes it is ahead of UTC, 14 hours at most.
 ///
@@ -14,8 +15,11 @@ pub struct DateTimeOffset(OffsetDateTime);
 
 impl DateTimeOffset {
     fn parse(text: &str) -> Option<Self> {
-        let iso8601::Moment { local, offset } = iso8601::parse(text)?;
-        Self::of(local, offset.unwrap_or(UtcOffset::UTC))
+        let Moment { local, zone } = iso8601::parse(text)?;
+        match zone {
+            Zone::Unsaid | Zone::Utc => Self::of(local, UtcOffset::UTC),
+            Zone::Offset(offset) => Self::of(local, offset),
+        }
     }
 
     /// `None` where the moment is out of .NET's range in UTC.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use time::{Date, Month, PrimitiveDateTime, Time, UtcOffset};
+use time::{Date, Duration, Month, PrimitiveDateTime, UtcOffset};
 
 use super::text::Cursor;
 
@@ -12,19 +12,30 @@ pub(super) const MOST_MINUTES: i32 = 14 * 60;
 /// A date and time, and how it relates to UTC if the text says so.
 pub(super) struct Moment {
     pub(super) local: PrimitiveDateTime,
-    pub(super) offset: Option<UtcOffset>,
+    pub(super) zone: Zone,
 }
 
-/// Reads `date[Thour:minute[:second[.fraction]][Z|±hour[:minute]]]`.
+/// What stands behind a date and time.
+#[derive(Clone, Copy)]
+pub(super) enum Zone {
+    /// Nothing.
+    Unsaid,
+    /// A `Z`.
+    Utc,
+    /// An offset, which may be zero too.
+    Offset(UtcOffset),
+}
+
+/// Reads `date[Thour:minute[:second[.fraction]][Z|±hour[:minute]]]`. `24:00` is the next day's midnight.
 pub(super) fn parse(text: &str) -> Option<Moment> {
     let mut cursor = Cursor::new(text);
     let date = date(&mut cursor)?;
     if cursor.is_at_end() {
-        return Some(Moment { local: date.midnight(), offset: None });
+        return Some(Moment { local: date.midnight(), zone: Zone::Unsaid });
     }
-    let local = date.with_time(time(&mut cursor)?);
-    let offset = if cursor.is_at_end() { None } else { Some(offset(&mut cursor)?) };
-    cursor.is_at_end().then_some(Moment { local, offset })
+    let local = date.midnight().checked_add(since_midnight(&mut cursor)?)?;
+    let zone = if cursor.is_at_end() { Zone::Unsaid } else { zone(&mut cursor)? };
+    (cursor.is_at_end() && local.year() <= 9999).then_some(Moment { local, zone })
 }
 
 /// Reads `2026-01-02`.
@@ -41,27 +52,40 @@ fn date(cursor: &mut Cursor<'_>) -> Option<Date> {
     Date::from_calendar_date(i32::try_from(year).ok()?, month, u8::try_from(day).ok()?).ok()
 }
 
-fn time(cursor: &mut Cursor<'_>) -> Option<Time> {
+fn since_midnight(cursor: &mut Cursor<'_>) -> Option<Duration> {
     if !cursor.take(b'T') {
         return None;
     }
     let hour = cursor.digits(2).filter(|_| cursor.take(b':'))?;
-    let minute = cursor.digits(2)?;
-    let second = if cursor.take(b':') { cursor.digits(2)? } else { 0 };
-    let fraction = if cursor.take(b'.') { cursor.fraction(0..=16)? } else { 0 };
-    let small = |number: u32| u8::try_from(number).ok();
-    Time::from_hms_nano(small(hour)?, small(minute)?, small(second)?, 100 * fraction).ok()
+    let minute = cursor.digits(2).filter(|minute| *minute < 60)?;
+    let (second, fraction) = if cursor.take(b':') { second(cursor)? } else { (0, 0) };
+    let since = Duration::seconds(i64::from(3600 * hour + 60 * minute + second))
+        + Duration::nanoseconds(100 * i64::from(fraction));
+    (since <= Duration::DAY).then_some(since)
 }
 
-fn offset(cursor: &mut Cursor<'_>) -> Option<UtcOffset> {
+/// Seconds, and ticks of a fraction. A point without digits may stand before a zone, but not at the end.
+fn second(cursor: &mut Cursor<'_>) -> Option<(u32, u32)> {
+    let second = cursor.digits(2).filter(|second| *second < 60)?;
+    let fraction = if !cursor.take(b'.') {
+        0
+    } else if cursor.is_at_end() {
+        return None;
+    } else {
+        cursor.fraction(0..=16)?
+    };
+    Some((second, fraction))
+}
+
+fn zone(cursor: &mut Cursor<'_>) -> Option<Zone> {
     if cursor.take(b'Z') {
-        return Some(UtcOffset::UTC);
+        return Some(Zone::Utc);
     }
     let sign = if cursor.take(b'-') { -1 } else { i32::from(cursor.take(b'+')) };
     let hours = cursor.digits(2).filter(|_| sign != 0)?;
     let minutes = if cursor.take(b':') { cursor.digits(2).filter(|minutes| *minutes < 60)? } else { 0 };
     let minutes = i32::try_from(60 * hours + minutes).ok().filter(|minutes| *minutes <= MOST_MINUTES)?;
-    UtcOffset::from_whole_seconds(60 * sign * minutes).ok()
+    UtcOffset::from_whole_seconds(60 * sign * minutes).ok().map(Zone::Offset)
 }
 
 /// Writes `2026-01-02T03:04:05`, with as many digits of ticks as it takes.

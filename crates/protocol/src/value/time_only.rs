@@ -16,6 +16,12 @@ impl TimeOnly {
         TimeSpan::from(self.0 - Time::MIDNIGHT)
     }
 
+    /// As a [`TimeSpan`] with hours and minutes, and with neither days nor a sign.
+    fn parse(text: &str) -> Option<Self> {
+        let (hours, _) = text.split_once(':')?;
+        TimeSpan::parse(text).filter(|_| hours.bytes().all(|byte| byte.is_ascii_digit())).and_then(Self::at)
+    }
+
     fn at(since_midnight: TimeSpan) -> Option<Self> {
         let within = (0..TICKS_PER_DAY).contains(&since_midnight.ticks());
         within.then(|| Self(Time::MIDNIGHT + time::Duration::from(since_midnight)))
@@ -50,10 +56,40 @@ impl Serialize for TimeOnly {
 impl<'de> Deserialize<'de> for TimeOnly {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if deserializer.is_human_readable() {
-            let parse = |text: &str| TimeSpan::parse(text).and_then(Self::at);
-            return text::deserialize(deserializer, "a time like 03:04:05", parse);
+            return text::deserialize(deserializer, "a time like 03:04:05", Self::parse);
         }
         let ticks = i64::deserialize(deserializer)?;
         Self::at(TimeSpan::from_ticks(ticks)).ok_or_else(|| serde::de::Error::custom("no time of a day"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts() {
+        for (text, time) in [
+            ("03:04:05", "03:04:05"),
+            ("3:04", "03:04:00"),
+            ("03:04:05.1", "03:04:05.1000000"),
+            ("23:59:59.9999999", "23:59:59.9999999"),
+        ] {
+            assert_eq!(TimeOnly::parse(text).map(|time| time.to_string()).as_deref(), Some(time), "{text}");
+        }
+        for text in [
+            "",
+            "0",
+            "5",
+            "03",
+            "24:00:00",
+            "-00:00:00",
+            "0.03:04:05",
+            "1.00:00:00",
+            "03:04:05.",
+            "03:04:05Z",
+        ] {
+            assert_eq!(TimeOnly::parse(text), None, "{text}");
+        }
     }
 }

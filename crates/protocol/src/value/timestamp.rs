@@ -33,7 +33,7 @@ pub(super) fn encode(moment: PrimitiveDateTime) -> Vec<u8> {
     timestamp
 }
 
-/// Reads any of the three forms, cut off to ticks.
+/// Reads any of the three forms, cut off to ticks. Nanoseconds may be more than a second has, as in .NET.
 pub(super) fn decode(token: Token<'_>) -> Option<PrimitiveDateTime> {
     let Token::Ext(TYPE, content) = token else { return None };
     let (seconds, nanoseconds) = if let Ok(seconds) = content.try_into() {
@@ -45,7 +45,7 @@ pub(super) fn decode(token: Token<'_>) -> Option<PrimitiveDateTime> {
         let (nanoseconds, seconds) = content.split_first_chunk()?;
         (i64::from_be_bytes(seconds.try_into().ok()?), u32::from_be_bytes(*nanoseconds))
     };
-    let moment = OffsetDateTime::from_unix_timestamp(seconds).ok()?;
-    let moment = moment.replace_nanosecond(nanoseconds / 100 * 100).ok()?;
-    (moment.year() >= 1).then(|| PrimitiveDateTime::new(moment.date(), moment.time()))
+    let nanoseconds = i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds / 100 * 100);
+    let moment = OffsetDateTime::from_unix_timestamp_nanos(nanoseconds).ok()?;
+    (1..=9999).contains(&moment.year()).then(|| PrimitiveDateTime::new(moment.date(), moment.time()))
 }

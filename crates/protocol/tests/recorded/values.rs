@@ -8,6 +8,7 @@ use hubline_protocol::value::{
     TimeSpan, Uri, ValueTuple,
 };
 use hubline_protocol::{Dialect, HubMessage, HubProtocol, Invocation, Naming};
+use indexmap::IndexMap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use time::macros::{date, datetime, time};
@@ -27,24 +28,8 @@ struct Person {
     name: Option<String>,
     age: i32,
     email: Option<String>,
-    tags: Option<Vec<String>>,
-    scores: Option<Scores>,
-}
-
-/// In the order that was sent, as .NET's dictionaries have it.
-#[derive(Default)]
-struct Scores(Vec<(String, i32)>);
-
-impl Serialize for Scores {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|(name, score)| (name, score)))
-    }
-}
-
-impl<'de> Deserialize<'de> for Scores {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::deserialize(deserializer).map(|scores| Self(scores.into_iter().collect()))
-    }
+    tags: Option<Vec<Option<String>>>,
+    scores: Option<IndexMap<String, i32>>,
 }
 
 /// What the hub makes of a call.
@@ -105,8 +90,8 @@ fn answer(dialect: Dialect, call: Invocation<'_>) -> Answer {
                 name: Some("Ada <&'+é>".into()),
                 age: 36,
                 email: None,
-                tags: Some(vec!["x".into(), "y".into()]),
-                scores: Some(Scores(vec![("Maths".into(), 10), ("bIo".into(), 1)])),
+                tags: Some(vec![Some("x".into()), Some("y".into())]),
+                scores: Some(IndexMap::from([("Maths".into(), 10), ("bIo".into(), 1)])),
             },
         ),
         "SampleLong" => sample(dialect, &(1i64 << 53)),
@@ -152,9 +137,11 @@ fn check(file: &str, protocol: HubProtocol) -> usize {
 #[test]
 fn json() {
     assert!(check("json-values.json", HubProtocol::Json) > 90);
+    assert!(check("json-spellings.json", HubProtocol::Json) > 500);
 }
 
 #[test]
 fn message_pack() {
     assert!(check("messagepack-values.json", HubProtocol::MessagePack) > 100);
+    assert!(check("messagepack-spellings.json", HubProtocol::MessagePack) > 200);
 }
