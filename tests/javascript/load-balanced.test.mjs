@@ -21,7 +21,7 @@ for (const [name, method] of [['round-robin', ''], ['least_conn', 'least_conn;']
     let fleet, balancer;
     before(async () => {
       fleet = await Fleet.conformance(3);
-      balancer = await LoadBalancer.start(fleet.servers, method);
+      balancer = await LoadBalancer.start(fleet.servers, { method });
     });
     after(async () => {
       await fleet?.end();

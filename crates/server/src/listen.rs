@@ -1,9 +1,9 @@
 //! Listening, as Kestrel does, on what the machine has.
 
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket};
@@ -20,11 +20,18 @@ const BACKLOG: u32 = 1024;
 pub(crate) fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.extend(bind(address, listener).with_context(|| {
-            format!("cannot listen on {address}; choose another address with --urls or ASPNETCORE_URLS")
-        })?);
+        listeners.extend(bind(address, listener).map_err(|error| cannot_listen(address, error))?);
     }
     Ok(listeners)
+}
+
+fn cannot_listen(address: &ListenAddress, error: io::Error) -> anyhow::Error {
+    let is_any_v6 = address.host == ListenHost::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
+    let cure = match is_any_v6 && is_missing(&error) {
+        true => format!("this host is without IPv6, and http://*:{} needs none", address.port),
+        false => "choose another address with --urls or ASPNETCORE_URLS".to_owned(),
+    };
+    anyhow::Error::new(error).context(format!("cannot listen on {address}; {cure}"))
 }
 
 /// Binds what there is of an address; an error if that is nothing.
@@ -102,6 +109,19 @@ mod tests {
         for url in ["http://*:5000", "http://localhost:5000"] {
             let error = bound(url, Err(Errno::ADDRINUSE), Err(Errno::ADDRINUSE)).unwrap_err();
             assert!(error.contains("in use"), "{error}");
+        }
+    }
+
+    #[test]
+    fn who_asks_for_ipv6_and_has_none_is_told_what_to_write() {
+        let said =
+            |url: &str, errno: Errno| format!("{:#}", cannot_listen(&url.parse().unwrap(), errno.into()));
+        let without = said("http://[::]:5000", Errno::AFNOSUPPORT);
+        assert!(without.contains("http://*:5000") && without.contains("not supported"), "{without}");
+        for (url, errno) in
+            [("http://[::]:5000", Errno::ADDRINUSE), ("http://[fe80::1]:1", Errno::ADDRNOTAVAIL)]
+        {
+            assert!(said(url, errno).contains("another address with --urls"), "{url}");
         }
     }
 

@@ -7,6 +7,7 @@
 //! let redis = RedisServer::start().await?;
 //! let launch = Launch::new("target/release/hubline")
 //!     .arg("serve")
+//!     .arg("--dev")
 //!     .arg("--redis")
 //!     .arg(redis.connection_string());
 //! let server = ServerProcess::start(launch).await?;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { freePort } from './port.mjs';
 import { Process } from './process.mjs';
 
-const configuration = (port, folder, method, servers) => `
+const configuration = (port, folder, method, servers, host) => `
 daemon off;
 ${process.getuid() === 0 ? 'user root;' : ''}
 pid ${folder}/pid;
@@ -32,6 +32,7 @@ http {
       proxy_http_version 1.1;
       proxy_set_header Upgrade $http_upgrade;
       proxy_set_header Connection $connection_upgrade;
+      proxy_set_header Host ${host};
       proxy_buffering off;
       proxy_read_timeout 100s;
     }
@@ -41,14 +42,17 @@ http {
 
 /** A real nginx that sends every request to another of the servers. */
 export class LoadBalancer {
-  /** `method`: `least_conn;`, or nothing for round-robin. */
-  static async start(servers, method = '') {
+  /**
+   * `method`: `least_conn;`, or nothing for round-robin. `host`: what the servers see as `Host`, as nginx has it if it
+   * is told nothing.
+   */
+  static async start(servers, { method = '', host = '$proxy_host' } = {}) {
     const balancer = new LoadBalancer();
     balancer.folder = await mkdtemp(join(tmpdir(), 'nginx-'));
     const port = balancer.port = await freePort();
     balancer.url = `http://127.0.0.1:${port}`;
     const file = join(balancer.folder, 'nginx.conf');
-    await writeFile(file, configuration(port, balancer.folder, method, servers));
+    await writeFile(file, configuration(port, balancer.folder, method, servers, host));
     balancer.process = await new Process('nginx', ['-c', file, '-p', balancer.folder])
       .ready(() => fetch(`${balancer.url}/health`).then(() => true, () => false));
     return balancer;
