@@ -2,9 +2,13 @@
 
 mod connection;
 mod head_filter;
+mod host;
+mod options;
+mod progress;
 mod workers;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -12,7 +16,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use connection::{LIMITS, serve_one};
+use connection::{Limits, serve_one};
+pub use options::HttpOptions;
 pub use workers::Workers;
 
 /// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
@@ -24,20 +29,45 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Beyond `axum::serve`, small responses are not held back by Nagle's algorithm, and clients that keep a
 /// connection and do nothing with it are given up:
 ///
-/// - the head of a request must come within 30 s, and is refused if it is much larger than 64 KiB;
+/// - a connection without a request is closed after 130 s, and the head of a request must come within 30 s of its first byte
+///   ([`HttpOptions`] sets both); it is refused if it is much larger than 64 KiB;
 /// - whoever reads the body of a request waits 30 s at most for its next bytes, then gets an error;
 /// - a client that takes no byte of its response for 10 s is disconnected.
 ///
 /// Responses that have nothing to say yet, waiting polls and event streams, are not bounded by these.
 ///
-/// A request whose target contains a `#` is answered with 400, as Kestrel does it since .NET 11. `axum::serve` leaves out what
-/// is behind the `#`.
+/// What `axum::serve` cannot be told, this does as Kestrel does:
+///
+/// - a request is answered with 400 whose target contains a `#` (`axum::serve` leaves out what is behind it), that has more than one
+///   `Host` or an invalid one, or, if it is of HTTP/1.1, none;
+/// - `<`, `>` and `"` may stand in a query, and `<`, `>` and `` ` `` in a path; applications see them percent-encoded
+///   (`axum::serve` answers 400);
+/// - a request for a WebSocket may be of HTTP/1.0, which is how nginx asks without `proxy_http_version 1.1` (`axum::serve` does not
+///   upgrade it);
+/// - the answer that makes a connection a WebSocket spells `Connection`, `Upgrade` and `Sec-WebSocket-Accept` as RFC 6455
+///   does (`axum::serve` writes lower case, as for all names, which mean the same but not to every microcontroller).
+///
+/// Each request has the address of its socket's other end as an extension, [`axum::extract::ConnectInfo`]`<SocketAddr>`.
 ///
 /// # Errors
 /// The listener is broken for good.
 pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
-    accept(listener, stop, |socket, connections, stop| {
-        connections.spawn(serve_one(socket, app.clone(), stop, LIMITS));
+    serve_with(listener, app, stop, HttpOptions::default()).await
+}
+
+/// [`serve`] with options.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_with(
+    listener: TcpListener,
+    app: Router,
+    stop: CancellationToken,
+    options: HttpOptions,
+) -> io::Result<()> {
+    let limits = Limits::new(options);
+    accept(listener, stop, |socket, remote, connections, stop| {
+        connections.spawn(serve_one(socket, remote, app.clone(), stop, limits.clone()));
     })
     .await
 }
@@ -46,13 +76,13 @@ pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) 
 async fn accept(
     listener: TcpListener,
     stop: CancellationToken,
-    mut serve: impl FnMut(TcpStream, &TaskTracker, CancellationToken),
+    mut serve: impl FnMut(TcpStream, SocketAddr, &TaskTracker, CancellationToken),
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, _)) => serve(socket, &connections, stop.clone()),
+                Ok((socket, remote)) => serve(socket, remote, &connections, stop.clone()),
                 Err(error) => pause_after(&error).await?,
             },
             () = stop.cancelled() => break,

@@ -46,7 +46,7 @@
 //! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
 //!   around them; [`HubHandle::service`] is a tower service for plain hyper, which must serve it with upgrades.
 //!   [`serve`] and [`Workers`] serve an application as the `hubline` program does, with bounds for clients that
-//!   stall, and refuse requests that Kestrel refuses and `axum::serve` does not; [`Server::shutdown`] sends clients away
+//!   stall, and treat requests as Kestrel does where `axum::serve` does not; [`Server::shutdown`] sends clients away
 //!   to reconnect.
 //! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
@@ -94,7 +94,7 @@ pub use hubline_transport::{
     TokenKeyError, TransportStatistics,
 };
 
-pub use http::{Workers, serve};
+pub use http::{HttpOptions, Workers, serve, serve_with};
 pub use paths::ignore_case;
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;

@@ -130,3 +130,32 @@ async fn a_content_length_has_digits_only() {
         assert_eq!(statuses(&ask(address, &sent).await), ["200", "404"], "{length:?}");
     }
 }
+
+#[tokio::test]
+async fn a_request_has_one_valid_host() {
+    let address = start().await;
+    let negotiate = |target: &str, version: &str, hosts: &[&str]| {
+        let hosts: String = hosts.iter().map(|host| format!("Host: {host}\r\n")).collect();
+        format!("POST {target} HTTP/{version}\r\n{hosts}Content-Length: 0\r\n\r\n")
+    };
+    let absolute = format!("http://hub:5000{NEGOTIATE}");
+    for hosts in
+        [&[][..], &["hub", "hub"], &["hub", "other"], &["hub, other"], &["hub:"], &["user@hub"], &["<b>"]]
+    {
+        let sent = negotiate(NEGOTIATE, "1.1", hosts) + END;
+        assert_refused(&ask(address, &sent).await, &sent);
+    }
+    let sent = negotiate(&absolute, "1.1", &["hub"]) + END;
+    assert_refused(&ask(address, &sent).await, &sent);
+    for (target, hosts) in
+        [(NEGOTIATE, ""), (NEGOTIATE, "hub"), (NEGOTIATE, "[::1]:5000"), (&absolute, "HUB:5000")]
+    {
+        let sent = negotiate(target, "1.1", &[hosts]) + END;
+        assert_eq!(statuses(&ask(address, &sent).await), ["200", "404"], "{sent}");
+    }
+    for (hosts, status) in [(&[][..], "200 OK"), (&["hub"], "200 OK"), (&["hub", "hub"], "400 Bad Request")] {
+        let sent = negotiate(NEGOTIATE, "1.0", hosts);
+        let answer = ask(address, &sent).await;
+        assert!(answer.starts_with(&format!("HTTP/1.0 {status}\r\n")), "{sent}: {answer}");
+    }
+}

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::routing::{get, post};
-use hubline::{DetailedErrors, EndpointOptions, Hub, HubOptions, Server};
+use hubline::{DetailedErrors, EndpointOptions, HttpOptions, Hub, HubOptions, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisDirectoryOptions;
 
@@ -61,6 +61,13 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
     options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();
     options.maximum_authentication_expiration = config.maximum_authentication_expiration;
     options
+}
+
+/// How HTTP is served.
+pub(crate) fn http_options(config: &Config) -> HttpOptions {
+    HttpOptions::default()
+        .keep_alive_timeout(config.keep_alive_timeout)
+        .request_headers_timeout(config.request_headers_timeout)
 }
 
 /// The hubs' options.

@@ -34,7 +34,8 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
     let mut serving = JoinSet::new();
     for listener in listeners {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
-        serving.spawn(async move { workers.serve(listener, app, stop).await });
+        let options = app::http_options(config);
+        serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
     crate::print(&app::banner(config));
 

@@ -7,8 +7,8 @@ mod client;
 use std::time::Duration;
 
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 
 /// Longer than anything here takes; a hang fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -113,4 +113,21 @@ async fn a_second_signal_ends_it_at_once() {
     let status = server.exit_status(PATIENCE).await.unwrap();
     assert_eq!(status.code(), Some(130));
     drop(client);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_ends_with_kestrels_time() {
+    let launch = hubline()
+        .env("Kestrel__Limits__KeepAliveTimeout", "00:00:00.2")
+        .env("Kestrel__Limits__RequestHeadersTimeout", "3600");
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let mut idle = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let mut slow = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    slow.write_all(b"GET /health HTTP/1.1\r\n").await.unwrap();
+    assert_eq!(idle.read(&mut [0]).await.unwrap(), 0, "closed without a word");
+    slow.write_all(b"Host: localhost\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }

@@ -1,6 +1,7 @@
 //! What can be set for each path.
 
 mod authentication_refresh;
+mod sub_protocol;
 
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +11,7 @@ use tokio::time::Instant;
 
 use authentication_refresh::RefreshCallback;
 pub use authentication_refresh::{AuthenticationRefresh, RefreshError};
+pub(crate) use sub_protocol::SubProtocolSelector;
 
 /// Options of one path, under ASP.NET Core's names (`HttpConnectionDispatcherOptions`).
 #[derive(Debug, Clone)]
@@ -47,6 +49,8 @@ pub struct EndpointOptions {
     /// How long a client may take to answer a close frame, or to read the end of its event stream
     /// (`WebSockets.CloseTimeout`). Default: 5 s.
     pub web_sockets_close_timeout: Duration,
+    /// Who chooses among the sub-protocols that a client offers (`WebSockets.SubProtocolSelector`). Default: nobody, none is chosen.
+    pub(crate) sub_protocol_selector: Option<SubProtocolSelector>,
 }
 
 impl Default for EndpointOptions {
@@ -69,6 +73,7 @@ impl Default for EndpointOptions {
             transport_max_buffer_size: 64 * 1024,
             long_polling_poll_timeout: Duration::from_secs(90),
             web_sockets_close_timeout: Duration::from_secs(5),
+            sub_protocol_selector: None,
         }
     }
 }
@@ -182,6 +187,29 @@ impl EndpointOptions {
     #[must_use]
     pub fn web_sockets_close_timeout(mut self, timeout: Duration) -> Self {
         self.web_sockets_close_timeout = timeout;
+        self
+    }
+
+    /// Chooses the sub-protocol of WebSockets (`Sec-WebSocket-Protocol`), for clients and platforms that go on only if the server names
+    /// one. SignalR needs none: what is sent stays the same.
+    ///
+    /// `select` is given what a client offers, in its order, and names one of these or none; it is not asked where a client offers nothing.
+    /// A name that was not offered, which clients have to refuse, and a panic count as none; the first time that is logged. It must not block.
+    ///
+    /// ```
+    /// use hubline_transport::EndpointOptions;
+    ///
+    /// let options = EndpointOptions::default()
+    ///     .sub_protocol_selector(|offered: &[&str]| offered.contains(&"signalr").then_some("signalr"));
+    /// ```
+    #[must_use]
+    pub fn sub_protocol_selector<F, S>(mut self, select: F) -> Self
+    where
+        F: Fn(&[&str]) -> Option<S> + Send + Sync + 'static,
+        S: Into<String>,
+    {
+        self.sub_protocol_selector =
+            Some(SubProtocolSelector::new(move |offered| select(offered).map(Into::into)));
         self
     }
 

@@ -59,8 +59,8 @@ fn ends_with(path: &str, segment: &str) -> bool {
 fn is_web_socket(headers: &HeaderMap) -> bool {
     has_item(headers, header::CONNECTION, "upgrade")
         && has_item(headers, header::UPGRADE, "websocket")
-        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|version| version == "13")
-        && headers.get(header::SEC_WEBSOCKET_KEY).is_some_and(is_key)
+        && has_item(headers, header::SEC_WEBSOCKET_VERSION, "13")
+        && only_value(headers, header::SEC_WEBSOCKET_KEY).is_some_and(is_key)
 }
 
 /// Clients exist that leave bits in the last character of a key which stand for nothing.
@@ -74,10 +74,21 @@ fn is_key(value: &HeaderValue) -> bool {
     KEY.decode(value.as_bytes()).is_ok_and(|key| key.len() == 16)
 }
 
+/// The value of a header that is there once.
+fn only_value(headers: &HeaderMap, name: header::HeaderName) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(name).iter();
+    values.next().filter(|_| values.next().is_none())
+}
+
+/// The entries of a comma-separated header, in one line or several.
+pub(crate) fn items(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim)
+}
+
 /// Whether a comma-separated header has this entry, without parameters, in any letter case.
 fn has_item(headers: &HeaderMap, name: header::HeaderName, item: &str) -> bool {
-    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).any(|entry| entry.trim().eq_ignore_ascii_case(item))
+    items(headers, name).any(|entry| entry.eq_ignore_ascii_case(item))
 }
 
 /// The values of a query parameter; its name counts in any letter case.
@@ -144,7 +155,16 @@ mod tests {
         assert_eq!(wanted("POST", "/hub/negoti%61te", &[]), Wanted::Negotiate);
         assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
         assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
-        assert_eq!(wanted("GET", "/hub", &with("12")), Wanted::Poll);
+        for several in ["13, 8", "8,13", ",13"] {
+            assert_eq!(wanted("GET", "/hub", &with(several)), Wanted::WebSocket, "{several}");
+        }
+        for other in ["12", "013", "13;x", "8, 1 3", ""] {
+            assert_eq!(wanted("GET", "/hub", &with(other)), Wanted::Poll, "{other}");
+        }
+        let two_lines = [&with("8")[..], &[("sec-websocket-version", "13")]].concat();
+        assert_eq!(wanted("GET", "/hub", &two_lines), Wanted::WebSocket);
+        let two_keys = [&with("13")[..], &upgrade[2..]].concat();
+        assert_eq!(wanted("GET", "/hub", &two_keys), Wanted::Poll);
         let loose_key =
             [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhlIHNhbXBsZSBub25jZR==")]].concat();
         assert_eq!(wanted("GET", "/hub", &loose_key), Wanted::WebSocket);

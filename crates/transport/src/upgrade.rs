@@ -3,7 +3,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE};
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use hubline_pipe::Pipe;
@@ -13,9 +15,9 @@ use hyper_util::server::conn::auto;
 use sha1::{Digest, Sha1};
 use tokio::net::TcpStream;
 
-use crate::Body;
 use crate::response::empty;
 use crate::web_socket::{Settings, WebSocket};
+use crate::{Body, EndpointOptions};
 
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -34,7 +36,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     /// The response that agrees; `None` if the connection is not one that hyper can upgrade.
-    pub(crate) fn begin(request: &mut Parts) -> Option<(Self, Response<Body>)> {
+    pub(crate) fn begin(request: &mut Parts, options: &EndpointOptions) -> Option<(Self, Response<Body>)> {
         let key = request.headers.get(SEC_WEBSOCKET_KEY)?;
         let accept = HeaderValue::from_str(&accept_key(key.as_bytes())).ok()?;
         let pending = request.extensions.remove::<OnUpgrade>()?;
@@ -44,6 +46,10 @@ impl Upgrade {
         headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
+        let selector = options.sub_protocol_selector.as_ref();
+        if let Some(protocol) = selector.and_then(|selector| selector.select(&request.headers)) {
+            headers.insert(SEC_WEBSOCKET_PROTOCOL, protocol);
+        }
         Some((Self { pending, host }, response))
     }
 
@@ -126,7 +132,7 @@ mod tests {
             if host == Host::Wrapping {
                 parts.extensions.insert(BareSocket(unwrap));
             }
-            let (upgrade, response) = Upgrade::begin(&mut parts).unwrap();
+            let (upgrade, response) = Upgrade::begin(&mut parts, &EndpointOptions::default()).unwrap();
             send.lock().unwrap().take().unwrap().send(upgrade).map_err(|_| "nobody waits").unwrap();
             async move { Ok::<_, Infallible>(response) }
         });

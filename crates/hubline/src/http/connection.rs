@@ -1,29 +1,37 @@
 //! One HTTP connection and what its client may do with it.
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
+use axum::http::header::{CONNECTION, HeaderValue};
+use axum::http::{StatusCode, Version};
+use axum::response::{IntoResponse, Response};
 use hubline_transport::{BareSocket, BodyTimeout, SendTimeout};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
+use super::HttpOptions;
 use super::head_filter::HeadFilter;
+use super::host::has_host;
+use super::progress::{HeadTimer, Progress};
 
 /// How much patience a client gets.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct Limits {
-    /// For the head of a request, from the end of the one before (Kestrel's `RequestHeadersTimeout`).
-    pub(super) head_timeout: Duration,
+    pub(super) options: HttpOptions,
     /// For the next bytes of a request's body, in place of Kestrel's `MinRequestBodyDataRate`.
     pub(super) body_timeout: Duration,
     /// For taking the next bytes of a response (`TransportSendTimeout`).
@@ -33,42 +41,59 @@ pub(super) struct Limits {
     pub(super) buffer_size: usize,
 }
 
-pub(super) const LIMITS: Limits = Limits {
-    head_timeout: Duration::from_secs(30),
-    body_timeout: Duration::from_secs(30),
-    send_timeout: Duration::from_secs(10),
-    buffer_size: 64 * 1024,
-};
+impl Limits {
+    pub(super) fn new(options: HttpOptions) -> Self {
+        Self {
+            options,
+            body_timeout: Duration::from_secs(30),
+            send_timeout: Duration::from_secs(10),
+            buffer_size: 64 * 1024,
+        }
+    }
+}
 
 /// Answers the requests of one connection until it ends, or becomes a WebSocket. After `stop` it finishes
 /// the request that is being answered.
 ///
 /// hyper's own builder, because that of hyper-util waits for the first byte without a timeout.
-pub(super) async fn serve_one(socket: TcpStream, app: Router, stop: CancellationToken, limits: Limits) {
+pub(super) async fn serve_one(
+    socket: TcpStream,
+    remote: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+    limits: Limits,
+) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket was gone before it could be set up");
         return;
     }
-    answer(socket, app, stop, limits).await;
+    answer(socket, remote, app, stop, limits).await;
 }
 
 /// [`serve_one`] over any bytes.
-pub(super) async fn answer<Io>(io: Io, app: Router, stop: CancellationToken, limits: Limits)
-where
+pub(super) async fn answer<Io>(
+    io: Io,
+    remote: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+    limits: Limits,
+) where
     Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
+    let progress = Arc::new(Progress::default());
+    let HttpOptions { keep_alive_timeout, request_headers_timeout, .. } = limits.options;
+    let head_timer = HeadTimer { progress: Arc::clone(&progress), head_timeout: request_headers_timeout };
+    let filter = HeadFilter::new(io, Arc::clone(&progress));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if request.extensions().get::<OnUpgrade>().is_some() {
-            request.extensions_mut().insert(BareSocket(bare));
-        }
-        app.clone().oneshot(request.map(|body| BodyTimeout::new(body, limits.body_timeout)))
+        request.extensions_mut().insert(ConnectInfo(remote));
+        let request = request.map(|body| BodyTimeout::new(body, limits.body_timeout));
+        respond(app.clone(), request, Arc::clone(&progress))
     });
-    let io = TokioIo::new(SendTimeout::new(HeadFilter::new(io), limits.send_timeout));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(limits.head_timeout)
+        .timer(head_timer)
+        .header_read_timeout(keep_alive_timeout)
         .max_buf_size(limits.buffer_size)
-        .serve_connection(io, service)
+        .serve_connection(TokioIo::new(SendTimeout::new(filter, limits.send_timeout)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -83,9 +108,41 @@ where
     }
 }
 
+/// Answers a request as the client sent it, and tells the filter of an answer that makes the connection a WebSocket.
+async fn respond<B>(
+    app: Router,
+    mut request: Request<B>,
+    progress: Arc<Progress>,
+) -> Result<Response, Infallible>
+where
+    B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
+{
+    let mut is_lifted = false;
+    if request.extensions().get::<OnUpgrade>().is_some() {
+        request.extensions_mut().insert(BareSocket(bare));
+        is_lifted = progress.is_lifted();
+    }
+    if is_lifted {
+        *request.version_mut() = Version::HTTP_10;
+    }
+    if !has_host(&request) {
+        return Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response());
+    }
+    let mut response = app.oneshot(request).await?;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        progress.switch();
+    } else if is_lifted {
+        *response.version_mut() = Version::HTTP_10;
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response)
+}
+
 fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
     let parts = upgraded.downcast::<TokioIo<SendTimeout<HeadFilter<TcpStream>>>>()?;
-    Ok((parts.io.into_inner().into_inner().into_inner(), parts.read_buf))
+    let (socket, rest) = parts.io.into_inner().into_inner().into_parts();
+    let early = if rest.is_empty() { parts.read_buf } else { [&parts.read_buf[..], &rest].concat().into() };
+    Ok((socket, early))
 }
 
 #[cfg(test)]
@@ -100,23 +157,24 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::mpsc;
+    use tokio::time::Instant;
 
     use super::*;
 
     const SHORT: Duration = Duration::from_millis(50);
-    const PATIENT: Limits = Limits {
-        head_timeout: Duration::from_secs(3600),
-        body_timeout: Duration::from_secs(3600),
-        send_timeout: Duration::from_secs(3600),
-        ..LIMITS
-    };
+
+    fn patient() -> Limits {
+        let long = Duration::from_secs(3600);
+        let options = HttpOptions::default().keep_alive_timeout(long).request_headers_timeout(long);
+        Limits { body_timeout: long, send_timeout: long, ..Limits::new(options) }
+    }
 
     /// A client's socket to `app`, whose connection ends with the future.
     async fn connect(app: Router, limits: Limits) -> (TcpStream, impl Future<Output = ()>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-        let (socket, _) = listener.accept().await.unwrap();
-        let serving = tokio::spawn(serve_one(socket, app, CancellationToken::new(), limits));
+        let (socket, remote) = listener.accept().await.unwrap();
+        let serving = tokio::spawn(serve_one(socket, remote, app, CancellationToken::new(), limits));
         (client, async move { serving.await.unwrap() })
     }
 
@@ -137,7 +195,7 @@ mod tests {
             }))
         });
         let app = Router::new().route("/", endless).with_state(alive);
-        let (mut client, ended) = connect(app, Limits { send_timeout: SHORT, ..PATIENT }).await;
+        let (mut client, ended) = connect(app, Limits { send_timeout: SHORT, ..patient() }).await;
         client.write_all(b"GET / HTTP/1.1\r\nHost: hub\r\n\r\n").await.unwrap();
         ended.await;
         assert_eq!(dropped.recv().await, None, "the response is dropped with its connection");
@@ -146,29 +204,66 @@ mod tests {
     #[tokio::test]
     async fn a_body_that_stops_coming_is_given_up() {
         let app = Router::new().route("/", post(async |body: Bytes| body.len().to_string()));
-        let (mut client, ended) = connect(app, Limits { body_timeout: SHORT, ..PATIENT }).await;
+        let (mut client, ended) = connect(app, Limits { body_timeout: SHORT, ..patient() }).await;
         client.write_all(b"POST / HTTP/1.1\r\nHost: hub\r\nContent-Length: 100\r\n\r\nhalf").await.unwrap();
         let answer = read_to_end(&mut client).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
         ended.await;
     }
 
-    #[tokio::test]
-    async fn a_head_that_does_not_come_is_given_up() {
-        let answered = "GET / HTTP/1.1\r\nHost: hub\r\n\r\n";
-        for (sent, answers) in [("", 0), ("GET / HTTP/1.1\r\nHost: hu", 0), (answered, 1)] {
-            let app = Router::new().route("/", get(async || "here"));
-            let (mut client, ended) = connect(app, Limits { head_timeout: SHORT, ..PATIENT }).await;
-            client.write_all(sent.as_bytes()).await.unwrap();
-            ended.await;
-            assert_eq!(read_to_end(&mut client).await.matches("here").count(), answers, "{sent}");
+    /// How many seconds a client that sends these pieces, each after the seconds before it, keeps its connection; and how many answers it
+    /// gets.
+    async fn seconds_connected(pieces: &[(u64, &str)]) -> (u64, usize) {
+        let (mut client, io) = tokio::io::duplex(1024);
+        let app = Router::new().fallback(async |_: Bytes| "here");
+        let limits = Limits::new(HttpOptions::default());
+        let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+        let start = Instant::now();
+        let serving = tokio::spawn(answer(io, remote, app, CancellationToken::new(), limits));
+        for (seconds, piece) in pieces {
+            tokio::time::sleep_until(start + Duration::from_secs(*seconds)).await;
+            client.write_all(piece.as_bytes()).await.unwrap();
+        }
+        serving.await.unwrap();
+        let connected = start.elapsed();
+        let mut answers = String::new();
+        client.read_to_string(&mut answers).await.unwrap();
+        (connected.as_secs(), answers.matches("here").count())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_waits_long_for_a_request_and_not_so_long_for_the_rest_of_it() {
+        const WHOLE: &str = "GET / HTTP/1.1\r\nHost: hub\r\n\r\n";
+        const CHUNKED: &str = "POST / HTTP/1.1\r\nHost: hub\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
+        let two = [WHOLE, WHOLE].concat();
+        let one_and_a_half = [WHOLE, "GET / HT"].concat();
+        for (pieces, expected) in [
+            (&[][..], (130, 0)),
+            (&[(0, "\r\n")], (130, 0)),
+            (&[(0, "G")], (30, 0)),
+            (&[(0, "GET / HTTP/1.1\r\nHost: hu")], (30, 0)),
+            (&[(0, "GET / HTTP/1.0\r\nHost: hu")], (30, 0)),
+            (&[(0, WHOLE)], (130, 1)),
+            (&[(0, &*two)], (130, 2)),
+            (&[(0, &*one_and_a_half)], (30, 1)),
+            (&[(0, WHOLE), (129, WHOLE)], (129 + 130, 2)),
+            (&[(0, WHOLE), (61, "G"), (62, "E")], (61 + 30, 1)),
+            (&[(0, WHOLE), (61, "G"), (90, &WHOLE[1..])], (90 + 130, 2)),
+            (&[(0, WHOLE), (61, "\r\n")], (130, 1)),
+            (&[(129, "G")], (129 + 30, 0)),
+            // Behind this one nobody but hyper knows where a request begins.
+            (&[(0, CHUNKED)], (130, 1)),
+            (&[(0, CHUNKED), (61, "G")], (61 + 30, 1)),
+            (&[(0, CHUNKED), (100, WHOLE), (200, CHUNKED)], (200 + 130, 3)),
+        ] {
+            assert_eq!(seconds_connected(pieces).await, expected, "{pieces:?}");
         }
     }
 
     #[tokio::test]
     async fn heads_have_a_bound() {
-        for (header, count) in [("x".repeat(4 * LIMITS.buffer_size), 1), ("x".to_owned(), 101)] {
-            let (mut client, ended) = connect(Router::new(), PATIENT).await;
+        for (header, count) in [("x".repeat(4 * patient().buffer_size), 1), ("x".to_owned(), 101)] {
+            let (mut client, ended) = connect(Router::new(), patient()).await;
             let headers = format!("a: {header}\r\n").repeat(count);
             // The last of it may meet a closed socket.
             _ = client.write_all(format!("GET / HTTP/1.1\r\n{headers}\r\n").as_bytes()).await;
@@ -188,7 +283,7 @@ mod tests {
             send.send((pending, bare)).await.unwrap();
             (StatusCode::SWITCHING_PROTOCOLS, [("Upgrade", "echo"), ("Connection", "Upgrade")])
         });
-        let (mut client, ended) = connect(Router::new().route("/", upgrade), PATIENT).await;
+        let (mut client, ended) = connect(Router::new().route("/", upgrade), patient()).await;
         let request =
             b"GET / HTTP/1.1\r\nHost: hub\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nGET /# HTTP/1.1\r\n";
         client.write_all(request).await.unwrap();

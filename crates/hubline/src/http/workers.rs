@@ -1,6 +1,7 @@
 //! One runtime per thread.
 
 use std::io;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 
 use axum::Router;
@@ -8,8 +9,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::accept;
-use super::connection::{LIMITS, serve_one};
+use super::connection::{Limits, serve_one};
+use super::{HttpOptions, accept};
 
 /// How many connections a thread gets before the next one is used. To wake one more thread for a message costs as
 /// much as to deliver it twice, so it should have some deliveries to make.
@@ -84,15 +85,32 @@ impl Workers {
     /// # Errors
     /// As [`serve`](crate::serve).
     pub async fn serve(&self, listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
+        self.serve_with(listener, app, stop, HttpOptions::default()).await
+    }
+
+    /// [`serve_with`](crate::serve_with) on these threads.
+    ///
+    /// # Errors
+    /// As [`serve`](crate::serve).
+    pub async fn serve_with(
+        &self,
+        listener: TcpListener,
+        app: Router,
+        stop: CancellationToken,
+        options: HttpOptions,
+    ) -> io::Result<()> {
+        let limits = Limits::new(options);
         // Links to Redis and the like belong to no connection.
         let before: Vec<_> = self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect();
-        accept(listener, stop, |socket, connections, stop| {
+        accept(listener, stop, |socket, remote, connections, stop| {
             let loads = before.iter().map(|(runtime, before)| tasks(runtime).saturating_sub(*before));
             let Some((runtime, _)) = thread_for_one_more(loads).and_then(|at| before.get(at)) else { return };
-            let app = app.clone();
+            let (app, limits) = (app.clone(), limits.clone());
             // A socket belongs to the runtime that it was made in.
             match socket.into_std() {
-                Ok(socket) => _ = connections.spawn_on(serve_moved(socket, app, stop), runtime),
+                Ok(socket) => {
+                    _ = connections.spawn_on(serve_moved(socket, remote, app, stop, limits), runtime);
+                }
                 Err(error) => tracing::debug!(%error, "a socket could not be moved to its thread"),
             }
         })
@@ -109,9 +127,15 @@ fn thread_for_one_more(loads: impl Iterator<Item = usize>) -> Option<usize> {
     loads.enumerate().min_by_key(|(_, load)| load.saturating_sub(FEW - 1)).map(|(at, _)| at)
 }
 
-async fn serve_moved(socket: std::net::TcpStream, app: Router, stop: CancellationToken) {
+async fn serve_moved(
+    socket: std::net::TcpStream,
+    remote: SocketAddr,
+    app: Router,
+    stop: CancellationToken,
+    limits: Limits,
+) {
     match TcpStream::from_std(socket) {
-        Ok(socket) => serve_one(socket, app, stop, LIMITS).await,
+        Ok(socket) => serve_one(socket, remote, app, stop, limits).await,
         Err(error) => tracing::debug!(%error, "a socket could not be moved to its thread"),
     }
 }

@@ -3,6 +3,8 @@
 pub(super) const URLS: &str = "Urls";
 pub(super) const HTTP_PORTS: &str = "http_ports";
 pub(super) const HTTPS_PORTS: &str = "https_ports";
+pub(super) const KESTREL_KEEP_ALIVE_TIMEOUT: &str = "Kestrel:Limits:KeepAliveTimeout";
+pub(super) const KESTREL_REQUEST_HEADERS_TIMEOUT: &str = "Kestrel:Limits:RequestHeadersTimeout";
 pub(super) const ENVIRONMENT: &str = "Environment";
 pub(super) const CONTENT_ROOT: &str = "contentRoot";
 pub(super) const REDIS_SIGNALR: &str = "ConnectionStrings:RedisSignalR";
@@ -62,10 +64,12 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 54] = [
+const KNOWN: [&str; 56] = [
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
+    KESTREL_KEEP_ALIVE_TIMEOUT,
+    KESTREL_REQUEST_HEADERS_TIMEOUT,
     ENVIRONMENT,
     CONTENT_ROOT,
     REDIS_SIGNALR,

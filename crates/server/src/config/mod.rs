@@ -56,6 +56,10 @@ pub(crate) struct Config {
     /// (`ASPNETCORE_HTTP_PORTS`), ports to listen at on every address.
     /// Never empty; default `http://localhost:5000`.
     pub(crate) urls: Vec<ListenAddress>,
+    /// `Kestrel:Limits:KeepAliveTimeout`: how long an HTTP connection may stay without a request. Default 130 s.
+    pub(crate) keep_alive_timeout: Duration,
+    /// `Kestrel:Limits:RequestHeadersTimeout`: how long the head of a request may take. Default 30 s.
+    pub(crate) request_headers_timeout: Duration,
     /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
     /// file); `--dev` is Development. Default Production, as in ASP.NET Core.
     pub(crate) environment: HostEnvironment,
@@ -195,6 +199,9 @@ impl Config {
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
             urls: read_urls(reader),
+            keep_alive_timeout: reader.interval(keys::KESTREL_KEEP_ALIVE_TIMEOUT, Duration::from_secs(130)),
+            request_headers_timeout: reader
+                .interval(keys::KESTREL_REQUEST_HEADERS_TIMEOUT, Duration::from_secs(30)),
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),

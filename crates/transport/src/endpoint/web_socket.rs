@@ -45,7 +45,7 @@ impl Shared {
     }
 
     async fn open_negotiated(self: &Arc<Self>, mut parts: Parts, token: &str) -> Response<Body> {
-        let upgrade = Upgrade::begin(&mut parts);
+        let upgrade = Upgrade::begin(&mut parts, &self.options);
         let ((negotiated, resumable), place) = match self.connections.attach(token, with_web_socket) {
             Ok(attached) => attached,
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
@@ -59,7 +59,7 @@ impl Shared {
         if !self.options.offers(TransportKind::WebSockets) {
             return refused(Refusal::NotOffered, PURPOSE);
         }
-        let upgrade = Upgrade::begin(&mut parts);
+        let upgrade = Upgrade::begin(&mut parts, &self.options);
         let info = info(&parts, random_id(), TransportKind::WebSockets);
         let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
         let place = self.connections.attach_new(&info.id, owner.clone());
@@ -92,7 +92,9 @@ impl Shared {
 
     /// Puts a new WebSocket in the place of a connection's older one.
     async fn resume(&self, mut parts: Parts, resumption: &Resumption, owner: Owner) -> Response<Body> {
-        let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
+        let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
+            return cannot_upgrade();
+        };
         let seat = match resumption.resumer.claim().await {
             Ok(seat) => seat,
             Err(ClaimError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
@@ -111,7 +113,9 @@ impl Shared {
         relay: &Relay,
         elsewhere: &Elsewhere,
     ) -> Response<Body> {
-        let Some((upgrade, response)) = Upgrade::begin(&mut parts) else { return cannot_upgrade() };
+        let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
+            return cannot_upgrade();
+        };
         let wish = Wish::Resume {
             path: parts.uri.path().to_owned(),
             query: public_query(parts.uri.query().unwrap_or_default()).into(),

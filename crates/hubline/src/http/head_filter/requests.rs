@@ -1,23 +1,53 @@
 //! Where in the bytes of a connection its requests have their heads.
 
-use memchr::{memchr, memchr2};
-
-/// httparse accepts this byte nowhere in a request target, so hyper answers 400 and closes the connection.
-const REFUSED: u8 = 0x7f;
+use memchr::memchr;
 
 /// Longer than each part that matters, the longest of which is `Content-Length: ` with 20 digits.
 const PART: usize = 40;
 
-/// Follows the requests that a client sends on one connection, and spoils a target that contains a `#`.
+/// Most bytes of a head that are held back until it is known whether it asks for a WebSocket; as many as a head may have.
+const MOST_UNDECIDED: u32 = 64 * 1024;
+
+/// Follows the requests that a client sends on one connection, and says what in their heads is to be changed.
 ///
 /// A request is followed to the next one only if no server could read its length in another way: HTTP/1.1, lines that
 /// end in CR LF, no `Transfer-Encoding`, and one `Content-Length` of digits or none. After any other request, after one that
-/// asks for an upgrade, and after a spoilt one, the bytes of the connection are not looked at any more.
+/// asks for an upgrade, and after a refused one, the bytes of the connection are not looked at any more.
 /// Bytes that are no HTTP at all need no care: hyper answers 400 to them and reads no further.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     at: At,
     part: Part,
+    chance: Chance,
+    /// Bytes of a head, from its version on, that hyper must not see until the head has ended.
+    undecided: u32,
+}
+
+/// What is to be done with the bytes that a [`Step`] has taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Edit {
+    Nothing,
+    /// The last byte makes a target that Kestrel refuses.
+    Refuse,
+    /// The last byte may stand in a target for Kestrel, and for hyper if it is percent-encoded.
+    Encode,
+    /// The last so many bytes are a head without body of a GET over HTTP/1.0, from its version on.
+    Lift(usize),
+}
+
+/// How far [`Requests`] went, at least one byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Step {
+    pub(super) taken: usize,
+    pub(super) edit: Edit,
+}
+
+/// What a client may be in the middle of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Between,
+    Within,
+    Unknown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +55,7 @@ enum At {
     /// Before a request, where empty lines may be, or in its method.
     #[default]
     Method,
-    Target,
+    Target(Place),
     Version,
     Headers {
         content_length: Option<u64>,
@@ -37,41 +67,89 @@ enum At {
     Unknown,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Start,
+    Path,
+    Query,
+    /// A target that is not just a path and a query, which proxies are sent.
+    Other,
+}
+
+/// Whether a request may be one for a WebSocket over HTTP/1.0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Chance {
+    #[default]
+    None,
+    Get,
+    GetOverHttp10,
+}
+
 impl Requests {
-    /// Looks at the bytes that come next and changes what hyper has to refuse.
-    pub(super) fn filter(&mut self, bytes: &mut [u8]) {
-        let mut done = 0;
-        while done < bytes.len() && self.at != At::Unknown {
-            done += self.step(&mut bytes[done..]);
+    /// Whether the rest of the connection is not looked at.
+    pub(super) fn are_lost(&self) -> bool {
+        self.at == At::Unknown
+    }
+
+    pub(super) fn lose(&mut self) {
+        (self.at, self.undecided) = (At::Unknown, 0);
+    }
+
+    /// How many of the last bytes must be held back.
+    pub(super) fn undecided(&self) -> usize {
+        self.undecided as usize
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        match self.at {
+            At::Unknown => Phase::Unknown,
+            At::Method if self.part.is_empty() => Phase::Between,
+            _ => Phase::Within,
         }
     }
 
-    /// Goes on by at least one byte, and returns by how many.
-    fn step(&mut self, bytes: &mut [u8]) -> usize {
+    /// Goes on by at least one of these bytes, of which there is one or more.
+    pub(super) fn step(&mut self, bytes: &[u8]) -> Step {
+        let plain = |taken| Step { taken, edit: Edit::Nothing };
         match self.at {
-            At::Method if self.part.is_empty() && matches!(bytes[0], b'\r' | b'\n') => 1,
-            At::Method => self.read_part(bytes, b' '),
-            At::Target => self.target(bytes),
-            At::Version | At::Headers { .. } => self.read_part(bytes, b'\n'),
+            At::Method if self.part.is_empty() && matches!(bytes[0], b'\r' | b'\n') => plain(1),
+            At::Method => plain(self.read_part(bytes, b' ')),
+            At::Target(place) => self.target(bytes, place),
+            At::Version | At::Headers { .. } => {
+                let taken = self.read_part(bytes, b'\n');
+                Step { taken, edit: self.hold(taken) }
+            }
             At::Body { left } => {
                 let part = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
                 let left = left - part as u64;
                 self.at = if left == 0 { At::Method } else { At::Body { left } };
-                part
+                plain(part)
             }
-            At::Unknown => bytes.len(),
+            At::Unknown => plain(bytes.len()),
         }
     }
 
-    fn target(&mut self, bytes: &mut [u8]) -> usize {
-        let Some(end) = memchr2(b' ', b'#', bytes) else { return bytes.len() };
-        if bytes[end] == b'#' {
-            bytes[end] = REFUSED;
-            self.at = At::Unknown;
-        } else {
-            self.at = At::Version;
+    fn target(&mut self, bytes: &[u8], place: Place) -> Step {
+        if place == Place::Start {
+            self.at = At::Target(if bytes[0] == b'/' { Place::Path } else { Place::Other });
+            if bytes[0] == b'/' {
+                return Step { taken: 1, edit: Edit::Nothing };
+            }
+            self.chance = Chance::None;
         }
-        end + 1
+        let Some(end) = bytes.iter().position(|&byte| STOPS[usize::from(byte)]) else {
+            return Step { taken: bytes.len(), edit: Edit::Nothing };
+        };
+        let (at, edit) = match (bytes[end], self.at) {
+            (b'#', _) => (At::Unknown, Edit::Refuse),
+            (b' ', _) => (At::Version, Edit::Nothing),
+            (b'?', At::Target(Place::Path)) => (At::Target(Place::Query), Edit::Nothing),
+            (b'<' | b'>' | b'`', at @ At::Target(Place::Path)) => (at, Edit::Encode),
+            (b'<' | b'>' | b'"', at @ At::Target(Place::Query)) => (at, Edit::Encode),
+            (_, at) => (at, Edit::Nothing),
+        };
+        self.at = at;
+        Step { taken: end + 1, edit }
     }
 
     /// Goes to the end of the part that has this last byte; what comes in several pieces is put together.
@@ -81,32 +159,92 @@ impl Requests {
             return bytes.len();
         };
         let piece = &bytes[..=end];
-        self.at = if self.part.is_empty() {
-            self.at.after(piece)
+        if self.part.is_empty() {
+            self.end_part(piece);
         } else {
             self.part.push(piece);
-            self.at.after(self.part.as_slice())
-        };
-        self.part.length = 0;
+            let part = std::mem::take(&mut self.part);
+            self.end_part(part.as_slice());
+        }
         piece.len()
     }
-}
 
-impl At {
-    /// Where the next byte is after the part of a head that was expected here.
-    fn after(self, part: &[u8]) -> Self {
-        match self {
+    fn end_part(&mut self, part: &[u8]) {
+        self.at = match self.at {
             // What follows a CONNECT that is granted are no requests.
-            Self::Method if part != b"CONNECT " => Self::Target,
-            Self::Version if part == b"HTTP/1.1\r\n" => Self::Headers { content_length: None },
-            Self::Headers { content_length } => after_header(part, content_length),
-            _ => Self::Unknown,
+            At::Method if part != b"CONNECT " => {
+                self.chance = if part == b"GET " { Chance::Get } else { Chance::None };
+                At::Target(Place::Start)
+            }
+            At::Version if part == b"HTTP/1.1\r\n" => At::Headers { content_length: None },
+            At::Version if part == HTTP_10 && self.chance == Chance::Get => {
+                self.chance = Chance::GetOverHttp10;
+                At::Headers { content_length: None }
+            }
+            At::Headers { content_length } => {
+                after_header(part, content_length, self.chance == Chance::GetOverHttp10)
+            }
+            _ => At::Unknown,
+        };
+    }
+
+    /// Counts the bytes that hyper must not see yet, `taken` of which were just taken, and says when they have an end.
+    fn hold(&mut self, taken: usize) -> Edit {
+        let undecided = self.undecided.saturating_add(u32::try_from(taken).unwrap_or(u32::MAX));
+        self.undecided = match (self.at, self.chance) {
+            _ if undecided > MOST_UNDECIDED => 0,
+            (At::Version, Chance::Get) if HTTP_10.starts_with(self.part.as_slice()) => undecided,
+            (At::Headers { .. }, Chance::GetOverHttp10) => undecided,
+            (At::Method, Chance::GetOverHttp10) => {
+                self.lose();
+                return Edit::Lift(undecided as usize);
+            }
+            _ => 0,
+        };
+        if self.undecided == 0 && self.chance == Chance::GetOverHttp10 {
+            self.lose();
         }
+        Edit::Nothing
     }
 }
 
+const HTTP_10: &[u8] = b"HTTP/1.0\r\n";
+
+/// Changes the version in the rest of a head to 1.1, if the head asks for a WebSocket, and returns whether it does.
+///
+/// Kestrel grants upgrades over HTTP/1.0, because nginx without `proxy_http_version 1.1` asks so. hyper reads
+/// the version alone. `head` begins with it and has no body.
+pub(super) fn lift(head: &mut [u8]) -> bool {
+    let has = |name: &str, item: &str| {
+        let lines = head.split(|&byte| byte == b'\n').skip(1);
+        let values = lines.filter_map(|line| {
+            let (start, value) = line.split_at_checked(name.len())?;
+            let value = value.strip_prefix(b":")?;
+            start.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+        });
+        values
+            .flat_map(|value| value.split(|&byte| byte == b','))
+            .any(|entry| entry.trim_ascii().eq_ignore_ascii_case(item.as_bytes()))
+    };
+    let asks = has("Connection", "upgrade") && has("Upgrade", "websocket");
+    if asks {
+        head[HTTP_10.len() - 3] = b'1';
+    }
+    asks
+}
+
+/// The bytes of a target at which there may be something to do.
+const STOPS: [bool; 256] = {
+    let (mut stops, bytes, mut at) = ([false; 256], b" #?<>`\"", 0);
+    while at < bytes.len() {
+        stops[bytes[at] as usize] = true;
+        at += 1;
+    }
+    stops
+};
+
 /// Where the next byte is after a line of a head, given the length that the lines before it named.
-fn after_header(line: &[u8], content_length: Option<u64>) -> At {
+fn after_header(line: &[u8], content_length: Option<u64>, is_http_10: bool) -> At {
     let value_of = |name: &str| {
         let (start, value) = line.split_at_checked(name.len())?;
         start.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
@@ -120,7 +258,7 @@ fn after_header(line: &[u8], content_length: Option<u64>) -> At {
         // The line before goes on, which was allowed long ago.
         b' ' | b'\t' => At::Unknown,
         b't' if value_of("transfer-encoding:").is_some() => At::Unknown,
-        b'u' if value_of("upgrade:").is_some() => At::Unknown,
+        b'u' if value_of("upgrade:").is_some() && !is_http_10 => At::Unknown,
         b'c' if let Some(value) = value_of("content-length:") => {
             let length = digits(value).filter(|_| content_length.is_none() && line.len() < PART);
             length.map_or(At::Unknown, |length| At::Headers { content_length: Some(length) })
@@ -140,7 +278,7 @@ fn digits(value: &[u8]) -> Option<u64> {
 #[derive(Debug)]
 struct Part {
     bytes: [u8; PART],
-    length: usize,
+    length: u8,
 }
 
 impl Default for Part {
@@ -155,117 +293,17 @@ impl Part {
     }
 
     fn as_slice(&self) -> &[u8] {
-        &self.bytes[..self.length]
+        &self.bytes[..usize::from(self.length)]
     }
 
     fn push(&mut self, piece: &[u8]) {
-        let free = &mut self.bytes[self.length..];
+        let free = &mut self.bytes[usize::from(self.length)..];
         let (fits, more) = piece.split_at(piece.len().min(free.len()));
         free[..fits.len()].copy_from_slice(fits);
-        self.length += fits.len();
+        self.length += u8::try_from(fits.len()).unwrap_or_default();
         for &byte in &more[more.len().saturating_sub(2)..] {
             self.bytes[PART - 2] = self.bytes[PART - 1];
             self.bytes[PART - 1] = byte;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What hyper reads of what a client sends in these pieces.
-    fn filtered<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> String {
-        let (mut requests, mut read) = (Requests::default(), Vec::new());
-        for piece in pieces {
-            let mut piece = piece.to_vec();
-            requests.filter(&mut piece);
-            read.extend(piece);
-        }
-        String::from_utf8(read).unwrap()
-    }
-
-    /// `^` stands for the byte that hyper refuses.
-    #[track_caller]
-    fn assert_read(sent: &str, expected: &str) {
-        let expected = expected.replace('^', "\x7f");
-        let bytes = sent.as_bytes();
-        assert_eq!(filtered([bytes]), expected, "in one piece");
-        assert_eq!(filtered(bytes.chunks(1)), expected, "byte by byte");
-        for at in 0..bytes.len() {
-            let (one, two) = bytes.split_at(at);
-            assert_eq!(filtered([one, two]), expected, "in two pieces: {one:?}, {two:?}");
-        }
-    }
-
-    #[track_caller]
-    fn assert_untouched(sent: &str) {
-        assert_read(sent, sent);
-    }
-
-    #[test]
-    fn the_first_number_sign_of_a_target_is_replaced() {
-        for (sent, read) in [
-            ("GET /#a#b HTTP/1.1\r\n", "GET /^a#b HTTP/1.1\r\n"),
-            ("GET # HTTP/1.1\r\n", "GET ^ HTTP/1.1\r\n"),
-            ("POST http://hub/?id=1# HTTP/1.0\r\n", "POST http://hub/?id=1^ HTTP/1.0\r\n"),
-            ("\r\n\nPROPPATCH /hub# HTTP/1.1\r\n", "\r\n\nPROPPATCH /hub^ HTTP/1.1\r\n"),
-        ] {
-            assert_read(sent, read);
-        }
-        assert_untouched("GE#T /%23 HTTP/1.1#\r\nReferer: #\r\n#: #\r\n\r\n");
-    }
-
-    #[test]
-    fn the_next_request_begins_behind_the_body() {
-        for head in [
-            "GET / HTTP/1.1\r\n\r\n",
-            "GET / HTTP/1.1\r\nHost: #\r\nUpgrade-Insecure-Requests: 1\r\n\r\n",
-            "POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n\r\n",
-            "POST / HTTP/1.1\r\nCONTENT-LENGTH:\t 012 \r\n\r\nGET /#x HTTP",
-            "POST / HTTP/1.1\r\ncontent-lengths: 99\r\nContent-Length: 4\r\nX: 5\r\n\r\n #\r\n",
-        ] {
-            assert_read(&format!("{head}GET /#x HTTP/1.1\r\n"), &format!("{head}GET /^x HTTP/1.1\r\n"));
-        }
-        let long = "x".repeat(3 * PART);
-        let head = format!("GET /{long} HTTP/1.1\r\n{long}: {long}#\r\nA: {long}\r\n\r\n");
-        assert_read(&format!("{head}GET /#x HTTP/1.1\r\n"), &format!("{head}GET /^x HTTP/1.1\r\n"));
-    }
-
-    #[test]
-    fn behind_a_doubtful_request_nothing_is_touched() {
-        let zeros = "0".repeat(PART);
-        for head in [
-            "CONNECT / HTTP/1.1\r\n",
-            "GET / HTTP/1.0\r\n",
-            "GET / HTTP/1.1 \r\n",
-            "GET  / HTTP/1.1\r\n",
-            "GET / HTTP/1.1\n",
-            "GET / HTTP/1.1\r\nHost: hub\n",
-            "GET / HTTP/1.1\r\nHost:\r\n hub\r\n",
-            "GET / HTTP/1.1\r\nHost:\r\n\thub\r\n",
-            "GET / HTTP/1.1\r\nupgrade: websocket\r\n",
-            "GET / HTTP/1.1\r\nTransfer-Encoding: identity\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: 0\r\nTRANSFER-ENCODING: chunked\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: 0\r\nContent-Length: 0\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: +0\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: -0\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: 0x0\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: 0, 0\r\n",
-            "GET / HTTP/1.1\r\nContent-Length:\r\n",
-            "GET / HTTP/1.1\r\nContent-Length: 18446744073709551616\r\n",
-            &format!("GET / HTTP/1.1\r\nContent-Length: {zeros}\r\n"),
-        ] {
-            assert_untouched(&format!("{head}\r\nGET /#x HTTP/1.1\r\n"));
-        }
-        assert_read(
-            "GET /# HTTP/1.1\r\n\r\nGET /# HTTP/1.1\r\n",
-            "GET /^ HTTP/1.1\r\n\r\nGET /# HTTP/1.1\r\n",
-        );
-    }
-
-    #[test]
-    fn a_connection_is_followed_in_a_few_bytes() {
-        assert!(size_of::<Requests>() <= 64, "{}", size_of::<Requests>());
     }
 }

@@ -1,0 +1,41 @@
+//! What can be set where HTTP is served.
+
+use std::time::Duration;
+
+/// How [`serve_with`](crate::serve_with) and [`Workers::serve_with`](crate::Workers::serve_with) treat HTTP connections, under
+/// Kestrel's names (`KestrelServerLimits`).
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct HttpOptions {
+    /// How long a connection may stay without a request: before its first one, and between the end of an answer and the first byte of
+    /// the next request. Choose it longer than proxies in front keep idle connections, or they send requests into
+    /// connections that are just being closed, and answer 502 for them. Default: 130 s.
+    pub keep_alive_timeout: Duration,
+    /// How long the head of a request may take, from its first byte to its last. Default: 30 s.
+    pub request_headers_timeout: Duration,
+}
+
+impl Default for HttpOptions {
+    fn default() -> Self {
+        Self {
+            keep_alive_timeout: Duration::from_secs(130),
+            request_headers_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl HttpOptions {
+    /// Closes connections that have been without a request for so long.
+    #[must_use]
+    pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
+        self.keep_alive_timeout = timeout;
+        self
+    }
+
+    /// Gives the head of a request so long to come.
+    #[must_use]
+    pub fn request_headers_timeout(mut self, timeout: Duration) -> Self {
+        self.request_headers_timeout = timeout;
+        self
+    }
+}
