@@ -43,7 +43,8 @@ struct Wakes {
 /// Only connections that start afterwards, on the same thread, take part. A runtime of several threads needs
 /// no such thing and must not have it: its connections move between threads.
 pub async fn collect_wakes() {
-    let list = Arc::new(WakeList::default());
+    // After a panic its connections still have the list from before.
+    let list = WakeList::of_this_thread().unwrap_or_default();
     let _leaving = Leaving;
     HERE.set(Some(Arc::clone(&list)));
     loop {
@@ -62,7 +63,9 @@ struct Leaving;
 
 impl Drop for Leaving {
     fn drop(&mut self) {
-        HERE.set(None);
+        if !std::thread::panicking() {
+            HERE.set(None);
+        }
     }
 }
 

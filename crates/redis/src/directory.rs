@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use hubline_directory::local::{LocalCalls, LocalHub};
 use hubline_directory::{CallDirectory, HubSessions, SessionDirectory};
 use hubline_protocol::ConnectionId;
+use hubline_supervision::spawn;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -150,9 +151,9 @@ impl RedisDirectory {
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
-        let writer = tokio::spawn(Writer::new(Arc::clone(&shared)).run());
-        let presence = tokio::spawn(Presence::new(Arc::clone(&shared), channels, requests).run());
-        let tasks = [AbortOnDropHandle::new(writer), AbortOnDropHandle::new(presence)];
+        let writer = spawn(Writer::new(Arc::clone(&shared)));
+        let presence = spawn(Presence::new(Arc::clone(&shared), channels, requests));
+        let tasks = [writer, presence];
         Self { shared, watches, _tasks: Arc::new(tasks) }
     }
 }

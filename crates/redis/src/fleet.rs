@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, Status, Unreachable};
 use hubline_protocol::ConnectionId;
+use hubline_supervision::{Vital, spawn};
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -62,6 +63,41 @@ impl RedisFleet {
     }
 }
 
+/// Hands messages to this instance's transports.
+struct Receiving {
+    messages: RawMessages,
+    inbox: Arc<dyn FleetInbox>,
+    garbage: Arc<Garbage>,
+}
+
+impl Vital for Receiving {
+    const NAME: &'static str = "messages of other instances";
+
+    async fn run(&mut self) {
+        while let Some(message) = self.messages.next().await {
+            if let Err(error) = self.inbox.received(&message.payload) {
+                self.garbage.found(&message.channel, &error);
+            }
+        }
+    }
+}
+
+/// Keeps this instance's own channel.
+struct Listening {
+    own: String,
+    channels: RawChannels,
+    inbox: RawInbox,
+}
+
+impl Vital for Listening {
+    const NAME: &'static str = "channel of this instance";
+
+    async fn run(&mut self) {
+        let _own = self.channels.subscribe(&self.own, &self.inbox).await;
+        std::future::pending::<()>().await;
+    }
+}
+
 impl Fleet for RedisFleet {
     fn instance(&self) -> InstanceId {
         self.instance
@@ -69,22 +105,11 @@ impl Fleet for RedisFleet {
 
     fn join(&self, inbox: Arc<dyn FleetInbox>) {
         let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(mut messages) = messages else { return };
-        let garbage = Arc::clone(&self.garbage);
-        let receiving = tokio::spawn(async move {
-            while let Some(message) = messages.next().await {
-                if let Err(error) = inbox.received(&message.payload) {
-                    garbage.found(&message.channel, &error);
-                }
-            }
-        });
-        let (channels, raw_inbox) = (self.channels.clone(), self.inbox.clone());
+        let Some(messages) = messages else { return };
+        let receiving = spawn(Receiving { messages, inbox, garbage: Arc::clone(&self.garbage) });
         let own = channel(&Address::Instance(self.instance));
-        let listening = tokio::spawn(async move {
-            let _own = channels.subscribe(&own, &raw_inbox).await;
-            std::future::pending::<()>().await;
-        });
-        _ = self.tasks.set([AbortOnDropHandle::new(receiving), AbortOnDropHandle::new(listening)]);
+        let listening = spawn(Listening { own, channels: self.channels.clone(), inbox: self.inbox.clone() });
+        _ = self.tasks.set([receiving, listening]);
     }
 
     fn send<'a>(&'a self, to: &'a Address, message: Vec<u8>) -> BoxFuture<'a, Result<u64, Unreachable>> {

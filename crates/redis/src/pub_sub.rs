@@ -43,6 +43,7 @@ use hubline_backplane::{
     Reach, ReturnAddress, Statistics, Status, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
+use hubline_supervision::spawn;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
@@ -50,11 +51,13 @@ use self::channels::Channels;
 pub(crate) use self::channels::{machine_name, new_server_name};
 use self::commands::Commands;
 use self::counters::Counters;
+use self::driver::Driver;
 pub(crate) use self::garbage::Garbage;
-use self::hub::Hub;
+use self::hub::{Hub, InOrder};
 use self::message::{Message, Publisher};
+use self::moved::Redirector;
 use self::node::Node;
-use self::nodes::{NodeTask, Nodes};
+use self::nodes::{Follower, NodeTask, Nodes};
 use self::outgoing::{Content, Fate, Outgoing, Waiting, shut_down};
 use self::status::Statuses;
 use self::subscriptions::{Addressee, Route};
@@ -146,9 +149,9 @@ impl RedisBackplane {
             Some(cluster) => {
                 // The first link waits until what it learns of a cluster is followed.
                 let (started, tasks) = oneshot::channel();
-                let redirect = moved::follow(moved, Arc::clone(&nodes), Arc::clone(&cluster));
-                let follow = Arc::clone(&nodes).follow(cluster, tasks);
-                let tasks = [tokio::spawn(follow), tokio::spawn(redirect)].map(AbortOnDropHandle::new);
+                let follow = spawn(Follower::new(&nodes, &cluster, tasks));
+                let redirect = spawn(Redirector { moved, nodes: Arc::clone(&nodes), cluster });
+                let tasks = [follow, redirect];
                 _ = started.send(start(new, &options).await?);
                 tasks.into()
             }
@@ -181,9 +184,11 @@ async fn start(
         }
         false => nodes.iter().map(|_| None).collect(),
     };
-    let tasks = nodes.into_iter().zip(first).enumerate().map(|(place, ((node, waiting), links))| {
-        (place, AbortOnDropHandle::new(tokio::spawn(node.drive(links, waiting))))
-    });
+    let tasks = nodes
+        .into_iter()
+        .zip(first)
+        .enumerate()
+        .map(|(place, ((node, waiting), links))| (place, spawn(Driver::new(node, links, waiting))));
     Ok(tasks.collect())
 }
 
@@ -209,16 +214,12 @@ impl Backplane for RedisBackplane {
             let route = Route::Hub { hub: Arc::clone(&hub), to };
             let _ = shared.nodes.at_node_of(&channel, |at| at.count_up(&channel, route));
         }
-        let worker = tokio::spawn(hub::deliver_in_order(
-            waiting,
-            inbox,
-            Commands::new(&hub, shared),
-            Arc::clone(&shared.garbage),
-        ));
+        let (commands, garbage) = (Commands::new(&hub, shared), Arc::clone(&shared.garbage));
+        let worker = spawn(InOrder { waiting, inbox, commands, garbage });
         Arc::new(Attached {
             hub,
             shared: Arc::clone(shared),
-            _worker: AbortOnDropHandle::new(worker),
+            _worker: worker,
             _tasks: Arc::clone(&self.tasks),
         })
     }

@@ -31,6 +31,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood, Unreachable};
 use hubline_protocol::ConnectionId;
+use hubline_supervision::{Vital, supervise};
 use tokio::time::{interval, timeout};
 
 use self::answering::Answering;
@@ -141,7 +142,7 @@ impl Relay {
             fleet,
         });
         relay.fleet.join(Arc::new(Inbox { relay: Arc::downgrade(&relay), connections }));
-        tokio::spawn(attend(Arc::downgrade(&relay)));
+        tokio::spawn(supervise(Attendant(Arc::downgrade(&relay))));
         relay
     }
 
@@ -376,6 +377,16 @@ impl Verified {
             Resemblance::Same => Ok(self.ticket.is_stateful),
             Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),
         }
+    }
+}
+
+struct Attendant(Weak<Relay>);
+
+impl Vital for Attendant {
+    const NAME: &'static str = "part in the fleet";
+
+    async fn run(&mut self) {
+        attend(self.0.clone()).await;
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubline_supervision::{Vital, spawn_on};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -48,7 +49,7 @@ impl RemoteKeySet {
             refetch_interval: options.refetch_interval,
             failures: 0,
         };
-        let task = AbortOnDropHandle::new(runtime.spawn(task.run()));
+        let task = spawn_on(&runtime, task);
         Ok(Self { published, unknown_key, options: options.clone(), _task: task })
     }
 
@@ -95,14 +96,18 @@ struct Refresher {
     failures: u32,
 }
 
-impl Refresher {
-    async fn run(mut self) {
+impl Vital for Refresher {
+    const NAME: &'static str = "keys of tokens";
+
+    async fn run(&mut self) {
         loop {
             let due = Instant::now() + self.refresh().await;
             self.wait(due).await;
         }
     }
+}
 
+impl Refresher {
     /// Fetches once; says when to do so again.
     async fn refresh(&mut self) -> Duration {
         match self.fetcher.fetch().await {

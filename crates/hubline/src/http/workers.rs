@@ -3,8 +3,10 @@
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::pin::pin;
 
 use axum::Router;
+use hubline_supervision::supervise_thread;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -50,12 +52,16 @@ impl Workers {
         let start = |number| {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let (handle, stopped) = (runtime.handle().clone(), stop.clone().cancelled_owned());
-            std::thread::Builder::new().name(format!("hubline-worker-{number}")).spawn(move || {
-                runtime.block_on(async {
-                    tokio::select! {
-                        () = hubline_hub::collect_wakes() => {}
-                        () = stopped => {}
-                    }
+            let name = format!("hubline-worker-{number}");
+            std::thread::Builder::new().name(name.clone()).spawn(move || {
+                let mut stopped = pin!(stopped);
+                supervise_thread(&name, || {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            () = hubline_hub::collect_wakes() => {}
+                            () = stopped.as_mut() => {}
+                        }
+                    });
                 });
                 runtime.shutdown_background();
             })?;

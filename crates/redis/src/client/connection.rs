@@ -36,19 +36,21 @@ impl Connection {
 
         let gone = CancellationToken::new();
         let closing = gone.clone();
+        let gone_with_driver = gone.clone().drop_guard();
         let pings = keep_alive(commands.clone(), options.keep_alive, options.async_timeout);
         let superseded = {
             let (location, master, options) = (location.clone(), endpoint.clone(), Arc::clone(options));
             async move { location.superseded(&master, &options, &name).await }
         };
         tokio::spawn(async move {
+            // However it ends: without it nothing is answered any more.
+            let _gone = gone_with_driver;
             tokio::select! {
                 () = driver => {}
                 () = pings => {}
                 other = superseded => tracing::debug!(%other, "connection for commands given up"),
                 () = closing.cancelled() => {}
             }
-            closing.cancel();
         });
         let connection =
             Self { commands: commands.clone(), gone: gone.clone(), _closed_with_this: gone.drop_guard() };

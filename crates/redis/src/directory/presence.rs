@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use hubline_directory::Member;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use hubline_supervision::Vital;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior};
@@ -59,17 +60,10 @@ struct Kept {
 #[derive(serde::Deserialize)]
 struct Event(String, String, String, String, Vec<Vec<Value>>);
 
-impl Presence {
-    pub(super) fn new(
-        shared: Arc<Shared>,
-        channels: Option<RawChannels>,
-        requests: mpsc::Receiver<Request>,
-    ) -> Self {
-        let (inbox, messages) = RawInbox::new(LIMIT_MESSAGES, LIMIT_MESSAGE_BYTES);
-        Self { shared, channels, requests, inbox, messages, groups: HashMap::new(), epoch: None, grace: None }
-    }
+impl Vital for Presence {
+    const NAME: &'static str = "members of groups";
 
-    pub(super) async fn run(mut self) {
+    async fn run(&mut self) {
         let mut heartbeat = tokio::time::interval(self.shared.options.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -79,6 +73,17 @@ impl Presence {
                 _ = heartbeat.tick() => self.compare().await,
             }
         }
+    }
+}
+
+impl Presence {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        channels: Option<RawChannels>,
+        requests: mpsc::Receiver<Request>,
+    ) -> Self {
+        let (inbox, messages) = RawInbox::new(LIMIT_MESSAGES, LIMIT_MESSAGE_BYTES);
+        Self { shared, channels, requests, inbox, messages, groups: HashMap::new(), epoch: None, grace: None }
     }
 
     async fn begin(&mut self, request: Request) {

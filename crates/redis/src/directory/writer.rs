@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hubline_protocol::{ConnectionId, GroupName};
+use hubline_supervision::Vital;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use super::pending::Due;
@@ -55,22 +56,10 @@ enum Work {
     Remains,
 }
 
-impl Writer {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self {
-            name: format!("{}.1", shared.base_name),
-            shared,
-            lives: 1,
-            is_registered: false,
-            known_number: 0,
-            last_number: 0,
-            earlier: Vec::new(),
-            sweeping: None,
-            renewed: Vec::new(),
-        }
-    }
+impl Vital for Writer {
+    const NAME: &'static str = "session directory";
 
-    pub(super) async fn run(mut self) {
+    async fn run(&mut self) {
         let shared = Arc::clone(&self.shared);
         let mut heartbeat = tokio::time::interval(shared.options.heartbeat);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -104,6 +93,22 @@ impl Writer {
         }
         shared.away.send_replace(Some("closed".into()));
         shared.closed.cancel();
+    }
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            name: format!("{}.1", shared.base_name),
+            shared,
+            lives: 1,
+            is_registered: false,
+            known_number: 0,
+            last_number: 0,
+            earlier: Vec::new(),
+            sweeping: None,
+            renewed: Vec::new(),
+        }
     }
 
     /// Says that this instance lives, and learns who does not.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use backon::{BackoffBuilder, ExponentialBackoff};
 use hubline_backplane::Status;
+use hubline_supervision::Vital;
 use tokio::time::{sleep, timeout};
 
 use super::fleet::BETWEEN_COUNTS;
@@ -27,6 +28,36 @@ pub(super) async fn pause(delays: &mut ExponentialBackoff) {
     sleep(delay).await;
 }
 
+/// Connects a node, serves, and connects again, for as long as anybody holds the backplane.
+pub(super) struct Driver {
+    node: Arc<Node>,
+    first: Option<Links>,
+    waiting: Waiting,
+    outage: Outage,
+    has_run: bool,
+}
+
+impl Driver {
+    pub(super) fn new(node: Arc<Node>, first: Option<Links>, waiting: Waiting) -> Self {
+        Self { node, first, waiting, outage: Outage::begin(), has_run: false }
+    }
+}
+
+impl Vital for Driver {
+    const NAME: &'static str = "link to Redis";
+
+    async fn run(&mut self) {
+        let Self { node, first, waiting, outage, has_run } = self;
+        if std::mem::replace(has_run, true) {
+            node.abandoned(outage);
+        }
+        tokio::select! {
+            () = node.keep_linked(first, waiting, outage) => {}
+            never = node.location.listen(&node.options, &node.client_name) => match never {},
+        }
+    }
+}
+
 impl Node {
     /// The first connection, in `connectRetry` attempts.
     pub(super) async fn open(&self) -> Result<Links, ConnectError> {
@@ -41,26 +72,17 @@ impl Node {
         }
     }
 
-    /// Connects, serves, and connects again, for as long as anybody holds the backplane.
-    pub(super) async fn drive(self: Arc<Self>, first: Option<Links>, waiting: Waiting) {
-        tokio::select! {
-            () = self.keep_linked(first, waiting) => {}
-            never = self.location.listen(&self.options, &self.client_name) => match never {},
-        }
-    }
-
-    async fn keep_linked(&self, mut first: Option<Links>, mut waiting: Waiting) {
-        let mut outage = Outage::begin();
+    async fn keep_linked(&self, first: &mut Option<Links>, waiting: &mut Waiting, outage: &mut Outage) {
         loop {
             let links = match first.take() {
                 Some(links) => links,
                 None => tokio::select! {
-                    links = self.connect(&mut outage) => links,
+                    links = self.connect(outage) => links,
                     // Published while the link went.
-                    () = self.hand_back(&mut waiting) => return,
+                    () = self.hand_back(waiting) => return,
                 },
             };
-            first = self.serve(links, &mut waiting, &mut outage).await;
+            *first = self.serve(links, waiting, outage).await;
         }
     }
 
@@ -186,6 +208,14 @@ impl Node {
     fn close(&self, lost: &LinkLost, outage: &mut Outage) {
         self.set_stage(Stage::Down);
         outage.link_lost(&self.status.disconnected(lost));
+    }
+
+    /// The links went with a panic.
+    fn abandoned(&self, outage: &mut Outage) {
+        self.set_stage(Stage::Down);
+        self.set_answering(false);
+        self.subscriptions.link_lost();
+        outage.link_lost(&self.status.disconnected(&"the task behind the link has panicked"));
     }
 
     /// Other links, once those that are silent had time to answer the same Redis, and do not.

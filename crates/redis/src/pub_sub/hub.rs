@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hubline_backplane::{Inbox, Published, ReturnAddress, Subject, Target};
 use hubline_protocol::HubProtocol;
+use hubline_supervision::Vital;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::channels::Channels;
@@ -80,25 +81,38 @@ impl Hub {
 }
 
 /// Delivers one after the other, until the hub is gone.
-pub(super) async fn deliver_in_order(
-    mut waiting: mpsc::UnboundedReceiver<Waiting>,
-    inbox: Arc<dyn Inbox>,
-    mut commands: Commands,
-    garbage: Arc<Garbage>,
-) {
-    while let Some(Waiting { delivery, _room }) = waiting.recv().await {
+pub(super) struct InOrder {
+    pub(super) waiting: mpsc::UnboundedReceiver<Waiting>,
+    pub(super) inbox: Arc<dyn Inbox>,
+    pub(super) commands: Commands,
+    pub(super) garbage: Arc<Garbage>,
+}
+
+impl Vital for InOrder {
+    const NAME: &'static str = "deliveries of a hub";
+
+    async fn run(&mut self) {
+        while let Some(Waiting { delivery, _room }) = self.waiting.recv().await {
+            self.deliver(delivery).await;
+        }
+    }
+}
+
+impl InOrder {
+    async fn deliver(&mut self, delivery: Delivery) {
+        let Self { inbox, commands, .. } = self;
         match delivery {
             Delivery::Received { channel, to, payload } => {
                 let taken = match to {
                     Addressee::Connections(target) => {
-                        deliver(&*inbox, commands.server_name(), target, &payload).await
+                        deliver(&**inbox, commands.server_name(), target, &payload).await
                     }
-                    Addressee::GroupCommands => commands.carry_out(&*inbox, &payload),
+                    Addressee::GroupCommands => commands.carry_out(&**inbox, &payload),
                     Addressee::Acks => commands.acknowledged(&payload),
-                    Addressee::Answers => answered(&*inbox, &payload),
+                    Addressee::Answers => answered(&**inbox, &payload),
                 };
                 if let Err(error) = taken {
-                    garbage.found(&channel, &error);
+                    self.garbage.found(&channel, &error);
                 }
             }
             Delivery::Here { message, published } => {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hubline_supervision::Vital;
 use tokio::sync::mpsc;
 
 use super::nodes::Nodes;
@@ -23,19 +24,25 @@ pub(super) enum Moved {
 }
 
 /// Sends all of them after their channels, for as long as it is not dropped.
-pub(super) async fn follow(
-    mut moved: mpsc::UnboundedReceiver<Moved>,
-    nodes: Arc<Nodes>,
-    cluster: Arc<Cluster>,
-) {
-    let mut batch = Vec::new();
-    while moved.recv_many(&mut batch, BATCH).await > 0 {
-        cluster.doubt().await;
-        for one in batch.drain(..) {
-            match one {
-                // An error means that the backplane is gone.
-                Moved::Message(outgoing) => _ = nodes.put(outgoing).await,
-                Moved::Replay(entry) => nodes.node_of(&entry.channel).outbox.put_back(entry),
+pub(super) struct Redirector {
+    pub(super) moved: mpsc::UnboundedReceiver<Moved>,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) cluster: Arc<Cluster>,
+}
+
+impl Vital for Redirector {
+    const NAME: &'static str = "messages whose slots have moved";
+
+    async fn run(&mut self) {
+        let mut batch = Vec::new();
+        while self.moved.recv_many(&mut batch, BATCH).await > 0 {
+            self.cluster.doubt().await;
+            for one in batch.drain(..) {
+                match one {
+                    // An error means that the backplane is gone.
+                    Moved::Message(outgoing) => _ = self.nodes.put(outgoing).await,
+                    Moved::Replay(entry) => self.nodes.node_of(&entry.channel).outbox.put_back(entry),
+                }
             }
         }
     }

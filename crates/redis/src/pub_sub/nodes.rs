@@ -7,13 +7,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::FutureExt;
+use futures_util::future::Fuse;
 use hubline_backplane::PublishError;
+use hubline_supervision::{Vital, spawn};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::counters::Counters;
 use super::dialect::Dialect;
+use super::driver::Driver;
 use super::fleet::PATIENCE;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::node::Node;
@@ -124,45 +127,6 @@ impl Nodes {
         self.read().nodes.iter().flatten().for_each(act);
     }
 
-    /// Keeps nodes and channels where the cluster has its slots, for as long as it is not dropped.
-    ///
-    /// It gets the tasks of the first nodes once they have started, and has them until it ends.
-    pub(super) async fn follow(
-        self: Arc<Self>,
-        cluster: Arc<Cluster>,
-        first: oneshot::Receiver<Vec<NodeTask>>,
-    ) {
-        let mut tasks = Vec::new();
-        let mut first = first.fuse();
-        let prefix = match Dialect::of(&self.options) {
-            Dialect::Classic => self.options.channel_prefix.as_ref().map_or(0, String::len),
-            // There the cluster refuses a channel whose slot is another one's.
-            Dialect::Sharded => 0,
-        };
-        let mut map = Arc::<SlotMap>::default();
-        loop {
-            tokio::select! {
-                Ok(started) = &mut first => {
-                    tasks.extend(started);
-                    continue;
-                }
-                newer = cluster.newer_than(&map, &self.options, &self.client_name) => map = newer,
-            }
-            let routes = Routes::Slots(Arc::clone(&map), prefix);
-            for place in self.apply(&routes, &map, &cluster, &mut tasks) {
-                if let Some(left) = tasks.iter().position(|(of, _)| *of == place) {
-                    let (_, task) = tasks.swap_remove(left);
-                    tokio::spawn(async move {
-                        sleep(FAREWELL).await;
-                        drop(task);
-                    });
-                }
-            }
-            self.for_each(|node| node.subscriptions.ask_again());
-            cluster.routed(&map);
-        }
-    }
-
     /// Returns the places of those that are not needed any more.
     fn apply(
         &self,
@@ -174,8 +138,7 @@ impl Nodes {
         let mut routing = self.write();
         for place in routing.nodes.len()..map.places() {
             let (node, waiting) = self.new_node(Location::Shard(Arc::clone(cluster), place));
-            let task = tokio::spawn(Arc::clone(&node).drive(None, waiting));
-            tasks.push((place, AbortOnDropHandle::new(task)));
+            tasks.push((place, spawn(Driver::new(Arc::clone(&node), None, waiting))));
             routing.nodes.push(Some(node));
         }
         routing.routes = routes.clone();
@@ -210,6 +173,69 @@ impl Nodes {
 
     fn write(&self) -> RwLockWriteGuard<'_, Routing> {
         self.routing.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Keeps nodes and channels where the cluster has its slots, for as long as it is not dropped.
+///
+/// It gets the tasks of the first nodes once they have started, and has them until it ends.
+pub(super) struct Follower {
+    nodes: Arc<Nodes>,
+    cluster: Arc<Cluster>,
+    first: Fuse<oneshot::Receiver<Vec<NodeTask>>>,
+    tasks: Vec<NodeTask>,
+    /// What has been applied.
+    map: Arc<SlotMap>,
+}
+
+impl Follower {
+    pub(super) fn new(
+        nodes: &Arc<Nodes>,
+        cluster: &Arc<Cluster>,
+        first: oneshot::Receiver<Vec<NodeTask>>,
+    ) -> Self {
+        let (nodes, cluster) = (Arc::clone(nodes), Arc::clone(cluster));
+        Self { nodes, cluster, first: first.fuse(), tasks: Vec::new(), map: Arc::default() }
+    }
+
+    fn apply(&mut self, map: Arc<SlotMap>) {
+        let Self { nodes, cluster, tasks, .. } = self;
+        let prefix = match Dialect::of(&nodes.options) {
+            Dialect::Classic => nodes.options.channel_prefix.as_ref().map_or(0, String::len),
+            // There the cluster refuses a channel whose slot is another one's.
+            Dialect::Sharded => 0,
+        };
+        let routes = Routes::Slots(Arc::clone(&map), prefix);
+        for place in nodes.apply(&routes, &map, cluster, tasks) {
+            if let Some(left) = tasks.iter().position(|(of, _)| *of == place) {
+                let (_, task) = tasks.swap_remove(left);
+                tokio::spawn(async move {
+                    sleep(FAREWELL).await;
+                    drop(task);
+                });
+            }
+        }
+        nodes.for_each(|node| node.subscriptions.ask_again());
+        cluster.routed(&map);
+        self.map = map;
+    }
+}
+
+impl Vital for Follower {
+    const NAME: &'static str = "slots of the cluster";
+
+    async fn run(&mut self) {
+        loop {
+            let Self { nodes, cluster, first, map, .. } = &mut *self;
+            let newer = tokio::select! {
+                Ok(started) = first => {
+                    self.tasks.extend(started);
+                    continue;
+                }
+                newer = cluster.newer_than(map, &nodes.options, &nodes.client_name) => newer,
+            };
+            self.apply(newer);
+        }
     }
 }
 

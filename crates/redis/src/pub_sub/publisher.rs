@@ -377,6 +377,10 @@ impl<'a> Publisher<'a> {
             None if self.in_flight.iter().all(|one| !one.expects_echo) => true,
             None => timeout(FAREWELL, self.say_farewell()).await.unwrap_or(false),
         };
+        self.settle(closed_by_redis);
+    }
+
+    fn settle(&mut self, closed_by_redis: bool) {
         let written = self.unwritten.written();
         let unwritten = self.take_back(|one| one.end > written);
         let mut proven = self.node.echoes().given_up(!closed_by_redis);
@@ -386,6 +390,9 @@ impl<'a> Publisher<'a> {
             self.finish(one.what, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
         }
         self.not_sent(unwritten);
+        if let Some(outgoing) = self.next.take() {
+            self.node.finish(outgoing, Fate::NotSent);
+        }
     }
 
     /// Takes what has not been written out of what is in flight.
@@ -432,6 +439,15 @@ impl<'a> Publisher<'a> {
             if let Err(lost) = self.link.replies.next().await {
                 return lost.by_redis();
             }
+        }
+    }
+}
+
+impl Drop for Publisher<'_> {
+    /// Does what [`give_up`](Self::give_up) does, without asking Redis, if a panic has come before it.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.settle(false);
         }
     }
 }

@@ -11,6 +11,7 @@ mod instance;
 mod other_servers;
 mod outages;
 mod outbox;
+mod panics;
 mod raw_channels;
 mod sentinel;
 mod sharded;
