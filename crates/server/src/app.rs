@@ -8,6 +8,7 @@ use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter
 use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress};
+use crate::output::Output;
 use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
 use crate::{health, home, hubs, metrics};
 
@@ -19,7 +20,7 @@ const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
 ///
 /// # Errors
 /// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
-pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
+pub(crate) fn router(server: &Server, config: &Config, log: &Output) -> Result<Router> {
     let chat = server.add_hub(named(hubs::chat::hub(), config));
     let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
     let mut paths = Router::new()
@@ -42,7 +43,7 @@ pub(crate) fn router(server: &Server, config: &Config) -> Result<Router> {
     let cross_origin = CrossOrigin::new(config.allowed_origins.clone());
     let host_filter = config.allowed_hosts.clone().map(HostFilter::new);
     if let Some(path) = &config.metrics_path {
-        let metrics = metrics::Metrics::new(server, cross_origin.clone(), host_filter.clone());
+        let metrics = metrics::Metrics::new(server, log, cross_origin.clone(), host_filter.clone());
         app = app.route(path, get(metrics::page).with_state(metrics));
     }
     let spelt_freely = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];

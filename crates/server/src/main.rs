@@ -9,6 +9,7 @@ mod home;
 mod hubs;
 mod listen;
 mod metrics;
+mod output;
 mod paths;
 mod serve;
 
@@ -17,22 +18,32 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
+use output::Output;
 
 /// Exit code for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
 
 fn main() -> ExitCode {
     let arguments = Cli::try_from_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
-    match arguments.command {
-        Command::Serve(arguments) => with_configuration(&arguments, serve),
-        Command::Config(arguments) => with_configuration(&arguments, |loaded| {
-            print(&loaded.describe());
+    let log = Output::start().unwrap_or_else(|_| Output::nowhere());
+    log.take_panics();
+    let code = match arguments.command {
+        Command::Serve(arguments) => with_configuration(&arguments, &log, |loaded| serve(loaded, &log)),
+        Command::Config(arguments) => with_configuration(&arguments, &log, |loaded| {
+            // Whoever reads this may take their time, or close it.
+            _ = std::io::stdout().write_all(loaded.describe().as_bytes());
             ExitCode::SUCCESS
         }),
-    }
+    };
+    log.flush();
+    code
 }
 
-fn with_configuration(arguments: &ConfigArgs, run: impl FnOnce(Loaded) -> ExitCode) -> ExitCode {
+fn with_configuration(
+    arguments: &ConfigArgs,
+    log: &Output,
+    run: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
     let loaded = std::env::current_dir()
         .map_err(|error| format!("the working directory cannot be used: {error}"))
         .and_then(|directory| {
@@ -42,17 +53,18 @@ fn with_configuration(arguments: &ConfigArgs, run: impl FnOnce(Loaded) -> ExitCo
     match loaded {
         Ok(loaded) => run(loaded),
         Err(errors) => {
-            eprintln!("{}", errors.trim_end());
+            log.say(&format!("{}\n", errors.trim_end()));
             ExitCode::from(BAD_CONFIGURATION)
         }
     }
 }
 
-fn serve(loaded: Loaded) -> ExitCode {
+fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
-        .with_writer(std::io::stderr)
+        .with_writer(log.clone())
+        .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
     for warning in warnings {
@@ -65,20 +77,15 @@ fn serve(loaded: Loaded) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            eprintln!("the runtime cannot be started: {error}");
+            log.say(&format!("the runtime cannot be started: {error}\n"));
             return ExitCode::FAILURE;
         }
     };
-    match runtime.block_on(serve::run(&config)) {
+    match runtime.block_on(serve::run(&config, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:#}");
+            log.say(&format!("{error:#}\n"));
             ExitCode::FAILURE
         }
     }
-}
-
-/// Prints to a standard output that may be closed already.
-fn print(text: &str) {
-    _ = std::io::stdout().write_all(text.as_bytes());
 }

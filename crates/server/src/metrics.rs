@@ -20,14 +20,21 @@ use prometheus_client::registry::Registry;
 use collector::ServerCollector;
 use refusals::RefusalCollector;
 
+use crate::output::Output;
+
 /// What the page is made from. Nothing is kept here: all figures are read when the page is.
 #[derive(Debug, Clone)]
 pub(crate) struct Metrics(Arc<Registry>);
 
 impl Metrics {
-    pub(crate) fn new(server: &Server, cross_origin: CrossOrigin, host_filter: Option<HostFilter>) -> Self {
+    pub(crate) fn new(
+        server: &Server,
+        log: &Output,
+        cross_origin: CrossOrigin,
+        host_filter: Option<HostFilter>,
+    ) -> Self {
         let mut registry = Registry::default();
-        registry.register_collector(Box::new(ServerCollector::new(server)));
+        registry.register_collector(Box::new(ServerCollector::new(server, log)));
         registry.register_collector(Box::new(RefusalCollector { cross_origin, host_filter }));
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(process::ProcessCollector::new()));

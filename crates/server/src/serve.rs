@@ -1,5 +1,6 @@
 //! The life of the process: start, serve, stop.
 
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -14,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app;
 use crate::config::Config;
 use crate::listen::listen;
+use crate::output::Output;
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -22,11 +24,11 @@ const INTERRUPTED: i32 = 130;
 ///
 /// # Errors
 /// An address cannot be listened on, or Redis cannot be reached and `abortConnect=true` asks to stop then.
-pub(crate) async fn run(config: &Config) -> Result<()> {
+pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let (server, app) = tokio::select! {
-        built = workers.run(build(config.clone())) => built??,
+        built = workers.run(build(config.clone(), log.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
     let listeners = listen(&config.urls)?;
@@ -37,7 +39,7 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
         let options = app::http_options(config);
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
-    crate::print(&app::banner(config));
+    announce(app::banner(config))?;
 
     tokio::select! {
         () = signals.next() => {}
@@ -55,12 +57,22 @@ pub(crate) async fn run(config: &Config) -> Result<()> {
                 tracing::warn!("Stopped before every connection had ended");
             }
         }
-        () = signals.next() => std::process::exit(INTERRUPTED),
+        () = signals.next() => {
+            log.flush();
+            std::process::exit(INTERRUPTED);
+        }
     }
     Ok(())
 }
 
-async fn build(config: Config) -> Result<(Server, Router)> {
+/// Says on standard output what is served, by a thread that nobody waits for: it may be full, or closed.
+fn announce(banner: String) -> Result<()> {
+    let write = move || _ = io::stdout().write_all(banner.as_bytes());
+    std::thread::Builder::new().name("hubline-stdout".to_owned()).spawn(write).context("a thread")?;
+    Ok(())
+}
+
+async fn build(config: Config, log: Output) -> Result<(Server, Router)> {
     let server =
         Server::builder().hub_options(app::hub_options(&config)).token_keys(config.token_keys.clone());
     let server = match &config.redis {
@@ -72,7 +84,7 @@ async fn build(config: Config) -> Result<(Server, Router)> {
         }
         None => server.directory(InProcess::default()).build(),
     };
-    let app = app::router(&server, &config)?;
+    let app = app::router(&server, &config, &log)?;
     Ok((server, app))
 }
 

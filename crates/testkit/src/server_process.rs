@@ -1,7 +1,9 @@
 use std::ffi::{OsStr, OsString};
 use std::net::Ipv4Addr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -24,6 +26,7 @@ pub struct Launch {
     program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
+    standard_error: Option<Arc<OwnedFd>>,
     port: u16,
 }
 
@@ -34,6 +37,7 @@ impl Launch {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
+            standard_error: None,
             port: free_port(),
         }
     }
@@ -49,6 +53,13 @@ impl Launch {
     #[must_use]
     pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
         self.environment.push((name.as_ref().to_owned(), value.as_ref().to_owned()));
+        self
+    }
+
+    /// Gives it this as standard error, whose lines are not kept then.
+    #[must_use]
+    pub fn standard_error(mut self, file: impl Into<OwnedFd>) -> Self {
+        self.standard_error = Some(Arc::new(file.into()));
         self
     }
 
@@ -82,6 +93,10 @@ impl ServerProcess {
     /// # Errors
     /// When it cannot be started.
     pub fn spawn(launch: Launch) -> Result<Self> {
+        let standard_error = match &launch.standard_error {
+            Some(file) => file.try_clone()?.into(),
+            None => Stdio::piped(),
+        };
         let mut child = Command::new(&launch.program)
             .args(&launch.arguments)
             .arg("--urls")
@@ -89,13 +104,15 @@ impl ServerProcess {
             .envs(launch.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(standard_error)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| launch.program.display().to_string())?;
         let (lines, output) = watch::channel(Vec::new());
         tokio::spawn(keep_lines(child.stdout.take().context("no standard output")?, lines.clone()));
-        tokio::spawn(keep_lines(child.stderr.take().context("no standard error")?, lines));
+        if let Some(standard_error) = child.stderr.take() {
+            tokio::spawn(keep_lines(standard_error, lines));
+        }
         Ok(Self { child, port: launch.port, output })
     }
 

@@ -16,15 +16,18 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::sync::watch;
 
+use crate::output::Output;
+
 #[derive(Debug)]
 pub(super) struct ServerCollector {
     server: Server,
+    log: Output,
     backplane: watch::Receiver<Status>,
 }
 
 impl ServerCollector {
-    pub(super) fn new(server: &Server) -> Self {
-        Self { server: server.clone(), backplane: server.backplane_status() }
+    pub(super) fn new(server: &Server, log: &Output) -> Self {
+        Self { server: server.clone(), log: log.clone(), backplane: server.backplane_status() }
     }
 }
 
@@ -36,6 +39,7 @@ impl Collector for ServerCollector {
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         transports(&mut encoder, &statistics.connections)?;
         hubs(&mut encoder, &statistics.hubs)?;
+        process(&mut encoder, self.log.lost())?;
         let is_connected = match &*self.backplane.borrow() {
             Status::Alone => return Ok(()),
             Status::Connected => true,
@@ -111,6 +115,23 @@ fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Res
             let labels = [("hub", hub.name.as_str()), ("reason", reason)];
             ConstCounter::new(*count).encode(closed.encode_family(&labels)?)?;
         }
+    }
+    Ok(())
+}
+
+/// What goes wrong in the process itself.
+fn process(encoder: &mut DescriptorEncoder<'_>, log_lines_lost: u64) -> fmt::Result {
+    let counters = [
+        ("hubline_log_lines_lost", "Lines of the log that whoever reads it did not take.", log_lines_lost),
+        (
+            "hubline_task_restarts",
+            "How often a task that has to live was started again after a panic.",
+            hubline_supervision::restarts(),
+        ),
+    ];
+    for (name, help, value) in counters {
+        let counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(counter)?;
     }
     Ok(())
 }

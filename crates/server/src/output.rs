@@ -1,0 +1,113 @@
+//! What the program says on standard error, without ever waiting for who reads it.
+//!
+//! Lines go into memory, and a thread of their own writes them. Where the reader has gone or does not read, or the disk is full,
+//! that thread alone is stopped; what finds no room is counted, and told once there is some. `tracing-appender` bounds lines
+//! instead of bytes, tells nobody what it has dropped, and prints to standard error when it cannot end, which is what must not be
+//! waited for.
+
+mod buffer;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic::PanicHookInfo;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+
+use buffer::Buffer;
+
+/// How long the end of the program waits for what is still to be written.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Between two attempts at an output that is set not to block, by who shares it.
+const NOT_NOW: Duration = Duration::from_millis(10);
+
+/// Standard error. Clones are the same.
+#[derive(Debug, Clone)]
+pub(crate) struct Output(Arc<Buffer>);
+
+impl Output {
+    /// Through a file descriptor of our own, so that no lock of the standard library is held while it blocks.
+    ///
+    /// # Errors
+    /// There is no file descriptor, or no thread, to be had.
+    pub(crate) fn start() -> io::Result<Self> {
+        let file = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        let buffer = Arc::new(Buffer::default());
+        let written = Arc::clone(&buffer);
+        std::thread::Builder::new().name("hubline-log".to_owned()).spawn(move || written.write_to(&file))?;
+        Ok(Self(buffer))
+    }
+
+    /// One that loses all there is, where another cannot be had.
+    pub(crate) fn nowhere() -> Self {
+        Self(Arc::new(Buffer::of_bytes(0)))
+    }
+
+    /// Writes whole lines, with a newline at the end. Never waits.
+    pub(crate) fn say(&self, lines: &str) {
+        self.0.push(lines.as_bytes());
+    }
+
+    /// Lines that were not written since the start.
+    pub(crate) fn lost(&self) -> u64 {
+        self.0.lost()
+    }
+
+    /// Waits until everything is written, 1 s at most.
+    pub(crate) fn flush(&self) {
+        self.0.flush(FAREWELL);
+    }
+
+    /// Says of each panic where it was, as the standard library does, but here.
+    pub(crate) fn take_panics(&self) {
+        let output = self.clone();
+        std::panic::set_hook(Box::new(move |panic| output.say(&described(panic))));
+    }
+}
+
+impl<'a> MakeWriter<'a> for Output {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Line(&self.0)
+    }
+}
+
+/// Takes what one event becomes, which comes in one piece.
+#[derive(Debug)]
+pub(crate) struct Line<'a>(&'a Buffer);
+
+impl Write for Line<'_> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.0.push(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn described(panic: &PanicHookInfo<'_>) -> String {
+    let thread = std::thread::current();
+    let (name, backtrace) = (thread.name().unwrap_or("unnamed"), std::backtrace::Backtrace::capture());
+    let backtrace = match backtrace.status() {
+        std::backtrace::BacktraceStatus::Captured => format!("{backtrace}"),
+        _ => String::new(),
+    };
+    line(&format!("ERROR hubline: thread '{name}' {panic}\n{backtrace}"))
+}
+
+/// A line as the log has them.
+fn line(text: &str) -> String {
+    let mut line = String::new();
+    _ = SystemTime.format_time(&mut Writer::new(&mut line));
+    line.push(' ');
+    line.push_str(text.trim_end());
+    line.push('\n');
+    line
+}
