@@ -1,5 +1,7 @@
 //! Where a request goes: a host and perhaps a port, as in a `Host` header.
 
+use std::borrow::Cow;
+
 use http::header::HOST;
 use http::uri::Authority;
 use http::{HeaderValue, Request};
@@ -17,6 +19,14 @@ pub(crate) fn host_and_port(text: &str) -> Option<(&str, Option<u16>)> {
             Some((host, Some(port.parse().ok()?)))
         }
         Some(_) => None,
+    }
+}
+
+/// Writes letters beyond ASCII as browsers do, `xn--`; `None` if there is no such host.
+pub(crate) fn in_ascii(host: &str) -> Option<Cow<'_, str>> {
+    match host.is_ascii() {
+        true => Some(Cow::Borrowed(host)),
+        false => idna::domain_to_ascii(host).ok().map(Cow::Owned),
     }
 }
 

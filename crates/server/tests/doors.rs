@@ -6,6 +6,7 @@ mod request;
 
 use hubline_testkit::{Launch, ServerProcess};
 use request::ask;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -27,7 +28,7 @@ async fn web_socket(port: u16, host: &str, origin: &str) -> u16 {
     let headers = format!("Host: {host}\r\nOrigin: {origin}\r\n{UPGRADE}");
     let mut socket = request::send(port, "GET /chathub", &headers).await;
     let mut status = [0; 12];
-    tokio::io::AsyncReadExt::read_exact(&mut socket, &mut status).await.unwrap();
+    socket.read_exact(&mut status).await.unwrap();
     std::str::from_utf8(&status[9..]).unwrap().parse().unwrap()
 }
 
@@ -139,6 +140,13 @@ async fn allowed_hosts_stand_in_front_of_everything() {
     }
     for host in ["LOCALHOST:1", "chat.example.org", "[::1]:5000"] {
         assert_eq!(status(port, "GET /health", &format!("Host: {host}\r\n")).await, 200, "{host}");
+    }
+    for head in ["HTTP/1.0\r\n", "HTTP/1.1\r\nHost:\r\nConnection: close\r\n"] {
+        let mut socket = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        socket.write_all(format!("GET /health {head}\r\n").as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).await.unwrap();
+        assert!(answer.contains(" 200 OK"), "as ASP.NET Core, {head}: {answer}");
     }
     let said = server.line_with("host=evil.example").await.unwrap();
     assert!(said.contains("INFO") && said.contains("AllowedHosts"), "{said}");

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::Uri;
 
-use crate::authority::host_and_port;
+use crate::authority::{host_and_port, in_ascii};
 
 /// Where a page comes from: scheme, host and port, or `null`.
 ///
@@ -86,6 +86,7 @@ impl FromStr for Origin {
         }
         let (scheme, rest) = text.split_once("://").ok_or(InvalidOrigin)?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+        let rest = in_ascii(rest).ok_or(InvalidOrigin)?;
         let scheme = scheme.to_ascii_lowercase();
         if scheme == "file" && rest.is_empty() {
             return Ok(Self(Place::Server { scheme, host: String::new(), port: None }));
@@ -95,7 +96,7 @@ impl FromStr for Origin {
         if parsed.query().is_some() || rest.contains(['/', '*']) {
             return Err(InvalidOrigin);
         }
-        let (host, port) = host_and_port(rest).ok_or(InvalidOrigin)?;
+        let (host, port) = host_and_port(&rest).ok_or(InvalidOrigin)?;
         let is_own = |port: &u16| matches!((scheme.as_str(), *port), ("http", 80) | ("https", 443));
         let port = port.filter(|port| !is_own(port));
         Ok(Self(Place::Server { host: host.to_ascii_lowercase(), scheme, port }))
@@ -139,6 +140,10 @@ mod tests {
             "file:",
             "file:////",
             "https://a.example,https://b.example",
+            // Full width: each means the letter of ASCII.
+            "https://a.example／b",
+            "https://a＠b.example",
+            "https://＊.example",
         ] {
             assert_eq!(text.parse::<Origin>(), Err(InvalidOrigin), "{text}");
         }

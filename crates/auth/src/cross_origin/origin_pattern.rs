@@ -104,6 +104,8 @@ mod tests {
         ] {
             assert!(!matches("https://*.example.org", origin), "{origin}");
         }
+        assert!(matches("https://bücher.example:8443", "https://xn--bcher-kva.example:8443"));
+        assert!(matches("https://*.Bücher.example", "https://a.xn--bcher-kva.example"));
         assert!(matches("http://*.example.org:8080", "http://chat.example.org:8080"));
         assert!(!matches("http://*.example.org:8080", "http://chat.example.org:8081"));
         assert!(!matches("http://*.example.org:8080", "http://chat.example.org"));
