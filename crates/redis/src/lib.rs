@@ -32,8 +32,8 @@
 //! | --- | --- |
 //! | channel `hubline:instance:{instance}` | messages to an instance, which alone listens |
 //! | channel `hubline:connection:{id}` | messages to the instance with this connection, which listens if others cannot tell by the connection's token |
-//! | key `hubline:token-key` | string: the key that signs connection tokens. No expiry |
-//! | key `hubline:token-key:{key}` | string: one that signed before. 7 days |
+//! | key `hubline:token-key` | string: the key that signs connection tokens, then earlier ones, 32 bytes each. A day |
+//! | key `hubline:token-key:{key}` | string: one that an instance signed with before it could reach Redis. 7 days |
 //! | key `hubline:negotiated:{id}` | string: which instance negotiated this connection of version 0, at which endpoint, and a digest of its user. 15 s |
 //! | key `hubline:claimed:{id}` | string: who has it although its negotiator is gone. 60 s |
 //!

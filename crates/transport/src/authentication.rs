@@ -233,7 +233,7 @@ impl Authentication {
             let state = self.lock();
             AuthenticationRefresh {
                 connection_id: state.info.id.clone(),
-                previous: state.info.principal.clone(),
+                previous: state.end.and_then(|_| state.info.principal.clone()),
                 principal: credentials.principal.clone(),
                 expires: self.rules.end(credentials.principal.as_deref()).time(),
                 query: credentials.query.clone(),
@@ -314,6 +314,12 @@ impl Pipe for AuthenticatedPipe {
 
     fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
         self.pipe.close(code)
+    }
+}
+
+impl fmt::Debug for RefreshRules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshRules").finish_non_exhaustive()
     }
 }
 

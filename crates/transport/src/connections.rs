@@ -1,5 +1,7 @@
-//! Connections that have been negotiated or are attached, by their token.
+//! Connections that are attached or wait for something, by their token. What was negotiated and not claimed is not among
+//! them: its token is all there is of it.
 
+mod claims;
 mod table;
 
 use std::collections::HashMap;
@@ -8,41 +10,48 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use hubline_backplane::Fleet;
-use hubline_pipe::{Accepted, Resumer};
+use hubline_pipe::{Accepted, ConnectionInfo, Resumer};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::ConnectionToken;
-use crate::authentication::Authentication;
-use crate::gate::Refusal;
+use crate::authentication::{Authentication, RefreshRules};
+use crate::gate::{Refusal, Requester};
 use crate::identity::{EndpointId, Identity};
 use crate::inbox::Inbox;
 use crate::long_polling::LongPolling;
-use crate::relay::{Listening, Reachability, Relay, TokenKey};
+use crate::relay::{Listening, Reachability, Relay};
 use crate::statistics::ConnectionStatistics;
-use table::{Table, Waiting};
+use crate::tickets::{Seal, Ticket, Tickets, TokenKey, Verified};
+use claims::Claim;
+use table::{Table, Waiting, Why};
 
 /// How long a negotiated connection waits for its transport, and a long-polling one for its next poll.
 pub(crate) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Most connections that wait for a request of their client, whatever their number a second: about 30 MB.
-/// Full means that further negotiations are refused until some have attached or expired.
-const WAITING_LIMIT: usize = 100_000;
-
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
 /// All connections of a process, shared by its endpoints.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Connections(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    tickets: Arc<Tickets>,
     table: Mutex<Table>,
     /// By their names.
-    endpoints: Mutex<HashMap<EndpointId, Box<str>>>,
+    endpoints: Mutex<HashMap<EndpointId, Registered>>,
     relay: OnceLock<Arc<Relay>>,
+}
+
+/// An endpoint as the others know it.
+#[derive(Debug)]
+struct Registered {
+    name: Box<str>,
+    /// Where its clients may refresh their authentication.
+    refresh_rules: Option<Arc<RefreshRules>>,
 }
 
 /// [`Connections`] that may be gone.
@@ -107,7 +116,7 @@ pub(crate) enum AttachError {
     Attached(Attached),
 }
 
-/// [`WAITING_LIMIT`] is reached.
+/// As many wait already as may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyWaiting;
 
@@ -117,10 +126,20 @@ impl Connections {
     /// `keys` sign connection tokens, the first new ones; all instances have the same. Without keys the instances
     /// agree on one. Needs a tokio runtime.
     pub fn in_fleet(fleet: Arc<dyn Fleet>, keys: Vec<TokenKey>) -> Self {
-        let connections = Self::default();
-        let relay = Relay::join(fleet, keys, WeakConnections(Arc::downgrade(&connections.0)));
+        let tickets = Arc::new(Tickets::of_fleet(fleet.instance(), keys));
+        let connections = Self::with(Arc::clone(&tickets));
+        let relay = Relay::join(fleet, tickets, WeakConnections(Arc::downgrade(&connections.0)));
         connections.0.relay.get_or_init(|| relay);
         connections
+    }
+
+    fn with(tickets: Arc<Tickets>) -> Self {
+        Self(Arc::new(Shared {
+            tickets,
+            table: Mutex::default(),
+            endpoints: Mutex::default(),
+            relay: OnceLock::new(),
+        }))
     }
 
     /// What has been counted since they were made, and how many there are.
@@ -145,40 +164,125 @@ impl Connections {
     ///
     /// # Panics
     /// Another endpoint has it.
-    pub(crate) fn add_endpoint(&self, name: &str) -> EndpointId {
+    pub(crate) fn add_endpoint(&self, name: &str, refresh_rules: Option<Arc<RefreshRules>>) -> EndpointId {
         let id = EndpointId::named(name);
         match self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner).entry(id) {
-            Entry::Vacant(free) => _ = free.insert(name.into()),
+            Entry::Vacant(free) => _ = free.insert(Registered { name: name.into(), refresh_rules }),
             Entry::Occupied(taken) => panic!(
                 "two endpoints of one server are named `{name}` (the other one as `{}`), but a connection belongs to one: \
                  map them on different paths, or give one another name with EndpointOptions::name",
-                taken.get()
+                taken.get().name
             ),
         }
         id
     }
 
-    /// Adds a connection that has [`DISCONNECT_TIMEOUT`] to attach its transport.
-    pub(crate) fn negotiate(
+    /// A token for a connection that is negotiated now, of which nothing is kept. It can be claimed for
+    /// [`DISCONNECT_TIMEOUT`].
+    pub(crate) fn issue(
         &self,
-        token: ConnectionToken,
-        negotiated: Negotiated,
-    ) -> Result<(), TooManyWaiting> {
-        let mut table = self.lock();
-        if table.waiting() >= WAITING_LIMIT {
-            return Err(TooManyWaiting);
-        }
-        table.wait(token, Waiting::Negotiated(negotiated), Instant::now() + DISCONNECT_TIMEOUT);
-        self.keep_swept(&mut table);
-        Ok(())
+        id: &ConnectionId,
+        is_stateful: bool,
+        requester: &Requester,
+    ) -> ConnectionToken {
+        self.0.tickets.issue(id, is_stateful, requester)
     }
 
-    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here.
-    pub(crate) fn adopt(&self, token: &str, negotiated: Negotiated) {
+    /// What a token tells; `None` if it is forged, no token at all, or another endpoint's.
+    pub(crate) async fn read(&self, token: &str, requester: &Requester) -> Option<Verified> {
+        self.0.tickets.read(token, requester, self.relay().map(|relay| relay.fleet())).await
+    }
+
+    /// Adds a connection of version 0, which has [`DISCONNECT_TIMEOUT`] to attach its transport.
+    pub(crate) fn negotiate_version_0(&self, negotiated: Negotiated) -> Result<(), TooManyWaiting> {
+        let token = ConnectionToken::from(&negotiated.id);
+        self.wait(token, negotiated, Why::Version0)
+    }
+
+    /// Whether a connection was negotiated here that nobody has claimed yet.
+    pub(crate) fn is_unclaimed(&self, ticket: &Ticket) -> bool {
+        self.0.tickets.is_own_and_fresh(ticket) && !self.lock().claims.contains(ticket.seal)
+    }
+
+    /// Claims a connection for the transport that has come in here. If somebody else was faster he has it.
+    pub(crate) fn claim(&self, token: &str, ticket: &Ticket, owner: Owner) -> Result<(), Refusal> {
+        self.begin(token, ticket, owner, Why::Claimed)
+    }
+
+    /// The same for the instance where a transport has come in.
+    pub(crate) fn claim_for_another(&self, ticket: &Ticket) -> Result<(), Refusal> {
         let mut table = self.lock();
-        let expires = Instant::now() + DISCONNECT_TIMEOUT;
-        table.wait(ConnectionToken::from_text(token), Waiting::Negotiated(negotiated), expires);
+        let claim = table.claims.claim(ticket.seal, Instant::now());
         self.keep_swept(&mut table);
+        match claim {
+            Claim::Granted => Ok(()),
+            Claim::Taken => Err(Refusal::Attached),
+            Claim::Full => Err(Refusal::TooMany),
+        }
+    }
+
+    /// The same for a refresh, before there is a transport: from now on the connection has an authentication of its own.
+    pub(crate) fn claim_for_refresh(
+        &self,
+        token: &str,
+        ticket: &Ticket,
+        requester: &Requester,
+    ) -> Result<(), Refusal> {
+        let endpoints = self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let rules = endpoints.get(&ticket.endpoint).and_then(|endpoint| endpoint.refresh_rules.clone());
+        drop(endpoints);
+        let authentication = rules.zip(requester.credentials.as_deref()).map(|(rules, credentials)| {
+            let info = ConnectionInfo {
+                id: ticket.id.clone(),
+                transport: TransportKind::WebSockets,
+                principal: credentials.principal.clone(),
+                path: Box::default(),
+                query: credentials.query.clone(),
+            };
+            Authentication::new(rules, info, true)
+        });
+        let owner = Owner { endpoint: ticket.endpoint, identity: requester.identity, authentication };
+        self.begin(token, ticket, owner, Why::Refreshed)
+    }
+
+    fn begin(&self, token: &str, ticket: &Ticket, owner: Owner, why: Why) -> Result<(), Refusal> {
+        let (id, is_stateful) = (ticket.id.clone(), ticket.is_stateful);
+        match self.lock().claims.claim(ticket.seal, Instant::now()) {
+            Claim::Granted => {}
+            Claim::Taken => return Ok(()),
+            Claim::Full => return Err(Refusal::TooMany),
+        }
+        let negotiated = Negotiated { id, is_stateful, owner, is_looked_for: false };
+        self.wait(ConnectionToken::from_text(token), negotiated, why)
+            .map_err(|TooManyWaiting| Refusal::TooMany)
+    }
+
+    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here; `seal` is its token's, if
+    /// that has one.
+    pub(crate) fn adopt(
+        &self,
+        token: &str,
+        seal: Option<Seal>,
+        negotiated: Negotiated,
+    ) -> Result<(), Refusal> {
+        if let Some(seal) = seal {
+            match self.lock().adopted.claim(seal, Instant::now()) {
+                Claim::Granted => {}
+                // It was here, and has ended.
+                Claim::Taken => return Err(Refusal::Unknown),
+                Claim::Full => return Err(Refusal::TooMany),
+            }
+        }
+        let waits = self.wait(ConnectionToken::from_text(token), negotiated, Why::Claimed);
+        waits.map_err(|TooManyWaiting| Refusal::TooMany)
+    }
+
+    fn wait(&self, token: ConnectionToken, negotiated: Negotiated, why: Why) -> Result<(), TooManyWaiting> {
+        let mut table = self.lock();
+        let waits =
+            table.wait(token, Waiting::Negotiated(negotiated), why, Instant::now() + DISCONNECT_TIMEOUT);
+        self.keep_swept(&mut table);
+        waits
     }
 
     /// Gives a connection without a transport to the instance that asks for it, and forgets it. `None` if there is
@@ -236,6 +340,13 @@ impl Connections {
     }
 }
 
+impl Default for Connections {
+    /// Those of a server without a fleet.
+    fn default() -> Self {
+        Self::with(Arc::new(Tickets::of_process()))
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Table> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
@@ -248,7 +359,7 @@ async fn sweep(connections: Weak<Shared>) {
         let Some(connections) = connections.upgrade() else { return };
         let mut table = connections.lock();
         table.sweep(Instant::now());
-        if table.waiting() == 0 {
+        if table.is_swept_clean() {
             table.swept = None;
             return;
         }
@@ -286,11 +397,10 @@ impl Drop for Attachment {
         let Some((Attached::LongPolling(polling), owner)) = table.detach(&self.token, self.since) else {
             return;
         };
-        if let Some(linger) = polling.linger()
-            && table.waiting() < WAITING_LIMIT
-        {
+        if let Some(linger) = polling.linger() {
             let ended = Waiting::Ended { polling, owner, _listening: self.listening.take() };
-            table.wait(self.token.clone(), ended, Instant::now() + linger);
+            // Where too many wait its last messages are lost with it.
+            _ = table.wait(self.token.clone(), ended, Why::Ended, Instant::now() + linger);
             self.connections.keep_swept(&mut table);
         }
     }
@@ -343,79 +453,4 @@ impl Attached {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::token::random_id;
-
-    fn of_nobody() -> Negotiated {
-        let endpoint = EndpointId::named("/hub");
-        let owner = Owner { endpoint, identity: Identity::NOBODY, authentication: None };
-        Negotiated { id: random_id(), is_stateful: false, owner, is_looked_for: false }
-    }
-
-    fn negotiated(connections: &Connections) -> ConnectionToken {
-        let token = ConnectionToken::random();
-        connections.negotiate(token.clone(), of_nobody()).unwrap();
-        token
-    }
-
-    fn attach(connections: &Connections, token: &ConnectionToken) -> Result<Attachment, AttachError> {
-        connections.attach(token.as_str(), |_| (Attached::WebSocket(None), ())).map(|(_, place)| place)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
-        let connections = Connections::default();
-        let token = negotiated(&connections);
-        let known = |token: &ConnectionToken| connections.find(token.as_str()).map(|found| found.known);
-        assert!(matches!(known(&token), Some(Known::Negotiated)));
-        let attachment = attach(&connections, &token).unwrap();
-        assert!(matches!(known(&token), Some(Known::Attached(_))));
-        assert!(matches!(attach(&connections, &token), Err(AttachError::Attached(_))));
-        drop(attachment);
-        assert!(matches!(attach(&connections, &token), Err(AttachError::Unknown)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn connections_count_while_they_have_a_transport() {
-        let connections = Connections::default();
-        let tokens = [(); 2].map(|()| negotiated(&connections));
-        assert_eq!(connections.statistics(), ConnectionStatistics::default());
-        let [first, second] = tokens.map(|token| attach(&connections, &token).unwrap());
-        assert_eq!(connections.statistics().web_sockets.active, 2);
-        sleep(Duration::from_secs(3)).await;
-        drop(first);
-        connections.stopping();
-        drop(second);
-        let counted = connections.statistics().web_sockets;
-        assert_eq!((counted.active, counted.normal_closure.count, counted.app_shutdown.count), (0, 1, 1));
-        assert_eq!(counted.app_shutdown.sum, Duration::from_secs(3));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn abandoned_negotiations_are_dropped_unasked() {
-        let connections = Connections::default();
-        let old = negotiated(&connections);
-        sleep(DISCONNECT_TIMEOUT - Duration::from_millis(1)).await;
-        assert!(connections.find(old.as_str()).is_some());
-        sleep(Duration::from_millis(1)).await;
-        assert!(connections.find(old.as_str()).is_none());
-        sleep(SWEEP_INTERVAL).await;
-        assert_eq!(connections.lock().waiting(), 0);
-        assert_eq!(connections.lock().swept, None, "the sweeper has ended");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn only_so_many_may_wait() {
-        let connections = Connections::default();
-        let first = negotiated(&connections);
-        for _ in 1..WAITING_LIMIT {
-            negotiated(&connections);
-        }
-        let refused = connections.negotiate(ConnectionToken::random(), of_nobody());
-        assert_eq!(refused, Err(TooManyWaiting));
-        let attached = attach(&connections, &first).unwrap();
-        negotiated(&connections);
-        drop(attached);
-    }
-}
+mod tests;

@@ -28,6 +28,7 @@ use crate::identity::{EndpointId, Identity, Presented};
 use crate::relay::{Elsewhere, Relay};
 use crate::request::{Wanted, public_query};
 use crate::response::{empty, not_stored, text};
+use crate::tickets::Verified;
 use crate::{Body, Connections, EndpointOptions};
 
 /// Answers the requests to one hub path and to its `/negotiate`. Cloning shares it.
@@ -57,6 +58,8 @@ enum Admitted<'a> {
 /// Where a connection is.
 enum Located<'a> {
     Here(Found),
+    /// It was negotiated here, and its token is all there is of it.
+    Unclaimed(Box<Verified>),
     Elsewhere(&'a Relay, Box<Elsewhere>),
     /// Nowhere, as far as this endpoint is concerned.
     Unknown,
@@ -75,11 +78,11 @@ impl Endpoint {
         options: EndpointOptions,
         tasks: TaskTracker,
     ) -> Self {
-        let id = connections.add_endpoint(options.name.as_deref().unwrap_or(path));
         let options = Arc::new(options);
         let refresh_rules = options
             .enable_authentication_refresh
             .then(|| Arc::new(RefreshRules { handler: Arc::clone(&handler), options: Arc::clone(&options) }));
+        let id = connections.add_endpoint(options.name.as_deref().unwrap_or(path), refresh_rules.clone());
         Self(Arc::new(Shared { id, handler, connections, options, refresh_rules, tasks }))
     }
 
@@ -145,6 +148,9 @@ impl Shared {
         }
         let admitted = match located {
             Located::Here(found) => requester.judged_by(&found).await.map(|()| Admitted::Here(found)),
+            Located::Unclaimed(verified) => {
+                self.admit_unclaimed(parts, token, &verified, &requester).await.map(Admitted::Here)
+            }
             Located::Elsewhere(relay, elsewhere) => {
                 elsewhere.judged_by_token().map(|()| Admitted::Elsewhere(relay, elsewhere))
             }
@@ -156,17 +162,47 @@ impl Shared {
         admitted
     }
 
+    /// Lets a request through to a connection that begins with it, or with a faster one.
+    async fn admit_unclaimed(
+        &self,
+        parts: &Parts,
+        token: &str,
+        verified: &Verified,
+        requester: &Requester,
+    ) -> Result<Found, Refusal> {
+        requester.judged_unclaimed(verified.resemblance)?;
+        let ticket = &verified.ticket;
+        match requester.purpose {
+            Purpose::Transport(transport) => {
+                let owner = self.owner(requester, || info(parts, ticket.id.clone(), transport), true);
+                self.connections.claim(token, ticket, owner)?;
+            }
+            _ => self.connections.claim_for_refresh(token, ticket, requester)?,
+        }
+        let found = self.connections.find(token).ok_or(Refusal::Unknown)?;
+        requester.judged_by(&found).await?;
+        Ok(found)
+    }
+
     /// Finds the connection of a token.
     async fn locate(&self, parts: &Parts, token: &str, requester: &mut Requester) -> Located<'_> {
         if let Some(found) = self.connections.find(token) {
             let is_own = found.owner.endpoint == self.id;
             return if is_own { Located::Here(found) } else { Located::Unknown };
         }
-        let Some(relay) = self.connections.relay() else { return Located::Unknown };
         requester.user = self.user(parts);
-        match relay.read(token, requester).await {
-            Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
-            None => Located::Unknown,
+        let verified = self.connections.read(token, requester).await;
+        match verified {
+            Some(verified) if self.connections.is_unclaimed(&verified.ticket) => {
+                Located::Unclaimed(Box::new(verified))
+            }
+            verified => {
+                let Some(relay) = self.connections.relay() else { return Located::Unknown };
+                match relay.elsewhere(token, verified, requester) {
+                    Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
+                    None => Located::Unknown,
+                }
+            }
         }
     }
 

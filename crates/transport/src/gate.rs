@@ -71,6 +71,8 @@ pub(crate) enum Refusal {
     Rejected,
     /// What the application says about it could not be had.
     Failed,
+    /// More connections wait for their transports than this instance bears.
+    TooMany,
 }
 
 impl Requester {
@@ -110,6 +112,15 @@ impl Requester {
             None => found.owner.identity == self.identity,
         };
         if is_same_user { Ok(()) } else { Err(Refusal::AnotherUser) }
+    }
+
+    /// The same where nobody has claimed the connection, so that its token is all there is of it.
+    pub(crate) fn judged_unclaimed(&self, resemblance: Resemblance) -> Result<(), Refusal> {
+        self.fits_transport(&Known::Negotiated)?;
+        match resemblance {
+            Resemblance::Same => Ok(()),
+            Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),
+        }
     }
 
     /// On which occasion this request may refresh the connection's authentication.

@@ -1,7 +1,7 @@
 //! Requests that reach another instance than the one with their connection.
 //!
-//! Load balancers send each request anywhere. Every instance can read a connection's token ([`ticket`]): it names
-//! the instance that negotiated, and nobody else can make one ([`keys`]). So a request for a connection that is not
+//! Load balancers send each request anywhere. Every instance can read a connection's token ([`crate::tickets`]): it names
+//! the instance that negotiated, and nobody else can make one. So a request for a connection that is not
 //! here is either forged, or asked on ([`asking`]) and carried out where the connection is ([`answering`]):
 //!
 //! - A request that brings a transport gets the connection itself handed over: a connection is where its
@@ -16,11 +16,10 @@
 
 mod answering;
 mod asking;
-mod keys;
 mod message;
 mod note;
+mod pace;
 mod reach;
-mod ticket;
 mod tunnel;
 
 use std::fmt;
@@ -36,15 +35,12 @@ use tokio::time::{interval, timeout};
 
 use self::answering::Answering;
 use self::asking::Asking;
-use self::keys::KeyRing;
 use self::message::Message;
 use self::note::Note;
-use self::ticket::{Ticket, Unverified};
-use crate::ConnectionToken;
+use self::pace::Pace;
 use crate::connections::{DISCONNECT_TIMEOUT, WeakConnections};
-use crate::gate::{Refusal, Requester, Resemblance};
-
-pub use keys::{TokenKey, TokenKeyError};
+use crate::gate::{Refusal, Requester};
+use crate::tickets::{Seal, Tickets, Verified};
 
 pub(crate) use asking::{AskError, Exchange};
 pub(crate) use message::{Answer, InForce, Wish, milliseconds, principal_on_its_way};
@@ -67,9 +63,11 @@ const WHO_CLAIMED: &str = "claimed:";
 /// One instance's part in a fleet.
 pub(crate) struct Relay {
     fleet: Arc<dyn Fleet>,
-    keys: KeyRing,
+    tickets: Arc<Tickets>,
     asking: Arc<Asking>,
     answering: Answering,
+    /// For questions at a connection's own address, where anybody may have made it up.
+    pace: Pace,
     reach: Arc<Reachability>,
 }
 
@@ -82,13 +80,6 @@ pub(crate) struct Elsewhere {
     ticket: Option<Verified>,
     /// Who asks for it.
     pub(crate) requester: Requester,
-}
-
-/// What a token says, and how much of who negotiated it is in who asks.
-#[derive(Debug, Clone)]
-struct Verified {
-    ticket: Ticket,
-    resemblance: Resemblance,
 }
 
 /// How a connection that was elsewhere can be served here.
@@ -130,12 +121,13 @@ impl Relay {
     /// Joins the fleet. Needs a tokio runtime.
     pub(crate) fn join(
         fleet: Arc<dyn Fleet>,
-        keys: Vec<TokenKey>,
+        tickets: Arc<Tickets>,
         connections: WeakConnections,
     ) -> Arc<Self> {
         let asking = Asking::new(Arc::clone(&fleet));
         let relay = Arc::new(Self {
-            keys: KeyRing::of(keys),
+            tickets,
+            pace: Pace::new(),
             answering: Answering::new(Arc::clone(&fleet), Arc::clone(&asking)),
             asking,
             reach: Arc::new(Reachability::new(fleet.status())),
@@ -150,15 +142,8 @@ impl Relay {
         &self.reach
     }
 
-    /// A token for a connection that is negotiated here.
-    pub(crate) fn issue(
-        &self,
-        id: &ConnectionId,
-        is_stateful: bool,
-        requester: &Requester,
-    ) -> ConnectionToken {
-        ticket::issue(self.fleet.instance(), id, is_stateful, requester, &self.keys.signing())
-            .unwrap_or_else(|| unreachable!("ids of ours have 16 bytes"))
+    pub(crate) fn fleet(&self) -> &dyn Fleet {
+        &*self.fleet
     }
 
     /// Leaves a note of where a connection of version 0 was negotiated.
@@ -171,22 +156,20 @@ impl Relay {
         }
     }
 
-    /// What a token tells that is not known here; `None` if it is forged, no token at all, or another endpoint's.
-    pub(crate) async fn read(&self, token: &str, requester: &Requester) -> Option<Elsewhere> {
-        let elsewhere =
-            |id, ticket| Elsewhere { token: token.to_owned(), id, ticket, requester: requester.clone() };
-        let Some(unverified) = Unverified::read(token) else {
-            let is_id = token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
-            return is_id.then(|| elsewhere(token.into(), None));
+    /// Where to ask for a connection that is not here: by what its token tells, or else by what may be an id of version 0.
+    /// `None` if it is neither.
+    pub(crate) fn elsewhere(
+        &self,
+        token: &str,
+        verified: Option<Verified>,
+        requester: &Requester,
+    ) -> Option<Elsewhere> {
+        let is_id = || token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
+        let id = match &verified {
+            Some(verified) => verified.ticket.id.clone(),
+            None => is_id().then(|| token.into())?,
         };
-        let mut ticket = unverified.verify(&self.keys);
-        if ticket.is_none() && self.keys.find(unverified.key()).is_none() {
-            self.keys.look_up(unverified.key(), &*self.fleet).await;
-            ticket = unverified.verify(&self.keys);
-        }
-        let ticket = ticket.filter(|ticket| ticket.endpoint == requester.endpoint)?;
-        let resemblance = ticket.resemblance(&self.keys, requester)?;
-        Some(elsewhere(ticket.id.clone(), Some(Verified { ticket, resemblance })))
+        Some(Elsewhere { token: token.to_owned(), id, ticket: verified, requester: requester.clone() })
     }
 
     /// Brings a wish to where the connection is. The exchange goes on for the further pieces of a body.
@@ -255,7 +238,8 @@ impl Relay {
             Ok((Answer::Unknown, _)) | Err(AskError::Nobody) => {}
             outcome => return outcome,
         }
-        match self.ask(own_address, elsewhere, &wish, patience).await {
+        self.pace.turn().await.map_err(|_| AskError::Busy)?;
+        match self.ask(own_address.clone(), elsewhere, &wish, patience).await {
             Err(AskError::Nobody) => {}
             outcome => return outcome,
         }
@@ -263,11 +247,10 @@ impl Relay {
             // Its negotiator is there, and nobody has it.
             (Ok(unknown), _) => Ok(unknown),
             (_, Some(_)) => Err(AskError::Nobody),
-            (_, None) => {
-                let note = self.note(elsewhere).await.map_err(|_| AskError::Unreachable)?;
-                let negotiator = note.ok_or(AskError::Nobody)?.negotiator();
-                self.ask_negotiator(negotiator, elsewhere, &wish, patience).await
-            }
+            (_, None) => match self.note(elsewhere).await.map_err(|_| AskError::Unreachable)? {
+                Some(note) => self.ask_negotiator(note.negotiator(), elsewhere, &wish, patience).await,
+                None => Ok((Answer::Unknown, self.asking.begin(own_address, &elsewhere.token, None)?)),
+            },
         }
     }
 
@@ -313,7 +296,7 @@ impl Relay {
     /// The negotiator is gone: the first who says so has the connection.
     async fn claim(&self, elsewhere: &Elsewhere) -> Reached {
         let negotiated = match &elsewhere.ticket {
-            Some(verified) => verified.may_open(),
+            Some(verified) => self.tickets.may_open(verified),
             None => match self.note(elsewhere).await {
                 Ok(note) => note.ok_or(Refusal::Unknown).and_then(|note| note.may_open(&elsewhere.requester)),
                 Err(_) => return Reached::Unreachable,
@@ -336,7 +319,7 @@ impl Relay {
     /// Nobody can be asked whether it has a transport already. That it has not is all but certain, and to
     /// refuse it would be to serve nobody while Redis is away.
     fn serve_alone(&self, elsewhere: &Elsewhere) -> Reached {
-        match elsewhere.ticket.as_ref().map(Verified::may_open) {
+        match elsewhere.ticket.as_ref().map(|verified| self.tickets.may_open(verified)) {
             Some(Ok(is_stateful)) => {
                 Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed: None })
             }
@@ -361,22 +344,9 @@ impl Elsewhere {
         }
     }
 
-    /// Whether the token is a secret.
-    pub(crate) fn has_secret(&self) -> bool {
-        self.ticket.is_some()
-    }
-}
-
-impl Verified {
-    /// Whether the connection may be opened where its negotiator is not; then, whether stateful reconnect was granted.
-    fn may_open(&self) -> Result<bool, Refusal> {
-        if !self.ticket.is_fresh(DISCONNECT_TIMEOUT) {
-            return Err(Refusal::Unknown);
-        }
-        match self.resemblance {
-            Resemblance::Same => Ok(self.ticket.is_stateful),
-            Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),
-        }
+    /// What tells the token from all others; `None` in version 0, where it is no secret.
+    pub(crate) fn seal(&self) -> Option<Seal> {
+        self.ticket.as_ref().map(|verified| verified.ticket.seal)
     }
 }
 
@@ -420,7 +390,7 @@ async fn attend(relay: Weak<Relay>) {
             relay.reach.came_up();
         }
         if is_due {
-            match relay.keys.agree(&*relay.fleet).await {
+            match relay.tickets.agree(&*relay.fleet).await {
                 Ok(()) => has_agreed = true,
                 Err(error) if std::mem::take(&mut has_agreed) => tracing::warn!(
                     %error,
@@ -464,6 +434,9 @@ impl fmt::Debug for Listening {
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("fleet", &self.fleet).field("keys", &self.keys).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("fleet", &self.fleet)
+            .field("tickets", &self.tickets)
+            .finish_non_exhaustive()
     }
 }

@@ -57,6 +57,9 @@ pub(crate) fn id_required() -> Response<Body> {
     text(StatusCode::BAD_REQUEST, "Connection ID required")
 }
 
+/// What a client is told that has to come again later.
+pub(crate) const TOO_MANY_WAIT: &str = "Too many connections wait for their transport";
+
 /// What a client is told whose request the gate has not let through.
 pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
     let error = |status, code| json(status, negotiate::refresh_error_json(code));
@@ -83,6 +86,7 @@ pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
         Refusal::NotRefreshable => error(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"),
         Refusal::Rejected => error(StatusCode::FORBIDDEN, "permission_change_rejected"),
         Refusal::Failed => empty(StatusCode::INTERNAL_SERVER_ERROR),
+        Refusal::TooMany => text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT),
     }
 }
 

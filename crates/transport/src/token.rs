@@ -12,11 +12,6 @@ use hubline_protocol::ConnectionId;
 pub struct ConnectionToken(Arc<str>);
 
 impl ConnectionToken {
-    /// A new one that nobody can guess.
-    pub(crate) fn random() -> Self {
-        Self(random_text().into())
-    }
-
     pub(crate) fn from_text(text: &str) -> Self {
         Self(text.into())
     }

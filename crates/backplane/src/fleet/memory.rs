@@ -46,6 +46,7 @@ struct Network {
     /// Messages to be lost from now on.
     losing: usize,
     sent: u64,
+    notes_read: u64,
 }
 
 impl MemoryFleet {
@@ -77,6 +78,11 @@ impl MemoryFleet {
     /// Messages that the fleet has sent so far.
     pub fn sent(&self) -> u64 {
         lock(&self.network).sent
+    }
+
+    /// Questions for notes that the fleet has asked so far.
+    pub fn notes_read(&self) -> u64 {
+        lock(&self.network).notes_read
     }
 
     fn is_connected(&self) -> bool {
@@ -159,7 +165,8 @@ impl Fleet for MemoryFleet {
     }
 
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>> {
-        let got = self.reachable().map(|network| {
+        let got = self.reachable().map(|mut network| {
+            network.notes_read += 1;
             let note = network.notes.get(name);
             let note = note.filter(|(_, until)| until.is_none_or(|until| until > Instant::now()));
             note.map(|(value, _)| value.clone())

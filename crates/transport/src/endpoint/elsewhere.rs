@@ -33,10 +33,10 @@ impl Shared {
         transport: TransportKind,
     ) -> Brought {
         match relay.request(elsewhere, Wish::Connect, None).await.0 {
-            Reached::Moved(moved) => {
-                self.adopt(parts, elsewhere, moved, transport);
-                Brought::Here
-            }
+            Reached::Moved(moved) => match self.adopt(parts, elsewhere, moved, transport) {
+                Ok(()) => Brought::Here,
+                Err(refusal) => Brought::Refused(refusal),
+            },
             Reached::Answered(Answer::Resumable) => Brought::Resumable,
             Reached::Refused(refusal) => Brought::Refused(refusal),
             Reached::Unknown => Brought::Refused(Refusal::Unknown),
@@ -44,15 +44,21 @@ impl Shared {
         }
     }
 
-    pub(super) fn adopt(&self, parts: &Parts, elsewhere: &Elsewhere, moved: Moved, transport: TransportKind) {
+    pub(super) fn adopt(
+        &self,
+        parts: &Parts,
+        elsewhere: &Elsewhere,
+        moved: Moved,
+        transport: TransportKind,
+    ) -> Result<(), Refusal> {
         let Moved { id, is_stateful, refreshed } = moved;
         let info = || info(parts, id.clone(), transport);
-        let owner = self.owner(&elsewhere.requester, info, elsewhere.has_secret());
+        let owner = self.owner(&elsewhere.requester, info, elsewhere.seal().is_some());
         if let (Some(InForce(principal)), Some(authentication)) = (refreshed, &owner.authentication) {
             authentication.begin(principal);
         }
         let negotiated = Negotiated { id, is_stateful, owner, is_looked_for: true };
-        self.connections.adopt(&elsewhere.token, negotiated);
+        self.connections.adopt(&elsewhere.token, elsewhere.seal(), negotiated)
     }
 
     /// How long the authentication of this request lasts, if connections end with it.

@@ -75,10 +75,10 @@ impl Shared {
         let timeout = self.options.long_polling_poll_timeout;
         let wish = Wish::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
         Some(match relay.request(elsewhere, wish, Some(timeout + GRACE)).await.0 {
-            Reached::Moved(moved) => {
-                self.adopt(parts, elsewhere, moved, TransportKind::LongPolling);
-                return None;
-            }
+            Reached::Moved(moved) => match self.adopt(parts, elsewhere, moved, TransportKind::LongPolling) {
+                Ok(()) => return None,
+                Err(refusal) => refused(refusal, PURPOSE),
+            },
             Reached::Refused(refusal) => refused(refusal, PURPOSE),
             Reached::Unknown => refused(Refusal::Unknown, PURPOSE),
             // The client polls again.

@@ -8,7 +8,7 @@ use super::{Shared, info};
 use crate::connections::{Negotiated, TooManyWaiting};
 use crate::gate::Purpose;
 use crate::request::{is_true, query_values};
-use crate::response::{json, text};
+use crate::response::{TOO_MANY_WAIT, json, text};
 use crate::token::random_id;
 use crate::{Body, ConnectionToken};
 
@@ -26,11 +26,9 @@ impl Shared {
         let mut requester = self.requester(parts, Purpose::Transport(transport));
         requester.user = self.user(parts);
         let id = random_id();
-        let relay = self.connections.relay();
-        let token = match relay {
-            _ if version == 0 => ConnectionToken::from(&id),
-            Some(relay) => relay.issue(&id, is_stateful, &requester),
-            None => ConnectionToken::random(),
+        let token = match version {
+            0 => ConnectionToken::from(&id),
+            _ => self.connections.issue(&id, is_stateful, &requester),
         };
         let response = NegotiateResponse {
             use_stateful_reconnect: is_stateful,
@@ -41,18 +39,15 @@ impl Shared {
             token_lifetime_seconds: self.token_lifetime_seconds(parts),
         };
         let body = response.to_json();
-        let owner = self.owner(&requester, || info(parts, id.clone(), transport), version > 0);
-        let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: version == 0 };
-        if let Err(TooManyWaiting) = self.connections.negotiate(token, negotiated) {
-            return text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                "Too many negotiated connections wait for their transport",
-            );
-        }
-        if version == 0
-            && let Some(relay) = relay
-        {
-            relay.announce(&id, is_stateful, &requester).await;
+        if version == 0 {
+            let owner = self.owner(&requester, || info(parts, id.clone(), transport), false);
+            let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: true };
+            if let Err(TooManyWaiting) = self.connections.negotiate_version_0(negotiated) {
+                return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);
+            }
+            if let Some(relay) = self.connections.relay() {
+                relay.announce(&id, is_stateful, &requester).await;
+            }
         }
         json(StatusCode::OK, body)
     }

@@ -160,8 +160,13 @@ impl Answering {
             let taken = self.tunnels.take(id, load).await;
             return self.answer(exchange, 0, taken, None);
         }
-        let found = connections.find(&token).zip(requester);
-        let Some((found, requester)) = found else { return self.answer(exchange, 0, Answer::Unknown, None) };
+        let Some(requester) = requester else { return self.answer(exchange, 0, Answer::Unknown, None) };
+        if let Some(answer) = unclaimed(&token, &requester, &wish, &connections).await {
+            return self.answer(exchange, 0, answer, None);
+        }
+        let Some(found) = connections.find(&token) else {
+            return self.answer(exchange, 0, Answer::Unknown, None);
+        };
         let admitted = admit(&found, &requester, &wish);
         if let Err(refusal) = self.heard_after_a_while(exchange, admitted).await {
             return self.answer(exchange, 0, Answer::Refused(refusal), None);
@@ -381,6 +386,34 @@ impl Wish {
             _ => 0,
         }
     }
+}
+
+/// What becomes of a request for a connection that was negotiated here and that nobody has claimed. `None`: it has been
+/// claimed, or is by this.
+async fn unclaimed(
+    token: &str,
+    requester: &Requester,
+    wish: &Wish,
+    connections: &Connections,
+) -> Option<Answer> {
+    if connections.find(token).is_some() {
+        return None;
+    }
+    let verified = connections.read(token, requester).await?;
+    if !connections.is_unclaimed(&verified.ticket) {
+        return None;
+    }
+    if let Err(refusal) = requester.judged_unclaimed(verified.resemblance) {
+        return Some(Answer::Refused(refusal));
+    }
+    let claimed = match wish {
+        Wish::Connect | Wish::Poll { .. } => connections
+            .claim_for_another(&verified.ticket)
+            .map(|()| Some(Answer::HandedOver { is_stateful: verified.ticket.is_stateful, refreshed: None })),
+        Wish::Refresh => connections.claim_for_refresh(token, &verified.ticket, requester).map(|()| None),
+        _ => Ok(Some(Answer::Unknown)),
+    };
+    claimed.unwrap_or_else(|refusal| Some(Answer::Refused(refusal)))
 }
 
 /// Lets a request of another instance through the gate. A transport that finds a WebSocket to be resumed asks again for

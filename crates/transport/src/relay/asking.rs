@@ -27,6 +27,11 @@ const LIMIT_CANCELLED: NonZeroUsize = NonZeroUsize::new(16_384).unwrap();
 const LIMIT_ANSWER_BYTES: usize = 64 * 1024 * 1024;
 /// Answers that are acknowledged with the next question to the same instance, or after a while.
 const LIMIT_FINISHED: usize = 64;
+/// The same of each kind for all instances together. Whoever is not told of one asks about it, and learns it then, or
+/// forgets it after a minute.
+const LIMIT_FAREWELLS: usize = 50_000;
+/// So many are told at once rather than with the next tick.
+const MANY_FAREWELLS: usize = 512;
 /// An answer that has not come for so long may be lost, with its question or alone.
 const REPEAT: Duration = Duration::from_secs(2);
 /// The same when the question is known to have been heard.
@@ -57,6 +62,7 @@ pub(super) struct Asking {
 struct Farewells {
     /// By who has answered.
     finished: HashMap<InstanceId, Vec<ExchangeId>>,
+    finished_count: usize,
     /// With where they were asked.
     cancelled: Vec<(Address, ExchangeId)>,
 }
@@ -172,8 +178,8 @@ impl Asking {
         let is_cancelled = lock(&self.cancelled).contains(&piece.exchange.number);
         let (by, mut farewells) = (InstanceId::from(piece.by), lock(&self.farewells));
         match is_cancelled {
-            true => farewells.cancelled.push((Address::Instance(by), piece.exchange)),
-            false => farewells.finished.entry(by).or_default().push(piece.exchange),
+            true => farewells.cancelled(Address::Instance(by), piece.exchange),
+            false => farewells.finished(by, [piece.exchange]),
         }
         drop(farewells);
         self.has_farewells.notify_one();
@@ -188,17 +194,17 @@ impl Asking {
 
     /// Tells what is still to be told, as far as the link allows.
     pub(super) async fn say_farewells(&self) {
-        let Farewells { finished, cancelled } = std::mem::take(&mut *lock(&self.farewells));
+        let Farewells { finished, cancelled, .. } = std::mem::take(&mut *lock(&self.farewells));
         for (instance, exchanges) in finished {
             let message = Message::Finished { exchanges: exchanges.clone() };
             if self.fleet.send(&Address::Instance(instance), message.to_bytes()).await.is_err() {
-                lock(&self.farewells).finished.entry(instance).or_default().extend(exchanges);
+                lock(&self.farewells).finished(instance, exchanges);
             }
         }
         for (address, exchange) in cancelled {
             let message = Message::Cancelled { exchange };
             if self.fleet.send(&address, message.to_bytes()).await.is_err() {
-                lock(&self.farewells).cancelled.push((address, exchange));
+                lock(&self.farewells).cancelled(address, exchange);
             }
         }
     }
@@ -209,7 +215,33 @@ impl Asking {
         let mut farewells = lock(&self.farewells);
         let Some(finished) = farewells.finished.get_mut(instance) else { return Vec::new() };
         let rest = finished.len().saturating_sub(LIMIT_FINISHED);
-        finished.split_off(rest)
+        let taken = finished.split_off(rest);
+        if finished.is_empty() {
+            farewells.finished.remove(instance);
+        }
+        farewells.finished_count -= taken.len();
+        taken
+    }
+}
+
+impl Farewells {
+    fn finished(&mut self, by: InstanceId, exchanges: impl IntoIterator<Item = ExchangeId>) {
+        for exchange in exchanges {
+            if self.finished_count < LIMIT_FAREWELLS {
+                self.finished_count += 1;
+                self.finished.entry(by).or_default().push(exchange);
+            }
+        }
+    }
+
+    fn cancelled(&mut self, asked_at: Address, exchange: ExchangeId) {
+        if self.cancelled.len() < LIMIT_FAREWELLS {
+            self.cancelled.push((asked_at, exchange));
+        }
+    }
+
+    fn are_many(&self) -> bool {
+        self.finished_count >= MANY_FAREWELLS
     }
 }
 
@@ -277,6 +309,10 @@ impl Exchange {
             Some(deadline) => timeout_at(deadline, outcome).await.unwrap_or(Err(AskError::Silent)),
             None => outcome.await,
         };
+        if outcome.as_ref().err() == Some(&AskError::Nobody) {
+            // Nor is there anybody to be told that the answer is not wanted any more.
+            self.is_open = false;
+        }
         let (answer, by) = outcome?;
         self.learn(&answer, by).await;
         Ok(answer)
@@ -299,7 +335,14 @@ impl Exchange {
             self.address = Address::Instance(by);
             return;
         }
-        lock(&self.asking.farewells).finished.entry(by).or_default().push(self.id);
+        let are_many = {
+            let mut farewells = lock(&self.asking.farewells);
+            farewells.finished(by, [self.id]);
+            farewells.are_many()
+        };
+        if are_many {
+            self.asking.has_farewells.notify_one();
+        }
         // Until this is known the connection gives out nothing more.
         if matches!(answer, Answer::Found(_)) {
             self.asking.say_farewells().await;
@@ -312,7 +355,7 @@ impl Drop for Exchange {
         lock(&self.asking.waiting).remove(&self.id.number);
         if self.is_open {
             lock(&self.asking.cancelled).put(self.id.number, ());
-            lock(&self.asking.farewells).cancelled.push((self.address.clone(), self.id));
+            lock(&self.asking.farewells).cancelled(self.address.clone(), self.id);
             self.asking.has_farewells.notify_one();
         }
     }
@@ -329,4 +372,37 @@ async fn connected(status: &mut watch::Receiver<Status>, patience: Duration) -> 
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use hubline_backplane::memory_fleet;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_be_told_is_bounded_and_told_when_it_can() {
+        let fleet = memory_fleet(2);
+        let asking = Asking::new(Arc::clone(&fleet[0]) as _);
+        let there = fleet[1].instance();
+        let exchange = |number| ExchangeId { from: fleet[0].instance().into(), number };
+        fleet[0].set_connected(false);
+        for number in 0..70_000 {
+            let mut farewells = lock(&asking.farewells);
+            farewells.finished(there, [exchange(number)]);
+            farewells.cancelled(Address::Instance(there), exchange(number));
+        }
+        asking.say_farewells().await;
+        let counts = || {
+            let farewells = lock(&asking.farewells);
+            let finished: usize = farewells.finished.values().map(Vec::len).sum();
+            (finished, farewells.finished_count, farewells.cancelled.len())
+        };
+        assert_eq!(counts(), (LIMIT_FAREWELLS, LIMIT_FAREWELLS, LIMIT_FAREWELLS));
+        assert_eq!(asking.take_finished(&Address::Instance(there)).len(), LIMIT_FINISHED);
+        assert_eq!(counts().1, LIMIT_FAREWELLS - LIMIT_FINISHED);
+        fleet[0].set_connected(true);
+        asking.say_farewells().await;
+        assert_eq!(counts(), (0, 0, 0));
+    }
 }

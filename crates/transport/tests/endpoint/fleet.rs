@@ -24,7 +24,7 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    fn of(instances: usize) -> Self {
+    pub(crate) fn of(instances: usize) -> Self {
         Self::with(instances, options())
     }
 

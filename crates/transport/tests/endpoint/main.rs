@@ -14,4 +14,5 @@ mod resumption;
 mod server_sent_events;
 mod status_codes;
 mod stress;
+mod tokens;
 mod web_sockets;

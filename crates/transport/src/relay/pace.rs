@@ -1,0 +1,70 @@
+//! Bounds how often the others are asked for connections that may not exist.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+/// Between two questions, once those that may come at once have come: 1,000 a second.
+const BETWEEN: Duration = Duration::from_millis(1);
+/// How many may come at once, by the time that they take.
+const AT_ONCE: Duration = Duration::from_millis(200);
+/// How long a question waits for its turn at most.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Turns, in the order in which they were asked for.
+#[derive(Debug)]
+pub(super) struct Pace {
+    next: Mutex<Instant>,
+}
+
+/// A turn would come too late.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct TooMany;
+
+impl Pace {
+    pub(super) fn new() -> Self {
+        Self { next: Mutex::new(Instant::now()) }
+    }
+
+    /// Waits for a turn.
+    ///
+    /// # Errors
+    /// It would take more than 5 s.
+    pub(super) async fn turn(&self) -> Result<(), TooMany> {
+        let turn = {
+            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
+            let turn = next.max(now.checked_sub(AT_ONCE).unwrap_or(now));
+            if turn > now + PATIENCE {
+                return Err(TooMany);
+            }
+            *next = turn + BETWEEN;
+            turn
+        };
+        sleep_until(turn).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn some_come_at_once_others_in_turn_and_more_are_refused() {
+        let pace = Pace::new();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        let begin = Instant::now();
+        let turns =
+            join_all((0..10_000).map(|_| async { pace.turn().await.map(|()| begin.elapsed()) })).await;
+        let waited: Vec<Duration> = turns.iter().flatten().copied().collect();
+        let at_once = waited.iter().filter(|waited| **waited == Duration::ZERO).count();
+        assert_eq!((at_once, waited.len()), (201, 5201));
+        assert_eq!(waited.last(), Some(&PATIENCE));
+        assert_eq!(turns.last(), Some(&Err(TooMany)));
+        assert_eq!(pace.turn().await, Ok(()), "who has waited has made room");
+    }
+}
