@@ -25,9 +25,11 @@
 //! All are [`tower_layer::Layer`]s: they wrap an axum `Router` and any other service over `http` types.
 //!
 //! This crate does not issue tokens, has no cookies and no sessions, and refuses nobody for lack of a good
-//! token: the wrapped service decides, by its policy, and answers 401 or 403. A browser cannot send headers
-//! with a WebSocket, so its token travels in the query: see that the access log of a proxy in front leaves
-//! out queries.
+//! token unless it is [told to](BearerOptions::refuse_invalid_tokens): the wrapped service decides, by its policy, and
+//! answers 401 or 403. The first refusal of each kind is logged with what helps, all are
+//! [counted](BearerAuthentication::refusals). Signatures are verified by `ring`, which TLS is linked with anyway. A
+//! browser cannot send headers with a WebSocket, so its token travels in the query: see that the access log of a proxy in
+//! front leaves out queries.
 
 mod authority;
 mod bearer;
@@ -37,11 +39,11 @@ mod keys;
 mod refusals;
 mod verifier;
 
-pub use bearer::{BearerAuthentication, BearerOptions, BearerOptionsError, BearerService};
+pub use bearer::{BearerAuthentication, BearerOptions, BearerOptionsError, BearerService, TokenRefusals};
 pub use cross_origin::{
     AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin, OriginPattern, OriginPredicate,
 };
 pub use host_filter::{AllowedHost, HostFilter, HostFilterService, InvalidHost};
 pub use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
-pub use keys::{KeyError, RemoteKeys, RemoteKeysError, VerificationKey};
+pub use keys::{KeyError, RemoteKeys, RemoteKeysError, Unsuitable, VerificationKey};
 pub use verifier::{TokenError, Verifier};

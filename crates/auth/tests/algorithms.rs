@@ -92,8 +92,7 @@ fn of_a_set_only_what_verifies_signatures_is_kept() {
     };
     let set = json!({ "keys": [
         with("use", "enc"), with("crv", "P-521"), with("crv", "secp256k1"), with("kty", "XYZ"), with("alg", "RS256"),
-        with("alg", "RSA-OAEP"), with("x", "AAAA"), with("x", "!"), json!(5), json!({}), json!({ "kty": "oct", "k": "c2hvcnQ" }),
-        with("kid", "good"),
+        with("alg", "RSA-OAEP"), with("x", "AAAA"), with("x", "!"), json!(5), json!({}), with("kid", "good"),
     ]});
     let keys = VerificationKey::json_web_keys(&set.to_string()).unwrap();
     assert_eq!(keys.iter().map(VerificationKey::id).collect::<Vec<_>>(), [Some("good")]);
@@ -105,9 +104,11 @@ fn of_a_set_only_what_verifies_signatures_is_kept() {
 
 #[test]
 fn secrets_have_a_length() {
-    let key = |bytes: usize| VerificationKey::secret(&SECRET[..bytes]);
+    // Blanks at its end would not count.
+    let secret: Vec<u8> = SECRET.iter().map(|byte| if *byte == b' ' { b'-' } else { *byte }).collect();
+    let key = |bytes: usize| VerificationKey::secret(&secret[..bytes]);
     assert_eq!(key(31).unwrap_err(), KeyError::SecretTooShort { bytes: 31 });
-    let sign = |bytes: usize, algorithm| token(algorithm, &EncodingKey::from_secret(&SECRET[..bytes]));
+    let sign = |bytes: usize, algorithm| token(algorithm, &EncodingKey::from_secret(&secret[..bytes]));
     let cases = [(32, Algorithm::HS256, 32), (47, Algorithm::HS384, 48), (63, Algorithm::HS512, 64)];
     for (short, algorithm, enough) in cases {
         if short >= 32 && algorithm != Algorithm::HS256 {
@@ -129,7 +130,7 @@ fn texts_are_read_as_what_they_are() {
 
     let (private, public) = pem!("rsa");
     assert!(VerificationKey::from_text(public).is_ok());
-    assert_eq!(VerificationKey::from_text(private).unwrap_err(), KeyError::Pem, "a private key");
+    assert_eq!(VerificationKey::from_text(private).unwrap_err(), KeyError::PrivateKey);
     let broken = public.replace("END", "DNE");
     assert_eq!(VerificationKey::from_text(&broken).unwrap_err(), KeyError::Pem, "never a secret");
     assert_eq!(

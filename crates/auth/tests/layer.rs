@@ -12,7 +12,9 @@ use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use hubline_auth::{BearerAuthentication, BearerOptions, ExpiredPrincipal, Principal, VerificationKey};
+use hubline_auth::{
+    BearerAuthentication, BearerOptions, ExpiredPrincipal, Principal, TokenRefusals, VerificationKey,
+};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::json;
 use tower::ServiceExt;
@@ -126,4 +128,60 @@ async fn only_a_401_without_a_challenge_is_changed() {
     assert_eq!(ask(options(), "/open", Some("nonsense")).await, anybody);
     assert_eq!(ask(options(), "/forbidden", Some("nonsense")).await, (403, String::new(), None));
     assert_eq!(ask(options(), "/challenged", None).await.2.unwrap(), "Negotiate");
+}
+
+fn counts(refusals: &TokenRefusals) -> Vec<(&'static str, u64)> {
+    refusals.counts().filter(|(_, count)| *count > 0).collect()
+}
+
+/// What an open service is asked with and without good tokens, by a layer whose counts are returned.
+async fn ask_all(
+    options: BearerOptions,
+    path: &str,
+    tokens: &[Option<String>],
+) -> (Vec<u16>, Vec<(&'static str, u64)>) {
+    let bearer = BearerAuthentication::new(options).unwrap();
+    let app =
+        Router::new().route("/", get(who)).route("/open", get(|| async { "anybody" })).layer(bearer.clone());
+    let mut statuses = Vec::new();
+    for token in tokens {
+        let request = Request::get(path);
+        let request = match token {
+            Some(token) => request.header(AUTHORIZATION, format!("Bearer {token}")),
+            None => request,
+        };
+        let response = app.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        statuses.push(response.status().as_u16());
+    }
+    (statuses, counts(bearer.refusals()))
+}
+
+#[tokio::test]
+async fn an_invalid_token_is_refused_where_nobody_needs_one_if_that_is_wanted() {
+    let tokens = [
+        None,
+        Some(token("ada", 600, SECRET)),
+        Some(token("ada", 600, FOREIGN)),
+        Some("nonsense".to_owned()),
+        Some(token("ada", -5, SECRET)),
+        Some(token("ada", 600, FOREIGN)),
+    ];
+    let (statuses, counts) = ask_all(options(), "/open", &tokens).await;
+    assert_eq!(statuses, [200; 6], "as in ASP.NET Core");
+    assert_eq!(counts, [("malformed", 1), ("signature_key_not_found", 2), ("expired", 1)]);
+
+    let strict = || options().refuse_invalid_tokens();
+    let (statuses, counts) = ask_all(strict(), "/open", &tokens).await;
+    assert_eq!(statuses, [200, 200, 401, 401, 200, 401], "what an expired one is good for says the service");
+    assert_eq!(counts, [("malformed", 1), ("signature_key_not_found", 2)]);
+    let (statuses, counts) = ask_all(strict(), "/", &tokens).await;
+    assert_eq!(statuses, [401, 200, 401, 401, 401, 401]);
+    assert_eq!(counts, [("missing", 1), ("malformed", 1), ("signature_key_not_found", 2), ("expired", 1)]);
+
+    let (_, body, why) = ask(strict(), "/open", Some(&token("ada", 600, FOREIGN))).await;
+    let description = "Bearer error=\"invalid_token\", error_description=\"The signature key was not found\"";
+    assert_eq!((body.as_str(), why.unwrap().to_str().unwrap()), ("", description));
+    let mut silent = strict();
+    silent.include_error_details = false;
+    assert_eq!(ask(silent, "/open", Some("nonsense")).await.2.unwrap(), "Bearer");
 }

@@ -4,23 +4,27 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use http::{Request, Response};
-use hubline_pipe::ExpiredPrincipal;
+use http::{Request, Response, StatusCode};
+use hubline_pipe::{ExpiredPrincipal, Principal};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{BearerOptions, BearerOptionsError, challenge, presented};
-use crate::Verifier;
+use super::{BearerOptions, BearerOptionsError, TokenRefusals, challenge, presented};
+use crate::verifier::Refused;
+use crate::{TokenError, Verifier};
 
 /// A [`Layer`] that puts an `Arc<`[`Principal`](crate::Principal)`>` into the extensions of requests that bring a good bearer token.
 ///
 /// Requests without one, or with a bad one, go on without: what they may do is for the wrapped service to
-/// say. One that is merely expired leaves an [`ExpiredPrincipal`], which lets nobody in. If it answers 401, the layer adds the header `WWW-Authenticate`, with what is wrong with the token.
+/// say, unless [bad ones are refused](BearerOptions::refuse_invalid_tokens). One that is merely expired leaves an
+/// [`ExpiredPrincipal`], which lets nobody in. To each 401 the layer adds the header `WWW-Authenticate`, with what is wrong
+/// with the token.
 ///
-/// Clones share their keys.
+/// Clones share their keys and counts.
 #[derive(Debug, Clone)]
 pub struct BearerAuthentication {
     verifier: Arc<Verifier>,
+    refusals: TokenRefusals,
 }
 
 impl BearerAuthentication {
@@ -29,7 +33,12 @@ impl BearerAuthentication {
     /// # Errors
     /// Those of [`Verifier::new`].
     pub fn new(options: BearerOptions) -> Result<Self, BearerOptionsError> {
-        Ok(Self { verifier: Arc::new(Verifier::new(options)?) })
+        Ok(Self { verifier: Arc::new(Verifier::new(options)?), refusals: TokenRefusals::default() })
+    }
+
+    /// How many tokens were not believed, by why.
+    pub fn refusals(&self) -> &TokenRefusals {
+        &self.refusals
     }
 
     /// What verifies the tokens.
@@ -42,7 +51,7 @@ impl<S> Layer<S> for BearerAuthentication {
     type Service = BearerService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        BearerService { inner, verifier: Arc::clone(&self.verifier) }
+        BearerService { inner, authentication: self.clone() }
     }
 }
 
@@ -50,7 +59,7 @@ impl<S> Layer<S> for BearerAuthentication {
 #[derive(Debug, Clone)]
 pub struct BearerService<S> {
     inner: S,
-    verifier: Arc<Verifier>,
+    authentication: BearerAuthentication,
 }
 
 impl<S, B, R> Service<Request<B>> for BearerService<S>
@@ -58,6 +67,7 @@ where
     S: Service<Request<B>, Response = Response<R>> + Clone + Send + 'static,
     S::Future: Send,
     B: Send + 'static,
+    R: Default,
 {
     type Response = Response<R>;
     type Error = S::Error;
@@ -71,26 +81,72 @@ where
         // The clone is not ready, the service that was asked is.
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let verifier = Arc::clone(&self.verifier);
+        let authentication = self.authentication.clone();
         Box::pin(async move {
-            let options = verifier.options();
-            let token = presented::token(request.uri(), request.headers(), options.token_from_query);
-            let mut error = None;
-            if let Some(token) = token {
-                match verifier.authenticate(&token).await {
-                    Ok(principal) => _ = request.extensions_mut().insert(Arc::new(principal)),
-                    Err(refused) => {
-                        tracing::debug!(error = %refused.error, "A bearer token was not believed");
-                        if let Some(expired) = refused.expired {
-                            request.extensions_mut().insert(ExpiredPrincipal(Arc::new(*expired)));
-                        }
-                        error = Some(refused.error);
-                    }
-                }
-            }
-            let mut response = inner.call(request).await?;
-            challenge::add(&mut response, error.as_ref(), options.include_error_details);
+            let shown = authentication.authenticate(&mut request).await;
+            let options = authentication.verifier.options();
+            let mut response = match &shown {
+                Shown::Invalid(_) if options.refuse_invalid_tokens => unauthorized(),
+                _ => inner.call(request).await?,
+            };
+            authentication.count(&shown, response.status());
+            challenge::add(&mut response, shown.error(), options.include_error_details);
             Ok(response)
         })
     }
+}
+
+/// What a request has shown of who it comes from.
+enum Shown {
+    Nothing,
+    Good,
+    /// Somebody whose time is over.
+    Expired(TokenError),
+    Invalid(TokenError),
+}
+
+impl Shown {
+    fn error(&self) -> Option<&TokenError> {
+        match self {
+            Self::Nothing | Self::Good => None,
+            Self::Expired(error) | Self::Invalid(error) => Some(error),
+        }
+    }
+}
+
+impl BearerAuthentication {
+    /// Tells the wrapped service who a request comes from.
+    async fn authenticate<B>(&self, request: &mut Request<B>) -> Shown {
+        let options = self.verifier.options();
+        let token = presented::token(request.uri(), request.headers(), options.token_from_query);
+        let Some(token) = token else { return Shown::Nothing };
+        match self.verifier.authenticate(&token).await {
+            Ok(principal) => {
+                request.extensions_mut().insert::<Arc<Principal>>(principal);
+                Shown::Good
+            }
+            Err(Refused { error, expired: Some(expired) }) => {
+                request.extensions_mut().insert(ExpiredPrincipal(Arc::new(*expired)));
+                Shown::Expired(error)
+            }
+            Err(Refused { error, expired: None }) => Shown::Invalid(error),
+        }
+    }
+
+    fn count(&self, shown: &Shown, status: StatusCode) {
+        let is_refused = status == StatusCode::UNAUTHORIZED;
+        match shown {
+            Shown::Nothing if is_refused => self.refusals.add(None),
+            // Where invalid tokens are refused, an expired one may be good enough for what was asked.
+            Shown::Expired(_) if !is_refused && self.verifier.options().refuse_invalid_tokens => {}
+            Shown::Expired(error) | Shown::Invalid(error) => self.refusals.add(Some(error)),
+            Shown::Nothing | Shown::Good => {}
+        }
+    }
+}
+
+fn unauthorized<R: Default>() -> Response<R> {
+    let mut response = Response::new(R::default());
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    response
 }

@@ -29,6 +29,11 @@ pub struct BearerOptions {
     pub token_from_query: bool,
     /// Whether a 401 says what is wrong with the token. Default true.
     pub include_error_details: bool,
+    /// Whether a request whose token is not believed is answered 401 without the wrapped service. One whose token is merely
+    /// expired goes on, as an [`ExpiredPrincipal`](crate::ExpiredPrincipal): what it may still do is for the wrapped
+    /// service to say, and a hub's path lets it do nothing new with `ExpiredPrincipals::KeepOwnConnections`. Default
+    /// false, as in ASP.NET Core: such a request is nobody's, and gets in where nobody needs to be signed in.
+    pub refuse_invalid_tokens: bool,
     /// Claims that are the user's id, besides `sub`, `nameid` and .NET's long name. Default none.
     pub name_identifier_claims: Vec<String>,
     /// Claims that are the user's name, besides `unique_name` and .NET's long name. Default none.
@@ -47,6 +52,7 @@ impl Default for BearerOptions {
             clock_skew: Duration::from_secs(5 * 60),
             token_from_query: true,
             include_error_details: true,
+            refuse_invalid_tokens: false,
             name_identifier_claims: Vec::new(),
             name_claims: Vec::new(),
             role_claims: Vec::new(),
@@ -80,6 +86,13 @@ impl BearerOptions {
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audiences.push(audience.into());
+        self
+    }
+
+    /// Answers 401 to tokens that are not believed, whatever is asked for.
+    #[must_use]
+    pub fn refuse_invalid_tokens(mut self) -> Self {
+        self.refuse_invalid_tokens = true;
         self
     }
 

@@ -89,7 +89,7 @@ impl Fetcher {
         let keys = match answer.status {
             StatusCode::NOT_MODIFIED => None,
             StatusCode::OK => {
-                let keys = jwk::read(&answer.body, jwk::Secrets::Refused).unwrap_or_default();
+                let keys = jwk::read(&answer.body, jwk::Source::Published).unwrap_or_default();
                 if keys.is_empty() {
                     return Err(FetchError::NoKeys);
                 }

@@ -1,23 +1,30 @@
-//! JSON Web Keys (RFC 7517).
+//! JSON Web Keys (RFC 7517, RFC 7518, section 6, RFC 8037).
 
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey};
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::VerificationKey;
-use super::verification_key::RSA;
+use super::signature::{Algorithm, Material};
+use super::{KeyError, VerificationKey};
 
 /// Keys that are read of one set; no issuer has that many.
 const MOST_KEYS: usize = 100;
 
-/// Whether a set may hold shared secrets. One that others can fetch may not.
+/// Some issuers pad what need not be padded.
+const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::URL_SAFE,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// Where keys come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Secrets {
-    Allowed,
-    Refused,
+pub(super) enum Source {
+    /// Shared secrets may be among them, and what is wrong with one is said.
+    Configuration,
+    /// Others can fetch them too: no secret is one, and what cannot be used is left out.
+    Published,
 }
 
 #[derive(Deserialize)]
@@ -25,48 +32,92 @@ struct Set {
     keys: Vec<Value>,
 }
 
-/// The keys of a set, or of one key alone, that can verify signatures; `None` if it is neither.
-pub(super) fn read(json: &[u8], secrets: Secrets) -> Option<Vec<VerificationKey>> {
-    let value: Value = serde_json::from_slice(json).ok()?;
-    let keys = match value.get("keys") {
-        Some(_) => Set::deserialize(value).ok()?.keys,
-        None => vec![value.as_object().filter(|key| key.contains_key("kty")).cloned()?.into()],
-    };
-    Some(keys.into_iter().take(MOST_KEYS).filter_map(|key| read_key(key, secrets)).collect())
+#[derive(Deserialize)]
+struct Jwk {
+    kty: String,
+    #[serde(rename = "use")]
+    usage: Option<String>,
+    alg: Option<String>,
+    kid: Option<String>,
+    crv: Option<String>,
+    n: Option<String>,
+    e: Option<String>,
+    x: Option<String>,
+    y: Option<String>,
+    k: Option<String>,
+    d: Option<Value>,
 }
 
-fn read_key(json: Value, secrets: Secrets) -> Option<VerificationKey> {
-    let jwk = Jwk::deserialize(json).ok()?;
-    if matches!(jwk.common.public_key_use, Some(PublicKeyUse::Encryption)) {
-        return None;
-    }
-    let key = match &jwk.algorithm {
-        AlgorithmParameters::OctetKey(secret) if secrets == Secrets::Allowed => secret_of(&secret.value)?,
-        AlgorithmParameters::RSA(_) => public(&RSA, &jwk)?,
-        AlgorithmParameters::EllipticCurve(curve) => match curve.curve {
-            EllipticCurve::P256 => public(&[Algorithm::ES256], &jwk)?,
-            EllipticCurve::P384 => public(&[Algorithm::ES384], &jwk)?,
-            _ => return None,
-        },
-        AlgorithmParameters::OctetKeyPair(pair) if pair.curve == EllipticCurve::Ed25519 => {
-            public(&[Algorithm::EdDSA], &jwk)?
+/// The keys of a set, or of one key alone, that can verify signatures.
+///
+/// # Errors
+/// [`KeyError::Jwk`] if it is neither, or if none is left; of a configured one also what must not be among the others: a
+/// private key, a secret that is none, an RSA key of the wrong size.
+pub(super) fn read(json: &[u8], source: Source) -> Result<Vec<VerificationKey>, KeyError> {
+    let value: Value = serde_json::from_slice(json).map_err(|_| KeyError::Jwk)?;
+    let members = match value.get("keys") {
+        Some(_) => Set::deserialize(value).map_err(|_| KeyError::Jwk)?.keys,
+        None if value.get("kty").is_some() => vec![value],
+        None => return Err(KeyError::Jwk),
+    };
+    let mut keys = Vec::new();
+    for member in members.into_iter().take(MOST_KEYS) {
+        // What is of an unknown kind is for others.
+        let Ok(jwk) = Jwk::deserialize(member) else { continue };
+        match (jwk.read(source), source) {
+            (Ok(Some(key)), _) => keys.push(key),
+            (Ok(None) | Err(KeyError::Unusable), _) => {}
+            (Err(error), Source::Configuration) => return Err(error),
+            (Err(error), Source::Published) => {
+                tracing::warn!(kid = ?jwk.kid, %error, "A key of the fetched JSON Web Key Set is not used");
+            }
         }
-        _ => return None,
-    };
-    let key = match jwk.common.key_algorithm {
-        Some(algorithm) => key.only(algorithm.try_into().ok()?)?,
-        None => key,
-    };
-    Some(match jwk.common.key_id {
-        Some(id) => key.with_id(&id),
-        None => key,
-    })
+    }
+    if keys.is_empty() { Err(KeyError::Jwk) } else { Ok(keys) }
 }
 
-fn secret_of(base64url: &str) -> Option<VerificationKey> {
-    VerificationKey::secret(&URL_SAFE_NO_PAD.decode(base64url).ok()?).ok()
+impl Jwk {
+    /// `None` if it is not for signatures, or for those of an algorithm that is not known.
+    fn read(&self, source: Source) -> Result<Option<VerificationKey>, KeyError> {
+        if self.usage.as_deref() == Some("enc") {
+            return Ok(None);
+        }
+        let Some(key) = self.key(source)? else { return Ok(None) };
+        let key = match &self.alg {
+            Some(name) => Algorithm::named(name).and_then(|algorithm| key.only(algorithm)),
+            None => Some(key),
+        };
+        Ok(key.map(|key| match &self.kid {
+            Some(id) => key.with_id(id),
+            None => key,
+        }))
+    }
+
+    fn key(&self, source: Source) -> Result<Option<VerificationKey>, KeyError> {
+        if self.d.is_some() && self.kty != "oct" {
+            return Err(KeyError::PrivateKey);
+        }
+        let material = match (self.kty.as_str(), self.crv.as_deref()) {
+            ("oct", _) if source == Source::Published => return Err(KeyError::PublishedSecret),
+            ("oct", _) => return VerificationKey::secret(&decode(&self.k)?).map(Some),
+            ("RSA", _) => Material::rsa(&decode(&self.n)?, &decode(&self.e)?)?,
+            ("EC", Some("P-256")) => self.point(32)?,
+            ("EC", Some("P-384")) => self.point(48)?,
+            ("OKP", Some("Ed25519")) => Material::ed25519(&decode(&self.x)?)?,
+            _ => return Ok(None),
+        };
+        Ok(Some(VerificationKey::new(material)))
+    }
+
+    fn point(&self, coordinate_bytes: usize) -> Result<Material, KeyError> {
+        let (x, y) = (decode(&self.x)?, decode(&self.y)?);
+        match (x.len(), y.len()) == (coordinate_bytes, coordinate_bytes) {
+            true => Material::point(&[&[4], &*x, &*y].concat()),
+            false => Err(KeyError::Unusable),
+        }
+    }
 }
 
-fn public(algorithms: &[Algorithm], jwk: &Jwk) -> Option<VerificationKey> {
-    VerificationKey::probed(algorithms, DecodingKey::from_jwk(jwk).ok()?)
+fn decode(base64url: &Option<String>) -> Result<Vec<u8>, KeyError> {
+    BASE64_URL.decode(base64url.as_deref().unwrap_or_default()).map_err(|_| KeyError::Unusable)
 }

@@ -1,13 +1,20 @@
 //! Keys, and where they come from.
 
+mod der;
+mod error;
 mod fetch;
 mod freshness;
 mod jwk;
+mod pem;
 mod remote;
 mod remote_options;
+mod signature;
+mod text;
 mod verification_key;
 
+pub use error::{KeyError, Unsuitable};
 pub(crate) use fetch::Fetcher;
 pub(crate) use remote::{RemoteKeySet, Snapshot};
 pub use remote_options::{RemoteKeys, RemoteKeysError};
-pub use verification_key::{KeyError, VerificationKey};
+pub(crate) use signature::Algorithm;
+pub use verification_key::VerificationKey;

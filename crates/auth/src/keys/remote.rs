@@ -30,6 +30,8 @@ pub(crate) struct RemoteKeySet {
 pub(crate) struct Snapshot {
     keys: Arc<[VerificationKey]>,
     issuer: Option<Arc<str>>,
+    /// How often keys or issuer have changed.
+    generation: u64,
     /// How often a fetch has ended, well or not, and when the last did.
     attempts: u64,
     attempted_at: Option<Instant>,
@@ -82,6 +84,11 @@ impl Snapshot {
         self.issuer.as_deref()
     }
 
+    /// Another number for other keys.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     fn is_recent(&self, interval: Duration) -> bool {
         self.attempted_at.is_some_and(|attempted_at| attempted_at.elapsed() < interval)
     }
@@ -117,7 +124,10 @@ impl Refresher {
                     tracing::debug!(count = keys.len(), "Fetched the keys of tokens");
                 }
                 self.attempted(|snapshot| {
-                    snapshot.issuer = issuer.map(Into::into);
+                    let issuer = issuer.map(Into::into);
+                    let is_newer = keys.is_some() || snapshot.issuer != issuer;
+                    snapshot.generation += u64::from(is_newer);
+                    snapshot.issuer = issuer;
                     if let Some(keys) = keys {
                         snapshot.keys = keys.into();
                     }
