@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::process::cargo;
+use crate::process::{cargo, cargo_in_background};
 use crate::transcript::Transcript;
 
 /// # Errors
@@ -14,5 +14,12 @@ pub(crate) fn formatting(transcript: &mut Transcript) -> Result<()> {
 /// # Errors
 /// Clippy or the compiler warns of something, or clippy is not there.
 pub(crate) fn clippy(transcript: &mut Transcript) -> Result<()> {
-    transcript.run(cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    transcript.run(cargo_in_background().args([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "--deny",
+        "warnings",
+    ]))
 }

@@ -24,22 +24,30 @@ pub(crate) struct Options {
 /// Runs every target.
 ///
 /// # Errors
-/// They do not compile, or [`targets`] fails.
+/// [`build`] or [`targets`] fails.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    targets(options.seconds, &mut Transcript::on_standard_output())
+    let mut transcript = Transcript::on_standard_output();
+    let programs = build(cargo(), &mut transcript)?;
+    targets(&programs, options.seconds, &mut transcript)
+}
+
+/// Builds every target with this cargo.
+///
+/// # Errors
+/// They do not compile.
+pub(crate) fn build(mut cargo: Command, transcript: &mut Transcript) -> Result<Programs> {
+    // From there, because the flags are in its configuration.
+    cargo.current_dir(root().join("fuzz"));
+    cargo.args(["build", "--release", "--bins", "--target-dir=../target/fuzz"]);
+    Programs::from_cargo(&mut cargo, transcript)
 }
 
 /// Runs every target for this many seconds, from its committed corpus on. New inputs go under `target/`,
 /// an input that breaks something to `fuzz/artifacts`.
 ///
 /// # Errors
-/// They do not compile, or one found something.
-pub(crate) fn targets(seconds: u32, transcript: &mut Transcript) -> Result<()> {
-    let directory = root().join("fuzz");
-    // From there, because the flags are in its configuration.
-    let mut build = cargo();
-    build.current_dir(&directory).args(["build", "--release", "--bins", "--target-dir=../target/fuzz"]);
-    let programs = Programs::from_cargo(&mut build, transcript)?;
+/// One found something.
+pub(crate) fn targets(programs: &Programs, seconds: u32, transcript: &mut Transcript) -> Result<()> {
     let mut failed = Vec::new();
     for (name, program) in programs.iter() {
         match fuzz(name, program, seconds, transcript) {
@@ -53,7 +61,7 @@ pub(crate) fn targets(seconds: u32, transcript: &mut Transcript) -> Result<()> {
         }
     }
     ensure!(failed.is_empty(), "fuzz targets that found something: {failed:?}");
-    ensure!(transcript.counts.passed > 0, "fuzz/ has no targets");
+    ensure!(transcript.counts.passed > 0, "no target was built");
     Ok(())
 }
 

@@ -1,8 +1,11 @@
 //! Tests that run in Node against built servers: the official JavaScript client, the .NET client, raw sockets.
 
+use std::ffi::OsStr;
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use hubline_testkit::Node;
 
 use crate::build::Programs;
@@ -20,17 +23,42 @@ pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
     transcript.run(Command::new("npm").args(options).current_dir(root().join("tests/javascript")))
 }
 
-/// Runs the tests of a directory. Those of the .NET client say that they are skipped where it is not.
+/// The test files below a directory, and none of what is installed there.
+///
+/// # Errors
+/// It cannot be read.
+pub(crate) fn files(directory: &str) -> Result<Vec<PathBuf>> {
+    let (mut directories, mut files) = (vec![root().join(directory)], Vec::new());
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).with_context(|| directory.display().to_string())? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
+            if name.ends_with(".test.mjs") {
+                files.push(path);
+            } else if name != "node_modules" && path.is_dir() {
+                directories.push(path);
+            }
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Runs test files of a directory, one after the other. Those of the .NET client say that they are skipped where it is
+/// not.
 ///
 /// # Errors
 /// Tests fail.
 pub(crate) fn run(
     directory: &str,
+    files: &[PathBuf],
     programs: &Programs,
     results: &Results,
     transcript: &mut Transcript,
 ) -> Result<()> {
+    ensure!(!files.is_empty(), "{directory} has no tests");
     let status = Node::tests(root().join(directory))
+        .args(files)
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
         .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())

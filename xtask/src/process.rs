@@ -18,6 +18,14 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
+/// [`cargo`] at a low priority: it may keep every processor busy, and what runs beside it does not notice.
+pub(crate) fn cargo_in_background() -> Command {
+    let cargo = cargo();
+    let mut command = Command::new("nice");
+    command.args(["-n", "10"]).arg(cargo.get_program()).current_dir(root());
+    command
+}
+
 /// Runs it with our input and output.
 ///
 /// # Errors

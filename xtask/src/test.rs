@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything, and one summary.
 
+use std::path::Path;
+
 use anyhow::Result;
 
 use crate::autobahn;
@@ -12,7 +14,7 @@ use crate::fuzz;
 use crate::node;
 use crate::peers;
 use crate::prerequisites;
-use crate::process::cargo;
+use crate::process::{cargo, cargo_in_background};
 use crate::python;
 use crate::redis_servers;
 use crate::report::{Report, Step};
@@ -22,8 +24,11 @@ use crate::transcript::Transcript;
 /// For each target; `cargo xtask fuzz` takes longer.
 const FUZZ_SECONDS: u32 = 5;
 
+/// Tests with the JavaScript client against several instances, which take as long as all others together.
+const FLEET_TESTS: [&str; 3] = ["load-balanced.test.mjs", "outage.test.mjs", "recorded-anywhere.test.mjs"];
+
 /// Runs every step, also after one that failed, so that all failures show. What mostly waits, for a network, for timers
-/// or for servers, runs beside something else; what keeps every processor busy runs alone.
+/// or for servers, runs beside something else, also beside builds, which give way to it.
 ///
 /// # Errors
 /// Any step failed, or something is missing that cannot be installed.
@@ -32,12 +37,11 @@ pub(crate) fn run() -> Result<()> {
     let results = Results::begin()?;
     let mut report = Report::begin();
     report.group([Step::new("formatting", check::formatting)]);
-    let programs = prepare(&mut report);
-    report.group([Step::new("cargo test", cargo_test)]);
+    prepare(&mut report);
+    let (programs, targets) = build(&mut report);
     recorded(&mut report, &programs, &results);
-    clients(&mut report, &programs, &results);
+    clients(&mut report, &programs, &targets, &results);
     report.group([Step::new("differential", |transcript| conformance::compare(&results, transcript))]);
-    report.group([Step::new("fuzz", |transcript| fuzz::targets(FUZZ_SECONDS, transcript))]);
     report.group([Step::new("REPORT.md", |transcript| {
         if document::write(&results)? {
             transcript.line("notice: conformance/REPORT.md has changed; commit it if the change is meant");
@@ -49,13 +53,11 @@ pub(crate) fn run() -> Result<()> {
     std::process::exit(i32::from(!report.passed()));
 }
 
-/// Builds the programs, and installs what tests them meanwhile.
-fn prepare(report: &mut Report) -> Programs {
-    let mut programs = Programs::default();
+/// Builds the Rust tests, and installs meanwhile what others need.
+fn prepare(report: &mut Report) {
     report.group([
-        Step::new("release build", |transcript| {
-            programs = Programs::build(&["--workspace", "--bins", "--examples"], transcript)?;
-            Ok(())
+        Step::new("build of the tests", |transcript| {
+            transcript.run(cargo().args(["test", "--workspace", "--no-run"]))
         }),
         Step::new("npm ci", node::install),
         Step::new("pip install", |transcript| {
@@ -64,9 +66,29 @@ fn prepare(report: &mut Report) -> Programs {
             autobahn::install(transcript)
         }),
         Step::new("real servers", peers::start_each),
+    ]);
+}
+
+/// Runs the Rust tests, most of whose time is that of Redis servers that come and go, and builds everything else meanwhile:
+/// the programs, and the fuzz targets.
+fn build(report: &mut Report) -> (Programs, Programs) {
+    let (mut programs, mut targets) = (Programs::default(), Programs::default());
+    report.group([
+        Step::new("cargo test", cargo_test),
+        Step::new("release build", |transcript| {
+            let mut cargo = cargo_in_background();
+            cargo.args(["build", "--release", "--workspace", "--bin=hubline", "--bin=hubline-load"]);
+            cargo.args(["--example=conformance-server", "--example=web-socket-echo"]);
+            programs = Programs::from_cargo(&mut cargo, transcript)?;
+            Ok(())
+        }),
+        Step::new("fuzz targets", |transcript| {
+            targets = fuzz::build(cargo_in_background(), transcript)?;
+            Ok(())
+        }),
         Step::new("clippy", check::clippy),
     ]);
-    programs
+    (programs, targets)
 }
 
 /// Replays the recorded cases. Some have tokens that live for a second or two, so what runs beside them needs little.
@@ -80,20 +102,48 @@ fn recorded(report: &mut Report, programs: &Programs, results: &Results) {
 }
 
 /// Runs the tests with other people's clients, and what waits as they do; the longest first.
-fn clients(report: &mut Report, programs: &Programs, results: &Results) {
-    let node =
-        |directory| move |transcript: &mut Transcript| node::run(directory, programs, results, transcript);
+fn clients(report: &mut Report, programs: &Programs, targets: &Programs, results: &Results) {
+    let node = |directory, are_wanted: fn(&Path) -> bool| {
+        move |transcript: &mut Transcript| {
+            let files: Vec<_> = node::files(directory)?.into_iter().filter(|file| are_wanted(file)).collect();
+            node::run(directory, &files, programs, results, transcript)
+        }
+    };
+    let (javascript, all) = ("tests/javascript", |_: &Path| true);
     report.group([
-        Step::new("JavaScript client", node("tests/javascript")),
-        Step::new(".NET clients", node("tests/dotnet")),
+        Step::new("JavaScript fleets", node(javascript, is_fleet_test)),
+        Step::new(".NET clients", node("tests/dotnet", all)),
+        Step::new("JavaScript client", node(javascript, |file| !is_fleet_test(file))),
         Step::new("live ASP.NET Core 11", |transcript| conformance::replay_live(&[], results, transcript)),
-        Step::new("RFC 6455", node("tests/autobahn")),
+        Step::new("fuzz", |transcript| fuzz::targets(targets, FUZZ_SECONDS, transcript)),
         Step::new("Autobahn", |transcript| autobahn::run(programs, results, transcript)),
+        Step::new("RFC 6455", node("tests/autobahn", all)),
     ]);
+}
+
+fn is_fleet_test(file: &Path) -> bool {
+    FLEET_TESTS.iter().any(|name| file.ends_with(name))
 }
 
 fn cargo_test(transcript: &mut Transcript) -> Result<()> {
     let mut command = cargo();
     command.envs(redis_servers::variables()).args(["test", "--workspace", "--no-fail-fast"]);
     transcript.judge(&mut command, Format::Cargo)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_test_file_belongs_to_one_step() -> Result<()> {
+        let files = node::files("tests/javascript")?;
+        for name in FLEET_TESTS {
+            assert_eq!(files.iter().filter(|file| file.ends_with(name)).count(), 1, "{name}");
+        }
+        assert!(files.iter().any(|file| !is_fleet_test(file)));
+        assert!(files.iter().any(|file| file.ends_with("matrix/matrix.test.mjs")));
+        assert!(!files.iter().any(|file| file.iter().any(|part| part == "node_modules")));
+        Ok(())
+    }
 }
