@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use hubline::{DetailedErrors, EndpointOptions, HttpOptions, Hub, HubOptions, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
@@ -10,17 +11,26 @@ use hubline_redis::RedisDirectoryOptions;
 use crate::config::{Config, ListenAddress};
 use crate::output::Output;
 use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
-use crate::{health, home, hubs, metrics};
+use crate::{health, home, hubs, management, metrics};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
+
+/// What is served to whom.
+#[derive(Debug)]
+pub(crate) struct Routers {
+    /// At `Urls`.
+    pub(crate) public: Router,
+    /// At `Management:Urls`.
+    pub(crate) management: Router,
+}
 
 /// Everything the binary serves, its paths as ASP.NET Core matches them, except for the metrics, whose path is matched
 /// byte by byte: a proxy in front that keeps strangers out of it knows one spelling.
 ///
 /// # Errors
 /// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
-pub(crate) fn router(server: &Server, config: &Config, log: &Output) -> Result<Router> {
+pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<Routers> {
     let chat = server.add_hub(named(hubs::chat::hub(), config));
     let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
     let mut paths = Router::new()
@@ -29,12 +39,13 @@ pub(crate) fn router(server: &Server, config: &Config, log: &Output) -> Result<R
     if let Some(options) = &config.bearer {
         paths = paths.layer(BearerAuthentication::new(options.clone()).context("tokens cannot be verified")?);
     }
+    let health = health::Health::new(server, config);
     let mut app = Router::new()
         .route(HOME, get(home::page))
         .route(HOME_SCRIPT, get(home::script))
         .route(HOME_STYLE, get(home::style))
         .route(CLIENT, get(home::client))
-        .route(HEALTH, get(health::report).with_state(health::Health::new(server, config)))
+        .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(paths);
     if !config.environment.is_production() {
         let trigger = post(hubs::navigation_state::trigger).with_state(navigation.context().clone());
@@ -42,16 +53,29 @@ pub(crate) fn router(server: &Server, config: &Config, log: &Output) -> Result<R
     }
     let cross_origin = CrossOrigin::new(config.allowed_origins.clone());
     let host_filter = config.allowed_hosts.clone().map(HostFilter::new);
+    let mut management = Router::new().route(HEALTH, get(health::whole_report).with_state(health));
     if let Some(path) = &config.metrics_path {
-        let metrics = metrics::Metrics::new(server, log, cross_origin.clone(), host_filter.clone());
-        app = app.route(path, get(metrics::page).with_state(metrics));
+        let refusals = metrics::RefusalCollector {
+            cross_origin: cross_origin.clone(),
+            host_filter: host_filter.clone(),
+            management_key: config.management_key.clone(),
+        };
+        let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
+        match (&config.management_urls[..], &config.management_key) {
+            ([_, ..], _) => management = management.route(path, page),
+            ([], None) => app = app.route(path, page),
+            ([], Some(key)) => {
+                app = app.route(path, page.route_layer(from_fn_with_state(key.clone(), management::require)));
+            }
+        }
     }
     let spelt_freely = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
     let app = hubline::ignore_case(app.layer(cross_origin), spelt_freely);
-    Ok(match host_filter {
+    let public = match host_filter {
         Some(host_filter) => app.layer(host_filter),
         None => app,
-    })
+    };
+    Ok(Routers { public, management: hubline::ignore_case(management, [HEALTH]) })
 }
 
 /// The options of the hubs' paths.
@@ -61,6 +85,7 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
     options.close_on_authentication_expiration = config.close_on_authentication_expiration;
     options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();
     options.maximum_authentication_expiration = config.maximum_authentication_expiration;
+    options.long_polling_poll_timeout = config.long_polling_poll_timeout;
     options
 }
 
@@ -97,7 +122,10 @@ pub(crate) fn directory_options(config: &Config) -> RedisDirectoryOptions {
 
 /// What a person sees when the server has started.
 pub(crate) fn banner(config: &Config) -> String {
-    let urls: Vec<_> = config.urls.iter().map(ToString::to_string).collect();
+    let management = match &config.management_urls[..] {
+        [] => String::new(),
+        urls => format!("{HEALTH} and metrics for operators on {}\n", joined(urls)),
+    };
     let backplane = match &config.redis {
         Some(redis) => format!("SignalR configured with Redis backplane for horizontal scaling ({redis})"),
         None => "SignalR configured with the in-process backplane: this instance serves alone".to_owned(),
@@ -107,13 +135,18 @@ pub(crate) fn banner(config: &Config) -> String {
         "Hubline {version} in environment {environment}\n\
          {backplane}\n\
          Hubs /chathub and /hubs/navigation-state on {urls}\n\
+         {management}\
          {closed}\
          Open {open}/ in a browser to see messages cross between two connections\n",
         version = env!("CARGO_PKG_VERSION"),
         environment = config.environment,
-        urls = urls.join(" and "),
+        urls = joined(&config.urls),
         closed = closed(config).into_iter().map(|line| format!("Closed: {line}\n")).collect::<String>(),
     )
+}
+
+fn joined(urls: &[ListenAddress]) -> String {
+    urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ")
 }
 
 /// What is not open because nobody opened it, each with how to.
@@ -127,6 +160,14 @@ fn closed(config: &Config) -> Vec<String> {
     }
     if config.environment.is_production() {
         closed.push(format!("POST {TRIGGER}. --dev serves it, and so does any --environment but Production"));
+    }
+    if !config.environment.is_development()
+        && config.management_key.is_none()
+        && config.management_urls.is_empty()
+    {
+        closed.push(format!(
+            "what {HEALTH} says besides its status. Management:Key or Management:Urls shows it to operators, --dev to all"
+        ));
     }
     closed
 }

@@ -2,17 +2,21 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::{IntoResponse, Response};
 use hubline::{Server, Statistics, Status};
 use serde::Serialize;
 use tokio::sync::watch;
 
-use crate::config::Config;
+use crate::config::{Config, HostEnvironment};
+use crate::management::{ManagementKey, Presented};
 
 /// What the report is made from.
 #[derive(Debug, Clone)]
 pub(crate) struct Health {
     server: Server,
-    environment: String,
+    environment: HostEnvironment,
+    management_key: Option<ManagementKey>,
     backplane: watch::Receiver<Status>,
 }
 
@@ -20,7 +24,8 @@ impl Health {
     pub(crate) fn new(server: &Server, config: &Config) -> Self {
         Self {
             server: server.clone(),
-            environment: config.environment.to_string(),
+            environment: config.environment.clone(),
+            management_key: config.management_key.clone(),
             backplane: server.backplane_status(),
         }
     }
@@ -28,11 +33,15 @@ impl Health {
 
 /// How the instance is. Degraded still serves its own clients, so the status code stays 200 and load
 /// balancers keep it.
+///
+/// Everybody sees what has no `Option`: words, neither hosts nor numbers nor errors.
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     status: &'static str,
-    environment: String,
-    connections: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    environment: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<usize>,
     backplane: BackplaneReport,
 }
 
@@ -81,17 +90,44 @@ impl From<Statistics> for MessagesReport {
     }
 }
 
-pub(crate) async fn report(State(health): State<Health>) -> Json<Report> {
-    let (kind, connected, reason) = match health.backplane.borrow().clone() {
-        Status::Alone => ("in-process", true, None),
-        Status::Connected => ("redis", true, None),
-        Status::Disconnected(reason) => ("redis", false, Some(reason)),
+impl Health {
+    fn brief(&self) -> Report {
+        let Report { status, backplane: BackplaneReport { kind, connected, .. }, .. } = self.whole();
+        let backplane = BackplaneReport { kind, connected, reason: None, messages: None };
+        Report { status, environment: None, connections: None, backplane }
+    }
+
+    fn whole(&self) -> Report {
+        let (kind, connected, reason) = match self.backplane.borrow().clone() {
+            Status::Alone => ("in-process", true, None),
+            Status::Connected => ("redis", true, None),
+            Status::Disconnected(reason) => ("redis", false, Some(reason)),
+        };
+        let messages = (kind == "redis").then(|| self.server.backplane_statistics().into());
+        Report {
+            status: if connected { "Healthy" } else { "Degraded" },
+            environment: Some(self.environment.to_string()),
+            connections: Some(self.server.connection_count()),
+            backplane: BackplaneReport { kind, connected, reason, messages },
+        }
+    }
+}
+
+/// For everybody; all of it in Development, and for who has the management key.
+pub(crate) async fn report(State(health): State<Health>, headers: HeaderMap) -> Response {
+    let presented = match &health.management_key {
+        _ if health.environment.is_development() => Presented::Right,
+        Some(key) => key.presented(&headers),
+        None => Presented::Nothing,
     };
-    let messages = (kind == "redis").then(|| health.server.backplane_statistics().into());
-    Json(Report {
-        status: if connected { "Healthy" } else { "Degraded" },
-        environment: health.environment,
-        connections: health.server.connection_count(),
-        backplane: BackplaneReport { kind, connected, reason, messages },
-    })
+    match (presented, &health.management_key) {
+        (Presented::Right, _) => Json(health.whole()).into_response(),
+        (Presented::Wrong, Some(key)) => key.refusal(),
+        _ => Json(health.brief()).into_response(),
+    }
+}
+
+/// All of it, where only operators come.
+pub(crate) async fn whole_report(State(health): State<Health>) -> Json<Report> {
+    Json(health.whole())
 }

@@ -13,23 +13,23 @@ use crate::config::{ListenAddress, ListenHost};
 /// Connections that may wait to be accepted; the kernel's `net.core.somaxconn` goes before it.
 const BACKLOG: u32 = 1024;
 
-/// Listens on all of these.
+/// Listens on all of these, which `settings` have chosen.
 ///
 /// # Errors
 /// One cannot be listened on.
-pub(crate) fn listen(addresses: &[ListenAddress]) -> Result<Vec<TcpListener>> {
+pub(crate) fn listen(addresses: &[ListenAddress], settings: &str) -> Result<Vec<TcpListener>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.extend(bind(address, listener).map_err(|error| cannot_listen(address, error))?);
+        listeners.extend(bind(address, listener).map_err(|error| cannot_listen(address, settings, error))?);
     }
     Ok(listeners)
 }
 
-fn cannot_listen(address: &ListenAddress, error: io::Error) -> anyhow::Error {
+fn cannot_listen(address: &ListenAddress, settings: &str, error: io::Error) -> anyhow::Error {
     let is_any_v6 = address.host == ListenHost::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let cure = match is_any_v6 && is_missing(&error) {
         true => format!("this host is without IPv6, and http://*:{} needs none", address.port),
-        false => "choose another address with --urls or ASPNETCORE_URLS".to_owned(),
+        false => format!("choose another address with {settings}"),
     };
     anyhow::Error::new(error).context(format!("cannot listen on {address}; {cure}"))
 }
@@ -114,8 +114,9 @@ mod tests {
 
     #[test]
     fn who_asks_for_ipv6_and_has_none_is_told_what_to_write() {
-        let said =
-            |url: &str, errno: Errno| format!("{:#}", cannot_listen(&url.parse().unwrap(), errno.into()));
+        let said = |url: &str, errno: Errno| {
+            format!("{:#}", cannot_listen(&url.parse().unwrap(), "--urls or ASPNETCORE_URLS", errno.into()))
+        };
         let without = said("http://[::]:5000", Errno::AFNOSUPPORT);
         assert!(without.contains("http://*:5000") && without.contains("not supported"), "{without}");
         for (url, errno) in
@@ -127,7 +128,7 @@ mod tests {
 
     #[tokio::test]
     async fn every_address_is_ipv4_and_ipv6() {
-        let listeners = listen(&["http://*:0".parse().unwrap()]).unwrap();
+        let listeners = listen(&["http://*:0".parse().unwrap()], "--urls").unwrap();
         let port = listeners[0].local_addr().unwrap().port();
         let mut reached = 0;
         for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {

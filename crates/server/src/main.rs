@@ -8,6 +8,7 @@ mod health;
 mod home;
 mod hubs;
 mod listen;
+mod management;
 mod metrics;
 mod output;
 mod paths;

@@ -6,39 +6,63 @@ mod process;
 mod refusals;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{ACCEPT, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared, WeakShared};
 use hubline::Server;
-use hubline_auth::{CrossOrigin, HostFilter};
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 use collector::ServerCollector;
-use refusals::RefusalCollector;
+pub(crate) use refusals::RefusalCollector;
 
 use crate::output::Output;
 
 /// What the page is made from. Nothing is kept here: all figures are read when the page is.
+///
+/// However many ask, a page is written by one thread at a time: who comes meanwhile gets the same.
 #[derive(Debug, Clone)]
-pub(crate) struct Metrics(Arc<Registry>);
+pub(crate) struct Metrics {
+    registry: Arc<Registry>,
+    being_written: Arc<[Mutex<Option<WeakShared<Writing>>>; 2]>,
+}
+
+/// `None` if it cannot be written.
+type Writing = BoxFuture<'static, Option<Bytes>>;
 
 impl Metrics {
-    pub(crate) fn new(
-        server: &Server,
-        log: &Output,
-        cross_origin: CrossOrigin,
-        host_filter: Option<HostFilter>,
-    ) -> Self {
+    pub(crate) fn new(server: &Server, log: &Output, refusals: RefusalCollector) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ServerCollector::new(server, log)));
-        registry.register_collector(Box::new(RefusalCollector { cross_origin, host_filter }));
+        registry.register_collector(Box::new(refusals));
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(process::ProcessCollector::new()));
-        Self(Arc::new(registry))
+        Self { registry: Arc::new(registry), being_written: Arc::default() }
+    }
+
+    /// The page that is being written, or else a new one.
+    fn page(&self, format: Format) -> Shared<Writing> {
+        let mut being_written =
+            self.being_written[format as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let current = being_written.as_ref().and_then(WeakShared::upgrade);
+        if let Some(current) = current.filter(|writing| writing.peek().is_none()) {
+            return current;
+        }
+        let registry = Arc::clone(&self.registry);
+        let writing = async move {
+            // Not on a thread that serves connections: before Linux 6.2 open files are counted one by one.
+            let written = tokio::task::spawn_blocking(move || format.write(&registry)).await;
+            written.ok().and_then(Result::ok).map(Bytes::from)
+        };
+        let writing = writing.boxed().shared();
+        *being_written = writing.downgrade();
+        writing
     }
 }
 
@@ -82,10 +106,9 @@ impl Format {
 
 pub(crate) async fn page(State(metrics): State<Metrics>, headers: HeaderMap) -> Response {
     let format = Format::accepted(&headers);
-    // Not on a thread that serves connections: before Linux 6.2 open files are counted one by one.
-    let written = tokio::task::spawn_blocking(move || format.write(&metrics.0)).await;
-    match written {
-        Ok(Ok(page)) => ([(CONTENT_TYPE, format.content_type())], page).into_response(),
-        Ok(Err(_)) | Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    let writing = metrics.page(format);
+    match writing.await {
+        Some(page) => ([(CONTENT_TYPE, format.content_type())], page).into_response(),
+        None => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

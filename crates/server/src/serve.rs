@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use axum::Router;
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
 use hubline_redis::{RedisBackplane, RedisDirectory};
@@ -12,7 +11,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app;
+use crate::app::{self, Routers};
 use crate::config::Config;
 use crate::listen::listen;
 use crate::output::Output;
@@ -27,14 +26,18 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
-    let (server, app) = tokio::select! {
+    let (server, routers) = tokio::select! {
         built = workers.run(build(config.clone(), log.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
-    let listeners = listen(&config.urls)?;
+    let public = listen(&config.urls, "--urls or ASPNETCORE_URLS")?;
+    let management = listen(&config.management_urls, "Management:Urls")?;
     let stop = CancellationToken::new();
     let mut serving = JoinSet::new();
-    for listener in listeners {
+    let public = public.into_iter().map(|listener| (listener, &routers.public));
+    for (listener, app) in
+        public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
+    {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
         let options = app::http_options(config);
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
@@ -72,7 +75,7 @@ fn announce(banner: String) -> Result<()> {
     Ok(())
 }
 
-async fn build(config: Config, log: Output) -> Result<(Server, Router)> {
+async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
     let server =
         Server::builder().hub_options(app::hub_options(&config)).token_keys(config.token_keys.clone());
     let server = match &config.redis {
@@ -84,8 +87,8 @@ async fn build(config: Config, log: Output) -> Result<(Server, Router)> {
         }
         None => server.directory(InProcess::default()).build(),
     };
-    let app = app::router(&server, &config, &log)?;
-    Ok((server, app))
+    let routers = app::routers(&server, &config, &log)?;
+    Ok((server, routers))
 }
 
 /// SIGTERM and Ctrl-C.

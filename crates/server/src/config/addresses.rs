@@ -37,6 +37,18 @@ pub(super) fn read(settings: &Layer) -> Addresses<'_> {
     addresses
 }
 
+/// Reads the addresses for operators, `None` if there are none of their own; nothing of theirs may be among those `served`.
+pub(super) fn read_management<'a>(settings: &'a Layer, served: &[ListenAddress]) -> Option<Addresses<'a>> {
+    let urls = settings.get(keys::MANAGEMENT_URLS)?;
+    Some(read_list(keys::MANAGEMENT_URLS, urls, |url| {
+        let url: ListenAddress = url.parse()?;
+        match served.iter().find(|served| served.overlaps(url)) {
+            Some(served) => Err(Problem::ManagementIsPublic { served: *served }),
+            None => Ok(url),
+        }
+    }))
+}
+
 fn read_list<'a>(
     key: &'static str,
     setting: &'a Setting,

@@ -31,11 +31,14 @@ pub(super) const AUTHENTICATION_REFRESH: &str = "SignalR:AuthenticationRefresh";
 pub(super) const MAXIMUM_AUTHENTICATION_EXPIRATION: &str = "SignalR:MaximumAuthenticationExpiration";
 pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
+pub(super) const LONG_POLLING_POLL_TIMEOUT: &str = "SignalR:LongPolling:PollTimeout";
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
 pub(super) const ALLOWED_HOSTS: &str = "AllowedHosts";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
 pub(super) const PROMETHEUS_ENABLED: &str = "Prometheus:Enabled";
 pub(super) const PROMETHEUS_PATH: &str = "Prometheus:Path";
+pub(super) const MANAGEMENT_KEY: &str = "Management:Key";
+pub(super) const MANAGEMENT_URLS: &str = "Management:Urls";
 pub(super) const JWT_KEY: &str = "Jwt:Key";
 pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
 pub(super) const JWT_ISSUER: &str = "Jwt:Issuer";
@@ -64,7 +67,7 @@ pub(super) const HUB_NAMES: &str = "SignalR:HubNames:";
 /// decide which files are read.
 const HOST_KEYS: [&str; 2] = [ENVIRONMENT, CONTENT_ROOT];
 
-const KNOWN: [&str; 56] = [
+const KNOWN: &[&str] = &[
     URLS,
     HTTP_PORTS,
     HTTPS_PORTS,
@@ -96,11 +99,14 @@ const KNOWN: [&str; 56] = [
     MAXIMUM_AUTHENTICATION_EXPIRATION,
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
+    LONG_POLLING_POLL_TIMEOUT,
     TOKEN_KEYS,
     ALLOWED_HOSTS,
     ALLOWED_ORIGINS,
     PROMETHEUS_ENABLED,
     PROMETHEUS_PATH,
+    MANAGEMENT_KEY,
+    MANAGEMENT_URLS,
     JWT_KEY,
     JWT_JWKS_URL,
     JWT_ISSUER,
@@ -124,7 +130,7 @@ const KNOWN: [&str; 56] = [
 ];
 
 /// Those of [`KNOWN`] that may be sections with one element for each key in them, as lists are in JSON.
-const LISTS: [&str; 7] = [
+const LISTS: &[&str] = &[
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
     TOKEN_KEYS,
@@ -183,13 +189,15 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
 
 /// Whether the key is in a section no other program has keys in.
 pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Redis", "Cors", "Prometheus"].iter().any(|ours| ours.eq_ignore_ascii_case(section(key)))
+    ["SignalR", "Redis", "Cors", "Prometheus", "Management"]
+        .iter()
+        .any(|ours| ours.eq_ignore_ascii_case(section(key)))
 }
 
 /// The known keys of the section a key is in, if that section is ours.
 pub(super) fn in_section_of(key: &str) -> Vec<&'static str> {
     let beside = |known: &&str| is_ours(key) && section(known).eq_ignore_ascii_case(section(key));
-    let known = KNOWN.into_iter().chain(["SignalR:HubNames:{hub}"]);
+    let known = KNOWN.iter().copied().chain(["SignalR:HubNames:{hub}"]);
     known.filter(beside).collect()
 }
 
@@ -202,7 +210,8 @@ pub(super) fn nearest(key: &str) -> Option<&'static str> {
     let key = key.to_ascii_lowercase();
     let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&key, &known.to_ascii_lowercase());
     KNOWN
-        .into_iter()
+        .iter()
+        .copied()
         .map(|known| (likeness(known), known))
         .filter(|(likeness, _)| *likeness >= 0.6)
         .max_by(|a, b| a.0.total_cmp(&b.0))

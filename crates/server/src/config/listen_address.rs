@@ -43,6 +43,20 @@ impl ListenAddress {
         };
         ips.iter().map(|ip| SocketAddr::new(*ip, self.port)).collect()
     }
+
+    /// Whether somebody may reach both at the same address and port. Port 0 is another one each time.
+    pub(super) fn overlaps(&self, other: Self) -> bool {
+        let meet = |one: IpAddr, other: IpAddr| {
+            let (one, other) = (one.to_canonical(), other.to_canonical());
+            let takes = |one: IpAddr, other: IpAddr| {
+                one == other || (one.is_unspecified() && (one.is_ipv6() || other.is_ipv4()))
+            };
+            takes(one, other) || takes(other, one)
+        };
+        let (ours, theirs) = (self.socket_addresses(), other.socket_addresses());
+        let any_meet = ours.iter().any(|one| theirs.iter().any(|other| meet(one.ip(), other.ip())));
+        self.port == other.port && self.port != 0 && any_meet
+    }
 }
 
 impl fmt::Display for ListenAddress {
@@ -170,6 +184,25 @@ mod tests {
             assert_eq!(address.to_string(), shown, "{text}");
             let bound: Vec<_> = address.socket_addresses().iter().map(ToString::to_string).collect();
             assert_eq!(bound.join(" "), sockets, "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_that_meet() {
+        for (one, other, meet) in [
+            ("http://localhost:1", "http://localhost:1", true),
+            ("http://localhost:1", "http://localhost:2", false),
+            ("http://localhost:1", "http://127.0.0.1:1", true),
+            ("http://localhost:1", "http://[::1]:1", true),
+            ("http://+:1", "http://10.0.0.1:1", true),
+            ("http://[::]:1", "http://10.0.0.1:1", true),
+            ("http://0.0.0.0:1", "http://[::ffff:10.0.0.1]:1", true),
+            ("http://0.0.0.0:1", "http://[::1]:1", false),
+            ("http://10.0.0.1:1", "http://10.0.0.2:1", false),
+            ("http://+:0", "http://+:0", false),
+        ] {
+            let (one, other): (ListenAddress, ListenAddress) = (one.parse().unwrap(), other.parse().unwrap());
+            assert_eq!((one.overlaps(other), other.overlaps(one)), (meet, meet), "{one} {other}");
         }
     }
 

@@ -20,6 +20,7 @@ mod keys;
 mod layer;
 mod list;
 mod listen_address;
+mod management;
 mod origins;
 mod prometheus;
 mod reader;
@@ -45,6 +46,7 @@ pub(crate) use listen_address::{ListenAddress, ListenHost};
 pub(crate) use report::{ConfigErrors, Source, Warning};
 
 use crate::cli::ConfigArgs;
+use crate::management::ManagementKey;
 use reader::Reader;
 
 /// Everything that can be configured. An environment variable is the key with `__` for `:`.
@@ -110,6 +112,9 @@ pub(crate) struct Config {
     /// `SignalR:Transports`, a list of `WebSockets`, `ServerSentEvents` and `LongPolling`. Never empty;
     /// default all three.
     pub(crate) transports: Vec<TransportKind>,
+    /// `SignalR:LongPolling:PollTimeout`: how long a poll waits for data, from 1 s to less than 100 s. A proxy in front
+    /// must have more patience. Default 90 s.
+    pub(crate) long_polling_poll_timeout: Duration,
     /// `SignalR:TokenKeys`, a list of secrets, each base64 of 32 bytes or more: what signs connection tokens, so
     /// that every instance with the same keys can serve every request. The first signs, all verify. Without
     /// any the instances agree on one through Redis.
@@ -135,6 +140,13 @@ pub(crate) struct Config {
     /// Where metrics are served for Prometheus: `Prometheus:Path`, default `/metrics`; `None` with
     /// `Prometheus:Enabled=false`.
     pub(crate) metrics_path: Option<String>,
+    /// `Management:Key`: who brings it as `Authorization: Bearer` sees all of `/health`, and then only they see the
+    /// metrics. At least 32 printable ASCII characters. Default none: in Development everybody sees all of it, elsewhere
+    /// nobody.
+    pub(crate) management_key: Option<ManagementKey>,
+    /// `Management:Urls`: addresses to listen at for operators alone, as in `Urls`, with all of `/health` and the
+    /// metrics, which are nowhere else then. Default none.
+    pub(crate) management_urls: Vec<ListenAddress>,
     /// `ShutdownTimeout` (`--shutdown-timeout`), else `HostOptions:ShutdownTimeout`, else
     /// `shutdownTimeoutSeconds`: how long connections may take to end. Default 5 s.
     pub(crate) shutdown_timeout: Duration,
@@ -194,11 +206,14 @@ impl Config {
     }
 
     fn read(reader: &mut Reader, environment: HostEnvironment) -> Self {
+        let urls = read_urls(reader);
         let shutdown_timeout =
             [keys::SHUTDOWN_TIMEOUT, keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT, keys::SHUTDOWN_TIMEOUT_SECONDS];
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
-            urls: read_urls(reader),
+            management_key: management::key(reader),
+            management_urls: management::urls(reader, &urls),
+            urls,
             keep_alive_timeout: reader.interval(keys::KESTREL_KEEP_ALIVE_TIMEOUT, Duration::from_secs(130)),
             request_headers_timeout: reader
                 .interval(keys::KESTREL_REQUEST_HEADERS_TIMEOUT, Duration::from_secs(30)),
@@ -222,6 +237,8 @@ impl Config {
                 .optional_interval(keys::MAXIMUM_AUTHENTICATION_EXPIRATION),
             supported_protocols: list::supported_protocols(reader),
             transports: list::transports(reader),
+            long_polling_poll_timeout: reader
+                .poll_timeout(keys::LONG_POLLING_POLL_TIMEOUT, Duration::from_secs(90)),
             token_keys: list::token_keys(reader),
             bearer: bearer::read(reader),
             allowed_hosts: hosts::read(reader),

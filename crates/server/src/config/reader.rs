@@ -68,6 +68,16 @@ impl Reader {
         self.optional(key, parse_interval, |span| format!("{span:?}"))
     }
 
+    /// How long a poll waits.
+    pub(super) fn poll_timeout(&mut self, key: &'static str, default: Duration) -> Duration {
+        let allowed = Duration::from_secs(1)..Duration::from_secs(100);
+        let expected =
+            "from 1 s to less than 100 s, after which clients give a poll up, such as 00:00:50 or 50";
+        let parse =
+            |value: &str| time_span::parse(value).filter(|span| allowed.contains(span)).ok_or(expected);
+        self.value(key, default, parse, |span| format!("{span:?}"))
+    }
+
     /// A span of time, perhaps zero.
     pub(super) fn patience(&mut self, key: &'static str, default: Duration) -> Duration {
         let expected = "a time span such as 00:00:05, or seconds such as 5";
@@ -167,7 +177,8 @@ impl Reader {
         }
     }
 
-    fn optional<T>(
+    /// A value of any kind; `None` if unset.
+    pub(super) fn optional<T>(
         &mut self,
         key: &'static str,
         parse: impl Fn(&str) -> Result<T, &'static str>,

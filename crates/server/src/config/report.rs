@@ -7,7 +7,7 @@ use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
 use super::keys;
-use super::listen_address::ListenAddressError;
+use super::listen_address::{ListenAddress, ListenAddressError};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,6 +112,14 @@ pub(crate) enum Problem {
     /// One part of the Redis connection string.
     #[error(transparent)]
     Redis(#[from] RedisOptionsMistake),
+    /// An address for operators that is everybody's too.
+    #[error(
+        "{served} is where the hubs are served, and everybody would see what only operators may; expected another port, such as http://localhost:9090"
+    )]
+    ManagementIsPublic {
+        /// One of `Urls`.
+        served: ListenAddress,
+    },
     /// Redis is asked for and nothing says where it is.
     #[error(
         "there is no Redis connection string; set --redis, {} or {}",

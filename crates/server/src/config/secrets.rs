@@ -13,7 +13,7 @@ pub(super) fn shown(key: &str, value: &str) -> String {
         redact_connection_string(value)
     } else if is(keys::DATABASE) {
         redact_database(value)
-    } else if keys::is_signing_key_value(key) || keys::is_token_key(key) {
+    } else if keys::is_signing_key_value(key) || keys::is_token_key(key) || is(keys::MANAGEMENT_KEY) {
         HIDDEN.to_owned()
     } else if keys::is_known(key) {
         value.to_owned()

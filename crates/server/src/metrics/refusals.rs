@@ -8,11 +8,14 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
+use crate::management::ManagementKey;
+
 #[derive(Debug)]
-pub(super) struct RefusalCollector {
-    pub(super) cross_origin: CrossOrigin,
+pub(crate) struct RefusalCollector {
+    pub(crate) cross_origin: CrossOrigin,
     /// None if any host is served.
-    pub(super) host_filter: Option<HostFilter>,
+    pub(crate) host_filter: Option<HostFilter>,
+    pub(crate) management_key: Option<ManagementKey>,
 }
 
 impl Collector for RefusalCollector {
@@ -28,6 +31,13 @@ impl Collector for RefusalCollector {
         {
             ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
         }
-        Ok(())
+        let Some(key) = &self.management_key else { return Ok(()) };
+        let management = encoder.encode_descriptor(
+            "hubline_management_requests_refused",
+            "Requests without the right Management:Key.",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(key.refused()).encode(management)
     }
 }

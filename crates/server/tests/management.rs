@@ -1,0 +1,170 @@
+//! What everybody sees of how the server is, and what operators see.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod request;
+
+use std::time::Duration;
+
+use hubline_testkit::{Launch, RedisServer, ServerProcess, free_port};
+use request::{ask, send};
+use tokio::io::AsyncReadExt;
+use tokio::time::{sleep, timeout};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const KEY: &str = "k3y-of-the-operators-0123456789ab";
+
+fn hubline() -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve")
+}
+
+async fn started(launch: Launch) -> (ServerProcess, u16) {
+    let port = launch.port();
+    (ServerProcess::start(launch).await.unwrap(), port)
+}
+
+fn with_key(key: &str) -> String {
+    format!("Authorization: Bearer {key}\r\n")
+}
+
+async fn get(port: u16, path: &str, headers: &str) -> (u16, String) {
+    let (head, body) = ask(port, &format!("GET {path}"), headers).await;
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body)
+}
+
+/// The report while Redis is away, once it has been noticed.
+async fn degraded(port: u16, headers: &str) -> String {
+    let noticed = async {
+        loop {
+            let (status, report) = get(port, "/health", headers).await;
+            // Until the first attempt has failed there is no reason to tell.
+            if status == 200 && report.contains("Degraded") && !report.contains("connecting") {
+                return report;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, noticed).await.unwrap()
+}
+
+#[tokio::test]
+async fn strangers_see_words_and_no_hosts_errors_or_numbers() {
+    let redis = RedisServer::absent().unwrap();
+    let launch = hubline().arg("--redis").arg(redis.connection_string()).env("Management__Key", KEY);
+    let (_server, port) = started(launch).await;
+    let whole = degraded(port, &with_key(KEY)).await;
+    assert!(whole.contains(&redis.connection_string()) && whole.contains("\"connections\":0"), "{whole}");
+    let (status, brief) = get(port, "/Health", "").await;
+    let expected = r#"{"status":"Degraded","backplane":{"kind":"redis","connected":false}}"#;
+    assert_eq!((status, brief.as_str()), (200, expected), "a status that load balancers keep");
+}
+
+#[tokio::test]
+async fn in_development_everybody_sees_all_of_it() {
+    let (_server, port) = started(hubline().arg("--dev")).await;
+    let (_, report) = get(port, "/health", "").await;
+    assert!(
+        report.contains("\"environment\":\"Development\"") && report.contains("\"connections\":0"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
+async fn with_a_key_the_metrics_and_the_rest_of_health_are_for_who_has_it() {
+    let (server, port) = started(hubline().env("Management__Key", KEY)).await;
+    for (headers, health, metrics) in [
+        (String::new(), 200, 401),
+        (with_key(KEY), 200, 200),
+        (with_key(&KEY.replace('k', "K")), 401, 401),
+        (format!("X-Management-Key: {KEY}\r\n"), 200, 401),
+    ] {
+        assert_eq!(get(port, "/health", &headers).await.0, health, "{headers}");
+        assert_eq!(get(port, "/metrics", &headers).await.0, metrics, "{headers}");
+    }
+    server.line_with("A request without the right Management:Key was refused").await.unwrap();
+    let (head, body) = ask(port, "GET /metrics", "").await;
+    assert!(head.to_ascii_lowercase().contains("www-authenticate: bearer"), "{head}");
+    assert!(body.contains("Authorization: Bearer") && !server.lines().join("\n").contains(KEY), "{body}");
+    let (_, page) = get(port, "/metrics", &with_key(KEY)).await;
+    assert!(page.contains("\nhubline_management_requests_refused_total 5\n"), "{page}");
+}
+
+#[tokio::test]
+async fn an_address_for_operators_has_the_metrics_and_all_of_health() {
+    let management = free_port();
+    let launch = hubline().env("Management__Urls", format!("http://127.0.0.1:{management}"));
+    let (server, port) = started(launch).await;
+    server.line_with(&format!("for operators on http://127.0.0.1:{management}")).await.unwrap();
+    assert_eq!(get(port, "/metrics", "").await.0, 404);
+    assert_eq!(
+        get(port, "/health", "").await.1,
+        r#"{"status":"Healthy","backplane":{"kind":"in-process","connected":true}}"#
+    );
+    let (status, page) = get(management, "/metrics", "").await;
+    assert!(status == 200 && page.contains("hubline_build_info"), "{page}");
+    let (status, report) = get(management, "/health", "").await;
+    assert!(status == 200 && report.contains("\"environment\":\"Production\""), "{report}");
+    for nothing_else in ["/", "/chathub", "/hubs/navigation-state"] {
+        assert_eq!(get(management, nothing_else, "").await.0, 404, "{nothing_else}");
+    }
+}
+
+#[tokio::test]
+async fn mistakes_are_told_at_the_start_and_show_no_key() {
+    for (key, value, said) in [
+        ("Management__Key", "too-short-a-secret", "openssl rand -base64 32"),
+        ("Management__Key", "has blanks has blanks has blanks has", "without blanks"),
+        ("Management__Urls", "https://localhost:9090", "TLS is terminated in front"),
+        ("Management__Urls", "9090", "expected http://host:port"),
+        ("Management__Kee", KEY, "did you mean Management:Key?"),
+    ] {
+        let launch = hubline().env(key, value).env("SignalR__StreamBufferCapacity", "none");
+        let mut server = ServerProcess::spawn(launch).unwrap();
+        assert_eq!(server.exit_status(PATIENCE).await.unwrap().code(), Some(2), "{key}={value}");
+        let lines = server.lines().join("\n");
+        assert!(lines.contains(said), "{key}={value}: {lines}");
+        assert!(!key.starts_with("Management__K") || !lines.contains(value), "{lines}");
+    }
+    let launch = hubline();
+    let url = format!("http://localhost:{}", launch.port());
+    let mut server = ServerProcess::spawn(launch.env("Management__Urls", url)).unwrap();
+    assert_eq!(server.exit_status(PATIENCE).await.unwrap().code(), Some(2));
+    let lines = server.lines().join("\n");
+    assert!(lines.contains("everybody would see") && lines.contains("another port"), "{lines}");
+}
+
+#[tokio::test]
+async fn many_scrapes_at_once_take_one_thread() {
+    let (_server, port) = started(hubline()).await;
+    let threads = |page: &str| -> usize {
+        let line = page.lines().find_map(|line| line.strip_prefix("process_threads ")).unwrap();
+        line.parse().unwrap()
+    };
+    let before = threads(&get(port, "/metrics", "").await.1);
+    let mut scrapes = Vec::new();
+    for _ in 0..500 {
+        scrapes.push(send(port, "GET /metrics", "Connection: close\r\n").await);
+    }
+    for scrape in &mut scrapes {
+        let mut page = String::new();
+        scrape.read_to_string(&mut page).await.unwrap();
+        assert!(page.starts_with("HTTP/1.1 200") && threads(&page) <= before + 3, "{before} before: {page}");
+    }
+}
+
+#[tokio::test]
+async fn a_poll_waits_as_long_as_a_proxy_lets_it() {
+    let (_server, port) = started(hubline().env("SignalR__LongPolling__PollTimeout", "1")).await;
+    let (_, negotiated) = ask(port, "POST /chathub/negotiate?negotiateVersion=1", "").await;
+    let (_, token) = negotiated.split_once(r#""connectionToken":""#).unwrap();
+    let poll = format!("/chathub?id={}", token.split('"').next().unwrap());
+    assert_eq!(get(port, &poll, "").await, (200, String::new()), "the first is answered at once");
+    // Without the setting it would be answered after 15 s, with a Close for want of a handshake.
+    assert_eq!(get(port, &poll, "").await, (200, String::new()), "and this one because its time is over");
+    for wrong in ["0", "00:01:40", "soon"] {
+        let mut server =
+            ServerProcess::spawn(hubline().env("SignalR__LongPolling__PollTimeout", wrong)).unwrap();
+        assert_eq!(server.exit_status(PATIENCE).await.unwrap().code(), Some(2), "{wrong}");
+        assert!(server.lines().join("\n").contains("less than 100 s"), "{wrong}");
+    }
+}
