@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use http::Uri;
-
 use crate::authority::{host_and_port, in_ascii};
 
 /// Where a page comes from: scheme, host and port, or `null`.
@@ -92,8 +90,7 @@ impl FromStr for Origin {
             return Ok(Self(Place::Server { scheme, host: String::new(), port: None }));
         }
         // Other schemes, like those of browser extensions and mobile shells, are fine.
-        let parsed: Uri = format!("{scheme}://{rest}").parse().map_err(|_| InvalidOrigin)?;
-        if parsed.query().is_some() || rest.contains(['/', '*']) {
+        if !is_scheme(&scheme) || rest.contains('*') {
             return Err(InvalidOrigin);
         }
         let (host, port) = host_and_port(&rest).ok_or(InvalidOrigin)?;
@@ -101,6 +98,12 @@ impl FromStr for Origin {
         let port = port.filter(|port| !is_own(port));
         Ok(Self(Place::Server { host: host.to_ascii_lowercase(), scheme, port }))
     }
+}
+
+/// RFC 3986, section 3.1.
+fn is_scheme(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_part)
 }
 
 impl fmt::Display for Origin {
@@ -136,6 +139,10 @@ mod tests {
             "https://a:99999",
             "https://a:",
             "https://:80",
+            "/https://a.example",
+            "://a.example",
+            "1a://a.example",
+            "a b://a.example",
             "NULL",
             "file:",
             "file:////",

@@ -72,6 +72,9 @@ impl fmt::Display for OriginPattern {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use proptest::{collection, sample};
+
     use super::*;
 
     fn matches(pattern: &str, origin: &str) -> bool {
@@ -131,6 +134,64 @@ mod tests {
             ["https://*.example.org", "http://*.example.org:8080", "https://example.org", "null", "file://"]
         {
             assert_eq!(text.parse::<OriginPattern>().unwrap().to_string(), text);
+        }
+    }
+
+    /// Texts made of what an attacker would put together.
+    fn crafted() -> impl Strategy<Value = String> {
+        let pieces = [
+            "https://",
+            "http://",
+            "://",
+            "example.org",
+            "evil.org",
+            "evil",
+            ".",
+            "*.",
+            ":443",
+            ":8443",
+            ":",
+            "/",
+            "\\",
+            "@",
+            "#",
+            "?",
+            "%2e",
+            "[",
+            "]",
+            "::1",
+            "xn--",
+            "null",
+            "file",
+            " ",
+            ",",
+            "\u{ff0e}",
+            "K",
+            "\0",
+        ];
+        collection::vec(sample::select(pieces.to_vec()), 0..8).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_but_a_subdomain_matches(crafted in crafted(), prefix in prop_oneof![Just(""), Just("https://")]) {
+            let sent = format!("{prefix}{crafted}");
+            let Ok(origin) = sent.parse::<Origin>() else { return Ok(()) };
+            let pattern: OriginPattern = "https://*.example.org".parse().unwrap();
+            let shown = origin.to_string();
+            let is_subdomain = shown.strip_prefix("https://").and_then(|host| host.strip_suffix(".example.org"));
+            prop_assert_eq!(pattern.matches(&origin), is_subdomain.is_some_and(|start| !start.is_empty()), "{}", sent);
+            prop_assert!(!shown.contains(['/', '@', '#', '?', '\\', ' ', ',', '\0', '*']) || shown.matches('/').count() == 2);
+            prop_assert_eq!(shown.parse::<Origin>(), Ok(origin), "{}", sent);
+        }
+
+        #[test]
+        fn nothing_but_the_host_is_the_server_itself(crafted in crafted()) {
+            let own: Origin = "https://example.org".parse().unwrap();
+            let host = crafted.to_ascii_lowercase();
+            let (name, port) = host.split_once(':').map_or((host.as_str(), ""), |(name, port)| (name, port));
+            let is_own = ["example.org", "example.org."].contains(&name) && (host == name || !port.is_empty());
+            prop_assert!(!own.is_at(&crafted) || is_own && port.bytes().all(|byte| byte.is_ascii_digit()), "{}", crafted);
         }
     }
 }
