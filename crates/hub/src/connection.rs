@@ -74,7 +74,7 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
     let outbox = Arc::new(Outbox::new(info.id.clone(), request.protocol, options));
     let user_id = (context.0.hub.user_id)(&info);
     let caller = Caller(Arc::new(CallerState::new(info, user_id, outbox)));
-    tracing::debug!(hub = context.name(), connection = %caller.connection_id(), protocol = %request.protocol, "connected");
+    tracing::debug!(hub = context.name(), connection = %caller.public_id(), protocol = %request.protocol, "connected");
 
     let pings = if transport == TransportKind::LongPolling { Pings::NotSent } else { Pings::Sent };
     let mut connection = Connection {
@@ -133,7 +133,7 @@ impl Connection {
             dispatcher::connected(&self.context, &self.caller).await
         };
         if let Err(error) = self.wire.sending_meanwhile(&self.caller.0.outbox, connected).await {
-            tracing::error!(hub = self.context.name(), connection = %self.caller.connection_id(), %error, "on_connected failed");
+            tracing::error!(hub = self.context.name(), connection = %self.caller.public_id(), %error, "on_connected failed");
             return CloseReason::OnConnectedFailed(Arc::new(error));
         }
         self.keep_alive.start();
@@ -347,7 +347,7 @@ impl Connection {
                 }
             }
             HubMessage::Unknown { message_type } => {
-                tracing::debug!(connection = %self.caller.connection_id(), message_type, "unknown hub message skipped");
+                tracing::debug!(connection = %self.caller.public_id(), message_type, "unknown hub message skipped");
             }
         }
         Ok(Dispatched::Done)
@@ -430,7 +430,7 @@ impl Connection {
         let core = &context.0;
         wire.refuse_successors();
         core.closed.count(reason.metric_label());
-        tracing::debug!(hub = context.name(), connection = %caller.connection_id(), reason = %reason, "disconnected");
+        tracing::debug!(hub = context.name(), connection = %caller.public_id(), reason = %reason, "disconnected");
         let mut frames = caller.0.outbox.end(&reason);
         caller.0.aborted().cancel();
         if !calls.is_empty() {
@@ -455,7 +455,7 @@ impl Connection {
         };
         let forgotten = async {
             if let Err(error) = told.await {
-                tracing::error!(hub = context.name(), connection = %caller.connection_id(), %error, "on_disconnected failed");
+                tracing::error!(hub = context.name(), connection = %caller.public_id(), %error, "on_disconnected failed");
             }
             // Whoever asked hears that before the connection is gone for the other instances.
             for answer in unanswered {

@@ -203,9 +203,16 @@ impl CallerState {
 }
 
 impl Caller {
-    /// Its public id.
+    /// Its id. Where others shall see who calls, show them the [`public_id`](Self::public_id): clients that negotiate with
+    /// version 0 (`@aspnet/signalr` 1.x) or not at all have no other secret than this.
     pub fn connection_id(&self) -> &ConnectionId {
         &self.0.outbox.connection_id
+    }
+
+    /// What others may be shown in the place of its id: the id itself, unless that is a secret, else a name that is derived
+    /// from it. See [`ConnectionInfo::public_id`].
+    pub fn public_id(&self) -> ConnectionId {
+        self.info().public_id()
     }
 
     /// Whom it belongs to, if anyone; decided once, when it connected.

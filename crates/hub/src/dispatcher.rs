@@ -297,7 +297,7 @@ pub(crate) async fn refreshed(context: HubContext, caller: Caller) {
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {
-        tracing::error!(hub = context.name(), connection = %caller.connection_id(), %error, "on_authentication_refreshed failed");
+        tracing::error!(hub = context.name(), connection = %caller.public_id(), %error, "on_authentication_refreshed failed");
     }
 }
 

@@ -8,7 +8,7 @@
 //! use hubline::{Caller, Clients, Hub, HubError, Server};
 //!
 //! async fn send_message(clients: Clients, caller: Caller, text: String) -> Result<(), HubError> {
-//!     clients.all().send("ReceiveMessage", (caller.connection_id(), text)).await?;
+//!     clients.all().send("ReceiveMessage", (caller.public_id(), text)).await?;
 //!     Ok(())
 //! }
 //!

@@ -5,8 +5,11 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{ConnectionId, UserId};
+use sha2::{Digest, Sha256};
 
 use crate::{Pipe, Principal, Resumable};
 
@@ -38,10 +41,13 @@ pub struct Accepted {
 }
 
 /// What is known of a connection from its HTTP request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct ConnectionInfo {
-    /// The public id.
+    /// The id, by which hubs know it and clients themselves.
     pub id: ConnectionId,
+    /// Whether the id is the connection token too, so that whoever learns it can take part in the connection: after a
+    /// negotiation of version 0, and without any. Then others may be shown the [`public_id`](Self::public_id) alone.
+    pub is_id_secret: bool,
     /// What carries it.
     pub transport: TransportKind,
     /// Who it was authenticated as by the host application, if anyone.
@@ -53,6 +59,16 @@ pub struct ConnectionInfo {
 }
 
 impl ConnectionInfo {
+    /// What others may be shown in the place of the id: the id itself, unless that is a secret, else a name of the same
+    /// length that is derived from it. It is the same as long as the connection lasts, and on all instances; nobody can
+    /// tell the id by it, nor send to the connection by it.
+    pub fn public_id(&self) -> ConnectionId {
+        match self.is_id_secret {
+            true => public_id_of(&self.id),
+            false => self.id.clone(),
+        }
+    }
+
     /// The first value of a query parameter, decoded.
     pub fn query_value(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())
@@ -61,8 +77,55 @@ impl ConnectionInfo {
     }
 }
 
+/// Stands for an id that is a secret. Ids have 128 random bits, so nobody can try them out.
+fn public_id_of(id: &ConnectionId) -> ConnectionId {
+    let digest = Sha256::new_with_prefix("hubline public id\0").chain_update(id.as_str()).finalize();
+    URL_SAFE_NO_PAD.encode(&digest[..16]).into()
+}
+
+impl fmt::Debug for ConnectionInfo {
+    /// A secret id is not shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionInfo")
+            .field("id", &self.public_id())
+            .field("is_id_secret", &self.is_id_secret)
+            .field("transport", &self.transport)
+            .field("principal", &self.principal)
+            .field("path", &self.path)
+            .field("query", &self.query)
+            .finish()
+    }
+}
+
 impl fmt::Debug for Accepted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Accepted").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(id: &str, is_id_secret: bool) -> ConnectionInfo {
+        ConnectionInfo {
+            id: id.into(),
+            is_id_secret,
+            transport: TransportKind::WebSockets,
+            principal: None,
+            path: Box::default(),
+            query: Box::default(),
+        }
+    }
+
+    #[test]
+    fn a_secret_id_is_shown_to_nobody() {
+        let id = "AAECAwQFBgcICQoLDA0ODw";
+        assert_eq!(info(id, false).public_id().as_str(), id);
+        let secret = info(id, true);
+        // The same on all instances, of whatever version.
+        assert_eq!(secret.public_id().as_str(), "T1s9OUOB-4fLJP53XrPyFw");
+        assert_ne!(secret.public_id(), info("AAECAwQFBgcICQoLDA0OD0", true).public_id());
+        assert!(!format!("{secret:?}").contains(id), "{secret:?}");
     }
 }

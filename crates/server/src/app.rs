@@ -81,6 +81,7 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
 /// The options of the hubs' paths.
 fn endpoint_options(config: &Config) -> EndpointOptions {
     let mut options = EndpointOptions::default().transports(config.transports.clone());
+    options.minimum_protocol_version = config.minimum_protocol_version;
     options.allow_stateful_reconnects = config.allow_stateful_reconnects;
     options.close_on_authentication_expiration = config.close_on_authentication_expiration;
     options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();

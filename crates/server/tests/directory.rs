@@ -6,6 +6,7 @@ mod client;
 
 use std::time::Duration;
 
+use hubline::{ConnectionInfo, TransportKind};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
 use tokio::net::TcpStream;
@@ -48,7 +49,7 @@ impl Fleet {
         self.keys.query(command).await.unwrap()
     }
 
-    /// Users of the chat, who are their connections because nobody is signed in.
+    /// Users of the chat, who are named after their connections because nobody is signed in.
     async fn users(&self) -> Vec<String> {
         self.ask(&["ZRANGE", "Tele:hubline:users:ChatHub", "0", "-1"]).await
     }
@@ -74,6 +75,19 @@ impl Fleet {
     }
 }
 
+/// Who somebody is to others that has connected without a negotiation.
+fn shown(id: &str) -> String {
+    let info = ConnectionInfo {
+        id: id.into(),
+        is_id_secret: true,
+        transport: TransportKind::WebSockets,
+        principal: None,
+        path: Box::default(),
+        query: Box::default(),
+    };
+    info.public_id().to_string()
+}
+
 #[tokio::test]
 async fn what_a_killed_instance_held_is_gone_within_thirty_seconds() {
     let mut fleet = Fleet::start(3).await;
@@ -87,7 +101,7 @@ async fn what_a_killed_instance_held_is_gone_within_thirty_seconds() {
     let before = fleet.users_become(60, GONE_AFTER).await;
     for user in &before {
         let newest: String = fleet.ask(&["HGET", &format!("{PREFIX}connection:{user}"), "data"]).await;
-        assert_eq!(&newest, user);
+        assert_eq!(shown(&newest), *user);
     }
     fleet.servers[1].kill().await.unwrap();
     let after = fleet.users_become(40, GONE_AFTER).await;

@@ -234,6 +234,7 @@ impl Connections {
         let authentication = rules.zip(requester.credentials.as_deref()).map(|(rules, credentials)| {
             let info = ConnectionInfo {
                 id: ticket.id.clone(),
+                is_id_secret: false,
                 transport: TransportKind::WebSockets,
                 principal: credentials.principal.clone(),
                 path: Box::default(),
@@ -282,6 +283,16 @@ impl Connections {
         let waits =
             table.wait(token, Waiting::Negotiated(negotiated), why, Instant::now() + DISCONNECT_TIMEOUT);
         self.keep_swept(&mut table);
+        if waits.is_err() {
+            table.statistics.refused += 1;
+            if table.statistics.refused == 1 {
+                tracing::warn!(
+                    "as many connections of version 0, or refreshed before their transport came, wait as may: more get \
+                     503 until some have come or 15 s have gone, and are counted. Others are not concerned; \
+                     SignalR:MinimumProtocolVersion=1 (EndpointOptions::minimum_protocol_version) refuses version 0"
+                );
+            }
+        }
         waits
     }
 

@@ -174,7 +174,7 @@ impl Shared {
         let ticket = &verified.ticket;
         match requester.purpose {
             Purpose::Transport(transport) => {
-                let owner = self.owner(requester, || info(parts, ticket.id.clone(), transport), true);
+                let owner = self.owner(requester, || info(parts, ticket.id.clone(), token, transport), true);
                 self.connections.claim(token, ticket, owner)?;
             }
             _ => self.connections.claim_for_refresh(token, ticket, requester)?,
@@ -231,7 +231,7 @@ impl Shared {
         let rules = self.refresh_rules.as_ref()?;
         let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
         // Whom the connection belongs to is not a matter of its id.
-        let user = rules.handler.user_id(&info(parts, ConnectionId::from(""), transport))?;
+        let user = rules.handler.user_id(&info(parts, ConnectionId::from(""), "of another", transport))?;
         Some(Identity::of_user(&user))
     }
 
@@ -263,8 +263,10 @@ impl Shared {
     }
 }
 
-fn info(parts: &Parts, id: ConnectionId, transport: TransportKind) -> ConnectionInfo {
+/// Of a connection with this id, whose token this is.
+fn info(parts: &Parts, id: ConnectionId, token: &str, transport: TransportKind) -> ConnectionInfo {
     ConnectionInfo {
+        is_id_secret: id.as_str() == token,
         id,
         transport,
         principal: Presented::of(parts).principal().cloned(),

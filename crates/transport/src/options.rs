@@ -22,7 +22,9 @@ pub struct EndpointOptions {
     pub name: Option<Box<str>>,
     /// What is offered. Clients are told in this order. Default: WebSockets, server-sent events, long polling.
     pub transports: Vec<TransportKind>,
-    /// Lowest `negotiateVersion` that is served. Default: 0.
+    /// Lowest `negotiateVersion` that is served. Version 0 is that of `@aspnet/signalr` 1.x, where the connection's id is
+    /// the token too; WebSockets that come without a negotiation have no version and are served whatever this says, as by
+    /// ASP.NET Core. Default: 0.
     pub minimum_protocol_version: i32,
     /// Whether a client may put a new WebSocket in the place of a lost one. Default: no.
     pub allow_stateful_reconnects: bool,

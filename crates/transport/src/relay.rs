@@ -152,7 +152,8 @@ impl Relay {
         let name = format!("{WHERE_NEGOTIATED}{id}");
         let left = self.fleet.put_if_absent(&name, note, Some(DISCONNECT_TIMEOUT));
         if !matches!(timeout(NOTE_PATIENCE, left).await, Ok(Ok(_))) {
-            tracing::debug!(connection = %id, "no other instance can be told of this connection");
+            // Its id is its token.
+            tracing::debug!("no other instance can be told of a connection of version 0");
         }
     }
 

@@ -17,6 +17,9 @@ pub struct ConnectionStatistics {
     pub server_sent_events: TransportStatistics,
     /// Over long polling.
     pub long_polling: TransportStatistics,
+    /// Requests that got 503 because 10,000 connections of their kind wait for their transport: negotiations of version 0,
+    /// and refreshes before the transport.
+    pub refused: u64,
 }
 
 /// The connections over one transport.

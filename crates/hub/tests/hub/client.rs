@@ -62,6 +62,7 @@ pub(crate) fn accepted(info: ConnectionInfo, frames: usize) -> (Accepted, Client
 
 pub(crate) fn info(id: &str) -> ConnectionInfo {
     ConnectionInfo {
+        is_id_secret: false,
         id: id.into(),
         transport: TransportKind::WebSockets,
         principal: None,

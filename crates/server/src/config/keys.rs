@@ -32,6 +32,7 @@ pub(super) const MAXIMUM_AUTHENTICATION_EXPIRATION: &str = "SignalR:MaximumAuthe
 pub(super) const SUPPORTED_PROTOCOLS: &str = "SignalR:SupportedProtocols";
 pub(super) const TRANSPORTS: &str = "SignalR:Transports";
 pub(super) const LONG_POLLING_POLL_TIMEOUT: &str = "SignalR:LongPolling:PollTimeout";
+pub(super) const MINIMUM_PROTOCOL_VERSION: &str = "SignalR:MinimumProtocolVersion";
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
 pub(super) const ALLOWED_HOSTS: &str = "AllowedHosts";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
@@ -100,6 +101,7 @@ const KNOWN: &[&str] = &[
     SUPPORTED_PROTOCOLS,
     TRANSPORTS,
     LONG_POLLING_POLL_TIMEOUT,
+    MINIMUM_PROTOCOL_VERSION,
     TOKEN_KEYS,
     ALLOWED_HOSTS,
     ALLOWED_ORIGINS,

@@ -115,6 +115,9 @@ pub(crate) struct Config {
     /// `SignalR:LongPolling:PollTimeout`: how long a poll waits for data, from 1 s to less than 100 s. A proxy in front
     /// must have more patience. Default 90 s.
     pub(crate) long_polling_poll_timeout: Duration,
+    /// `SignalR:MinimumProtocolVersion`: the lowest version that clients may negotiate with, 0 or 1; 1 refuses
+    /// `@aspnet/signalr` 1.x, whose connection ids are their only secret. Default 0.
+    pub(crate) minimum_protocol_version: i32,
     /// `SignalR:TokenKeys`, a list of secrets, each base64 of 32 bytes or more: what signs connection tokens, so
     /// that every instance with the same keys can serve every request. The first signs, all verify. Without
     /// any the instances agree on one through Redis.
@@ -239,6 +242,7 @@ impl Config {
             transports: list::transports(reader),
             long_polling_poll_timeout: reader
                 .poll_timeout(keys::LONG_POLLING_POLL_TIMEOUT, Duration::from_secs(90)),
+            minimum_protocol_version: reader.protocol_version(keys::MINIMUM_PROTOCOL_VERSION),
             token_keys: list::token_keys(reader),
             bearer: bearer::read(reader),
             allowed_hosts: hosts::read(reader),

@@ -103,6 +103,15 @@ impl Reader {
         self.value(key, default, parse, usize::to_string)
     }
 
+    /// A version that clients negotiate with.
+    pub(super) fn protocol_version(&mut self, key: &'static str) -> i32 {
+        let parse = |value: &str| match value.parse() {
+            Ok(version @ 0..=1) => Ok(version),
+            _ => Err("0, or 1 to refuse clients of SignalR 1.x"),
+        };
+        self.value(key, 0, parse, i32::to_string)
+    }
+
     /// A path of the server's own that nothing else has.
     pub(super) fn free_path(&mut self, key: &'static str, default: &str) -> String {
         self.value(key, default.to_owned(), parse_free_path, String::clone)

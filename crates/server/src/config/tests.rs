@@ -427,6 +427,9 @@ fn limits_of_signalr() {
     assert_eq!(config.stateful_reconnect_buffer_size_bytes, 200);
     assert!(config.allow_stateful_reconnects && config.close_on_authentication_expiration);
     assert!(Setup::new().set("SignalR:StreamBufferCapacity", "0").errors().contains("a number from 1"));
+    let with_version = |version| Setup::new().set("SignalR:MinimumProtocolVersion", version);
+    assert_eq!(with_version("1").config().minimum_protocol_version, 1);
+    assert!(with_version("2").errors().contains("0, or 1 to refuse clients of SignalR 1.x"));
 }
 
 #[test]

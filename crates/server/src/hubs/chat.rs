@@ -21,10 +21,10 @@ pub(crate) fn hub() -> Hub {
         .method("SendToRoom", send_to_room)
 }
 
-/// Whoever is not signed in is known by the connection's id.
+/// Whoever is not signed in is known by the connection's id, or by another name where that is a secret.
 fn user_id(connection: &ConnectionInfo) -> Option<UserId> {
     let signed_in = connection.principal.as_ref().and_then(|principal| principal.name_identifier.clone());
-    signed_in.or_else(|| Some(connection.id.as_str().into()))
+    signed_in.or_else(|| Some(connection.public_id().as_str().into()))
 }
 
 async fn send_message(

@@ -84,7 +84,13 @@ fn transports(encoder: &mut DescriptorEncoder<'_>, connections: &ConnectionStati
             histogram(durations.encode_family(&labels)?, lasted)?;
         }
     }
-    Ok(())
+    let refused = encoder.encode_descriptor(
+        "hubline_connections_refused",
+        "Negotiations of version 0, and refreshes before the transport, that got 503 because too many wait.",
+        None,
+        MetricType::Counter,
+    )?;
+    ConstCounter::new(connections.refused).encode(refused)
 }
 
 fn histogram(mut encoder: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {

@@ -166,6 +166,7 @@ async fn only_so_many_of_version_0_may_wait_and_nobody_else_is_concerned() {
         connections.negotiate_version_0(of_version_0()).unwrap();
     }
     assert_eq!(connections.negotiate_version_0(of_version_0()), Err(TooManyWaiting));
+    assert_eq!(connections.statistics().refused, 1);
     drop(attach(&connections, &claimed(&connections).await).unwrap());
     let attached = attach(&connections, &token).unwrap();
     connections.negotiate_version_0(of_version_0()).unwrap();

@@ -52,7 +52,7 @@ impl Shared {
         transport: TransportKind,
     ) -> Result<(), Refusal> {
         let Moved { id, is_stateful, refreshed } = moved;
-        let info = || info(parts, id.clone(), transport);
+        let info = || info(parts, id.clone(), &elsewhere.token, transport);
         let owner = self.owner(&elsewhere.requester, info, elsewhere.seal().is_some());
         if let (Some(InForce(principal)), Some(authentication)) = (refreshed, &owner.authentication) {
             authentication.begin(principal);

@@ -56,7 +56,7 @@ impl Shared {
             attached.map_err(|error| error.refusal(TransportKind::LongPolling))?;
         let accepted = Accepted {
             pipe: Box::new(LongPollingPipe::new(polling)),
-            info: info(parts, negotiated.id, TransportKind::LongPolling),
+            info: info(parts, negotiated.id, token, TransportKind::LongPolling),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);

@@ -40,7 +40,7 @@ impl Shared {
         };
         let body = response.to_json();
         if version == 0 {
-            let owner = self.owner(&requester, || info(parts, id.clone(), transport), false);
+            let owner = self.owner(&requester, || info(parts, id.clone(), token.as_str(), transport), false);
             let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: true };
             if let Err(TooManyWaiting) = self.connections.negotiate_version_0(negotiated) {
                 return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);

@@ -51,7 +51,7 @@ impl Shared {
         );
         let accepted = Accepted {
             pipe: Box::new(pipe),
-            info: info(parts, negotiated.id, TransportKind::ServerSentEvents),
+            info: info(parts, negotiated.id, &token, TransportKind::ServerSentEvents),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);

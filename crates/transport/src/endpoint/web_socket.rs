@@ -29,7 +29,7 @@ impl Shared {
             Ok(Admitted::Here(Found {
                 known: Known::Attached(Attached::WebSocket(Some(resumption))),
                 owner,
-            })) => self.resume(parts, &resumption, owner).await,
+            })) => self.resume(parts, &token, &resumption, owner).await,
             Ok(Admitted::Here(_)) => self.open_negotiated(parts, &token).await,
             Ok(Admitted::Elsewhere(relay, elsewhere)) => {
                 let transport = TransportKind::WebSockets;
@@ -50,7 +50,7 @@ impl Shared {
             Ok(attached) => attached,
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
         };
-        let info = info(&parts, negotiated.id, TransportKind::WebSockets);
+        let info = info(&parts, negotiated.id, token, TransportKind::WebSockets);
         self.open(upgrade, self.settings(&parts), info, resumable, negotiated.owner, place).await
     }
 
@@ -60,7 +60,8 @@ impl Shared {
             return refused(Refusal::NotOffered, PURPOSE);
         }
         let upgrade = Upgrade::begin(&mut parts, &self.options);
-        let info = info(&parts, random_id(), TransportKind::WebSockets);
+        let id = random_id();
+        let info = info(&parts, id.clone(), id.as_str(), TransportKind::WebSockets);
         let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
         let place = self.connections.attach_new(&info.id, owner.clone());
         self.open(upgrade, self.settings(&parts), info, None, owner, place).await
@@ -91,7 +92,13 @@ impl Shared {
     }
 
     /// Puts a new WebSocket in the place of a connection's older one.
-    async fn resume(&self, mut parts: Parts, resumption: &Resumption, owner: Owner) -> Response<Body> {
+    async fn resume(
+        &self,
+        mut parts: Parts,
+        token: &str,
+        resumption: &Resumption,
+        owner: Owner,
+    ) -> Response<Body> {
         let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
             return cannot_upgrade();
         };
@@ -100,7 +107,7 @@ impl Shared {
             Err(ClaimError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
             Err(ClaimError::Ended) => return ended_meanwhile(),
         };
-        let info = info(&parts, resumption.id.clone(), TransportKind::WebSockets);
+        let info = info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
         let opening = accepted(upgrade, self.settings(&parts), info, None);
         self.tasks.spawn(take_seat(seat, opening, owner.authentication));
         response
@@ -161,7 +168,7 @@ async fn accepted(
     match upgrade.finish(settings).await {
         Ok(pipe) => Some(Accepted { pipe, info, resumable }),
         Err(error) => {
-            tracing::debug!(connection = %info.id, %error, "the upgrade to a WebSocket failed");
+            tracing::debug!(connection = %info.public_id(), %error, "the upgrade to a WebSocket failed");
             None
         }
     }

@@ -187,7 +187,10 @@ impl Answering {
             (
                 Wish::Resume { path, query, expires_ms },
                 Known::Attached(Attached::WebSocket(Some(resumption))),
-            ) => self.resume(exchange, &resumption, (path, query), instant(expires_ms), found.owner).await,
+            ) => {
+                let request = (&*token, path, query);
+                self.resume(exchange, &resumption, request, instant(expires_ms), found.owner).await
+            }
             (Wish::Post { is_last, data, .. }, Known::Attached(attached)) => {
                 let Some(inbox) = attached.inbox() else {
                     return self.answer(exchange, 0, Answer::Unknown, None);
@@ -223,7 +226,7 @@ impl Answering {
         &self,
         id: ExchangeId,
         resumption: &Resumption,
-        (path, query): (String, String),
+        (token, path, query): (&str, String, String),
         expires: Option<Instant>,
         owner: Owner,
     ) -> Answer {
@@ -234,6 +237,7 @@ impl Answering {
         };
         let info = ConnectionInfo {
             id: resumption.id.clone(),
+            is_id_secret: resumption.id.as_str() == token,
             transport: TransportKind::WebSockets,
             principal: None,
             path: path.into(),

@@ -46,6 +46,20 @@ async fn who_negotiates_without_end_keeps_nobody_out() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_hub_is_told_which_ids_are_secrets() {
+    let mut fleet = Fleet::of(2).agreed().await;
+    for opened_at in [0, 1] {
+        let id = id_of_version_0(&fleet.hubs[0]).await.unwrap();
+        let token = fleet.hubs[0].negotiate().await;
+        for (token, is_secret) in [(id, true), (token, false)] {
+            assert_eq!(fleet.hubs[opened_at].get(&token).await.status, 200);
+            let info = fleet.hubs[opened_at].accept().await.info;
+            assert_eq!((info.is_id_secret, info.public_id() == info.id), (is_secret, !is_secret));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_is_good_once_wherever_it_was_claimed() {
     for claimed_at in 0..3 {
         let mut fleet = Fleet::of(3).agreed().await;
