@@ -17,12 +17,12 @@ function write(target, seeds) {
 
 const some = (seeds, most) => seeds.filter((_, index) => index % Math.ceil(seeds.length / most) === 0);
 const message = frame => frame.subarray(1, 1 + frame[0]);
-const json = sent('json-protocol', 'json-values').filter(bytes => bytes[0] === 0x7b && bytes.at(-1) === 0x1e).map(bytes => bytes.subarray(0, -1));
-const messagePack = sent('messagepack-protocol', 'messagepack-values').filter(bytes => bytes[0] < 0x80).map(message);
+const json = (...files) => sent(...files).filter(bytes => bytes[0] === 0x7b && bytes.at(-1) === 0x1e).map(bytes => bytes.subarray(0, -1));
+const messagePack = (...files) => sent(...files).filter(bytes => bytes[0] < 0x80).map(message);
 const limited = bytes => Buffer.concat([Buffer.from([bytes.length / 2, 0, 100, 0]), bytes]);
 
-write('json', some(json, 80));
-write('message_pack', some(messagePack, 80));
+write('json', [...some(json('json-protocol', 'json-values'), 80), ...some(json('json-spellings', 'json-repeats'), 60)]);
+write('message_pack', [...some(messagePack('messagepack-protocol', 'messagepack-values'), 80), ...some(messagePack('messagepack-spellings'), 40)]);
 write('framing', some(sent('json-protocol', 'messagepack-protocol').map(limited), 40));
 write('handshake', sent('handshake').filter(bytes => bytes[0] === 0x7b).map(bytes => bytes.subarray(0, bytes.indexOf(0x1e))));
 write('negotiate', ['', '0', '1', '-1', '100', ' 1 ', 'x', '1&1', '2147483648'].map(query => Buffer.concat([Buffer.from([1, 0, 0, 0]), Buffer.from(query)])));
