@@ -37,13 +37,16 @@ fn of_optional(name: &str) -> &str {
 fn primitive(name: &str) -> Option<&'static str> {
     Some(match name {
         "bool" => "Boolean",
+        "i8" => "SByte",
         "i16" => "Int16",
         "i32" => "Int32",
         "i64" => "Int64",
+        "i128" => "Int128",
         "u8" => "Byte",
         "u16" => "UInt16",
         "u32" => "UInt32",
         "u64" => "UInt64",
+        "u128" => "UInt128",
         "f32" => "Single",
         "f64" => "Double",
         "alloc::string::String" => "String",
