@@ -114,7 +114,7 @@ fn properties(text: &[u8]) -> Result<(String, i32), DecodeError> {
     let mut protocol = None;
     let mut version = None;
     json::properties(text, |name, value| {
-        match name {
+        match &*name.decode().unwrap_or_default() {
             "protocol" => protocol = Some(json::string("protocol", value)?.into_owned()),
             "version" => version = Some(json::integer32("version", value)?),
             _ => drop(value.value()?),

@@ -21,7 +21,8 @@ pub(super) fn superseded(object: &str, fields: &[&str]) -> Vec<bool> {
     let mut found = Vec::new();
     // What is not an object has no members, and is refused by who reads it.
     _ = json::properties(object.as_bytes(), |name, member| {
-        found.push(fields.iter().position(|field| is_property(field, name)));
+        let name = name.decode().unwrap_or_default();
+        found.push(fields.iter().position(|field| is_property(field, &name)));
         member.value().map(drop)
     });
     let mut seen = vec![false; fields.len()];

@@ -15,7 +15,10 @@ use crate::{
 /// argument, because values are not looked at here.
 pub fn read(text: &[u8]) -> Result<HubMessage<'_>, DecodeError> {
     let mut message = Properties::default();
-    properties(text, |name, scanner| message.set(name, scanner))?;
+    properties(text, |name, scanner| match name.decode() {
+        Err(error @ DecodeError::LoneSurrogate) => Err(error),
+        name => message.set(&name.unwrap_or_default(), scanner),
+    })?;
     message.build()
 }
 
@@ -34,17 +37,14 @@ fn may_be_cancellation(text: &[u8]) -> bool {
 
 /// Calls `each` with every property of the object that `text` begins with; it must read the property's value.
 ///
-/// Of duplicates the last one counts, which is up to `each`. A name that is not UTF-8 comes as an empty one.
-pub(crate) fn properties<'a, F>(text: &'a [u8], mut each: F) -> Result<(), DecodeError>
+/// Of duplicates the last one counts, and a name that is no text is that of no property: both are up to `each`.
+pub(crate) fn properties<'a, F>(text: &'a [u8], each: F) -> Result<(), DecodeError>
 where
-    F: FnMut(&str, &mut Scanner<'a>) -> Result<(), DecodeError>,
+    F: FnMut(Text<'a>, &mut Scanner<'a>) -> Result<(), DecodeError>,
 {
     let mut scanner = Scanner::new(text);
     match scanner.kind()? {
-        Kind::Object => scanner.object(|name, scanner| match name.decode() {
-            Err(error @ DecodeError::LoneSurrogate) => Err(error),
-            name => each(&name.unwrap_or_default(), scanner),
-        }),
+        Kind::Object => scanner.object(each),
         Kind::Array => Err(DecodeError::NotAnObject("Array")),
         kind => {
             scanner.value()?;
