@@ -71,11 +71,12 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
     }
     let spelt_freely = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
     let app = hubline::ignore_case(app.layer(cross_origin), spelt_freely);
-    let public = match host_filter {
-        Some(host_filter) => app.layer(host_filter),
+    let management = hubline::ignore_case(management, [HEALTH]);
+    let filtered = |app: Router| match &host_filter {
+        Some(host_filter) => app.layer(host_filter.clone()),
         None => app,
     };
-    Ok(Routers { public, management: hubline::ignore_case(management, [HEALTH]) })
+    Ok(Routers { public: filtered(app), management: filtered(management) })
 }
 
 /// The options of the hubs' paths.

@@ -4,7 +4,7 @@
 
 mod request;
 
-use hubline_testkit::{Launch, ServerProcess};
+use hubline_testkit::{Launch, ServerProcess, free_port};
 use request::ask;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -152,6 +152,20 @@ async fn allowed_hosts_stand_in_front_of_everything() {
     assert!(said.contains("INFO") && said.contains("AllowedHosts"), "{said}");
     assert_eq!(server.lines().iter().filter(|line| line.contains("host=evil.example")).count(), 1);
     assert_eq!(figure(port, "hubline_requests_refused_total{reason=\"host\"}").await, 18.0);
+}
+
+#[tokio::test]
+async fn allowed_hosts_stand_in_front_of_the_management_address_too() {
+    let port = free_port();
+    let (_server, _) = started(|launch| {
+        launch.env("AllowedHosts", "localhost").env("Management__Urls", format!("http://127.0.0.1:{port}"))
+    })
+    .await;
+    for path in ["GET /health", "GET /metrics"] {
+        assert_eq!(status(port, path, "").await, 200);
+        assert_eq!(status(port, path, "Host: rebound.example\r\n").await, 400);
+    }
+    assert_eq!(figure(port, "hubline_requests_refused_total{reason=\"host\"}").await, 2.0);
 }
 
 /// As ASP.NET Core 11 answers; that its servers take dot segments away, too, is left to proxies.
