@@ -1,6 +1,7 @@
 //! Serving HTTP/1.1 to the internet.
 
 mod connection;
+mod forwarded;
 mod head_filter;
 mod host;
 mod options;
@@ -17,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use connection::{Limits, serve_one};
+pub use forwarded::{ForwardedHeaders, InvalidIpNetwork, IpNetwork};
 pub use options::HttpOptions;
 pub use workers::Workers;
 
@@ -47,7 +49,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// - the answer that makes a connection a WebSocket spells `Connection`, `Upgrade` and `Sec-WebSocket-Accept` as RFC 6455
 ///   does (`axum::serve` writes lower case, as for all names, which mean the same but not to every microcontroller).
 ///
-/// Each request has the address of its socket's other end as an extension, [`axum::extract::ConnectInfo`]`<SocketAddr>`.
+/// Each request has the address of its client as an extension, [`axum::extract::ConnectInfo`]`<SocketAddr>`: that of the socket's other end,
+/// or what [`HttpOptions::forwarded_headers`] make of it.
 ///
 /// # Errors
 /// The listener is broken for good.

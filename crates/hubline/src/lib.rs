@@ -52,6 +52,8 @@
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
 //!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
+//! - **Limits of each address**: [`ServerBuilder::address_limits`]; whose address a request has behind proxies:
+//!   [`HttpOptions::forwarded_headers`].
 //! - **Metrics**: [`Server::statistics`] has the numbers, for whichever exporter your application uses.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
 //!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
@@ -90,11 +92,11 @@ pub use hubline_protocol::{
     BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
 };
 pub use hubline_transport::{
-    AuthenticationRefresh, Body, ConnectionStatistics, Durations, EndpointOptions, RefreshError, TokenKey,
-    TokenKeyError, TransportStatistics,
+    AddressLimits, AddressRefusals, AuthenticationRefresh, Body, ConnectionStatistics, Durations,
+    EndpointOptions, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
 };
 
-pub use http::{HttpOptions, Workers, serve, serve_with};
+pub use http::{ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with};
 pub use paths::ignore_case;
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;

@@ -7,7 +7,7 @@ use axum::Router;
 use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
-use hubline_transport::{Connections, Endpoint, EndpointOptions, TokenKey};
+use hubline_transport::{AddressLimits, Connections, Endpoint, EndpointOptions, TokenKey};
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -34,6 +34,7 @@ pub struct ServerBuilder {
     directory: Option<Arc<dyn SessionDirectory>>,
     options: HubOptions,
     token_keys: Vec<TokenKey>,
+    address_limits: AddressLimits,
 }
 
 impl Server {
@@ -49,6 +50,7 @@ impl Server {
             directory: None,
             options: HubOptions::default(),
             token_keys: Vec::new(),
+            address_limits: AddressLimits::default(),
         }
     }
 
@@ -183,12 +185,22 @@ impl ServerBuilder {
         self
     }
 
+    /// What each address may have and do on this instance. Addresses are those of requests' extensions
+    /// [`axum::extract::ConnectInfo`]`<SocketAddr>`, which [`serve`](crate::serve) and [`Workers`](crate::Workers) provide; behind proxies see
+    /// [`HttpOptions::forwarded_headers`](crate::HttpOptions::forwarded_headers). Default: no limits.
+    #[must_use]
+    pub fn address_limits(mut self, limits: AddressLimits) -> Self {
+        self.address_limits = limits;
+        self
+    }
+
     /// The server. With a backplane to other instances this needs a tokio runtime.
     pub fn build(self) -> Server {
         let connections = match self.backplane.fleet() {
             Some(fleet) => Connections::in_fleet(fleet, self.token_keys),
             None => Connections::default(),
         };
+        connections.limit_addresses(self.address_limits);
         Server(Arc::new(Shared {
             backplane: self.backplane,
             directory: self.directory,

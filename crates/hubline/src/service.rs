@@ -1,16 +1,20 @@
 //! A hub path as a tower service.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_transport::{Body, Endpoint};
+use hubline_transport::{Body, Endpoint, RemoteAddress};
 use tower_service::Service;
 
 /// One hub path. Works under axum, or over hyper alone with `TowerToHyperService`; the HTTP connection must
 /// be served with upgrades.
+///
+/// The address that a request comes from is its extension [`ConnectInfo`]`<SocketAddr>`, if it has one.
 #[derive(Debug, Clone)]
 pub struct HubService(Endpoint);
 
@@ -34,7 +38,11 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<B>) -> Self::Future {
+    fn call(&mut self, mut request: Request<B>) -> Self::Future {
+        if let Some(ConnectInfo(remote)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+            let address = RemoteAddress(remote.ip().to_canonical());
+            request.extensions_mut().insert(address);
+        }
         let endpoint = self.0.clone();
         async move { Ok(endpoint.respond(request).await) }.boxed()
     }

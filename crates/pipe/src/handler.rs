@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -56,6 +57,9 @@ pub struct ConnectionInfo {
     pub path: Box<str>,
     /// Its query without the question mark and without the token parameters `id` and `access_token`.
     pub query: Box<str>,
+    /// Where that request came from: the client, or the last proxy that the host application does not look behind. `None` if the host
+    /// does not tell, and once the connection was resumed through another instance.
+    pub remote_address: Option<IpAddr>,
 }
 
 impl ConnectionInfo {
@@ -115,6 +119,7 @@ mod tests {
             principal: None,
             path: Box::default(),
             query: Box::default(),
+            remote_address: None,
         }
     }
 

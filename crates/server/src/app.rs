@@ -56,6 +56,7 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
     let mut management = Router::new().route(HEALTH, get(health::whole_report).with_state(health));
     if let Some(path) = &config.metrics_path {
         let refusals = metrics::RefusalCollector {
+            server: server.clone(),
             cross_origin: cross_origin.clone(),
             host_filter: host_filter.clone(),
             management_key: config.management_key.clone(),
@@ -96,6 +97,7 @@ pub(crate) fn http_options(config: &Config) -> HttpOptions {
     HttpOptions::default()
         .keep_alive_timeout(config.keep_alive_timeout)
         .request_headers_timeout(config.request_headers_timeout)
+        .forwarded_headers(config.forwarded.headers())
 }
 
 /// The hubs' options.

@@ -33,13 +33,14 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let public = listen(&config.urls, "--urls or ASPNETCORE_URLS")?;
     let management = listen(&config.management_urls, "Management:Urls")?;
     let stop = CancellationToken::new();
+    let options = app::http_options(config);
     let mut serving = JoinSet::new();
     let public = public.into_iter().map(|listener| (listener, &routers.public));
     for (listener, app) in
         public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
     {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
-        let options = app::http_options(config);
+        let options = options.clone();
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
     announce(app::banner(config))?;
@@ -76,8 +77,10 @@ fn announce(banner: String) -> Result<()> {
 }
 
 async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
-    let server =
-        Server::builder().hub_options(app::hub_options(&config)).token_keys(config.token_keys.clone());
+    let server = Server::builder()
+        .hub_options(app::hub_options(&config))
+        .token_keys(config.token_keys.clone())
+        .address_limits(config.address_limits);
     let server = match &config.redis {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;

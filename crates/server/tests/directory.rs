@@ -84,6 +84,7 @@ fn shown(id: &str) -> String {
         principal: None,
         path: Box::default(),
         query: Box::default(),
+        remote_address: None,
     };
     info.public_id().to_string()
 }

@@ -16,7 +16,7 @@ use hubline_protocol::negotiate::TransportKind;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
-use crate::ConnectionToken;
+use crate::address_limits::{AddressLimiter, Counted};
 use crate::authentication::{Authentication, RefreshRules};
 use crate::gate::{Refusal, Requester};
 use crate::identity::{EndpointId, Identity};
@@ -25,6 +25,7 @@ use crate::long_polling::LongPolling;
 use crate::relay::{Listening, Reachability, Relay};
 use crate::statistics::ConnectionStatistics;
 use crate::tickets::{Seal, Ticket, Tickets, TokenKey, Verified};
+use crate::{AddressLimits, ConnectionToken};
 use claims::Claim;
 use table::{Table, Waiting, Why};
 
@@ -44,6 +45,7 @@ struct Shared {
     /// By their names.
     endpoints: Mutex<HashMap<EndpointId, Registered>>,
     relay: OnceLock<Arc<Relay>>,
+    limiter: OnceLock<Arc<AddressLimiter>>,
 }
 
 /// An endpoint as the others know it.
@@ -139,12 +141,28 @@ impl Connections {
             table: Mutex::default(),
             endpoints: Mutex::default(),
             relay: OnceLock::new(),
+            limiter: OnceLock::new(),
         }))
     }
 
     /// What has been counted since they were made, and how many there are.
     pub fn statistics(&self) -> ConnectionStatistics {
-        self.lock().statistics.clone()
+        let mut statistics = self.lock().statistics.clone();
+        if let Some(limiter) = self.limiter() {
+            statistics.address_refusals = limiter.refusals();
+        }
+        statistics
+    }
+
+    /// Limits what each address may have and do from now on. The first call counts.
+    pub fn limit_addresses(&self, limits: AddressLimits) {
+        if let Some(limiter) = AddressLimiter::new(limits) {
+            self.0.limiter.get_or_init(|| limiter);
+        }
+    }
+
+    pub(crate) fn limiter(&self) -> Option<&Arc<AddressLimiter>> {
+        self.0.limiter.get()
     }
 
     /// Says that the server is stopping: connections that end from now on count as ended by that.
@@ -239,6 +257,7 @@ impl Connections {
                 principal: credentials.principal.clone(),
                 path: Box::default(),
                 query: credentials.query.clone(),
+                remote_address: None,
             };
             Authentication::new(rules, info, true)
         });
@@ -386,12 +405,19 @@ pub(crate) struct Attachment {
     /// Other instances cannot tell by the token that this connection is here.
     looked_for: Option<ConnectionId>,
     listening: Option<Listening>,
+    /// What counts it for its address.
+    counted: Option<Box<Counted>>,
     since: Instant,
 }
 
 impl Attachment {
     fn new(connections: Connections, token: ConnectionToken, looked_for: Option<ConnectionId>) -> Self {
-        Self { connections, token, looked_for, listening: None, since: Instant::now() }
+        Self { connections, token, looked_for, listening: None, counted: None, since: Instant::now() }
+    }
+
+    /// Counts the connection for its address as long as it lasts.
+    pub(crate) fn count(&mut self, counted: Option<Box<Counted>>) {
+        self.counted = counted;
     }
 
     /// Lets other instances find the connection. To be awaited before its client learns that it is attached.

@@ -21,6 +21,7 @@ use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use crate::address_limits::{Counted, OverLimit};
 use crate::authentication::{Authentication, Credentials, RefreshRules};
 use crate::connections::{Attachment, Found, Owner};
 use crate::gate::{Purpose, Refusal, Requester};
@@ -29,7 +30,7 @@ use crate::relay::{Elsewhere, Relay};
 use crate::request::{Wanted, public_query};
 use crate::response::{empty, not_stored, text};
 use crate::tickets::Verified;
-use crate::{Body, Connections, EndpointOptions};
+use crate::{Body, Connections, EndpointOptions, RemoteAddress};
 
 /// Answers the requests to one hub path and to its `/negotiate`. Cloning shares it.
 ///
@@ -89,7 +90,7 @@ impl Endpoint {
     /// Answers one request. The path decides only whether it is a negotiation or a refresh.
     ///
     /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one. An [`ExpiredPrincipal`] there
-    /// counts as nobody.
+    /// counts as nobody. Which address it comes from is the [`RemoteAddress`] there.
     ///
     /// [`ExpiredPrincipal`]: hubline_pipe::ExpiredPrincipal
     ///
@@ -206,6 +207,16 @@ impl Shared {
         }
     }
 
+    /// Counts a connection that is about to be opened for the address that it comes from.
+    fn count(&self, parts: &Parts) -> Result<Option<Box<Counted>>, OverLimit> {
+        self.connections.limiter().map_or(Ok(None), |limiter| limiter.open(&parts.extensions))
+    }
+
+    /// Counts a negotiation for the address that it comes from.
+    fn count_negotiation(&self, parts: &Parts) -> Result<(), OverLimit> {
+        self.connections.limiter().map_or(Ok(()), |limiter| limiter.negotiate(&parts.extensions))
+    }
+
     fn offers(&self, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Transport(transport) => self.options.offers(transport),
@@ -272,6 +283,7 @@ fn info(parts: &Parts, id: ConnectionId, token: &str, transport: TransportKind) 
         principal: Presented::of(parts).principal().cloned(),
         path: parts.uri.path().into(),
         query: public_query(parts.uri.query().unwrap_or_default()),
+        remote_address: parts.extensions.get::<RemoteAddress>().map(|address| address.0),
     }
 }
 

@@ -25,6 +25,7 @@
 //!
 //! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
 
+mod address_limits;
 mod authentication;
 mod body;
 mod connections;
@@ -46,6 +47,7 @@ mod token;
 mod upgrade;
 mod web_socket;
 
+pub use address_limits::{AddressLimits, AddressRefusals, RemoteAddress};
 pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;

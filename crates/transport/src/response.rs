@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA};
+use http::header::{
+    CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, EXPIRES, HeaderName, HeaderValue, PRAGMA, RETRY_AFTER,
+};
 use http::{Response, StatusCode};
 use hubline_protocol::negotiate::{self, TransportKind};
 
@@ -51,6 +53,18 @@ pub(crate) fn not_stored(mut response: Response<Body>) -> Response<Body> {
     headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
     headers.insert(EXPIRES, HeaderValue::from_static("Thu, 01 Jan 1970 00:00:00 GMT"));
     response
+}
+
+/// An address has all that it may have; after `seconds` it may have more.
+pub(crate) fn over_limit(body: &'static str, seconds: u16) -> Response<Body> {
+    let mut response = text(StatusCode::TOO_MANY_REQUESTS, body);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
+    response
+}
+
+/// An address has as many connections as it may have.
+pub(crate) fn too_many_connections() -> Response<Body> {
+    over_limit("Too many connections from this address", 10)
 }
 
 pub(crate) fn id_required() -> Response<Body> {

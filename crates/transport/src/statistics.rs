@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use hubline_protocol::negotiate::TransportKind;
 
+use crate::AddressRefusals;
+
 /// The connections of one instance, by transport.
 ///
 /// A connection counts from the request that brings its transport until the hub is done with it, on the instance
@@ -20,6 +22,8 @@ pub struct ConnectionStatistics {
     /// Requests that got 503 because 10,000 connections of their kind wait for their transport: negotiations of version 0,
     /// and refreshes before the transport.
     pub refused: u64,
+    /// Requests that the limits of addresses have kept out.
+    pub address_refusals: AddressRefusals,
 }
 
 /// The connections over one transport.

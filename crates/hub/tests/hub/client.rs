@@ -68,6 +68,7 @@ pub(crate) fn info(id: &str) -> ConnectionInfo {
         principal: None,
         path: "/hub".into(),
         query: "".into(),
+        remote_address: None,
     }
 }
 

@@ -81,11 +81,15 @@ pub(super) async fn answer<Io>(
     Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
     let progress = Arc::new(Progress::default());
-    let HttpOptions { keep_alive_timeout, request_headers_timeout, .. } = limits.options;
+    let HttpOptions { keep_alive_timeout, request_headers_timeout, forwarded_headers } = limits.options;
     let head_timer = HeadTimer { progress: Arc::clone(&progress), head_timeout: request_headers_timeout };
     let filter = HeadFilter::new(io, Arc::clone(&progress));
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(ConnectInfo(remote));
+        let client = match &forwarded_headers {
+            Some(forwarded) => forwarded.client(remote, request.headers()),
+            None => remote,
+        };
+        request.extensions_mut().insert(ConnectInfo(client));
         let request = request.map(|body| BodyTimeout::new(body, limits.body_timeout));
         respond(app.clone(), request, Arc::clone(&progress))
     });

@@ -1,6 +1,9 @@
 //! What can be set where HTTP is served.
 
+use std::sync::Arc;
 use std::time::Duration;
+
+use super::ForwardedHeaders;
 
 /// How [`serve_with`](crate::serve_with) and [`Workers::serve_with`](crate::Workers::serve_with) treat HTTP connections, under
 /// Kestrel's names (`KestrelServerLimits`).
@@ -13,6 +16,8 @@ pub struct HttpOptions {
     pub keep_alive_timeout: Duration,
     /// How long the head of a request may take, from its first byte to its last. Default: 30 s.
     pub request_headers_timeout: Duration,
+    /// Which proxies are believed about the addresses of their clients. Default: none, a request's address is that of its socket.
+    pub forwarded_headers: Option<Arc<ForwardedHeaders>>,
 }
 
 impl Default for HttpOptions {
@@ -20,6 +25,7 @@ impl Default for HttpOptions {
         Self {
             keep_alive_timeout: Duration::from_secs(130),
             request_headers_timeout: Duration::from_secs(30),
+            forwarded_headers: None,
         }
     }
 }
@@ -36,6 +42,13 @@ impl HttpOptions {
     #[must_use]
     pub fn request_headers_timeout(mut self, timeout: Duration) -> Self {
         self.request_headers_timeout = timeout;
+        self
+    }
+
+    /// Believes these proxies about the addresses of their clients.
+    #[must_use]
+    pub fn forwarded_headers(mut self, forwarded: ForwardedHeaders) -> Self {
+        self.forwarded_headers = Some(Arc::new(forwarded));
         self
     }
 }

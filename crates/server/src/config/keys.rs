@@ -5,6 +5,13 @@ pub(super) const HTTP_PORTS: &str = "http_ports";
 pub(super) const HTTPS_PORTS: &str = "https_ports";
 pub(super) const KESTREL_KEEP_ALIVE_TIMEOUT: &str = "Kestrel:Limits:KeepAliveTimeout";
 pub(super) const KESTREL_REQUEST_HEADERS_TIMEOUT: &str = "Kestrel:Limits:RequestHeadersTimeout";
+pub(super) const CONNECTIONS_PER_ADDRESS: &str = "Limits:ConnectionsPerAddress";
+pub(super) const NEGOTIATIONS_PER_ADDRESS: &str = "Limits:NegotiationsPerSecondPerAddress";
+pub(super) const KNOWN_PROXIES: &str = "ForwardedHeaders:KnownProxies";
+pub(super) const KNOWN_IP_NETWORKS: &str = "ForwardedHeaders:KnownIPNetworks";
+pub(super) const KNOWN_NETWORKS: &str = "ForwardedHeaders:KnownNetworks";
+pub(super) const FORWARD_LIMIT: &str = "ForwardedHeaders:ForwardLimit";
+pub(super) const FORWARDED_HEADERS_ENABLED: &str = "ForwardedHeaders_Enabled";
 pub(super) const ENVIRONMENT: &str = "Environment";
 pub(super) const CONTENT_ROOT: &str = "contentRoot";
 pub(super) const REDIS_SIGNALR: &str = "ConnectionStrings:RedisSignalR";
@@ -74,6 +81,13 @@ const KNOWN: &[&str] = &[
     HTTPS_PORTS,
     KESTREL_KEEP_ALIVE_TIMEOUT,
     KESTREL_REQUEST_HEADERS_TIMEOUT,
+    CONNECTIONS_PER_ADDRESS,
+    NEGOTIATIONS_PER_ADDRESS,
+    KNOWN_PROXIES,
+    KNOWN_IP_NETWORKS,
+    KNOWN_NETWORKS,
+    FORWARD_LIMIT,
+    FORWARDED_HEADERS_ENABLED,
     ENVIRONMENT,
     CONTENT_ROOT,
     REDIS_SIGNALR,
@@ -137,6 +151,9 @@ const LISTS: &[&str] = &[
     TRANSPORTS,
     TOKEN_KEYS,
     ALLOWED_HOSTS,
+    KNOWN_PROXIES,
+    KNOWN_IP_NETWORKS,
+    KNOWN_NETWORKS,
     ALLOWED_ORIGINS,
     BEARER_VALID_ISSUERS,
     BEARER_VALID_AUDIENCES,
@@ -191,7 +208,7 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
 
 /// Whether the key is in a section no other program has keys in.
 pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Redis", "Cors", "Prometheus", "Management"]
+    ["SignalR", "Limits", "ForwardedHeaders", "Redis", "Cors", "Prometheus", "Management"]
         .iter()
         .any(|ours| ours.eq_ignore_ascii_case(section(key)))
 }

@@ -11,6 +11,7 @@
 mod addresses;
 mod bearer;
 mod describe;
+mod forwarded;
 mod gather;
 mod host_environment;
 mod hosts;
@@ -33,12 +34,13 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use hubline::{BackplaneFailureMode, HubProtocol, TokenKey, TransportKind};
+use hubline::{AddressLimits, BackplaneFailureMode, HubProtocol, TokenKey, TransportKind};
 use hubline_auth::{AllowedHost, AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
 
 pub(crate) use describe::{ConfigFile, EffectiveSetting};
+pub(crate) use forwarded::Forwarded;
 pub(crate) use host_environment::HostEnvironment;
 pub(crate) use hub_names::HubNames;
 pub(crate) use keys::is_known as is_known_key;
@@ -62,6 +64,14 @@ pub(crate) struct Config {
     pub(crate) keep_alive_timeout: Duration,
     /// `Kestrel:Limits:RequestHeadersTimeout`: how long the head of a request may take. Default 30 s.
     pub(crate) request_headers_timeout: Duration,
+    /// `Limits:ConnectionsPerAddress`, `Limits:NegotiationsPerSecondPerAddress`: what one address may have at once and do, 0 for no
+    /// limit. Default 0.
+    pub(crate) address_limits: AddressLimits,
+    /// Which proxies are believed about their clients' addresses: `ForwardedHeaders:KnownProxies`, a list of addresses,
+    /// `ForwardedHeaders:KnownIPNetworks` and the older `KnownNetworks`, lists of networks, `ForwardedHeaders:ForwardLimit`, how many
+    /// proxies stand one behind the other (default 1), and `ForwardedHeaders_Enabled` (`ASPNETCORE_FORWARDEDHEADERS_ENABLED`), which
+    /// believes everybody where none is named. Proxies on this machine are always believed.
+    pub(crate) forwarded: Forwarded,
     /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
     /// file); `--dev` is Development. Default Production, as in ASP.NET Core.
     pub(crate) environment: HostEnvironment,
@@ -220,6 +230,10 @@ impl Config {
             keep_alive_timeout: reader.interval(keys::KESTREL_KEEP_ALIVE_TIMEOUT, Duration::from_secs(130)),
             request_headers_timeout: reader
                 .interval(keys::KESTREL_REQUEST_HEADERS_TIMEOUT, Duration::from_secs(30)),
+            address_limits: AddressLimits::default()
+                .connections(reader.limit(keys::CONNECTIONS_PER_ADDRESS))
+                .negotiations_per_second(reader.limit(keys::NEGOTIATIONS_PER_ADDRESS)),
+            forwarded: Forwarded::read(reader),
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),

@@ -112,6 +112,15 @@ impl Reader {
         self.value(key, 0, parse, i32::to_string)
     }
 
+    /// A limit; 0, the default, is none.
+    pub(super) fn limit(&mut self, key: &'static str) -> u32 {
+        let parse = |value: &str| match value.parse() {
+            Ok(limit @ 0..=0x7fff_ffff) => Ok(limit),
+            _ => Err("a number from 0, which is no limit, to 2147483647"),
+        };
+        self.value(key, 0, parse, u32::to_string)
+    }
+
     /// A path of the server's own that nothing else has.
     pub(super) fn free_path(&mut self, key: &'static str, default: &str) -> String {
         self.value(key, default.to_owned(), parse_free_path, String::clone)

@@ -1,4 +1,5 @@
 mod access;
+mod edge;
 
 use std::fs;
 

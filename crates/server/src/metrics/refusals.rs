@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hubline::Server;
 use hubline_auth::{CrossOrigin, HostFilter};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -12,6 +13,7 @@ use crate::management::ManagementKey;
 
 #[derive(Debug)]
 pub(crate) struct RefusalCollector {
+    pub(crate) server: Server,
     pub(crate) cross_origin: CrossOrigin,
     /// None if any host is served.
     pub(crate) host_filter: Option<HostFilter>,
@@ -22,13 +24,18 @@ impl Collector for RefusalCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut refused = encoder.encode_descriptor(
             "hubline_requests_refused",
-            "Requests of pages that Cors:AllowedOrigins does not let in, and for hosts that are not among AllowedHosts.",
+            "Requests of pages that Cors:AllowedOrigins does not let in, and for hosts that are not among AllowedHosts; and what the limits of addresses keep out.",
             None,
             MetricType::Counter,
         )?;
         let hosts = self.host_filter.as_ref().map(HostFilter::refused);
-        for (reason, count) in [("origin", self.cross_origin.refused()), ("host", hosts.unwrap_or_default())]
-        {
+        let of_addresses = self.server.statistics().connections.address_refusals;
+        for (reason, count) in [
+            ("origin", self.cross_origin.refused()),
+            ("host", hosts.unwrap_or_default()),
+            ("connections_per_address", of_addresses.connections),
+            ("negotiations_per_address", of_addresses.negotiations),
+        ] {
             ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
         }
         let Some(key) = &self.management_key else { return Ok(()) };

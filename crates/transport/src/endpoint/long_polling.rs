@@ -11,13 +11,14 @@ use hubline_protocol::negotiate::TransportKind;
 
 use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
+use crate::address_limits::OverLimit;
 use crate::connections::{Attached, Found, Known};
 use crate::gate::{Purpose, Refusal};
 use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
 use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish, milliseconds};
 use crate::request::token_of;
-use crate::response::{found, id_required, refused, text, unreachable_now};
+use crate::response::{found, id_required, refused, text, too_many_connections, unreachable_now};
 
 const PURPOSE: Purpose = Purpose::Transport(TransportKind::LongPolling);
 /// How much longer than a poll, or than a DELETE, its answer may take.
@@ -45,6 +46,10 @@ impl Shared {
 
     /// The first poll starts the connection and is answered at once.
     async fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, Refusal> {
+        let counted = match self.count(parts) {
+            Ok(counted) => counted,
+            Err(OverLimit) => return Ok(too_many_connections()),
+        };
         let attached = self.connections.attach(token, |negotiated| {
             let inbox = Arc::new(Inbox::new(self.options.application_max_buffer_size));
             let buffer_size = self.options.transport_max_buffer_size;
@@ -60,6 +65,7 @@ impl Shared {
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);
+        place.count(counted);
         place.be_found().await;
         self.start(accepted, place);
         Ok(found(VecDeque::new()))

@@ -5,15 +5,19 @@ use http::{Response, StatusCode};
 use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 
 use super::{Shared, info};
+use crate::address_limits::OverLimit;
 use crate::connections::{Negotiated, TooManyWaiting};
 use crate::gate::Purpose;
 use crate::request::{is_true, query_values};
-use crate::response::{TOO_MANY_WAIT, json, text};
+use crate::response::{TOO_MANY_WAIT, json, over_limit, text};
 use crate::token::random_id;
 use crate::{Body, ConnectionToken};
 
 impl Shared {
     pub(super) async fn negotiate(&self, parts: &Parts) -> Response<Body> {
+        if let Err(OverLimit) = self.count_negotiation(parts) {
+            return over_limit("Too many negotiations from this address", 1);
+        }
         let query = parts.uri.query().unwrap_or_default();
         let requested: Vec<_> = query_values(query, "negotiateVersion").collect();
         let requested = requested.iter().map(|value| &**value);

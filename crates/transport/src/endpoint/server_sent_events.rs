@@ -10,11 +10,12 @@ use hubline_protocol::negotiate::TransportKind;
 use super::elsewhere::Brought;
 use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
+use crate::address_limits::OverLimit;
 use crate::connections::Attached;
 use crate::gate::{Purpose, Refusal};
 use crate::inbox::Inbox;
 use crate::request::token_of;
-use crate::response::{events, id_required, refused};
+use crate::response::{events, id_required, refused, too_many_connections};
 use crate::server_sent_events;
 
 const PURPOSE: Purpose = Purpose::Transport(TransportKind::ServerSentEvents);
@@ -34,6 +35,10 @@ impl Shared {
             }
             Err(refusal) => return refused(refusal, PURPOSE),
         }
+        let counted = match self.count(parts) {
+            Ok(counted) => counted,
+            Err(OverLimit) => return too_many_connections(),
+        };
         let attached = self.connections.attach(&token, |negotiated| {
             let inbox = Arc::new(Inbox::new(self.options.application_max_buffer_size));
             (Attached::ServerSentEvents(Arc::clone(&inbox)), (negotiated, inbox))
@@ -55,6 +60,7 @@ impl Shared {
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);
+        place.count(counted);
         place.be_found().await;
         self.start(accepted, place);
         events(stream)

@@ -10,12 +10,13 @@ use hubline_protocol::negotiate::TransportKind;
 use super::elsewhere::Brought;
 use super::{Admitted, Shared, info};
 use crate::Body;
+use crate::address_limits::OverLimit;
 use crate::authentication::Authentication;
 use crate::connections::{Attached, Attachment, Found, Known, Negotiated, Owner, Resumption};
 use crate::gate::{Purpose, Refusal};
 use crate::relay::{Answer, Elsewhere, Relay, Wish};
 use crate::request::{public_query, token_of};
-use crate::response::{ended_meanwhile, refused, text, unreachable_now};
+use crate::response::{ended_meanwhile, refused, text, too_many_connections, unreachable_now};
 use crate::token::random_id;
 use crate::upgrade::Upgrade;
 use crate::web_socket::Settings;
@@ -45,11 +46,16 @@ impl Shared {
     }
 
     async fn open_negotiated(self: &Arc<Self>, mut parts: Parts, token: &str) -> Response<Body> {
+        let counted = match self.count(&parts) {
+            Ok(counted) => counted,
+            Err(OverLimit) => return too_many_connections(),
+        };
         let upgrade = Upgrade::begin(&mut parts, &self.options);
-        let ((negotiated, resumable), place) = match self.connections.attach(token, with_web_socket) {
+        let ((negotiated, resumable), mut place) = match self.connections.attach(token, with_web_socket) {
             Ok(attached) => attached,
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
         };
+        place.count(counted);
         let info = info(&parts, negotiated.id, token, TransportKind::WebSockets);
         self.open(upgrade, self.settings(&parts), info, resumable, negotiated.owner, place).await
     }
@@ -59,11 +65,16 @@ impl Shared {
         if !self.options.offers(TransportKind::WebSockets) {
             return refused(Refusal::NotOffered, PURPOSE);
         }
+        let counted = match self.count(&parts) {
+            Ok(counted) => counted,
+            Err(OverLimit) => return too_many_connections(),
+        };
         let upgrade = Upgrade::begin(&mut parts, &self.options);
         let id = random_id();
         let info = info(&parts, id.clone(), id.as_str(), TransportKind::WebSockets);
         let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
-        let place = self.connections.attach_new(&info.id, owner.clone());
+        let mut place = self.connections.attach_new(&info.id, owner.clone());
+        place.count(counted);
         self.open(upgrade, self.settings(&parts), info, None, owner, place).await
     }
 

@@ -242,6 +242,7 @@ impl Answering {
             principal: None,
             path: path.into(),
             query: query.into(),
+            remote_address: None,
         };
         let end = self.tunnels.open(id, &self.asking, Address::Instance(id.from.into()));
         let accepted = Accepted { pipe: end.into_pipe(expires), info, resumable: None };
