@@ -93,7 +93,7 @@ pub use hubline_protocol::{
 };
 pub use hubline_transport::{
     AddressLimits, AddressRefusals, AuthenticationRefresh, Body, ConnectionStatistics, Durations,
-    EndpointOptions, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
+    EndpointOptions, ExpiredPrincipals, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
 };
 
 pub use http::{ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with};

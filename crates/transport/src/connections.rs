@@ -93,6 +93,17 @@ pub(crate) enum Attached {
 pub(crate) struct Resumption {
     pub(crate) id: ConnectionId,
     pub(crate) resumer: Resumer,
+    /// When the authentication of the newest request ends, where connections end with it.
+    expires: Mutex<Option<Instant>>,
+}
+
+/// What a request makes of when its connection's authentication ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// It ends then; `None`: never, or without an end of the connection.
+    At(Option<Instant>),
+    /// The request's own token has expired.
+    Unchanged,
 }
 
 /// A connection that is here.
@@ -121,6 +132,21 @@ pub(crate) enum AttachError {
 /// As many wait already as may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TooManyWaiting;
+
+impl Resumption {
+    pub(crate) fn new(id: ConnectionId, resumer: Resumer, expires: Option<Instant>) -> Self {
+        Self { id, resumer, expires: Mutex::new(expires) }
+    }
+
+    /// When the authentication ends that a resumption leaves.
+    pub(crate) fn expires(&self, expiry: Expiry) -> Option<Instant> {
+        let mut expires = self.expires.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Expiry::At(newer) = expiry {
+            *expires = newer;
+        }
+        *expires
+    }
+}
 
 impl Connections {
     /// Those of one instance of a fleet, whose clients may send each request to any instance.

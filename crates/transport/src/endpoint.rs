@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Resumable, resumption};
+use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Principal, Resumable, resumption};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
@@ -23,14 +23,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::address_limits::{Counted, OverLimit};
 use crate::authentication::{Authentication, Credentials, RefreshRules};
-use crate::connections::{Attachment, Found, Owner};
+use crate::connections::{Attachment, Expiry, Found, Owner};
 use crate::gate::{Purpose, Refusal, Requester};
 use crate::identity::{EndpointId, Identity, Presented};
 use crate::relay::{Elsewhere, Relay};
 use crate::request::{Wanted, public_query};
 use crate::response::{empty, not_stored, text};
 use crate::tickets::Verified;
-use crate::{Body, Connections, EndpointOptions, RemoteAddress};
+use crate::{Body, Connections, EndpointOptions, ExpiredPrincipals, RemoteAddress};
 
 /// Answers the requests to one hub path and to its `/negotiate`. Cloning shares it.
 ///
@@ -90,7 +90,8 @@ impl Endpoint {
     /// Answers one request. The path decides only whether it is a negotiation or a refresh.
     ///
     /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one. An [`ExpiredPrincipal`] there
-    /// counts as nobody. Which address it comes from is the [`RemoteAddress`] there.
+    /// counts as nobody, or for little more: see [`EndpointOptions::expired_principals`].
+    /// Which address it comes from is the [`RemoteAddress`] there.
     ///
     /// [`ExpiredPrincipal`]: hubline_pipe::ExpiredPrincipal
     ///
@@ -106,12 +107,13 @@ impl Endpoint {
         let shared = Arc::clone(&self.0);
         async move {
             let (parts, body) = request.into_parts();
-            match shared.access(&parts) {
+            let wanted = Wanted::of(&parts, shared.options.enable_authentication_refresh);
+            match shared.access(&parts, wanted) {
                 Access::Granted => {}
                 Access::Unauthenticated => return empty(StatusCode::UNAUTHORIZED),
                 Access::Forbidden => return empty(StatusCode::FORBIDDEN),
             }
-            match Wanted::of(&parts, shared.options.enable_authentication_refresh) {
+            match wanted {
                 Wanted::Negotiate => shared.negotiate(&parts).await,
                 Wanted::Refresh => shared.refresh(&parts).await,
                 Wanted::WebSocket => shared.web_socket(parts).await,
@@ -134,9 +136,33 @@ impl fmt::Debug for Endpoint {
 
 impl Shared {
     /// What the policy says comes before everything else, as where a host's middleware asks it.
-    fn access(&self, parts: &Parts) -> Access {
+    fn access(&self, parts: &Parts, wanted: Wanted) -> Access {
+        let presented = Presented::of(parts);
+        let expired = self.expired(&presented);
+        if expired.is_some() && !wanted.may_go_on(parts) {
+            return Access::Unauthenticated;
+        }
         let Some(policy) = &self.options.authorization else { return Access::Granted };
-        policy.evaluate(Presented::of(parts).principal().map(|principal| &**principal))
+        policy.evaluate(expired.or(presented.principal()).map(|principal| &**principal))
+    }
+
+    /// Whose token has expired, where that leaves more than nobody has.
+    fn expired<'a>(&self, presented: &'a Presented) -> Option<&'a Arc<Principal>> {
+        match (presented, self.options.expired_principals) {
+            (Presented::Expired(principal), ExpiredPrincipals::KeepOwnConnections) => Some(principal),
+            _ => None,
+        }
+    }
+
+    /// Whether a request may open a connection, which an expired token may not.
+    ///
+    /// # Errors
+    /// [`Refusal::Expired`].
+    fn may_open(&self, parts: &Parts) -> Result<(), Refusal> {
+        match self.expired(&Presented::of(parts)) {
+            Some(_) => Err(Refusal::Expired),
+            None => Ok(()),
+        }
     }
 
     /// Lets a request through to its connection, wherever that is, or says what its client is told. Nothing has been
@@ -228,13 +254,17 @@ impl Shared {
     fn requester(&self, parts: &Parts, purpose: Purpose) -> Requester {
         let presented = Presented::of(parts);
         let principal = presented.principal();
-        let identity = Identity::of(principal.map(|principal| &**principal));
-        let may_refresh = self.refresh_rules.is_some() && !matches!(purpose, Purpose::Send | Purpose::Delete);
+        let expired = self.expired(&presented);
+        let identity = Identity::of(expired.or(principal).map(|principal| &**principal));
+        let may_refresh = self.refresh_rules.is_some()
+            && expired.is_none()
+            && !matches!(purpose, Purpose::Send | Purpose::Delete);
         let credentials = may_refresh.then(|| {
             let query = public_query(parts.uri.query().unwrap_or_default());
             Box::new(Credentials { principal: principal.cloned(), query })
         });
-        Requester { purpose, endpoint: self.id, identity, user: None, credentials }
+        let is_expired = expired.is_some();
+        Requester { purpose, endpoint: self.id, identity, user: None, credentials, is_expired }
     }
 
     /// By which user id the hub would know who a request comes from, where that may count.
@@ -262,6 +292,14 @@ impl Shared {
             connection.await;
             drop(place);
         });
+    }
+
+    /// What this request makes of when its connection's authentication ends.
+    fn expiry(&self, parts: &Parts) -> Expiry {
+        match self.expired(&Presented::of(parts)) {
+            Some(_) => Expiry::Unchanged,
+            None => Expiry::At(self.expires(parts)),
+        }
     }
 
     /// When the authentication of this request ends, if connections end with it.

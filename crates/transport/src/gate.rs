@@ -33,6 +33,9 @@ pub(crate) struct Requester {
     pub(crate) user: Option<Identity>,
     /// Where the endpoint lets its clients refresh their authentication, for whatever may do so.
     pub(crate) credentials: Option<Box<Credentials>>,
+    /// Whether the time of its token is over, where that leaves somebody more than nobody has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) is_expired: bool,
 }
 
 /// How much of who negotiated a connection is in who asks for it now.
@@ -63,6 +66,8 @@ pub(crate) enum Refusal {
     Attached,
     /// It belongs to another user.
     AnotherUser,
+    /// The token's time is over, and what is asked for is more than to go on with a connection of one's own.
+    Expired,
     /// A poll of another user, whose client may not know yet that it has to refresh its authentication first.
     RefreshRequired,
     /// There is no secret: with version 0, or without a negotiation.
@@ -78,6 +83,9 @@ pub(crate) enum Refusal {
 impl Requester {
     /// What another instance than the one with the connection refuses.
     pub(crate) fn judged_by_token(&self, resemblance: Resemblance) -> Result<(), Refusal> {
+        if self.is_expired {
+            return if resemblance == Resemblance::Same { Ok(()) } else { Err(Refusal::Expired) };
+        }
         let may_refresh = self.credentials.is_some();
         match (resemblance, self.purpose) {
             (Resemblance::Same | Resemblance::SameUserId, _) => Ok(()),
@@ -97,6 +105,9 @@ impl Requester {
             return Err(Refusal::Unknown);
         }
         self.fits_transport(&found.known)?;
+        if self.is_expired && (self.purpose == Purpose::Refresh || matches!(found.known, Known::Negotiated)) {
+            return Err(Refusal::Expired);
+        }
         let refreshes = found.owner.authentication.as_ref().zip(self.occasion(&found.known));
         if let Some((authentication, occasion)) = refreshes
             && let Some(credentials) = &self.credentials
@@ -111,12 +122,19 @@ impl Requester {
             Some(authentication) => authentication.is_of(self.identity),
             None => found.owner.identity == self.identity,
         };
-        if is_same_user { Ok(()) } else { Err(Refusal::AnotherUser) }
+        match is_same_user {
+            true => Ok(()),
+            false if self.is_expired => Err(Refusal::Expired),
+            false => Err(Refusal::AnotherUser),
+        }
     }
 
     /// The same where nobody has claimed the connection, so that its token is all there is of it.
     pub(crate) fn judged_unclaimed(&self, resemblance: Resemblance) -> Result<(), Refusal> {
         self.fits_transport(&Known::Negotiated)?;
+        if self.is_expired {
+            return Err(Refusal::Expired);
+        }
         match resemblance {
             Resemblance::Same => Ok(()),
             Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),

@@ -34,7 +34,7 @@ pub(crate) struct Identity(pub(crate) [u8; 16]);
 #[derive(Debug, Clone)]
 pub(crate) enum Presented {
     Nobody,
-    /// Somebody whose token was good once. Counts as nobody.
+    /// Somebody whose token was good once. Counts as nobody, or may go on with connections of its own.
     Expired(Arc<Principal>),
     Known(Arc<Principal>),
 }

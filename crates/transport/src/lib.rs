@@ -15,7 +15,8 @@
 //!
 //! It belongs to the endpoint and to the user that it was negotiated by. One gate judges every request for it before
 //! anything is done, and lets nobody else through; what is refused changes nothing. Its user may replace its
-//! principal by a newer one where the endpoint allows it ([`EndpointOptions::authentication_refresh`]).
+//! principal by a newer one where the endpoint allows it ([`EndpointOptions::authentication_refresh`]). What is left to
+//! somebody whose token has expired says [`ExpiredPrincipals`].
 //!
 //! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
 //! connection's place from the handler ([`hubline_pipe::Resumer`]).
@@ -51,7 +52,7 @@ pub use address_limits::{AddressLimits, AddressRefusals, RemoteAddress};
 pub use body::{Aborted, Body};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
-pub use options::{AuthenticationRefresh, EndpointOptions, RefreshError};
+pub use options::{AuthenticationRefresh, EndpointOptions, ExpiredPrincipals, RefreshError};
 pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use statistics::{ConnectionStatistics, Durations, TransportStatistics};
 pub use tickets::{TokenKey, TokenKeyError};

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use hubline_pipe::PipeEnd;
 use tokio::time::{Instant, timeout};
 
-use crate::connections::DISCONNECT_TIMEOUT;
+use crate::connections::{DISCONNECT_TIMEOUT, Expiry};
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
 use crate::relay::Reachability;
@@ -165,18 +165,18 @@ impl LongPolling {
         self.inbox.end(PipeEnd::Closed);
     }
 
-    /// Waits for data, `poll_timeout` at most. `expires` is when the authentication of this poll ends.
+    /// Waits for data, `poll_timeout` at most.
     ///
     /// # Cancel safety
     /// Data leaves only with the answer; if the client goes away before, the next poll gets it.
-    pub(crate) async fn poll(&self, poll_timeout: Duration, expires: Option<Instant>) -> Polled {
-        self.poll_and(poll_timeout, expires, Given::ForGood).await
+    pub(crate) async fn poll(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
+        self.poll_and(poll_timeout, expiry, Given::ForGood).await
     }
 
     /// The same for a poll at another instance. What it is given stays in doubt until it is
     /// [settled](LongPolling::settle), and nothing else is given out meanwhile.
-    pub(crate) async fn poll_from_afar(&self, poll_timeout: Duration, expires: Option<Instant>) -> Polled {
-        self.poll_and(poll_timeout, expires, Given::InDoubt).await
+    pub(crate) async fn poll_from_afar(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
+        self.poll_and(poll_timeout, expiry, Given::InDoubt).await
     }
 
     /// Says what became of what was in doubt.
@@ -191,8 +191,8 @@ impl LongPolling {
         }
     }
 
-    async fn poll_and(&self, poll_timeout: Duration, expires: Option<Instant>, given: Given) -> Polled {
-        let turn = match self.begin(expires) {
+    async fn poll_and(&self, poll_timeout: Duration, expiry: Expiry, given: Given) -> Polled {
+        let turn = match self.begin(expiry) {
             Ok(turn) => turn,
             Err(refused) => return refused,
         };
@@ -201,13 +201,15 @@ impl LongPolling {
             .unwrap_or(Polled::TimedOut)
     }
 
-    fn begin(&self, expires: Option<Instant>) -> Result<Turn<'_>, Polled> {
+    fn begin(&self, expiry: Expiry) -> Result<Turn<'_>, Polled> {
         let mut state = self.lock();
         if state.is_over(self.reach.as_deref()) {
             return Err(Polled::Gone);
         }
         let number = state.turns.begin().ok_or(Polled::Conflict)?;
-        if std::mem::replace(&mut state.expires, expires) != expires {
+        if let Expiry::At(expires) = expiry
+            && std::mem::replace(&mut state.expires, expires) != expires
+        {
             // Its end may be nearer now.
             self.inbox.wake_reader();
         }

@@ -30,6 +30,8 @@ pub struct EndpointOptions {
     pub allow_stateful_reconnects: bool,
     /// What somebody must be for any request to this path. Default: nothing, everybody may.
     pub authorization: Option<Policy>,
+    /// What somebody may do whose token has expired. Default: what nobody may.
+    pub expired_principals: ExpiredPrincipals,
     /// Whether a connection ends when its principal expires. Default: no.
     pub close_on_authentication_expiration: bool,
     /// Whether a client may replace its connection's principal by a newer one of the same user: by `POST
@@ -55,6 +57,24 @@ pub struct EndpointOptions {
     pub(crate) sub_protocol_selector: Option<SubProtocolSelector>,
 }
 
+/// What somebody may do whose token has expired, as an
+/// [`ExpiredPrincipal`](hubline_pipe::ExpiredPrincipal) tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ExpiredPrincipals {
+    /// What nobody may, as in ASP.NET Core: a connection of nobody's may be opened where nobody needs to be signed in, and
+    /// those that were opened by somebody are refused.
+    #[default]
+    CountAsNobody,
+    /// Go on with a connection that the same user has opened while a token was good: poll it, send to it, end it, resume
+    /// it. Everything else is 401: what would open a connection, refresh one, or reach somebody else's. The JavaScript
+    /// client, for one, does not fetch a new token when a poll is refused, but ends. Such a request changes nothing of
+    /// when the connection's authentication ends, which only
+    /// [`close_on_authentication_expiration`](EndpointOptions::close_on_authentication_expiration) makes the
+    /// connection's end.
+    KeepOwnConnections,
+}
+
 impl Default for EndpointOptions {
     fn default() -> Self {
         Self {
@@ -67,6 +87,7 @@ impl Default for EndpointOptions {
             minimum_protocol_version: 0,
             allow_stateful_reconnects: false,
             authorization: None,
+            expired_principals: ExpiredPrincipals::default(),
             close_on_authentication_expiration: false,
             enable_authentication_refresh: false,
             on_authentication_refresh: None,
@@ -113,6 +134,13 @@ impl EndpointOptions {
     #[must_use]
     pub fn authorize(mut self, policy: Policy) -> Self {
         self.authorization = Some(policy);
+        self
+    }
+
+    /// Lets clients go on with their own connections, and do nothing else, when their token has expired.
+    #[must_use]
+    pub fn keep_own_connections_of_expired_principals(mut self) -> Self {
+        self.expired_principals = ExpiredPrincipals::KeepOwnConnections;
         self
     }
 

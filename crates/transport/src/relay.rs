@@ -184,8 +184,16 @@ impl Relay {
         // A poll may be the first one or not.
         let is_first = wish == Wish::Connect;
         let was_found = self.asking.place_of(&elsewhere.token).is_some();
+        let is_expired = elsewhere.requester.is_expired;
         match self.try_request(elsewhere, wish, patience).await {
+            // What nobody has would begin here.
+            Err(AskError::Unreachable) if is_first && is_expired => {
+                (Reached::Refused(Refusal::Expired), None)
+            }
             Err(AskError::Unreachable) if is_first => (self.serve_alone(elsewhere), None),
+            Err(AskError::Nobody) if wants_transport && !was_found && is_expired => {
+                (Reached::Refused(Refusal::Expired), None)
+            }
             Err(AskError::Nobody) if wants_transport && !was_found => (self.claim(elsewhere).await, None),
             Err(AskError::Nobody) => (Reached::Unknown, None),
             Err(AskError::Unreachable | AskError::Silent) => (Reached::Unreachable, None),

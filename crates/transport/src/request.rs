@@ -51,6 +51,19 @@ impl Wanted {
     }
 }
 
+impl Wanted {
+    /// Whether this may be about a connection that has its transport.
+    pub(crate) fn may_go_on(self, request: &Parts) -> bool {
+        match self {
+            Self::Send | Self::Poll | Self::Delete => true,
+            Self::WebSocket => token_of(request).is_some(),
+            Self::Negotiate | Self::Refresh | Self::ServerSentEvents | Self::NotAllowed | Self::NotThere => {
+                false
+            }
+        }
+    }
+}
+
 fn ends_with(path: &str, segment: &str) -> bool {
     let last = path.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     percent_decode_str(last).decode_utf8_lossy().eq_ignore_ascii_case(segment)

@@ -96,6 +96,7 @@ pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
         Refusal::AnotherUser => {
             text(StatusCode::FORBIDDEN, "The user associated with this connection changed.")
         }
+        Refusal::Expired => empty(StatusCode::UNAUTHORIZED),
         Refusal::RefreshRequired => error(StatusCode::CONFLICT, "authentication_refresh_required"),
         Refusal::NotRefreshable => error(StatusCode::BAD_REQUEST, "unsupported_negotiate_version"),
         Refusal::Rejected => error(StatusCode::FORBIDDEN, "permission_change_rejected"),

@@ -11,6 +11,7 @@ fn nobody() -> Requester {
         identity: Identity::NOBODY,
         user: None,
         credentials: None,
+        is_expired: false,
     }
 }
 

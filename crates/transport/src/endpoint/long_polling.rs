@@ -30,7 +30,7 @@ impl Shared {
         match self.admit(parts, PURPOSE, &token).await {
             Ok(Admitted::Here(Found { known: Known::Attached(Attached::LongPolling(polling)), .. })) => {
                 let timeout = self.options.long_polling_poll_timeout;
-                return answer(polling.poll(timeout, self.expires(parts)).await);
+                return answer(polling.poll(timeout, self.expiry(parts)).await);
             }
             Ok(Admitted::Here(_)) => {}
             Ok(Admitted::Elsewhere(relay, elsewhere)) => {
@@ -46,6 +46,7 @@ impl Shared {
 
     /// The first poll starts the connection and is answered at once.
     async fn begin_polling(&self, parts: &Parts, token: &str) -> Result<Response<Body>, Refusal> {
+        self.may_open(parts)?;
         let counted = match self.count(parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return Ok(too_many_connections()),

@@ -35,6 +35,9 @@ impl Shared {
             }
             Err(refusal) => return refused(refusal, PURPOSE),
         }
+        if let Err(refusal) = self.may_open(parts) {
+            return refused(refusal, PURPOSE);
+        }
         let counted = match self.count(parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return too_many_connections(),

@@ -6,6 +6,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Resumable, Seat, resumption};
 use hubline_protocol::negotiate::TransportKind;
+use tokio::time::Instant;
 
 use super::elsewhere::Brought;
 use super::{Admitted, Shared, info};
@@ -46,18 +47,23 @@ impl Shared {
     }
 
     async fn open_negotiated(self: &Arc<Self>, mut parts: Parts, token: &str) -> Response<Body> {
+        if let Err(refusal) = self.may_open(&parts) {
+            return refused(refusal, PURPOSE);
+        }
         let counted = match self.count(&parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return too_many_connections(),
         };
+        let expires = self.expires(&parts);
         let upgrade = Upgrade::begin(&mut parts, &self.options);
-        let ((negotiated, resumable), mut place) = match self.connections.attach(token, with_web_socket) {
+        let attached = self.connections.attach(token, |negotiated| with_web_socket(negotiated, expires));
+        let ((negotiated, resumable), mut place) = match attached {
             Ok(attached) => attached,
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
         };
         place.count(counted);
         let info = info(&parts, negotiated.id, token, TransportKind::WebSockets);
-        self.open(upgrade, self.settings(&parts), info, resumable, negotiated.owner, place).await
+        self.open(upgrade, self.settings(expires), info, resumable, negotiated.owner, place).await
     }
 
     /// Opens a connection that comes without a negotiation.
@@ -75,7 +81,7 @@ impl Shared {
         let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
         let mut place = self.connections.attach_new(&info.id, owner.clone());
         place.count(counted);
-        self.open(upgrade, self.settings(&parts), info, None, owner, place).await
+        self.open(upgrade, self.settings(self.expires(&parts)), info, None, owner, place).await
     }
 
     async fn open(
@@ -119,7 +125,8 @@ impl Shared {
             Err(ClaimError::Ended) => return ended_meanwhile(),
         };
         let info = info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
-        let opening = accepted(upgrade, self.settings(&parts), info, None);
+        let expires = resumption.expires(self.expiry(&parts));
+        let opening = accepted(upgrade, self.settings(expires), info, None);
         self.tasks.spawn(take_seat(seat, opening, owner.authentication));
         response
     }
@@ -145,7 +152,7 @@ impl Shared {
             Ok((Answer::Unknown | Answer::EndedMeanwhile, _)) => return ended_meanwhile(),
             Ok(_) | Err(_) => return unreachable_now(),
         };
-        let settings = self.settings(&parts);
+        let settings = self.settings(self.expires(&parts));
         self.tasks.spawn(async move {
             match upgrade.finish(settings).await {
                 Ok(pipe) => end.serve(pipe).await,
@@ -155,17 +162,20 @@ impl Shared {
         response
     }
 
-    fn settings(&self, parts: &Parts) -> Settings {
-        Settings { options: Arc::clone(&self.options), expires: self.expires(parts) }
+    fn settings(&self, expires: Option<Instant>) -> Settings {
+        Settings { options: Arc::clone(&self.options), expires }
     }
 }
 
-fn with_web_socket(negotiated: Negotiated) -> (Attached, (Negotiated, Option<Resumable>)) {
+fn with_web_socket(
+    negotiated: Negotiated,
+    expires: Option<Instant>,
+) -> (Attached, (Negotiated, Option<Resumable>)) {
     if !negotiated.is_stateful {
         return (Attached::WebSocket(None), (negotiated, None));
     }
     let (resumer, resumable) = resumption();
-    let resumption = Resumption { id: negotiated.id.clone(), resumer };
+    let resumption = Resumption::new(negotiated.id.clone(), resumer, expires);
     (Attached::WebSocket(Some(Arc::new(resumption))), (negotiated, Some(resumable)))
 }
 

@@ -25,7 +25,7 @@ use super::message::{Answer, AnswerPiece, ExchangeId, InForce, Message, Question
 use super::reach::Reachability;
 use super::tunnel::Tunnels;
 use crate::Connections;
-use crate::connections::{Attached, Found, Known, Negotiated, Owner, Resumption};
+use crate::connections::{Attached, Expiry, Found, Known, Negotiated, Owner, Resumption};
 use crate::gate::{Purpose, Refusal, Requester};
 use crate::inbox::{Inbox, PostError};
 use crate::long_polling::{LongPolling, Polled, Receipt};
@@ -182,14 +182,15 @@ impl Answering {
             },
             (Wish::Connect, Known::Attached(_)) => Answer::Resumable,
             (Wish::Poll { timeout_ms, expires_ms }, Known::Attached(Attached::LongPolling(polling))) => {
-                return self.poll(exchange, polling, timeout_ms, instant(expires_ms)).await;
+                return self.poll(exchange, polling, timeout_ms, requester.expiry(expires_ms)).await;
             }
             (
                 Wish::Resume { path, query, expires_ms },
                 Known::Attached(Attached::WebSocket(Some(resumption))),
             ) => {
+                let expires = resumption.expires(requester.expiry(expires_ms));
                 let request = (&*token, path, query);
-                self.resume(exchange, &resumption, request, instant(expires_ms), found.owner).await
+                self.resume(exchange, &resumption, request, expires, found.owner).await
             }
             (Wish::Post { is_last, data, .. }, Known::Attached(attached)) => {
                 let Some(inbox) = attached.inbox() else {
@@ -208,14 +209,8 @@ impl Answering {
         self.answer(exchange, 0, answer, None);
     }
 
-    async fn poll(
-        &self,
-        exchange: ExchangeId,
-        polling: Arc<LongPolling>,
-        timeout_ms: u64,
-        expires: Option<Instant>,
-    ) {
-        let poll = polling.poll_from_afar(Duration::from_millis(timeout_ms), expires);
+    async fn poll(&self, exchange: ExchangeId, polling: Arc<LongPolling>, timeout_ms: u64, expiry: Expiry) {
+        let poll = polling.poll_from_afar(Duration::from_millis(timeout_ms), expiry);
         let answer = Answer::from(self.heard_after_a_while(exchange, poll).await);
         let given = matches!(answer, Answer::Found(_)).then_some(polling);
         self.answer(exchange, 0, answer, given);
@@ -432,6 +427,13 @@ async fn admit(found: &Found, requester: &Requester, wish: &Wish) -> Result<(), 
             Ok(())
         }
         _ => requester.judged_by(found).await,
+    }
+}
+
+impl Requester {
+    /// What this request makes of its connection's end, which comes so many milliseconds from now.
+    fn expiry(&self, expires_ms: Option<u64>) -> Expiry {
+        if self.is_expired { Expiry::Unchanged } else { Expiry::At(instant(expires_ms)) }
     }
 }
 

@@ -185,6 +185,7 @@ mod tests {
             identity: Identity::of(Some(&Principal::of_user(id))),
             user: None,
             credentials: None,
+            is_expired: false,
         }
     }
 

@@ -1,9 +1,10 @@
 //! Policies and the end of an authentication.
 
 use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hubline_pipe::{Policy, Principal};
+use hubline_pipe::{ExpiredPrincipal, Policy, Principal};
 use tokio::time::Instant;
 
 use crate::hub::{Hub, collect, is_pending, options, request};
@@ -64,9 +65,34 @@ async fn long_polling_keeps_its_first_principal_and_expires_with_its_newest() {
     let mut poll =
         pin!(hub.endpoint.respond(request("GET", &uri, &[], Some(user("ada", Duration::from_secs(9))))));
     assert!(is_pending(poll.as_mut()).await);
+    assert!(near(pipe(&mut connection), 9));
     assert_eq!(connection.info.principal.as_ref().unwrap().name, None);
     connection.send("x").await.unwrap();
     assert_eq!(collect(poll.await).await.body, "x");
+}
+
+#[tokio::test]
+async fn a_poll_with_an_expired_token_moves_no_expiry() {
+    let strict =
+        || options().close_on_authentication_expiration().keep_own_connections_of_expired_principals();
+    let mut hub = Hub::new(strict());
+    let token = hub.negotiate_as(Some(user("ada", Duration::from_secs(100))), "").await;
+    let uri = format!("/hub?id={token}");
+    hub.request("GET", &uri, &[], Some(user("ada", Duration::from_secs(100)))).await;
+    let mut connection = hub.accept().await;
+    let before = connection.pipe.as_ref().unwrap().expires();
+    assert!(before.is_some());
+    for method in ["POST", "GET"] {
+        let mut expired = request(method, &uri, &[], None);
+        expired.extensions_mut().insert(ExpiredPrincipal(Arc::new(user("ada", Duration::ZERO))));
+        let mut answer = pin!(hub.endpoint.respond(expired));
+        if method == "GET" {
+            assert!(is_pending(answer.as_mut()).await);
+            connection.send("x").await.unwrap();
+        }
+        assert_eq!(answer.await.status(), 200);
+        assert_eq!(connection.pipe.as_ref().unwrap().expires(), before, "{method}");
+    }
 }
 
 #[tokio::test]

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Extensions;
-use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
+use hubline_pipe::{Claim, ExpiredPrincipal, Policy, Principal};
 use hubline_transport::{Connections, EndpointOptions};
 
 use crate::fleet::Fleet;
-use crate::hub::{Answer, EVENTS, Hub, collect, options, request};
+use crate::hub::{Answer, EVENTS, Hub, UPGRADE, collect, options, request};
 
 /// Who asks for a connection of Ada's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +26,8 @@ pub(crate) enum Who {
     Nobody,
     /// Ada with a token whose time is over.
     Expired,
+    /// Bob with such a token.
+    ExpiredBob,
 }
 
 /// At which time `seconds` before midnight of the year 2100 an authentication ends.
@@ -51,7 +53,7 @@ impl Who {
             Self::Newer => ("ada", "one", "Doctor", 100),
             Self::Older => ("ada", "one", "Doctor", 900),
             Self::Issuer => ("ada", "two", "Doctor", 100),
-            Self::Bob => ("bob", "one", "Doctor", 100),
+            Self::Bob | Self::ExpiredBob => ("bob", "one", "Doctor", 100),
             Self::OldBob => ("bob", "one", "Doctor", 900),
             Self::Nobody => return None,
         };
@@ -66,7 +68,7 @@ impl Who {
     /// Puts into a request what an authentication layer makes of the token.
     pub(crate) fn present(self, extensions: &mut Extensions) {
         let Some(principal) = self.principal().map(Arc::new) else { return };
-        if self == Self::Expired {
+        if matches!(self, Self::Expired | Self::ExpiredBob) {
             extensions.insert(ExpiredPrincipal(principal));
         } else {
             extensions.insert(principal);
@@ -176,9 +178,17 @@ impl Scene {
 /// A row for each request and each who: what is answered by the instance with the connection, by another one, and by
 /// another one while the first cannot be reached.
 async fn table(options: EndpointOptions, whats: impl IntoIterator<Item = What>) -> String {
+    table_of(options, whats, Who::ALL).await
+}
+
+async fn table_of(
+    options: EndpointOptions,
+    whats: impl IntoIterator<Item = What>,
+    whos: impl IntoIterator<Item = Who> + Clone,
+) -> String {
     let mut table = String::new();
     for what in whats {
-        for who in Who::ALL {
+        for who in whos.clone() {
             let scene = Scene::set(what, options.clone()).await;
             let here = what.ask(&scene.fleet.hubs[0], &scene.token, who).await;
             let scene = Scene::set(what, options.clone()).await;
@@ -313,6 +323,102 @@ async fn where_refreshing_is_on_the_instance_with_the_connection_knows_who_its_u
         Refresh      Expired  403 user_changed | 403 user_changed | 403 user_changed
         ",
     );
+}
+
+/// With `ExpiredPrincipals::KeepOwnConnections`, whether refreshing is on or not.
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_goes_on_with_what_its_user_has_opened_and_opens_nothing() {
+    let strict = || options().keep_own_connections_of_expired_principals();
+    let whos = [Who::Expired, Who::ExpiredBob, Who::Nobody, Who::Newer];
+    let whats = What::ALL.into_iter().filter(|what| !matches!(what, What::EarlyRefresh | What::Refresh));
+    let expected = "
+        OpenEvents   Expired  401  | 401  | 401
+        OpenEvents   ExpiredBob 401  | 401  | 401
+        OpenEvents   Nobody   403 | 403 | 403
+        OpenEvents   Newer    ok | ok | ok
+        OpenPolls    Expired  401  | 401  | poll again
+        OpenPolls    ExpiredBob 401  | 401  | 401
+        OpenPolls    Nobody   403 | 403 | 403
+        OpenPolls    Newer    ok | ok | poll again
+        Poll         Expired  ok | ok | poll again
+        Poll         ExpiredBob 401  | 401  | 401
+        Poll         Nobody   403 | 403 | 403
+        Poll         Newer    ok | ok | poll again
+        Post         Expired  ok | ok | 503
+        Post         ExpiredBob 401  | 401  | 401
+        Post         Nobody   403 | 403 | 403
+        Post         Newer    ok | ok | 503
+        Delete       Expired  ok | ok | 503
+        Delete       ExpiredBob 401  | 401  | 401
+        Delete       Nobody   403 | 403 | 403
+        Delete       Newer    ok | ok | 503
+        ";
+    let found = table_of(strict(), whats, whos).await;
+    assert_table(&found.replace(" \n", "\n"), expected);
+
+    let expired = [Who::Expired, Who::ExpiredBob];
+    let found = table_of(strict().enable_authentication_refresh(), What::ALL, expired).await;
+    let expected = "
+        OpenEvents   Expired  401  | 401  | 401
+        OpenEvents   ExpiredBob 401  | 401  | 401
+        OpenPolls    Expired  401  | 401  | poll again
+        OpenPolls    ExpiredBob 401  | 401  | 401
+        Poll         Expired  ok | ok | poll again
+        Poll         ExpiredBob 401  | 401  | 401
+        Post         Expired  ok | ok | 503
+        Post         ExpiredBob 401  | 401  | 401
+        Delete       Expired  ok | ok | 503
+        Delete       ExpiredBob 401  | 401  | 401
+        EarlyRefresh Expired  401  | 401  | 401
+        EarlyRefresh ExpiredBob 401  | 401  | 401
+        Refresh      Expired  401  | 401  | 401
+        Refresh      ExpiredBob 401  | 401  | 401
+        ";
+    assert_table(&found.replace(" \n", "\n"), expected);
+}
+
+/// An expired token is worth nothing where nobody has claimed the connection, and neither is one without a negotiation.
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_negotiates_nothing() {
+    let hub = Hub::new(options().keep_own_connections_of_expired_principals());
+    let ask = async |method, uri: &str, headers: &[(&str, &str)]| {
+        let mut request = request(method, uri, headers, None);
+        Who::Expired.present(request.extensions_mut());
+        hub.endpoint.respond(request).await.status().as_u16()
+    };
+    let token = hub.negotiate_as(Who::Ada.principal(), "").await;
+    let uri = format!("/hub?id={token}");
+    assert_eq!(ask("POST", "/hub/negotiate?negotiateVersion=1", &[]).await, 401);
+    assert_eq!(ask("POST", "/hub/negotiate", &[]).await, 401);
+    assert_eq!(ask("GET", "/hub", &UPGRADE).await, 401, "without a negotiation");
+    assert_eq!(ask("GET", &uri, &UPGRADE).await, 401);
+    assert_eq!(ask("GET", &uri, &EVENTS).await, 401);
+    assert_eq!(ask("GET", &uri, &[]).await, 401);
+    assert_eq!(ask("POST", &uri, &[]).await, 400, "there is no transport yet");
+    assert_eq!(ask("GET", "/hub?id=unknown", &[]).await, 404);
+    let opened = request("GET", &uri, &[], Who::Ada.principal());
+    assert_eq!(hub.endpoint.respond(opened).await.status(), 200, "what was refused has changed nothing");
+}
+
+/// The role is asked for of an expired token too.
+#[tokio::test(start_paused = true)]
+async fn an_expired_token_has_to_meet_the_policy() {
+    for (role, expected) in [("Nurse", 200), ("Doctor", 403)] {
+        let nurses = |who: &Principal| who.has_role("Nurse") || who.expires == Some(expires(100));
+        let policy = match role {
+            "Nurse" => Policy::authenticated().assert(nurses),
+            role => Policy::authenticated().assert(move |who| who.has_role(role)),
+        };
+        let mut hub = Hub::new(options().authorize(policy).keep_own_connections_of_expired_principals());
+        let token = hub.negotiate_as(Who::Newer.principal(), "").await;
+        let uri = format!("/hub?id={token}");
+        hub.request("GET", &uri, &[], Who::Newer.principal()).await;
+        let mut connection = hub.accept().await;
+        connection.send("something for a poll").await.unwrap();
+        let mut poll = request("GET", &uri, &[], None);
+        Who::Expired.present(poll.extensions_mut());
+        assert_eq!(hub.endpoint.respond(poll).await.status(), expected, "{role}");
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -80,6 +80,48 @@ async fn only_its_user_resumes_a_connection() {
 }
 
 #[tokio::test]
+async fn its_user_resumes_a_connection_with_an_expired_token_where_that_is_allowed() {
+    for refreshing in [false, true] {
+        let options = || {
+            let options = options().keep_own_connections_of_expired_principals();
+            if refreshing { options.enable_authentication_refresh() } else { options }
+        };
+        for (who, expected) in [(Who::Expired, "resumed"), (Who::ExpiredBob, "401 ")] {
+            for instance in [0, 1] {
+                let told = Away::begin(options()).await.resume(instance, who).await;
+                assert_eq!(told, expected, "{who:?} at {instance}, {refreshing}");
+            }
+        }
+    }
+}
+
+/// `None` of an expired token would mean that the connection goes on for ever.
+#[tokio::test]
+async fn a_resumption_with_an_expired_token_leaves_the_end_of_the_authentication_alone() {
+    let options =
+        || options().close_on_authentication_expiration().keep_own_connections_of_expired_principals();
+    for instance in [0, 1] {
+        let mut away = Away::begin(options()).await;
+        let mut before = away.connection.pipe.as_ref().unwrap().expires().unwrap();
+        for who in [Who::Expired, Who::Older, Who::Expired] {
+            let address = serve_as(&away.fleet.hubs[instance], who).await;
+            let query = format!("?id={}", away.token);
+            let opened = tokio::spawn(async move { Client::open(address, &query).await });
+            let resumable = away.connection.resumable.as_mut().unwrap();
+            let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
+            let pipe = taken.await.unwrap().unwrap().pipe;
+            let after = pipe.expires().unwrap();
+            match who {
+                Who::Expired => assert_eq!(after, before, "at {instance}"),
+                _ => assert!(after < before, "a good token counts, at {instance}"),
+            }
+            before = after;
+            opened.await.unwrap().ok().unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn where_refreshing_is_on_the_hubs_user_id_decides() {
     let expected = "\
         Ada: resumed | resumed\nNewer: resumed | resumed\nOlder: resumed | resumed\n\
