@@ -23,7 +23,7 @@ async function refresh(server, path, connectionToken, bearer) {
 describe('the program with a key that tokens are verified by', () => {
   let fleet;
   before(async () => {
-    const args = [`--Jwt:Key=${KEY}`, `--Cors:AllowedOrigins:0=${ORIGIN}`, '--SignalR:MaximumAuthenticationExpiration=00:10:00'];
+    const args = [`--Jwt:Key=${KEY}`, '--Authentication:AllowAnonymous=true', `--Cors:AllowedOrigins:0=${ORIGIN}`, '--SignalR:MaximumAuthenticationExpiration=00:10:00'];
     fleet = await Fleet.hubline(2, { args });
   });
   after(() => fleet?.end());

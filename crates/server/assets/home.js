@@ -35,6 +35,7 @@ class Panel {
       await this.joined();
     } catch (error) {
       this.status("disconnected", error);
+      if (/\b401\b/.test(error)) this.log("The chat wants a token, since there are keys to verify one with. Authentication:AllowAnonymous=true lets in everybody.");
       if (origin !== location.origin) this.log(`Is ${origin} an instance that lets in pages of ${location.origin}? Cors:AllowedOrigins and --dev do.`);
     }
   }

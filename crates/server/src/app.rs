@@ -4,7 +4,9 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use hubline::{DetailedErrors, EndpointOptions, HttpOptions, Hub, HubOptions, Server};
+use hubline::{
+    DetailedErrors, EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server,
+};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisDirectoryOptions;
 
@@ -12,6 +14,9 @@ use crate::config::{Config, ListenAddress};
 use crate::output::Output;
 use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
 use crate::{health, home, hubs, management, metrics};
+
+/// What lets users in who have not signed in.
+const ANONYMOUS: &str = "Authentication:AllowAnonymous";
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
@@ -34,10 +39,13 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
     let chat = server.add_hub(named(hubs::chat::hub(), config));
     let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
     let mut paths = Router::new()
-        .merge(chat.map_with(CHAT, endpoint_options(config)))
+        .merge(chat.map_with(CHAT, chat_options(config)))
         .merge(navigation.map_with(NAVIGATION, endpoint_options(config)));
-    if let Some(options) = &config.bearer {
-        paths = paths.layer(BearerAuthentication::new(options.clone()).context("tokens cannot be verified")?);
+    let bearer = config.bearer.clone().map(BearerAuthentication::new).transpose();
+    let bearer = bearer.context("tokens cannot be verified")?;
+    let token_refusals = bearer.as_ref().map(|bearer| bearer.refusals().clone());
+    if let Some(bearer) = bearer {
+        paths = paths.layer(bearer);
     }
     let health = health::Health::new(server, config);
     let mut app = Router::new()
@@ -60,6 +68,7 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
             cross_origin: cross_origin.clone(),
             host_filter: host_filter.clone(),
             management_key: config.management_key.clone(),
+            token_refusals,
         };
         let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
         match (&config.management_urls[..], &config.management_key) {
@@ -80,6 +89,14 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
     Ok(Routers { public: filtered(app), management: filtered(management) })
 }
 
+/// The options of the chat's path, which lets nobody in who is not signed in, unless anonymous users may come.
+fn chat_options(config: &Config) -> EndpointOptions {
+    match config.anonymous_may_chat() {
+        true => endpoint_options(config),
+        false => endpoint_options(config).authorize(Policy::authenticated()),
+    }
+}
+
 /// The options of the hubs' paths.
 fn endpoint_options(config: &Config) -> EndpointOptions {
     let mut options = EndpointOptions::default().transports(config.transports.clone());
@@ -89,6 +106,8 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
     options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();
     options.maximum_authentication_expiration = config.maximum_authentication_expiration;
     options.long_polling_poll_timeout = config.long_polling_poll_timeout;
+    // Tokens that are not believed are refused, so one that is merely expired may not come as nobody either.
+    options.expired_principals = ExpiredPrincipals::KeepOwnConnections;
     options
 }
 
@@ -162,6 +181,9 @@ fn closed(config: &Config) -> Vec<String> {
                 .to_owned(),
         );
     }
+    if !config.anonymous_may_chat() {
+        closed.push(format!("{CHAT} for whoever brings no token. {ANONYMOUS}=true lets anonymous users in"));
+    }
     if config.environment.is_production() {
         closed.push(format!("POST {TRIGGER}. --dev serves it, and so does any --environment but Production"));
     }
@@ -180,8 +202,9 @@ fn browser_address(address: &ListenAddress) -> String {
     format!("http://localhost:{}", address.port)
 }
 
-/// Settings that are understood and have no effect in this version, each with what that means.
-pub(crate) fn without_effect(config: &Config) -> Vec<String> {
+/// Settings that are understood and have no effect in this version, and what is open because nothing was set, each with
+/// what that means.
+pub(crate) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     if config.database.is_some() || config.skip_database_init {
         notes.push("a database is configured, but nothing is stored in one yet".to_owned());
@@ -192,6 +215,12 @@ pub(crate) fn without_effect(config: &Config) -> Vec<String> {
              Authentication:Schemes:Bearer:SigningKeys and others)"
                 .to_owned(),
         );
+    }
+    if config.environment.is_production() && config.bearer.is_none() && config.allow_anonymous.is_none() {
+        notes.push(format!(
+            "anybody may use {CHAT}: there are no keys to verify tokens with. Set Jwt:Key, Jwt:JwksUrl or \
+             Authentication:Schemes:Bearer, or {ANONYMOUS}=true if that is meant"
+        ));
     }
     if config.redis_instance_name.is_some() && config.redis.is_none() {
         notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());

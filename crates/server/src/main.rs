@@ -71,7 +71,7 @@ fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    for note in app::without_effect(&config) {
+    for note in app::notes(&config) {
         tracing::warn!("{note}");
     }
     // Accepts, and drives Redis; connections are served by threads of their own.

@@ -7,10 +7,10 @@ import { token } from './token.mjs';
 export class Client extends Recorder {
   log = [];
 
-  /** `events`: the methods that the server may call. `user`: signs in. `reconnect`: tries again every 50 ms. */
-  constructor(url, { events, user, transport = HttpTransportType.WebSockets, skipNegotiation = false, reconnect = false, messagePack = false } = {}) {
+  /** `events`: the methods that the server may call. `user`: signs in, with a new token each time it is asked for one; `bearer`: with this one. `reconnect`: tries again every 50 ms. */
+  constructor(url, { events, user, bearer, transport = HttpTransportType.WebSockets, skipNegotiation = false, reconnect = false, messagePack = false } = {}) {
     const builder = new HubConnectionBuilder()
-      .withUrl(url, { transport, skipNegotiation, accessTokenFactory: user && (() => token(user)) })
+      .withUrl(url, { transport, skipNegotiation, accessTokenFactory: bearer ? () => bearer : user && (() => token(user)) })
       .configureLogging({ log: (level, text) => this.#logged(level, text) });
     if (reconnect) builder.withAutomaticReconnect({ nextRetryDelayInMilliseconds: () => 50 });
     if (messagePack) builder.withHubProtocol(new MessagePackHubProtocol());

@@ -14,6 +14,7 @@ type Place = (&'static str, fn(&str) -> Result<RemoteKeys, RemoteKeysError>);
 
 /// Reads both sections; `None` if neither has a key, or a place to fetch keys from.
 pub(super) fn read(reader: &mut Reader) -> Option<BearerOptions> {
+    let earlier_mistakes = reader.mistakes.len();
     let mut options = BearerOptions::default();
     options.remote_keys = remote_keys(reader);
     options.keys = jwt_key(reader);
@@ -24,11 +25,24 @@ pub(super) fn read(reader: &mut Reader) -> Option<BearerOptions> {
         valid(reader, [keys::BEARER_VALID_AUDIENCE, keys::JWT_AUDIENCE], keys::BEARER_VALID_AUDIENCES);
     options.clock_skew = reader.patience(keys::JWT_CLOCK_SKEW, Duration::from_secs(5 * 60));
     options.include_error_details = reader.boolean(keys::BEARER_INCLUDE_ERROR_DETAILS, true);
+    options.refuse_invalid_tokens = true;
     if options.keys.is_empty() && options.remote_keys.is_none() {
+        // A key that cannot be used has been named already.
+        if reader.mistakes.len() == earlier_mistakes {
+            refuse_to_lock_everybody_out(reader);
+        }
         warn_of_missing_keys(reader);
         return None;
     }
     Some(options)
+}
+
+/// Without keys nobody could sign in, so somebody has to be let in without.
+fn refuse_to_lock_everybody_out(reader: &mut Reader) {
+    let setting = reader.settings.get(keys::ALLOW_ANONYMOUS).cloned();
+    if let Some(setting) = setting.filter(|setting| setting.value.trim().eq_ignore_ascii_case("false")) {
+        reader.mistake(keys::ALLOW_ANONYMOUS, &setting, Problem::NobodyCanSignIn);
+    }
 }
 
 /// Where keys are fetched: the metadata goes before the authority as in ASP.NET Core, both before `Jwt:JwksUrl`.
@@ -53,10 +67,21 @@ fn jwt_key(reader: &mut Reader) -> Vec<VerificationKey> {
     let Some(setting) = reader.setting(keys::JWT_KEY) else {
         return Vec::new();
     };
+    warn_of_margins(reader, keys::JWT_KEY, &setting);
     VerificationKey::from_text(&setting.value).unwrap_or_else(|error| {
         reader.mistake(keys::JWT_KEY, &setting, Problem::Key(error));
         Vec::new()
     })
+}
+
+/// Warns if a text is a secret with all that is around it: whoever issues the tokens has to have that too.
+fn warn_of_margins(reader: &mut Reader, key: &str, setting: &Setting) {
+    let is_margin = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '`' | '\u{feff}');
+    let has_margins = setting.value.starts_with(is_margin) || setting.value.ends_with(is_margin);
+    if has_margins && VerificationKey::secret(setting.value.as_bytes()).is_ok() {
+        let (key, source) = (key.to_owned(), setting.source.clone());
+        reader.warnings.push(Warning::SecretWithMargins { key, source });
+    }
 }
 
 /// The `Value` of each of the `SigningKeys`.

@@ -52,6 +52,7 @@ pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
 pub(super) const JWT_ISSUER: &str = "Jwt:Issuer";
 pub(super) const JWT_AUDIENCE: &str = "Jwt:Audience";
 pub(super) const JWT_CLOCK_SKEW: &str = "Jwt:ClockSkew";
+pub(super) const ALLOW_ANONYMOUS: &str = "Authentication:AllowAnonymous";
 pub(super) const BEARER_AUTHORITY: &str = "Authentication:Schemes:Bearer:Authority";
 pub(super) const BEARER_METADATA_ADDRESS: &str = "Authentication:Schemes:Bearer:MetadataAddress";
 pub(super) const BEARER_REQUIRE_HTTPS_METADATA: &str = "Authentication:Schemes:Bearer:RequireHttpsMetadata";
@@ -128,6 +129,7 @@ const KNOWN: &[&str] = &[
     JWT_ISSUER,
     JWT_AUDIENCE,
     JWT_CLOCK_SKEW,
+    ALLOW_ANONYMOUS,
     BEARER_AUTHORITY,
     BEARER_METADATA_ADDRESS,
     BEARER_REQUIRE_HTTPS_METADATA,

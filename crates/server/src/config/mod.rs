@@ -143,6 +143,9 @@ pub(crate) struct Config {
     ///
     /// Without issuers, or audiences, any will do.
     pub(crate) bearer: Option<BearerOptions>,
+    /// `Authentication:AllowAnonymous`: whether somebody who brings no token may use the chat. Default: only without keys
+    /// that tokens are verified by. See [`anonymous_may_chat`](Self::anonymous_may_chat).
+    pub(crate) allow_anonymous: Option<bool>,
     /// `AllowedHosts`: under which hosts the server may be reached, a list of names and addresses without ports, as
     /// ASP.NET Core reads it; `*.example.org` is every subdomain. `None` for any, the default, also written `*`.
     pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
@@ -218,6 +221,11 @@ impl Config {
         }
     }
 
+    /// Whether somebody who brings no token may use the chat.
+    pub(crate) fn anonymous_may_chat(&self) -> bool {
+        self.allow_anonymous.unwrap_or(self.bearer.is_none())
+    }
+
     fn read(reader: &mut Reader, environment: HostEnvironment) -> Self {
         let urls = read_urls(reader);
         let shutdown_timeout =
@@ -259,6 +267,7 @@ impl Config {
             minimum_protocol_version: reader.protocol_version(keys::MINIMUM_PROTOCOL_VERSION),
             token_keys: list::token_keys(reader),
             bearer: bearer::read(reader),
+            allow_anonymous: reader.optional_boolean(keys::ALLOW_ANONYMOUS),
             allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader, &environment),
             environment,

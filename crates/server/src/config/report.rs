@@ -133,6 +133,14 @@ pub(crate) enum Problem {
     /// A key that verifies no tokens.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Nobody may be anonymous, and nobody can sign in.
+    #[error(
+        "nobody could use the chat: there are no keys to verify tokens with; set {}, {} or {}",
+        keys::variable(keys::JWT_KEY),
+        keys::variable(keys::JWT_JWKS_URL),
+        keys::variable(keys::BEARER_AUTHORITY)
+    )]
+    NobodyCanSignIn,
     /// Where keys cannot be fetched.
     #[error(transparent)]
     RemoteKeys(#[from] RemoteKeysError),
@@ -193,6 +201,13 @@ pub(crate) enum Warning {
         /// Where it stands.
         source: Source,
     },
+    /// Quotes or blanks around a secret, which count.
+    SecretWithMargins {
+        /// The key that holds it.
+        key: String,
+        /// Where it stands.
+        source: Source,
+    },
     /// Kestrel's own way to configure addresses.
     KestrelEndpoints {
         /// Where it stands.
@@ -220,6 +235,13 @@ impl fmt::Display for Warning {
                 write!(f, "{key} ({source}) has no effect, no token is believed without a key; set ")?;
                 let ways = [keys::BEARER_AUTHORITY, keys::JWT_JWKS_URL, keys::JWT_KEY];
                 f.write_str(&ways.map(keys::variable).join(" or "))
+            }
+            Self::SecretWithMargins { key, source } => {
+                write!(
+                    f,
+                    "{key} ({source}) has quotes, blanks or a byte order mark around it, which are part of the secret as in \
+                     ASP.NET Core; tokens are believed only if their issuer has them too"
+                )
             }
             Self::KestrelEndpoints { source } => {
                 write!(f, "Kestrel:Endpoints ({source}) is not read, set {}", keys::URLS)

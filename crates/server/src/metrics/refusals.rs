@@ -1,9 +1,9 @@
-//! Requests that are refused for where they come from or go to.
+//! Requests that are refused for where they come from or go to, or for the token that they bring.
 
 use std::fmt;
 
 use hubline::Server;
-use hubline_auth::{CrossOrigin, HostFilter};
+use hubline_auth::{CrossOrigin, HostFilter, TokenRefusals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -18,6 +18,8 @@ pub(crate) struct RefusalCollector {
     /// None if any host is served.
     pub(crate) host_filter: Option<HostFilter>,
     pub(crate) management_key: Option<ManagementKey>,
+    /// None if there are no keys to verify tokens with.
+    pub(crate) token_refusals: Option<TokenRefusals>,
 }
 
 impl Collector for RefusalCollector {
@@ -38,13 +40,25 @@ impl Collector for RefusalCollector {
         ] {
             ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
         }
-        let Some(key) = &self.management_key else { return Ok(()) };
-        let management = encoder.encode_descriptor(
-            "hubline_management_requests_refused",
-            "Requests without the right Management:Key.",
+        if let Some(key) = &self.management_key {
+            let management = encoder.encode_descriptor(
+                "hubline_management_requests_refused",
+                "Requests without the right Management:Key.",
+                None,
+                MetricType::Counter,
+            )?;
+            ConstCounter::new(key.refused()).encode(management)?;
+        }
+        let Some(tokens) = &self.token_refusals else { return Ok(()) };
+        let mut refused = encoder.encode_descriptor(
+            "hubline_tokens_refused",
+            "Requests whose bearer token was not believed, by why, and those that had none and needed one.",
             None,
             MetricType::Counter,
         )?;
-        ConstCounter::new(key.refused()).encode(management)
+        for (reason, count) in tokens.counts() {
+            ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
+        }
+        Ok(())
     }
 }

@@ -20,3 +20,17 @@ pub(crate) async fn ask(port: u16, line: &str, headers: &str) -> (String, String
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
 }
+
+/// The status of a POST with a body.
+#[allow(dead_code, reason = "not every test posts something")]
+pub(crate) async fn post(port: u16, uri: &str, headers: &str, body: &str) -> u16 {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "POST {uri} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.unwrap();
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
+}

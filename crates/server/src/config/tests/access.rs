@@ -1,4 +1,4 @@
-//! Who may connect: the environment, origins, hosts.
+//! Who may connect: the environment, origins, hosts, tokens.
 
 use super::Setup;
 
@@ -91,4 +91,79 @@ fn hosts_as_aspnet_core_reads_them() {
         mistakes.contains("AllowedHosts = 'a.example:80'") && mistakes.contains("without a port"),
         "{mistakes}"
     );
+}
+
+const SECRET: &str = "a secret of at least 32 bytes, not so secret";
+const PUBLIC_KEY: &str = include_str!("../../../../auth/tests/keys/p256.pub.pem");
+
+#[test]
+fn anonymous_users_may_chat_where_nobody_can_sign_in() {
+    let may = |setup: Setup| setup.config().anonymous_may_chat();
+    let with_key = || Setup::new().set("Jwt:Key", SECRET);
+    assert!(may(Setup::new()) && may(Setup::new().args(|args| args.dev = true)));
+    assert!(!may(with_key()) && !may(with_key().args(|args| args.dev = true)));
+    assert!(!may(Setup::new().set("Jwt:JwksUrl", "https://login.example/keys")));
+    assert!(may(with_key().set("Authentication:AllowAnonymous", "true")));
+    assert!(!may(with_key().set("authentication:allowanonymous", "False")));
+    assert!(may(Setup::new().set("Authentication:AllowAnonymous", "true")));
+
+    let errors = Setup::new().set("Authentication:AllowAnonymous", "false").errors();
+    assert!(errors.contains("nobody could use the chat") && errors.contains("Jwt__Key"), "{errors}");
+    let errors = Setup::new().set("Authentication:AllowAnonymous", "false").set("Jwt:Key", "short").errors();
+    assert!(errors.contains("a mistake in") && errors.contains("at least 32"), "{errors}");
+}
+
+#[test]
+fn bad_tokens_are_refused_where_there_are_keys() {
+    assert!(Setup::new().set("Jwt:Key", SECRET).config().bearer.unwrap().refuse_invalid_tokens);
+}
+
+/// How a public key may come, and that none of it is a secret, or shown.
+#[test]
+fn a_public_key_is_no_secret_wherever_it_stands() {
+    let base64: String = PUBLIC_KEY.lines().filter(|line| !line.starts_with('-')).collect();
+    let one_line = PUBLIC_KEY.replace('\n', "\\n");
+    let texts = [
+        PUBLIC_KEY.to_owned(),
+        format!("\"{one_line}\""),
+        format!("\u{feff}# the issuer's\n{PUBLIC_KEY}"),
+        base64.clone(),
+    ];
+    for text in &texts {
+        let bearer = Setup::new().variable("Jwt__Key", text).config().bearer.unwrap();
+        let debug = format!("{:?}", bearer.keys);
+        assert!(debug.contains("Es256") && !debug.contains("Hs256"), "{debug}");
+        let errors = Setup::new().set("Authentication:Schemes:Bearer:SigningKeys:0:Value", text).errors();
+        assert!(errors.contains("public key or a certificate, and no secret"), "{errors}");
+        assert!(errors.contains("Value = '***'") && !errors.contains(&base64[..20]), "{errors}");
+    }
+    let mistakes = [
+        (
+            "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==\n-----END PRIVATE KEY-----",
+            "this is a private key",
+        ),
+        ("https://login.example/realms/clinic/protocol/openid-connect/certs", "Jwt:JwksUrl"),
+        ("/run/secrets/the-public-key-of-the-issuer.pem", "the name of a file"),
+        (&PUBLIC_KEY[..100], "a line of it is missing"),
+        ("  \"thirty-one bytes, one too few..\"  ", "has 31 bytes"),
+    ];
+    for (text, expected) in mistakes {
+        let errors = Setup::new().set("Jwt:Key", text).errors();
+        assert!(errors.contains(expected), "{text}: {errors}");
+    }
+}
+
+#[test]
+fn margins_of_a_secret_are_warned_about() {
+    let warnings = |secret: String| Setup::new().variable("Jwt__Key", &secret).warnings();
+    assert_eq!(warnings(SECRET.to_owned()), "");
+    for secret in [format!("\"{SECRET}\""), format!("{SECRET}\n"), format!("\u{feff}{SECRET}")] {
+        let warnings = warnings(secret);
+        assert!(
+            warnings.contains("environment variable Jwt__Key") && warnings.contains("part of the secret"),
+            "{warnings}"
+        );
+        assert!(!warnings.contains("not so"), "{warnings}");
+    }
+    assert_eq!(warnings(format!("\"{PUBLIC_KEY}\"")), "", "a key is what it is");
 }
