@@ -135,6 +135,12 @@ pub enum GroupError {
     /// The link to the others is down, for this reason.
     #[error("the other instances cannot be reached: {0}")]
     Unreachable(String),
+    /// A client wants to be in more groups than a hub lets it be. No backplane says so.
+    #[error("A client may be in {0} groups by its own calls (Limits:GroupsPerConnection).")]
+    TooManyGroups(usize),
+    /// A client wants to be in a group with a longer name than a hub allows, in bytes. No backplane says so.
+    #[error("The name of a group may have {0} bytes in a client's call (Limits:GroupNameBytes).")]
+    NameTooLong(usize),
 }
 
 /// Whether the other instances can be reached.

@@ -184,6 +184,11 @@ impl ClientResults {
         }
     }
 
+    /// Whether somebody waits for an answer of this id.
+    pub(crate) fn is_open(&self, id: &str) -> bool {
+        self.lock().contains_key(id)
+    }
+
     /// Brings an answer from a connection.
     pub(crate) fn answer(&self, id: &str, from: &Outbox, result: CompletionResult<'_>) -> Met {
         let mut open = self.lock();

@@ -22,11 +22,13 @@ pub struct HubClients {
     context: HubContext,
     /// Whether a send waits until the backplane has the message, as long as nobody asks how far it got.
     waits: bool,
+    /// Whose invocation sends.
+    sender: Option<Caller>,
 }
 
 impl HubClients {
     pub(crate) fn new(context: HubContext) -> Self {
-        Self { context, waits: true }
+        Self { context, waits: true, sender: None }
     }
 
     /// Every connection of the hub.
@@ -110,6 +112,7 @@ impl HubClients {
             excluded: Vec::new(),
             refused: None,
             waits: self.waits,
+            sender: self.sender.as_ref(),
         }
     }
 
@@ -128,7 +131,8 @@ pub struct Clients {
 
 impl Clients {
     pub(crate) fn new(context: HubContext, caller: Caller, asker: Asker, waits: bool) -> Self {
-        Self { hub: HubClients { context, waits }, caller, asker }
+        let sender = Some(caller.clone());
+        Self { hub: HubClients { context, waits, sender }, caller, asker }
     }
 
     /// The connection that calls.
@@ -172,6 +176,7 @@ pub struct ClientProxy<'a> {
     /// What to report once the targets have been served.
     refused: Option<SendError>,
     waits: bool,
+    sender: Option<&'a Caller>,
 }
 
 /// Why a message was not sent.
@@ -221,10 +226,15 @@ impl ClientProxy<'_> {
                 self.send_with_reach(method, arguments).await.map(drop)
             }
             BackplaneFailureMode::DeliverLocally => {
-                let backplane = &self.context.0.backplane;
+                let (context, sender) = (self.context, self.sender);
                 let (publication, refused) = self.publication(method, arguments)?;
-                if let Some(publication) = publication {
-                    backplane.post(publication).await?;
+                let backplane = &context.0.backplane;
+                match publication {
+                    Some(publication) if context.may_post(sender, &publication) => {
+                        backplane.post(publication).await?;
+                    }
+                    Some(publication) => _ = backplane.publish(publication).await?,
+                    None => {}
                 }
                 refused.map_or(Ok(()), Err)
             }
@@ -259,13 +269,17 @@ impl ClientProxy<'_> {
         method: &str,
         arguments: impl ClientArguments,
     ) -> Result<(Option<Publication>, Option<SendError>), SendError> {
-        let Self { context, targets, excluded, refused, .. } = self;
+        let Self { context, targets, excluded, refused, sender, .. } = self;
         if targets.is_empty() {
             return Ok((None, refused));
         }
         let dialect = |protocol| context.dialect(protocol);
         let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
-        Ok((Some(Publication { targets, excluded: excluded.into(), frames, asks: None }), refused))
+        let publication = Publication { targets, excluded: excluded.into(), frames, asks: None };
+        if let Some(sender) = sender {
+            context.note_sent(sender, &publication);
+        }
+        Ok((Some(publication), refused))
     }
 
     fn except<I: Into<ConnectionId>>(mut self, excluded: impl IntoIterator<Item = I>) -> Self {
@@ -297,7 +311,11 @@ impl SingleClientProxy<'_> {
             return self.clients.proxy(vec![target]).send(method, arguments).await;
         };
         let encoded = arguments.invocation(self.clients.context.dialect(outbox.protocol), None, method)?;
-        outbox.push(Frame::new(encoded, outbox.protocol.transfer_format()));
+        let context = &self.clients.context;
+        context.0.router.push(&outbox, Frame::new(encoded, outbox.protocol.transfer_format()));
+        if let Some(sender) = &self.clients.sender {
+            context.note_sent_to(sender, &Target::Subject(Subject::Connection(self.id)), &Arc::default());
+        }
         Ok(())
     }
 
@@ -341,14 +359,15 @@ impl SingleClientProxy<'_> {
 
     fn ask_here<T: DeserializeOwned + Send + 'static>(
         &self,
-        outbox: &Outbox,
+        outbox: &Arc<Outbox>,
         method: &str,
         arguments: &impl ClientArguments,
     ) -> Result<Asked<T>, InvokeError> {
         let asked = self.clients.context.0.client_results.ask(outbox, self.clients.context.naming());
         let dialect = self.clients.context.dialect(outbox.protocol);
         let question = arguments.invocation(dialect, Some(&asked.invocation_id), method);
-        outbox.push(Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format()));
+        let question = Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format());
+        self.clients.context.0.router.push(outbox, question);
         if outbox.is_closing() {
             return Err(InvokeError::Disconnected(self.id.clone()));
         }

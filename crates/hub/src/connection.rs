@@ -4,8 +4,11 @@ mod ahead;
 mod calls;
 mod close_reason;
 mod handshake;
+mod hold;
 mod ids;
+mod inflow;
 mod keep_alive;
+mod reading;
 mod resumption;
 mod sequencing;
 mod streaming;
@@ -18,28 +21,28 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::Subject;
 use hubline_pipe::{Accepted, ConnectionInfo, Frame, PipeEnd};
 use hubline_protocol::negotiate::TransportKind;
-use hubline_protocol::{Completion, Encoded, HubMessage, encode, framing};
-use tokio::time::timeout;
+use hubline_protocol::{Completion, Encoded, encode};
+use tokio::time::{Instant, timeout};
 
 use crate::client_results::Met;
 use crate::context::{Caller, CallerState, HubContext};
 use crate::dispatcher::{self, BoundCall};
 use crate::outbox::Outbox;
 
-use calls::{Begun, Calls, Pushed};
+use calls::{Begun, Calls};
 pub(crate) use close_reason::METRIC_LABELS;
 pub use close_reason::{CloseReason, Disconnected};
+use hold::Hold;
+use inflow::Inflow;
 use keep_alive::{Due, KeepAlive, Pings, State};
 use resumption::Stateful;
-use sequencing::Count;
 use turns::{Turn, Turns};
-use wire::{ReceivedAhead, Wire};
+use wire::Wire;
 
 /// How long the last messages of a connection may take to be sent.
 const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -67,11 +70,12 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         info.principal = principal;
     }
     wire.send_handshake_response(request.protocol);
+    let outbox = Arc::new(Outbox::new(info.id.clone(), request.protocol, options));
     if let Some(resumable) = resumable.filter(|_| request.version >= STATEFUL_VERSION) {
-        wire.become_stateful(Stateful::new(resumable, options.stateful_reconnect_buffer_size));
+        let limit = options.stateful_reconnect_buffer_size;
+        wire.become_stateful(Stateful::new(resumable, limit, Arc::clone(&outbox)));
     }
 
-    let outbox = Arc::new(Outbox::new(info.id.clone(), request.protocol, options));
     let user_id = (context.0.hub.user_id)(&info);
     let caller = Caller(Arc::new(CallerState::new(info, user_id, outbox)));
     tracing::debug!(hub = context.name(), connection = %caller.public_id(), protocol = %request.protocol, "connected");
@@ -84,6 +88,8 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         caller,
         wire,
         turns: Turns::default(),
+        hold: None,
+        inflow: Inflow::default(),
         full_upload: None,
         unread: true,
     };
@@ -99,18 +105,14 @@ struct Connection {
     calls: Calls,
     /// What finds no free slot. While a call is among it, only cancellations are looked for in what comes.
     turns: Turns,
+    /// While an invocation is held. What comes behind it is acted on, but for what has to wait for it.
+    hold: Option<Box<Hold>>,
+    inflow: Inflow,
     /// Ready when an upload can take its next item; until then nothing more is read.
     full_upload: Option<BoxFuture<'static, ()>>,
-    /// Whether whole messages may be left in the input: they wait for the call in front of them, or for the
-    /// client to read before it asks for more.
+    /// Whether whole messages may be left in the input: they wait for the call in front of them, or have been passed
+    /// over.
     unread: bool,
-}
-
-/// Whether a message is done with.
-enum Dispatched {
-    Done,
-    /// It is to be read again later.
-    Deferred,
 }
 
 impl Connection {
@@ -175,24 +177,16 @@ impl Connection {
         if let Some(reason) = self.wire.poll_send(cx, &self.caller.0.outbox).map_err(|end| self.ended(end))? {
             return Poll::Ready(Err(reason));
         }
-        if self.may_read() {
-            // The client may have made room just now by reading.
-            if self.unread {
-                return Poll::Ready(Ok(()));
-            }
-            if self.wire.poll_receive(cx).map_err(|end| self.ended(end))?.is_ready() {
-                self.unread = true;
-                return Poll::Ready(Ok(()));
-            }
-        } else if self.turns.has_call() && self.poll_ahead(cx).is_ready() {
+        // The client may have made room just now by reading.
+        if self.goes_on(cx) || self.poll_read(cx)?.is_ready() {
             return Poll::Ready(Ok(()));
         }
         if let Poll::Ready(resumed) = self.wire.poll_resume(cx) {
             self.resumed(resumed?);
             return Poll::Ready(Ok(()));
         }
-        let state =
-            State { progress: self.wire.progress(), reading: self.may_read(), other: self.wire.due() };
+        let reading = self.may_read() && self.hold.is_none();
+        let state = State { progress: self.wire.progress(), reading, other: self.due() };
         self.keep_alive.poll(cx, state).map(|due| self.act(due))
     }
 
@@ -221,136 +215,24 @@ impl Connection {
     /// A newer pipe has taken the place of the one before.
     fn resumed(&mut self, info: ConnectionInfo) {
         self.caller.0.replace_info(info);
-        self.unread = false;
+        self.unread = self.wire.passed > 0;
         self.wire.repeat(self.caller.0.outbox.protocol);
+    }
+
+    /// When there is something to do besides keeping the connection alive.
+    fn due(&self) -> Option<Instant> {
+        let held = self.hold.as_ref().and_then(|hold| hold.until);
+        let inflow = self.inflow.held_until(self.context.0.started);
+        [self.wire.due(), held, inflow].into_iter().flatten().min()
     }
 
     fn ended(&self, end: PipeEnd) -> CloseReason {
         // Behind a call that waits there may be whole messages.
-        if self.wire.input.is_empty() || self.turns.has_call() {
+        if self.wire.input.is_empty() || self.wire.passed > 0 || self.turns.has_call() {
             CloseReason::TransportEnded(end)
         } else {
             CloseReason::Truncated(end)
         }
-    }
-
-    /// Whether messages are acted on: not while the client waits for a slot or for an upload, or does not read its own
-    /// results.
-    fn may_read(&self) -> bool {
-        !self.turns.has_call() && self.full_upload.is_none() && !self.caller.0.outbox.is_over_half()
-    }
-
-    /// Acts on the whole messages that have come.
-    fn read_messages(&mut self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
-        if !self.unread || !self.may_read() {
-            return Ok(());
-        }
-        self.unread = false;
-        let protocol = self.caller.0.outbox.protocol;
-        let limit = self.receive_limit();
-        let mut input = std::mem::take(&mut self.wire.input);
-        while let Some(framed) = framing::split(protocol, &input, limit)? {
-            let used = framed.used;
-            self.keep_alive.heard();
-            match self.dispatch(cx, HubMessage::read(protocol, framed.message)?)? {
-                Dispatched::Done => {
-                    input.advance(used);
-                    self.wire.input_taken(used);
-                }
-                Dispatched::Deferred => break,
-            }
-            // What a call that waits or fills the outbox leaves behind is read later.
-            if !input.is_empty() && !self.may_read() {
-                self.unread = true;
-                break;
-            }
-        }
-        if !input.is_empty() {
-            self.wire.input = input;
-            self.look_ahead();
-        }
-        Ok(())
-    }
-
-    fn receive_limit(&self) -> usize {
-        self.context.0.options.maximum_receive_message_size.unwrap_or(usize::MAX)
-    }
-
-    /// Reads past a call that waits for its turn.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.caller.0.outbox.is_over_half() {
-            return Poll::Pending;
-        }
-        match ready!(self.wire.poll_receive_ahead(cx)) {
-            ReceivedAhead::Input => {
-                self.unread = true;
-                self.look_ahead();
-            }
-            // Nobody waits for anything any more, but what came before the end is still carried out.
-            ReceivedAhead::End => self.caller.0.aborted().cancel(),
-        }
-        Poll::Ready(())
-    }
-
-    /// Lets the cancellations behind a call that waits for its turn take effect.
-    fn look_ahead(&mut self) {
-        if self.turns.has_call() {
-            let (protocol, limit) = (self.caller.0.outbox.protocol, self.receive_limit());
-            self.wire.look_ahead(protocol, limit, |invocation_id| {
-                self.calls.ids.cancel(invocation_id);
-                self.turns.cancel(invocation_id);
-            });
-        }
-    }
-
-    fn dispatch(&mut self, cx: &mut Context<'_>, message: HubMessage<'_>) -> Result<Dispatched, CloseReason> {
-        if self
-            .wire
-            .stateful()
-            .is_some_and(|stateful| is_counted(&message) && stateful.sequencing.next() == Count::Again)
-        {
-            return Ok(Dispatched::Done);
-        }
-        // An item that finds no room is not received yet.
-        if let HubMessage::StreamItem(item) = &message
-            && let Pushed::Full(room) = self.calls.ids.push(item)
-        {
-            self.full_upload = Some(room);
-            self.unread = true;
-            return Ok(Dispatched::Deferred);
-        }
-        if let Some(stateful) = self.wire.stateful()
-            && is_counted(&message)
-        {
-            stateful.sequencing.received();
-        }
-        match message {
-            HubMessage::Invocation(invocation) => self.invoke(cx, invocation),
-            HubMessage::StreamItem(_) => {}
-            HubMessage::Completion(completion) => self.completed(completion)?,
-            HubMessage::CancelInvocation { invocation_id } => {
-                self.wire.cancellation_taken(&invocation_id);
-                self.calls.ids.cancel(&invocation_id);
-            }
-            HubMessage::Ping => self.keep_alive.arm_client_timeout(),
-            HubMessage::Close { error } => {
-                return Err(CloseReason::ClientClosed(error.map(|text| text.into())));
-            }
-            HubMessage::Ack { sequence_id } => {
-                if let Some(stateful) = self.wire.stateful() {
-                    stateful.sequencing.acknowledged(sequence_id);
-                }
-            }
-            HubMessage::Sequence { sequence_id } => {
-                if let Some(stateful) = self.wire.stateful() {
-                    stateful.sequencing.sequence(sequence_id)?;
-                }
-            }
-            HubMessage::Unknown { message_type } => {
-                tracing::debug!(connection = %self.caller.public_id(), message_type, "unknown hub message skipped");
-            }
-        }
-        Ok(Dispatched::Done)
     }
 
     fn invoke(&mut self, cx: &mut Context<'_>, invocation: hubline_protocol::Invocation<'_>) {
@@ -386,9 +268,10 @@ impl Connection {
         }
     }
 
-    /// Starts what waits for a slot, as far as there are slots.
+    /// Starts what waits for a slot, as far as there are slots and the client is not held.
     fn begin_waiting(&mut self, cx: &mut Context<'_>) {
         while self.calls.has_slot()
+            && !(self.turns.has_call() && self.is_held(cx))
             && let Some(turn) = self.turns.next()
         {
             match turn {
@@ -467,15 +350,4 @@ impl Connection {
         };
         futures_util::join!(farewell, forgotten);
     }
-}
-
-/// Whether stateful reconnect counts it.
-fn is_counted(message: &HubMessage<'_>) -> bool {
-    matches!(
-        message,
-        HubMessage::Invocation(_)
-            | HubMessage::StreamItem(_)
-            | HubMessage::Completion(_)
-            | HubMessage::CancelInvocation { .. }
-    )
 }

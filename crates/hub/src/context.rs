@@ -1,13 +1,15 @@
 //! A hub that runs, and who calls it.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use hubline_backplane::{Backplane, HubBackplane, Status};
+use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
 use hubline_directory::SessionDirectory;
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Policy, Principal};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame, Policy, Principal};
 use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -15,7 +17,7 @@ use crate::client_results::ClientResults;
 use crate::inbox::HubInbox;
 use crate::outbox::Outbox;
 use crate::router::Router;
-use crate::statistics::Closed;
+use crate::statistics::{Closed, Counters, Limit};
 use crate::{
     Cancellation, CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics, connection,
 };
@@ -38,6 +40,9 @@ pub(crate) struct HubCore {
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: AtomicBool,
     pub(crate) closed: Closed,
+    pub(crate) counters: Counters,
+    /// What clocks of its connections count from.
+    pub(crate) started: Instant,
 }
 
 impl HubContext {
@@ -75,6 +80,8 @@ impl HubContext {
             tasks,
             stopping: AtomicBool::new(false),
             closed: Closed::default(),
+            counters: Counters::default(),
+            started: Instant::now(),
         }))
     }
 
@@ -118,11 +125,55 @@ impl HubContext {
 
     /// What has been counted since the hub was started, and how many connections there are.
     pub fn statistics(&self) -> HubStatistics {
-        HubStatistics {
+        let mut statistics = HubStatistics {
             name: self.name().to_owned(),
             connections: self.connection_count(),
             closed: self.0.closed.counts(),
+            senders_held: 0,
+            sender_holds_timed_out: 0,
+            limited: BTreeMap::new(),
+        };
+        self.0.counters.write(&mut statistics);
+        statistics
+    }
+
+    /// A client has met a limit: the first one is logged, all are counted.
+    pub(crate) fn limited(&self, caller: &Caller, limit: Limit) {
+        if self.0.counters.limited(limit) == 0 {
+            tracing::info!(
+                hub = self.name(),
+                connection = %caller.connection_id(),
+                "A client has met the limit {}, which can be set (0: none). Further cases are counted, not logged",
+                limit.setting()
+            );
         }
+    }
+
+    /// Lets the sender's next invocation depend on who gets this, if somebody here reads too slowly.
+    pub(crate) fn note_sent(&self, sender: &Caller, publication: &Publication) {
+        for target in &publication.targets {
+            self.note_sent_to(sender, target, &publication.excluded);
+        }
+    }
+
+    pub(crate) fn note_sent_to(&self, sender: &Caller, target: &Target, excluded: &Arc<[ConnectionId]>) {
+        if self.0.router.is_congested() && !self.0.options.sender_hold_timeout.is_zero() {
+            sender.0.outbox.note_sent_to(|sent_to| sent_to.add(target, excluded));
+        }
+    }
+
+    /// Whether a message that nobody waits for need not be waited for either: the backplane brings it back to the
+    /// connections here only later, and so much of one sender may be on its way.
+    pub(crate) fn may_post(&self, sender: Option<&Caller>, publication: &Publication) -> bool {
+        let Some(Caller(sender)) = sender else { return true };
+        let size = publication.frames.get(sender.outbox.protocol).map_or(0, Frame::size);
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let posted = sender.posted_bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size);
+        let may_post = posted as usize <= self.0.options.outbound_limit_bytes / PART_ON_ITS_WAY;
+        if !may_post {
+            sender.posted_bytes.store(0, Ordering::Relaxed);
+        }
+        may_post
     }
 
     /// Waits until the backplane has whatever hub methods have sent before.
@@ -151,6 +202,9 @@ impl ConnectionHandler for HubContext {
 /// than the backplane takes is not read on, instead of filling the queue of all.
 const CALLS_ON_THEIR_WAY: u32 = 32;
 
+/// The same in bytes, as a part of what may wait for one connection.
+const PART_ON_ITS_WAY: usize = 8;
+
 /// The connection that calls a hub method. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Caller(pub(crate) Arc<CallerState>);
@@ -164,6 +218,8 @@ pub(crate) struct CallerState {
     /// Slots that running calls gave back early and the connection has not counted yet.
     pub(crate) slots_given_back: AtomicUsize,
     unawaited_calls: AtomicU32,
+    /// Sent by such calls since one of them waited.
+    posted_bytes: AtomicU32,
     aborted: OnceLock<CancellationToken>,
 }
 
@@ -175,6 +231,7 @@ impl CallerState {
             outbox,
             slots_given_back: AtomicUsize::new(0),
             unawaited_calls: AtomicU32::new(0),
+            posted_bytes: AtomicU32::new(0),
             aborted: OnceLock::new(),
         }
     }

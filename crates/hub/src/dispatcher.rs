@@ -19,6 +19,7 @@ use crate::filter;
 use crate::handler::{Call, ErasedHandler, Kind};
 use crate::hub::Method;
 use crate::invocation::{CallParts, Occasion};
+use crate::statistics::Limit;
 use crate::{Caller, CloseReason, Disconnected, HubContext, HubError, Returned};
 
 /// A call that is bound and may begin.
@@ -53,13 +54,21 @@ pub(crate) fn bind(
     invocation: hubline_protocol::Invocation<'_>,
 ) -> Result<BoundCall, Option<Encoded>> {
     let hubline_protocol::Invocation { invocation_id, target, arguments, stream_ids, streaming } = invocation;
-    let found = context.0.hub.find(&target);
+    let longest = context.0.options.limits.method_name_bytes;
+    let is_too_long = (1..target.len()).contains(&longest);
+    let found = if is_too_long { None } else { context.0.hub.find(&target) };
+    let target = if is_too_long { shortened(&target, longest).into() } else { target };
     let reply = Reply {
         context: context.clone(),
         caller: caller.clone(),
         invocation_id: invocation_id.map(|id| id.into()),
         method: found.map_or_else(|| Arc::from(&*target), |method| Arc::clone(&method.name)),
     };
+    if is_too_long {
+        context.limited(caller, Limit::MethodNameBytes);
+        let text = format!("The name of a method may have {longest} bytes (Limits:MethodNameBytes).");
+        return Err(reply.failed_to_invoke(&HubError::new(text)));
+    }
     let Some(method) = found else {
         tracing::debug!(hub = context.name(), method = %target, "unknown hub method");
         return Err(reply.failed_to_invoke(&HubError::new("Method does not exist.")));
@@ -92,6 +101,12 @@ pub(crate) fn bind(
     };
     let stream_ids = stream_ids.into_iter().map(Into::into).collect();
     Ok(BoundCall { reply, parts, stream_ids, streaming, method: Arc::clone(method), call })
+}
+
+/// The beginning of a name, for texts.
+fn shortened(name: &str, bytes: usize) -> String {
+    let end = (0..=bytes.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
+    format!("{}…", &name[..end])
 }
 
 impl BoundCall {

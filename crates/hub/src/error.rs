@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::fmt;
 
+use hubline_backplane::GroupError;
 use hubline_protocol::EncodeError;
 use hubline_protocol::handshake::DetailedErrors;
 
@@ -89,6 +90,9 @@ impl<E: std::error::Error + 'static> From<E> for HubError {
 fn own(error: &dyn Any) -> Option<HubError> {
     if let Some(error) = error.downcast_ref::<SendError>() {
         return of_send(error);
+    }
+    if let Some(error @ (GroupError::TooManyGroups(_) | GroupError::NameTooLong(_))) = error.downcast_ref() {
+        return Some(HubError::new(error.to_string()));
     }
     if let Some(error) = error.downcast_ref::<Cancelled>() {
         let hidden = HubError::hidden("TaskCanceledException", error.to_string());

@@ -3,7 +3,7 @@
 use hubline_protocol::{Arguments, BindError, Dialect};
 use serde::de::DeserializeOwned;
 
-use crate::invocation::CallParts;
+use crate::invocation::{CallParts, Occasion};
 use crate::{Caller, Cancellation, Clients, Directory, Disconnected, Groups, HubContext, Upload};
 
 /// What an invocation offers to the parameters of a hub method.
@@ -121,7 +121,12 @@ impl<S> FromInvocation<S> for Clients {
 
 impl<S> FromInvocation<S> for Groups {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
-        Ok(binding.context.groups())
+        let context = binding.context.clone();
+        let is_invocation = binding.parts.occasion != Occasion::Connecting && binding.disconnected.is_none();
+        Ok(match is_invocation {
+            true => Groups::of_invocation(context, binding.caller.clone()),
+            false => Groups::new(context),
+        })
     }
 }
 

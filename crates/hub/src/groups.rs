@@ -3,16 +3,26 @@
 use hubline_backplane::{GroupAction, GroupChange, GroupError, HubBackplane, Subject};
 use hubline_protocol::{ConnectionId, GroupName};
 
-use crate::HubContext;
 use crate::router::Membership;
+use crate::statistics::Limit;
+use crate::{Caller, HubContext};
 
 /// A hub's groups. Names are case-sensitive; a connection leaves all its groups when it ends.
 #[derive(Debug, Clone)]
-pub struct Groups(HubContext);
+pub struct Groups {
+    context: HubContext,
+    /// Whose invocation changes them.
+    caller: Option<Caller>,
+}
 
 impl Groups {
     pub(crate) fn new(context: HubContext) -> Self {
-        Self(context)
+        Self { context, caller: None }
+    }
+
+    /// What the caller is added to counts against its [`crate::HubLimits`].
+    pub(crate) fn of_invocation(context: HubContext, caller: Caller) -> Self {
+        Self { context, caller: Some(caller) }
     }
 
     /// Makes a connection, of whichever instance, a member; nothing changes if it is one.
@@ -21,7 +31,8 @@ impl Groups {
     ///
     /// # Errors
     /// See [`GroupError`]: with other instances an unknown connection is one that none of them answers for.
-    /// Without others it is ignored. ASP.NET Core has the same two manners.
+    /// Without others it is ignored. ASP.NET Core has the same two manners. An invocation that adds its own caller may
+    /// meet [`HubOptions::limits`](crate::HubOptions::limits).
     pub async fn add(
         &self,
         connection: &ConnectionId,
@@ -48,16 +59,38 @@ impl Groups {
         connection: &ConnectionId,
         group: GroupName,
     ) -> Result<(), GroupError> {
-        let core = &self.0.0;
+        let core = &self.context.0;
+        let asked_by = self.caller.as_ref().filter(|caller| caller.connection_id() == connection);
+        let most = match asked_by {
+            Some(caller) if action == GroupAction::Add => self.most(caller, &group)?,
+            _ => None,
+        };
         core.backplane.flush().await;
         let change = GroupChange { action, group, connection: connection.clone() };
-        match core.router.change(&change) {
+        match core.router.change_within(&change, most) {
+            Membership::OverLimit => {
+                asked_by.inspect(|caller| self.context.limited(caller, Limit::GroupsPerConnection));
+                Err(GroupError::TooManyGroups(most.unwrap_or_default()))
+            }
             Membership::Elsewhere => core.backplane.change_group(change).await,
             membership => {
                 settle(&*core.backplane, membership, change.group).await;
                 Ok(())
             }
         }
+    }
+
+    /// How many groups the caller may be in, if there is a limit.
+    ///
+    /// # Errors
+    /// The group's name is too long.
+    fn most(&self, caller: &Caller, group: &GroupName) -> Result<Option<usize>, GroupError> {
+        let limits = &self.context.0.options.limits;
+        if (1..group.as_str().len()).contains(&limits.group_name_bytes) {
+            self.context.limited(caller, Limit::GroupNameBytes);
+            return Err(GroupError::NameTooLong(limits.group_name_bytes));
+        }
+        Ok(Some(limits.groups_per_connection).filter(|most| *most > 0))
     }
 }
 
@@ -66,6 +99,6 @@ pub(crate) async fn settle(backplane: &dyn HubBackplane, membership: Membership,
     match membership {
         Membership::Joined => backplane.subscribe(Subject::Group(group)).await,
         Membership::Left => backplane.unsubscribe(Subject::Group(group)).await,
-        Membership::Unchanged | Membership::Elsewhere => {}
+        Membership::Unchanged | Membership::OverLimit | Membership::Elsewhere => {}
     }
 }

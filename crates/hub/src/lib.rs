@@ -30,6 +30,7 @@
 mod cancellation;
 mod client_results;
 mod clients;
+mod congestion;
 mod connection;
 mod context;
 mod directory;
@@ -64,7 +65,7 @@ pub use groups::Groups;
 pub use handler::{Handler, IntoHubResult, Returned, StreamHandler};
 pub use hub::Hub;
 pub use hubline_backplane::GroupError;
-pub use options::{BackplaneFailureMode, HubOptions};
+pub use options::{BackplaneFailureMode, HubLimits, HubOptions};
 pub use statistics::HubStatistics;
 pub use stream::{HubStream, ItemStream};
 pub use upload::{Upload, UploadError};

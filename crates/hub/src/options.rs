@@ -5,7 +5,7 @@ use std::time::Duration;
 use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
-/// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and three of our own.
+/// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and some of our own.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HubOptions {
@@ -35,9 +35,40 @@ pub struct HubOptions {
     pub outbound_limit_bytes: usize,
     /// Messages that may wait for one client. Default: 8192.
     pub outbound_limit_messages: usize,
+    /// How long a client's next invocation waits at most because somebody on this instance whom the client has sent to
+    /// has more than half of what may wait for it still to read. Zero: it never waits. Default: 1 s.
+    pub sender_hold_timeout: Duration,
+    /// A client that has taken nothing for so long, or less than a 64th of `outbound_limit_bytes`, holds nobody up; it is
+    /// closed when as much as may waits for it. Default: 250 ms.
+    pub stalled_reader_timeout: Duration,
+    /// What one client may ask for. Default: no limits.
+    pub limits: HubLimits,
     /// What a send means that does not reach the other instances at once, because the backplane is down. Default:
     /// [`BackplaneFailureMode::DeliverLocally`].
     pub backplane_failure_mode: BackplaneFailureMode,
+}
+
+/// What one client may ask for. All are off by default, as in ASP.NET Core, and off with 0.
+///
+/// Who sends faster than a rate allows is not read for a while and never closed: a second's worth may come at once, and the
+/// client's timeout stands still meanwhile. Everything counts that comes, also what no method is there for, pings and
+/// items of streams. What is over another limit fails with a [`crate::HubError`] that the client sees, which calls
+/// the limit by the name of the standalone program's setting, `Limits:MethodNameBytes` and so on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubLimits {
+    /// Messages of one client in a second.
+    pub messages_per_second: usize,
+    /// Bytes of one client in a second, framing included, that of WebSockets and HTTP not.
+    pub bytes_per_second: usize,
+    /// Groups that a client may be in by its own invocations: what [`crate::Groups`] in an invocation adds its caller to.
+    /// Hub code is not bound by it that adds other connections, or through a [`crate::HubContext`], or in
+    /// `on_connected`; nor are other servers.
+    pub groups_per_connection: usize,
+    /// Bytes of a group's name, for the same.
+    pub group_name_bytes: usize,
+    /// Bytes of a method's name in an invocation.
+    pub method_name_bytes: usize,
 }
 
 /// What a hub method is told when its message does not reach the other instances at once.
@@ -67,6 +98,9 @@ impl Default for HubOptions {
             supported_protocols: HubProtocol::ALL.to_vec(),
             outbound_limit_bytes: 1024 * 1024,
             outbound_limit_messages: 8192,
+            sender_hold_timeout: Duration::from_secs(1),
+            stalled_reader_timeout: Duration::from_millis(250),
+            limits: HubLimits::default(),
             backplane_failure_mode: BackplaneFailureMode::default(),
         }
     }

@@ -4,10 +4,13 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, HubProtocol};
+use tokio::time::Instant;
 
+use crate::congestion::{Congestion, SentTo};
 use crate::wakes::WakeList;
 use crate::{CloseReason, HubOptions};
 
@@ -17,7 +20,8 @@ const KEPT_CAPACITY: usize = 16;
 /// The bounded queue between everybody who sends to a connection and the connection's writer.
 ///
 /// Full means: the client is too slow. The queue is dropped and the connection closed with
-/// [`CloseReason::SlowClient`]; nobody who sends ever waits for it.
+/// [`CloseReason::SlowClient`]; a send never waits for it. Once half is full, the next invocation of a client that sends
+/// here does, for as long as this client reads ([`Outbox::holds_until`]).
 #[derive(Debug)]
 pub(crate) struct Outbox {
     pub(crate) connection_id: ConnectionId,
@@ -40,9 +44,25 @@ struct Queue {
     waker: Option<Waker>,
     /// Whether new frames wake it; while the socket is full only a close does.
     wants_frames: bool,
-    /// The connection's own streams that wait for room.
+    /// The connection's own streams that wait for room, and other connections that sent too much.
     wants_room: Vec<Waker>,
+    /// While more than half is full, at the latest from the next frame of another client on.
+    congestion: Option<Box<Congestion>>,
+    /// Whom this client has sent to while somebody's queue was more than half full.
+    sent_to: Option<Box<SentTo>>,
+    /// Whether a client with stateful reconnect has lost its transport.
+    is_away: bool,
     closing: Option<CloseReason>,
+}
+
+/// What may keep a client's next invocation from beginning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Free,
+    /// It is to read what it has been sent first.
+    OverHalf,
+    /// It has sent while somebody's queue was more than half full.
+    HasSent,
 }
 
 /// What the writer finds.
@@ -68,19 +88,26 @@ impl Outbox {
         }
     }
 
-    /// Adds a frame; on a connection that is closing it is dropped, as ASP.NET Core drops it.
-    pub(crate) fn push(&self, frame: Frame) {
+    /// Adds a frame; on a connection that is closing it is dropped, as ASP.NET Core drops it. Whether the connection
+    /// is to be listed among the congested ones.
+    #[must_use]
+    pub(crate) fn push(&self, frame: Frame) -> bool {
         let mut queue = self.lock();
         if queue.closing.is_some() {
-            return;
+            return false;
         }
         // What waits is judged without the new frame: one message of any size gets in.
         if queue.bytes <= self.limit_bytes && queue.frames.len() < self.limit_messages {
+            let size = frame.size();
+            let is_to_be_listed = self.over_half_with(&queue, size, 1) && queue.is_to_be_listed();
             self.add(queue, frame);
+            is_to_be_listed
         } else {
             queue.frames = VecDeque::new();
             queue.closing = Some(CloseReason::SlowClient);
+            queue.wake_who_waits_for_room();
             self.wake(queue);
+            false
         }
     }
 
@@ -99,6 +126,7 @@ impl Outbox {
         let mut queue = self.lock();
         if queue.closing.is_none() {
             queue.closing = Some(reason);
+            queue.wake_who_waits_for_room();
             self.wake(queue);
         }
     }
@@ -109,7 +137,63 @@ impl Outbox {
     }
 
     fn over_half(&self, queue: &Queue) -> bool {
-        queue.bytes > self.limit_bytes / 2 || queue.frames.len() > self.limit_messages / 2
+        self.over_half_with(queue, 0, 0)
+    }
+
+    fn over_half_with(&self, queue: &Queue, bytes: usize, frames: usize) -> bool {
+        queue.bytes + bytes > self.limit_bytes / 2 || queue.frames.len() + frames > self.limit_messages / 2
+    }
+
+    /// What the client's next invocation depends on.
+    pub(crate) fn standing(&self) -> Standing {
+        let queue = self.lock();
+        match (self.over_half(&queue), &queue.sent_to) {
+            (true, _) => Standing::OverHalf,
+            (false, Some(_)) => Standing::HasSent,
+            (false, None) => Standing::Free,
+        }
+    }
+
+    /// Lets the client's next invocation depend on those it has sent to. Only for while somebody is congested.
+    pub(crate) fn note_sent_to(&self, note: impl FnOnce(&mut SentTo)) {
+        note(self.lock().sent_to.get_or_insert_default());
+    }
+
+    /// Whom the client has sent to; nothing depends on them any more unless they are put back.
+    pub(crate) fn take_sent_to(&self) -> Option<Box<SentTo>> {
+        self.lock().sent_to.take()
+    }
+
+    pub(crate) fn put_back_sent_to(&self, sent_to: Box<SentTo>) {
+        self.lock().sent_to = Some(sent_to);
+    }
+
+    /// Until when who sends to this client is to wait for it, unless it reads on: more than half is full, and the client
+    /// has taken something within `patience`. Then the task is woken when there is room. `None` if nobody is to wait,
+    /// and the connection is not among the congested ones any more.
+    pub(crate) fn holds_until(&self, cx: &Context<'_>, patience: Duration) -> Option<Instant> {
+        let mut queue = self.lock();
+        let is_full = queue.closing.is_none() && !queue.is_away && self.over_half(&queue);
+        let until = queue.congestion.as_ref()?.stalled_from(patience);
+        if is_full && Instant::now() < until {
+            queue.wake_when_there_is_room(cx);
+            return Some(until);
+        }
+        if let Some(congestion) = &mut queue.congestion {
+            congestion.is_listed = false;
+        }
+        None
+    }
+
+    /// The client has lost its transport and may come back: it does not read.
+    pub(crate) fn client_left(&self) {
+        let mut queue = self.lock();
+        queue.is_away = true;
+        queue.wake_who_waits_for_room();
+    }
+
+    pub(crate) fn client_is_back(&self) {
+        self.lock().is_away = false;
     }
 
     /// Ready when the client may get more of what it asked for itself, or will get nothing any more.
@@ -118,7 +202,7 @@ impl Outbox {
         if queue.closing.is_some() || !self.over_half(&queue) {
             return Poll::Ready(());
         }
-        queue.wants_room.push(cx.waker().clone());
+        queue.wake_when_there_is_room(cx);
         Poll::Pending
     }
 
@@ -150,8 +234,12 @@ impl Outbox {
     ) -> Poll<Taken> {
         let mut queue = self.lock();
         queue.bytes = queue.bytes.saturating_sub(sent);
-        if !queue.wants_room.is_empty() && queue.bytes <= self.limit_bytes / 2 {
-            queue.wants_room.drain(..).for_each(Waker::wake);
+        if queue.bytes <= self.limit_bytes / 2 {
+            // What waits is about to be taken.
+            queue.congestion = None;
+            queue.wake_who_waits_for_room();
+        } else if let Some(congestion) = &mut queue.congestion {
+            congestion.read_all();
         }
         if queue.frames.is_empty() {
             if let Some(reason) = queue.closing.clone() {
@@ -167,9 +255,25 @@ impl Outbox {
         Poll::Ready(Taken::Frames)
     }
 
-    /// Ready when somebody wants the connection closed, whatever is left to send.
-    pub(crate) fn poll_closing(&self, cx: &mut Context<'_>) -> Poll<CloseReason> {
+    /// Ready when somebody wants the connection closed, whatever is left to send. While others may wait for this client,
+    /// `unsent` tells how many of the `taken` bytes are left, and `taken` becomes that.
+    pub(crate) fn poll_closing(
+        &self,
+        cx: &mut Context<'_>,
+        taken: &mut usize,
+        unsent: impl FnOnce() -> usize,
+    ) -> Poll<CloseReason> {
         let mut queue = self.lock();
+        if let Some(congestion) = &mut queue.congestion {
+            let left = unsent().min(*taken);
+            let sent = std::mem::replace(taken, left) - left;
+            congestion.read(sent, self.limit_bytes);
+            queue.bytes = queue.bytes.saturating_sub(sent);
+            if !self.over_half(&queue) {
+                queue.congestion = None;
+                queue.wake_who_waits_for_room();
+            }
+        }
         match queue.closing.clone() {
             Some(reason) => Poll::Ready(reason),
             None => {
@@ -183,7 +287,7 @@ impl Outbox {
     pub(crate) fn end(&self, reason: &CloseReason) -> VecDeque<Frame> {
         let mut queue = self.lock();
         queue.closing.get_or_insert_with(|| reason.clone());
-        queue.wants_room.drain(..).for_each(Waker::wake);
+        queue.wake_who_waits_for_room();
         std::mem::take(&mut queue.frames)
     }
 
@@ -219,6 +323,22 @@ impl Queue {
             _ => self.waker = Some(cx.waker().clone()),
         }
     }
+
+    /// More than half is full: whether that has to be told.
+    fn is_to_be_listed(&mut self) -> bool {
+        let congestion = self.congestion.get_or_insert_with(|| Box::new(Congestion::begin()));
+        !std::mem::replace(&mut congestion.is_listed, true)
+    }
+
+    fn wake_when_there_is_room(&mut self, cx: &Context<'_>) {
+        if !self.wants_room.iter().any(|waker| waker.will_wake(cx.waker())) {
+            self.wants_room.push(cx.waker().clone());
+        }
+    }
+
+    fn wake_who_waits_for_room(&mut self) {
+        self.wants_room.drain(..).for_each(Waker::wake);
+    }
 }
 
 #[cfg(test)]
@@ -249,20 +369,20 @@ mod tests {
     #[tokio::test]
     async fn bytes_count_until_they_are_sent() {
         let outbox = outbox(100);
-        outbox.push(frame(60));
-        outbox.push(frame(41));
+        assert!(outbox.push(frame(60)), "more than half is full");
+        assert!(!outbox.push(frame(41)), "which was told before");
         assert!(outbox.is_over_half());
         assert_eq!(take(&outbox, 0).await.unwrap(), 2);
         outbox.push_completion(frame(10));
-        outbox.push(frame(10));
+        assert!(!outbox.push(frame(10)));
         assert!(matches!(take(&outbox, 0).await, Err(CloseReason::SlowClient)));
     }
 
     #[tokio::test]
     async fn one_message_of_any_size_gets_in() {
         let outbox = outbox(100);
-        outbox.push(frame(60));
-        outbox.push(frame(1200));
+        _ = outbox.push(frame(60));
+        _ = outbox.push(frame(1200));
         assert_eq!(take(&outbox, 0).await.unwrap(), 2);
         let mut none = VecDeque::new();
         let drained = poll_fn(|cx| Poll::Ready(outbox.poll_take(cx, &mut none, 1260).is_pending())).await;
@@ -272,9 +392,9 @@ mod tests {
     #[tokio::test]
     async fn what_was_queued_before_a_close_goes_out_first() {
         let outbox = outbox(100);
-        outbox.push(frame(10));
+        assert!(!outbox.push(frame(10)));
         outbox.close(CloseReason::Aborted);
-        outbox.push(frame(10));
+        assert!(!outbox.push(frame(10)));
         assert_eq!(take(&outbox, 0).await.unwrap(), 1);
         assert!(matches!(take(&outbox, 10).await, Err(CloseReason::Aborted)));
     }

@@ -3,12 +3,17 @@
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Context;
+use std::time::Duration;
 
 use hubline_backplane::{Frames, GroupAction, GroupChange, Subject, Target};
 use hubline_directory::HubSessions;
+use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use tokio::time::Instant;
 
 use crate::CloseReason;
+use crate::congestion::{Congested, SentTo};
 use crate::outbox::Outbox;
 
 /// Finds the local connections of a target. Each connection lives in one shard, so that joining, leaving
@@ -17,6 +22,8 @@ use crate::outbox::Outbox;
 pub(crate) struct Router {
     shards: Box<[Mutex<Shard>]>,
     hasher: RandomState,
+    /// Locked before a shard, if both are.
+    congested: Congested,
     /// Told under the shard's lock, so that it has one order with what the router does.
     directory: Option<Arc<dyn HubSessions>>,
 }
@@ -43,6 +50,8 @@ pub(crate) enum Membership {
     Joined,
     Left,
     Unchanged,
+    /// The connection is in as many groups as it may be.
+    OverLimit,
     /// The connection is not on this instance.
     Elsewhere,
 }
@@ -51,7 +60,7 @@ impl Router {
     pub(crate) fn new(directory: Option<Arc<dyn HubSessions>>) -> Self {
         let shards = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(16);
         let shards = (0..shards).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), directory }
+        Self { shards, hasher: RandomState::new(), congested: Congested::default(), directory }
     }
 
     pub(crate) fn add(&self, outbox: Arc<Outbox>, user_id: Option<UserId>) {
@@ -80,6 +89,7 @@ impl Router {
             remove_member(&mut shard.users, user, id);
         }
         drop(shard);
+        self.congested.remove(id);
         let groups = entry.groups.into_iter().map(Subject::Group);
         std::iter::once(Subject::Connection(id.clone()))
             .chain(groups)
@@ -89,21 +99,30 @@ impl Router {
 
     /// Carries out a change, or nothing at all if the connection is not here.
     pub(crate) fn change(&self, change: &GroupChange) -> Membership {
+        self.change_within(change, None)
+    }
+
+    /// As [`Router::change`]; the connection may be in at most so many groups.
+    pub(crate) fn change_within(&self, change: &GroupChange, most: Option<usize>) -> Membership {
         let GroupChange { action, group, connection } = change;
         match action {
-            GroupAction::Add => self.join(connection, group),
+            GroupAction::Add => self.join(connection, group, most),
             GroupAction::Remove => self.leave(connection, group),
             GroupAction::Unknown if self.find(connection).is_some() => Membership::Unchanged,
             GroupAction::Unknown => Membership::Elsewhere,
         }
     }
 
-    fn join(&self, id: &ConnectionId, group: &GroupName) -> Membership {
+    fn join(&self, id: &ConnectionId, group: &GroupName, most: Option<usize>) -> Membership {
         let mut shard = self.shard(id);
         let Some(entry) = shard.connections.get_mut(id) else { return Membership::Elsewhere };
-        if !entry.groups.insert(group.clone()) {
+        if entry.groups.contains(group) {
             return Membership::Unchanged;
         }
+        if most.is_some_and(|most| entry.groups.len() >= most) {
+            return Membership::OverLimit;
+        }
+        entry.groups.insert(group.clone());
         let outbox = Arc::clone(&entry.outbox);
         shard.groups.entry(group.clone()).or_default().insert(id.clone(), outbox);
         if let Some(directory) = &self.directory {
@@ -128,16 +147,47 @@ impl Router {
     /// Puts a message into the queues of its connections.
     pub(crate) async fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) {
         if let Target::Subject(Subject::Connection(id)) = &target {
-            if let Some(outbox) = self.find(id) {
-                push(&outbox, &frames);
+            if let Some(outbox) = self.find(id)
+                && push(&outbox, &frames)
+            {
+                self.congested.add(vec![outbox]);
             }
             return;
         }
         for shard in &self.shards {
-            lock(shard).deliver(&target, &excluded, &frames);
+            let congested = lock(shard).deliver(&target, &excluded, &frames);
+            self.congested.add(congested);
             // A fan-out to very many gives other tasks of this thread their turn in between.
             tokio::task::consume_budget().await;
         }
+    }
+
+    /// Puts a message into the queue of one connection.
+    pub(crate) fn push(&self, outbox: &Arc<Outbox>, frame: Frame) {
+        if outbox.push(frame) {
+            self.congested.add(vec![Arc::clone(outbox)]);
+        }
+    }
+
+    /// Whether somebody here has more to read than half of what may wait.
+    pub(crate) fn is_congested(&self) -> bool {
+        !self.congested.is_empty()
+    }
+
+    /// Until when a client is to wait that has sent to these, and is woken earlier if one of them has room. `None` if it
+    /// need not wait.
+    pub(crate) fn hold(
+        &self,
+        cx: &Context<'_>,
+        sender: &ConnectionId,
+        sent_to: &SentTo,
+        patience: Duration,
+    ) -> Option<Instant> {
+        let concerns = |id: &ConnectionId| {
+            id != sender
+                && sent_to.iter().any(|(target, excluded)| self.shard(id).is_meant(id, target, excluded))
+        };
+        self.congested.hold(cx, patience, concerns)
     }
 
     pub(crate) fn find(&self, id: &ConnectionId) -> Option<Arc<Outbox>> {
@@ -164,41 +214,62 @@ impl Router {
 }
 
 impl Shard {
-    fn deliver(&self, target: &Target, excluded: &[ConnectionId], frames: &Frames) {
+    /// Returns the connections that are to be listed as congested.
+    fn deliver(&self, target: &Target, excluded: &[ConnectionId], frames: &Frames) -> Vec<Arc<Outbox>> {
+        let mut congested = Vec::new();
+        let mut deliver = |outbox: &Arc<Outbox>| {
+            if push(outbox, frames) {
+                congested.push(Arc::clone(outbox));
+            }
+        };
         match target {
             Target::All => {
                 for (id, entry) in &self.connections {
                     if !excluded.contains(id) {
-                        push(&entry.outbox, frames);
+                        deliver(&entry.outbox);
                     }
                 }
             }
             Target::Subject(Subject::Group(group)) => {
                 for (id, outbox) in self.groups.get(group).into_iter().flatten() {
                     if !excluded.contains(id) {
-                        push(outbox, frames);
+                        deliver(outbox);
                     }
                 }
             }
             Target::Subject(Subject::User(user)) => {
-                for outbox in self.users.get(user).into_iter().flat_map(HashMap::values) {
-                    push(outbox, frames);
-                }
+                self.users.get(user).into_iter().flat_map(HashMap::values).for_each(deliver);
             }
             Target::Subject(Subject::Connection(id)) => {
                 if let Some(entry) = self.connections.get(id) {
-                    push(&entry.outbox, frames);
+                    deliver(&entry.outbox);
                 }
             }
+        }
+        congested
+    }
+
+    /// Whether what is sent to this target goes to the connection.
+    fn is_meant(&self, id: &ConnectionId, target: &Target, excluded: &[ConnectionId]) -> bool {
+        let Some(entry) = self.connections.get(id) else { return false };
+        match target {
+            Target::All => !excluded.contains(id),
+            Target::Subject(Subject::Group(group)) => entry.groups.contains(group) && !excluded.contains(id),
+            Target::Subject(Subject::User(user)) => entry.user_id.as_ref() == Some(user),
+            Target::Subject(Subject::Connection(meant)) => meant == id,
         }
     }
 }
 
-/// Another server may publish without this connection's protocol; ASP.NET Core closes the connection then.
-fn push(outbox: &Outbox, frames: &Frames) {
+/// Another server may publish without this connection's protocol; ASP.NET Core closes the connection then. Whether it is
+/// to be listed as congested.
+fn push(outbox: &Outbox, frames: &Frames) -> bool {
     match frames.get(outbox.protocol) {
         Some(frame) => outbox.push(frame.clone()),
-        None => outbox.close(CloseReason::ProtocolMissing),
+        None => {
+            outbox.close(CloseReason::ProtocolMissing);
+            false
+        }
     }
 }
 
@@ -233,9 +304,9 @@ mod tests {
         let router = Router::new(None);
         let a = add(&router, "a", Some("u"));
         let b = add(&router, "b", Some("u"));
-        assert_eq!(router.join(&a, &"g".into()), Membership::Joined);
-        assert_eq!(router.join(&a, &"g".into()), Membership::Unchanged);
-        assert_eq!(router.join(&"x".into(), &"g".into()), Membership::Elsewhere);
+        assert_eq!(router.join(&a, &"g".into(), None), Membership::Joined);
+        assert_eq!(router.join(&a, &"g".into(), None), Membership::Unchanged);
+        assert_eq!(router.join(&"x".into(), &"g".into(), None), Membership::Elsewhere);
         let ended = router.remove(&a);
         assert_eq!(
             ended,

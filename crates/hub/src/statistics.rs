@@ -1,6 +1,7 @@
 //! What a hub counts.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::connection::METRIC_LABELS;
@@ -17,6 +18,85 @@ pub struct HubStatistics {
     /// reason; every label is there. Those that got no further than the handshake are `handshake_refused`, and
     /// `handshake_lost` if nobody refused them.
     pub closed: BTreeMap<&'static str, u64>,
+    /// How often an invocation has waited because clients that its sender sent to had too much to read
+    /// ([`HubOptions::sender_hold_timeout`](crate::HubOptions::sender_hold_timeout)).
+    pub senders_held: u64,
+    /// How many of those went on because the time was over, and not because there was room.
+    pub sender_holds_timed_out: u64,
+    /// How often a client met one of the [`HubLimits`](crate::HubLimits), by the limit's name there; every name is there.
+    pub limited: BTreeMap<&'static str, u64>,
+}
+
+/// A limit of [`HubLimits`](crate::HubLimits).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limit {
+    MessagesPerSecond,
+    BytesPerSecond,
+    GroupsPerConnection,
+    GroupNameBytes,
+    MethodNameBytes,
+}
+
+impl Limit {
+    const ALL: [Self; 5] = [
+        Self::MessagesPerSecond,
+        Self::BytesPerSecond,
+        Self::GroupsPerConnection,
+        Self::GroupNameBytes,
+        Self::MethodNameBytes,
+    ];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::MessagesPerSecond => "messages_per_second",
+            Self::BytesPerSecond => "bytes_per_second",
+            Self::GroupsPerConnection => "groups_per_connection",
+            Self::GroupNameBytes => "group_name_bytes",
+            Self::MethodNameBytes => "method_name_bytes",
+        }
+    }
+
+    /// What the standalone program's setting is called, and this limit in texts.
+    pub(crate) fn setting(self) -> &'static str {
+        match self {
+            Self::MessagesPerSecond => "Limits:MessagesPerSecond",
+            Self::BytesPerSecond => "Limits:BytesPerSecond",
+            Self::GroupsPerConnection => "Limits:GroupsPerConnection",
+            Self::GroupNameBytes => "Limits:GroupNameBytes",
+            Self::MethodNameBytes => "Limits:MethodNameBytes",
+        }
+    }
+}
+
+/// Counts what happens seldom.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    senders_held: AtomicU64,
+    sender_holds_timed_out: AtomicU64,
+    limited: [AtomicU64; Limit::ALL.len()],
+}
+
+impl Counters {
+    /// Returns how often that had happened before.
+    pub(crate) fn sender_held(&self) -> u64 {
+        self.senders_held.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn hold_timed_out(&self) {
+        self.sender_holds_timed_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how often that had happened before.
+    pub(crate) fn limited(&self, limit: Limit) -> u64 {
+        self.limited[limit as usize].fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub(crate) fn write(&self, statistics: &mut HubStatistics) {
+        statistics.senders_held = self.senders_held.load(Ordering::Relaxed);
+        statistics.sender_holds_timed_out = self.sender_holds_timed_out.load(Ordering::Relaxed);
+        let counts = self.limited.iter().map(|count| count.load(Ordering::Relaxed));
+        statistics.limited = Limit::ALL.into_iter().map(Limit::label).zip(counts).collect();
+    }
 }
 
 /// Counts connections that end.

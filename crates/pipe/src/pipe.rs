@@ -50,6 +50,11 @@ pub trait Pipe: Send + 'static {
     /// Nothing more can be sent.
     fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut VecDeque<Frame>) -> Poll<Result<(), PipeEnd>>;
 
+    /// How many bytes of the front frame are sent already that [`Pipe::poll_send`] has left, as far as the pipe knows.
+    fn partly_sent(&self) -> usize {
+        0
+    }
+
     /// Says good-bye as the transport does it and waits a bounded time for the other side.
     fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>>;
 }

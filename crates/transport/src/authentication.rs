@@ -312,6 +312,10 @@ impl Pipe for AuthenticatedPipe {
         self.pipe.poll_send(cx, frames)
     }
 
+    fn partly_sent(&self) -> usize {
+        self.pipe.partly_sent()
+    }
+
     fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
         self.pipe.close(code)
     }

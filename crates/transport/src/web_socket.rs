@@ -213,6 +213,10 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
         Poll::Ready(Ok(()))
     }
 
+    fn partly_sent(&self) -> usize {
+        self.sent
+    }
+
     fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
         Box::pin(async move {
             // Behind half a frame nothing can be said, and whoever left it there does not read.

@@ -31,8 +31,8 @@ pub(super) struct Ahead {
 
 impl Ahead {
     /// Whether more input is of any use.
-    pub(super) fn wants_more(&self, input: &[u8]) -> bool {
-        !self.is_broken && input.len() < LIMIT_BYTES
+    pub(super) fn wants_more(&self, input: &[u8], limit: usize) -> bool {
+        !self.is_broken && input.len() < limit
     }
 
     /// Looks at the messages that came since the last time, and calls `cancel` for each cancellation.
@@ -77,6 +77,16 @@ impl Ahead {
         if self.cancelled.get(id) == Some(&self.gone) {
             self.cancelled.remove(id);
         }
+    }
+
+    /// A message of so many bytes at this place of the input has been dealt with out of its turn.
+    pub(super) fn removed(&mut self, at: usize, used: usize) {
+        if self.looked_at > at {
+            self.looked_at = self.looked_at.saturating_sub(used).max(at);
+        }
+        let place = self.gone + at;
+        self.cancelled.retain(|_, newest| *newest != place);
+        self.cancelled.values_mut().filter(|newest| **newest > place).for_each(|newest| *newest -= used);
     }
 
     /// So many bytes leave the front. False if nothing that was looked at is left.
@@ -148,7 +158,7 @@ mod tests {
         let mut ahead = Ahead::default();
         let input = [&cancel("1"), &"x".repeat(101), "\u{1e}", &cancel("2")].concat();
         assert_eq!(look(&mut ahead, &input), ["1"]);
-        assert!(!ahead.wants_more(input.as_bytes()));
+        assert!(!ahead.wants_more(input.as_bytes(), LIMIT_BYTES));
         assert!(look(&mut ahead, &input).is_empty());
     }
 

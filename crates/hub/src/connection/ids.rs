@@ -92,6 +92,14 @@ impl Ids {
         }
     }
 
+    pub(super) fn has_upload(&self, id: &str) -> bool {
+        self.0.as_ref().is_some_and(|in_use| in_use.uploads.contains_key(id))
+    }
+
+    pub(super) fn is_cancellable(&self, invocation_id: &str) -> bool {
+        self.0.as_ref().is_some_and(|in_use| in_use.cancellable.contains_key(invocation_id))
+    }
+
     /// Brings an item of an upload to its method.
     pub(super) fn push(&mut self, item: &StreamItem<'_>) -> Pushed {
         let Some(in_use) = &mut self.0 else { return Pushed::Done };

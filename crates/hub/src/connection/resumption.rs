@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::CloseReason;
 use super::sequencing::Sequencing;
+use crate::outbox::Outbox;
 
 /// How long a client may be away (ASP.NET Core's `DisconnectTimeout`).
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -20,6 +22,8 @@ pub(super) struct Stateful {
     pub(super) sequencing: Sequencing,
     /// Counted messages that may not be sent before the client acknowledges others.
     held: VecDeque<Frame>,
+    /// Is told whether the client can read.
+    outbox: Arc<Outbox>,
     resumable: Option<Resumable>,
     presence: Presence,
 }
@@ -52,10 +56,11 @@ pub(super) enum Resumed {
 }
 
 impl Stateful {
-    pub(super) fn new(resumable: Resumable, limit_bytes: usize) -> Self {
+    pub(super) fn new(resumable: Resumable, limit_bytes: usize, outbox: Arc<Outbox>) -> Self {
         Self {
             sequencing: Sequencing::new(limit_bytes),
             held: VecDeque::new(),
+            outbox,
             resumable: Some(resumable),
             presence: Presence::Here,
         }
@@ -81,6 +86,7 @@ impl Stateful {
 
     pub(super) fn detached(&mut self) {
         self.presence = Presence::Away { until: Instant::now() + DISCONNECT_TIMEOUT };
+        self.outbox.client_left();
     }
 
     pub(super) fn refuse(&mut self) {
@@ -119,6 +125,7 @@ impl Stateful {
                 Presence::Here => {
                     let offer = ready!(self.poll_claim(cx));
                     let Some(pipe) = pipe.take() else { return Poll::Pending };
+                    self.outbox.client_left();
                     let farewell = pipe.close(CloseCode::Normal);
                     self.presence = Presence::Leaving { farewell, offer };
                 }
@@ -148,6 +155,7 @@ impl Stateful {
                     match ready!(Pin::new(taken).poll(cx)) {
                         Ok(Some(accepted)) => {
                             self.presence = Presence::Here;
+                            self.outbox.client_is_back();
                             return Poll::Ready(Resumed::With(accepted));
                         }
                         Ok(None) => return Poll::Ready(Resumed::Refused),

@@ -104,6 +104,11 @@ impl Sequencing {
         }
     }
 
+    /// How much is kept for the client, as far as a message does not go over it.
+    pub(super) fn limit_bytes(&self) -> usize {
+        self.limit_bytes
+    }
+
     /// Whether another counted message may be sent.
     pub(super) fn has_room(&self) -> bool {
         self.unacknowledged_bytes <= self.limit_bytes

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd, Principal};
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Encoded, HubProtocol, encode, handshake};
@@ -24,6 +24,9 @@ pub(super) struct Wire {
     transport: TransportKind,
     /// Bytes that are not a whole message yet.
     pub(super) input: BytesMut,
+    /// How many bytes at the front of the input have been passed over: messages that wait for their turn behind an
+    /// invocation that is held. They are received, which stateful reconnect counts.
+    pub(super) passed: usize,
     /// What is known of the input while a call in front of it waits for its turn.
     ahead: Option<Box<Ahead>>,
     /// How the pipe ended while a call waited. It has its turn behind the input.
@@ -44,6 +47,7 @@ impl Wire {
             pipe: Some(pipe),
             transport,
             input: BytesMut::new(),
+            passed: 0,
             ahead: None,
             ended: None,
             sending: VecDeque::new(),
@@ -135,9 +139,12 @@ impl Wire {
     /// Receives what comes behind a call that waits for its turn, as much as is of use. Ready when something has
     /// come, or when the pipe has ended for good, which [`Wire::poll_receive`] tells in its turn.
     pub(super) fn poll_receive_ahead(&mut self, cx: &mut Context<'_>) -> Poll<ReceivedAhead> {
+        // A client with stateful reconnect may wait for acknowledgements behind as much as it keeps, and send its own there.
+        let unacknowledged = self.stateful.as_ref().map_or(0, |stateful| stateful.sequencing.limit_bytes());
+        let limit = ahead::LIMIT_BYTES + unacknowledged;
         let wants_more = match &self.ahead {
-            Some(ahead) => ahead.wants_more(&self.input),
-            None => self.input.len() < ahead::LIMIT_BYTES,
+            Some(ahead) => ahead.wants_more(&self.input, limit),
+            None => self.input.len() < limit,
         };
         if !wants_more || self.ended.is_some() {
             return Poll::Pending;
@@ -172,9 +179,19 @@ impl Wire {
         }
     }
 
-    /// So much of the input has been dealt with.
+    /// So much at the front of the input has been dealt with.
     pub(super) fn input_taken(&mut self, used: usize) {
+        self.passed = self.passed.saturating_sub(used);
         self.ahead.take_if(|ahead| !ahead.advance(used));
+    }
+
+    /// So much behind what was passed over has been dealt with.
+    pub(super) fn input_taken_behind(&mut self, input: &mut BytesMut, used: usize) {
+        input.copy_within(..self.passed, used);
+        input.advance(used);
+        if let Some(ahead) = &mut self.ahead {
+            ahead.removed(self.passed, used);
+        }
     }
 
     /// Sends what waits in the outbox until nothing is left or the pipe is full; returns the reason if the
@@ -185,16 +202,16 @@ impl Wire {
         outbox: &Outbox,
     ) -> Result<Option<CloseReason>, PipeEnd> {
         loop {
-            let Some(pipe) = &mut self.pipe else { return Ok(closing(cx, outbox)) };
+            let Some(pipe) = &mut self.pipe else { return Ok(self.closing(cx, outbox)) };
             let is_held = self.stateful.as_mut().is_some_and(|stateful| stateful.release(&mut self.sending));
             let before = self.sending.len();
             let sent = pipe.poll_send(cx, &mut self.sending);
             self.sent_frames += (before - self.sending.len()) as u64;
             match sent {
-                Poll::Ready(Ok(())) if is_held => return Ok(closing(cx, outbox)),
+                Poll::Ready(Ok(())) if is_held => return Ok(self.closing(cx, outbox)),
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(end)) => self.lost(end)?,
-                Poll::Pending => return Ok(closing(cx, outbox)),
+                Poll::Pending => return Ok(self.closing(cx, outbox)),
             }
             let sent = std::mem::take(&mut self.taken_bytes);
             let frames = match &mut self.stateful {
@@ -206,6 +223,21 @@ impl Wire {
                 Poll::Ready(Taken::Closing(reason)) => return Ok(Some(reason)),
                 Poll::Pending => return Ok(None),
             }
+        }
+    }
+
+    /// The reason if the connection is to close while there is no room to send more. Tells how much has been sent.
+    fn closing(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Option<CloseReason> {
+        let Self { pipe, sending, stateful, taken_bytes, .. } = self;
+        let unsent = || {
+            let held = stateful.as_mut().map(|stateful| stateful.held().iter());
+            let frames = sending.iter().chain(held.into_iter().flatten());
+            let partly = pipe.as_ref().map_or(0, |pipe| pipe.partly_sent());
+            frames.map(Frame::size).sum::<usize>().saturating_sub(partly)
+        };
+        match outbox.poll_closing(cx, taken_bytes, unsent) {
+            Poll::Ready(reason) => Some(reason),
+            Poll::Pending => None,
         }
     }
 
@@ -224,7 +256,7 @@ impl Wire {
     /// What is not received or sent whole will come again.
     fn detach(&mut self) {
         self.pipe = None;
-        self.input.clear();
+        self.input.truncate(self.passed);
         self.ahead = None;
         self.sending.clear();
     }
@@ -306,11 +338,4 @@ impl Wire {
 pub(super) enum ReceivedAhead {
     Input,
     End,
-}
-
-fn closing(cx: &mut Context<'_>, outbox: &Outbox) -> Option<CloseReason> {
-    match outbox.poll_closing(cx) {
-        Poll::Ready(reason) => Some(reason),
-        Poll::Pending => None,
-    }
 }

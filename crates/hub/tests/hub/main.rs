@@ -9,6 +9,8 @@ mod client_results;
 mod connection;
 mod directory;
 mod filters;
+mod flooding;
+mod limits;
 mod refresh;
 mod stateful_reconnect;
 mod streams;

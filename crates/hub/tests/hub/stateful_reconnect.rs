@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_hub::{Caller, Cancellation, Groups, Hub, HubContext, HubOptions};
+use hubline_hub::{Caller, Cancellation, Clients, Groups, Hub, HubContext, HubOptions, SendError};
 use hubline_pipe::{ClaimError, ConnectionHandler, ConnectionInfo, Resumer, resumption};
 use tokio::sync::Notify;
-use tokio::time::{advance, sleep};
+use tokio::time::{Instant, advance, sleep};
 
 use crate::client::{
     ACCEPTED, Client, accepted, call, cancel, failed, info, result, settled, start, start_with,
@@ -224,5 +224,45 @@ async fn a_full_buffer_waits_for_the_client_but_pings_go_on() {
     assert_eq!(client.next().await, sequence(1));
     assert_eq!(client.next().await, result(1, &format!("\"{long}\"")));
     client.send(&ack(1)).await;
+    assert_eq!(client.next().await, result(2, "3"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_away_holds_nobody() {
+    let hub = start(hub().method("Send", async |clients: Clients| {
+        let text = "x".repeat(30_000);
+        clients.others().send("Receive", (text,)).await
+    }));
+    let (away, resumer) = connect(&hub, 2).await;
+    let mut client = Client::connect(&hub, "b").await;
+    drop(away);
+    let begun = Instant::now();
+    // More than half of what may wait, but not all.
+    for id in 0..30 {
+        client.send(&call(id, "Send", "")).await;
+        assert_eq!(client.next().await, result(id, "null"));
+    }
+    assert_eq!((begun.elapsed(), hub.statistics().senders_held), (Duration::ZERO, 0));
+    drop(resumer);
+}
+
+#[tokio::test(start_paused = true)]
+async fn acknowledgements_behind_a_call_that_is_held_count() {
+    let hub = start(hub().method("SendMuch", async |clients: Clients| {
+        let text = "x".repeat(30_000);
+        for _ in 0..20 {
+            clients.caller().send("Receive", (&text,)).await?;
+        }
+        Ok::<_, SendError>(())
+    }));
+    let (mut client, _resumer) = connect(&hub, 2).await;
+    // What waits is more than half of what may, so the call that follows is held until the client has read; the client gets
+    // more only once it has acknowledged what it has.
+    client.send(&[call(1, "SendMuch", ""), call(2, "Add", "1,2")].concat()).await;
+    for received in 1..=20 {
+        assert!(client.next().await.starts_with(r#"{"type":1,"target":"Receive""#));
+        client.send(&ack(received)).await;
+    }
+    assert_eq!(client.next().await, result(1, "null"));
     assert_eq!(client.next().await, result(2, "3"));
 }
