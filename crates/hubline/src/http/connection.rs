@@ -18,6 +18,8 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+#[cfg(any(target_os = "android", target_os = "linux"))]
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +42,10 @@ pub(super) struct Limits {
     /// itself refuses more than 100 headers, as Kestrel does.
     pub(super) buffer_size: usize,
 }
+
+/// Bytes of one socket that the kernel takes and has not sent (`TCP_NOTSENT_LOWAT`).
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const LIMIT_UNSENT_BYTES: u32 = 128 * 1024;
 
 impl Limits {
     pub(super) fn new(options: HttpOptions) -> Self {
@@ -67,7 +73,20 @@ pub(super) async fn serve_one(
         tracing::debug!(%error, "a socket was gone before it could be set up");
         return;
     }
+    bound_unsent_bytes(&socket);
     answer(socket, remote, app, stop, limits).await;
+}
+
+/// What is written and not sent waits here rather than in the kernel, where it cannot be seen whether the client reads:
+/// a socket with megabytes to go takes nothing more for a second at a time, and its client would count as one that reads
+/// nothing.
+fn bound_unsent_bytes(socket: &TcpStream) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    if let Err(error) = SockRef::from(socket).set_tcp_notsent_lowat(LIMIT_UNSENT_BYTES) {
+        tracing::debug!(%error, "the kernel does not bound what waits to be sent");
+    }
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = socket;
 }
 
 /// [`serve_one`] over any bytes.
