@@ -44,13 +44,14 @@ mod report;
 pub use connection::Transport;
 pub use messages::Protocol;
 pub use report::{
-    BroadcastReport, EchoReport, ElsewhereReport, FleetReport, GroupsReport, IdleReport, Latency,
+    BroadcastReport, EchoReport, ElsewhereReport, FleetReport, FloodReport, GroupsReport, IdleReport, Latency,
 };
 pub use scenario::Phase;
 pub use scenario::broadcast::{BroadcastOptions, broadcast};
 pub use scenario::echo::{EchoOptions, echo};
 pub use scenario::elsewhere::{ElsewhereOptions, Request, elsewhere};
 pub use scenario::fleet::{FleetOptions, fleet};
+pub use scenario::flood::{FloodOptions, flood};
 pub use scenario::groups::{GroupsOptions, groups};
 pub use scenario::idle::{IdleOptions, idle};
 pub use tally::Counts;

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubline_load_tester::{
-    BroadcastOptions, EchoOptions, ElsewhereOptions, FleetOptions, GroupsOptions, IdleOptions, Phase, Target,
-    broadcast, echo, elsewhere, fleet, groups, idle,
+    BroadcastOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, GroupsOptions, IdleOptions,
+    Phase, Target, broadcast, echo, elsewhere, fleet, flood, groups, idle,
 };
 use serde::Serialize;
 
@@ -38,6 +38,8 @@ enum Scenario {
     Echo(EchoOptions),
     /// Send to all connections of several instances and check that every one receives everything
     Fleet(FleetOptions),
+    /// Send to all without a pause, while they read at a bounded pace
+    Flood(FloodOptions),
     /// Send requests to another instance than negotiated their connection
     Elsewhere(ElsewhereOptions),
     /// Join many groups on one connection, and leave them
@@ -79,6 +81,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Scenario::Echo(options) => report(*json, echo(url, options, &mut progress).await?),
         Scenario::Fleet(options) => report(*json, fleet(url, options, &mut progress).await?),
+        Scenario::Flood(options) => report(*json, flood(url, options, &mut progress).await?),
         Scenario::Elsewhere(options) => report(*json, elsewhere(url, options, &mut progress).await?),
         Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
     }

@@ -117,9 +117,11 @@ impl Stamp {
         )
     }
 
-    /// Appends the frame of a call without an answer.
-    pub(crate) fn push_send(self, out: &mut Vec<u8>, protocol: Protocol, method: &str) {
-        self.push_call(out, protocol, None, method);
+    /// Appends the frame of a call without an answer, whose payload is filled up to `size` bytes.
+    pub(crate) fn push_send(self, out: &mut Vec<u8>, protocol: Protocol, method: &str, size: usize) {
+        let mut text = self.text();
+        text.extend(std::iter::repeat_n('x', size.saturating_sub(text.len())));
+        push_call(out, protocol, None, method, &text);
     }
 
     /// Appends the frame of a call whose completion is awaited; its id is the sequence number.
@@ -183,12 +185,13 @@ fn message_pack_call(id: Option<&str>, method: &str, text: &str) -> Vec<u8> {
     message
 }
 
-/// Of less than 256 bytes, as everything here is.
+/// Of less than 64 KiB, as everything here is.
 fn push_string(out: &mut Vec<u8>, text: &str) {
-    let length = u8::try_from(text.len()).expect("ids, methods and payloads are short");
-    match length {
-        ..=31 => out.push(0xa0 | length),
-        _ => out.extend([0xd9, length]),
+    let length = u16::try_from(text.len()).expect("ids, methods and payloads are short");
+    match length.to_be_bytes() {
+        [0, length @ ..=31] => out.push(0xa0 | length),
+        [0, length] => out.extend([0xd9, length]),
+        [high, low] => out.extend([0xda, high, low]),
     }
     out.extend(text.as_bytes());
 }

@@ -104,6 +104,31 @@ impl Display for BroadcastReport {
     }
 }
 
+/// What [`flood`](crate::flood()) saw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct FloodReport {
+    /// Connections that read.
+    pub readers: u32,
+    /// Broadcasts.
+    pub messages: u32,
+    /// Readers that did not get all of them.
+    pub cut_off: u32,
+    /// What the one got that got least.
+    pub fewest: u32,
+    /// Seconds until the sender had sent, and got, all.
+    pub sent_seconds: f64,
+    /// Seconds until every reader had all, or nothing more.
+    pub seconds: f64,
+}
+
+impl Display for FloodReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        writeln!(f, "messages      {} in {:.2} s", self.messages, self.sent_seconds)?;
+        writeln!(f, "read          {:.2} s, {} messages at least", self.seconds, self.fewest)?;
+        write!(f, "cut off       {} of {}", self.cut_off, self.readers)
+    }
+}
+
 /// What [`fleet`](crate::fleet()) saw.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FleetReport {

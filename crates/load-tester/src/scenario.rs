@@ -2,6 +2,7 @@ pub(crate) mod broadcast;
 pub(crate) mod echo;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
+pub(crate) mod flood;
 pub(crate) mod groups;
 pub(crate) mod idle;
 mod sender;

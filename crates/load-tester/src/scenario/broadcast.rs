@@ -36,6 +36,12 @@ pub struct BroadcastOptions {
     /// Seconds to send for before counting
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(0..=60))]
     pub warm_up: u32,
+    /// Bytes of each payload
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(100..=30_000))]
+    pub payload: u32,
+    /// Further connections that read nothing, and are not counted
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=1000))]
+    pub dead: u32,
 }
 
 /// Calls `Broadcast` at the given pace and checks what every connection receives.
@@ -54,7 +60,7 @@ pub async fn broadcast(
         u64::from(broadcasts) * connections as u64 <= DELIVERY_LIMIT,
         "more than {DELIVERY_LIMIT} deliveries"
     );
-    check_room(connections)?;
+    check_room(connections + options.dead as usize)?;
 
     let clock = Clock::start();
     let arrivals = Arrivals::new(clock, broadcasts, Origins::ALONE);
@@ -71,9 +77,14 @@ pub async fn broadcast(
         number: 0,
         senders: 1,
         stamped: Stamped::WhenSent,
+        payload: options.payload as usize,
     };
     let crowd =
         Crowd::gather(target, Transport::WebSockets, options.protocol, receivers, CONNECTING, tally).await?;
+    let mut dead = Vec::new();
+    for _ in 0..options.dead {
+        dead.push(WebSocket::open(target, options.protocol).await?);
+    }
     tell(progress, Phase::Connected).await;
     tokio::time::sleep(SETTLE).await;
     sender.run(Purpose::WarmUp, options.rate * options.warm_up).await?;

@@ -82,6 +82,7 @@ pub async fn fleet(
             number,
             senders,
             stamped: Stamped::WhenDue,
+            payload: 100,
         });
     }
     let mut crowds = Vec::new();

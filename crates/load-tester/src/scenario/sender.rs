@@ -62,6 +62,8 @@ pub(super) struct Sender {
     pub(super) number: u32,
     pub(super) senders: u32,
     pub(super) stamped: Stamped,
+    /// Bytes of each payload, 100 at least.
+    pub(super) payload: usize,
 }
 
 impl Sender {
@@ -84,7 +86,8 @@ impl Sender {
                     Stamped::WhenDue if is_held_up => started_micros + pace.due_micros(sequence),
                     Stamped::WhenSent | Stamped::WhenDue => self.clock.micros(),
                 };
-                Stamp { purpose, sequence, sent_micros }.push_send(&mut unsent, self.protocol, "Broadcast");
+                let stamp = Stamp { purpose, sequence, sent_micros };
+                stamp.push_send(&mut unsent, self.protocol, "Broadcast", self.payload);
                 sequence += self.senders;
             }
             let received =
