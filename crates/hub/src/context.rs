@@ -142,7 +142,7 @@ impl HubContext {
         if self.0.counters.limited(limit) == 0 {
             tracing::info!(
                 hub = self.name(),
-                connection = %caller.connection_id(),
+                connection = %caller.public_id(),
                 "A client has met the limit {}, which can be set (0: none). Further cases are counted, not logged",
                 limit.setting()
             );

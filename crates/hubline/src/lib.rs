@@ -80,9 +80,9 @@ pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
     BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
     CloseReason, Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub,
-    HubClients, HubContext, HubError, HubFilter, HubOptions, HubStatistics, HubStream, IntoHubResult,
-    Invocation, InvokeError, ItemStream, Next, NextCallback, Returned, SendError, SingleClientProxy, State,
-    StreamHandler, Upload, UploadError,
+    HubClients, HubContext, HubError, HubFilter, HubLimits, HubOptions, HubStatistics, HubStream,
+    IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, Returned, SendError,
+    SingleClientProxy, State, StreamHandler, Upload, UploadError,
 };
 pub use hubline_pipe::{Access, Claim, ConnectionInfo, ExpiredPrincipal, Policy, Principal};
 pub use hubline_protocol::handshake::DetailedErrors;

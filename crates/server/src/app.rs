@@ -130,6 +130,9 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
     options.detailed_errors = DetailedErrors::from(config.enable_detailed_errors);
     options.maximum_parallel_invocations_per_client = config.maximum_parallel_invocations_per_client;
     options.stream_buffer_capacity = config.stream_buffer_capacity;
+    options.sender_hold_timeout = config.sender_hold_timeout;
+    options.stalled_reader_timeout = config.stalled_reader_timeout;
+    options.limits.clone_from(&config.limits);
     options.stateful_reconnect_buffer_size = config.stateful_reconnect_buffer_size_bytes;
     options.supported_protocols.clone_from(&config.supported_protocols);
     options

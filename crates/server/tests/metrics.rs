@@ -93,6 +93,9 @@ async fn connections_of_each_transport_are_counted_and_gone_afterwards() {
         let labels = format!("hub=\"ChatHub\",reason=\"{reason}\"");
         counted.value(&format!("hubline_hub_connections_closed_total{{{labels}}}"))
     };
+    let limited = "hubline_hub_clients_limited_total{hub=\"ChatHub\",limit=\"bytes_per_second\"}";
+    let held = "hubline_hub_senders_held_total{hub=\"ChatHub\",end=\"timeout\"}";
+    assert_eq!([counted.value(limited), counted.value(held)], [0.0; 2], "what has not happened is there");
     assert_eq!(["transport_lost", "handshake_lost", "slow_client"].map(closed), [1.0, 2.0, 0.0]);
 }
 

@@ -55,7 +55,7 @@ impl Connection {
         if held.is_none() && core.counters.sender_held() == 0 {
             tracing::info!(
                 hub = self.context.name(),
-                connection = %outbox.connection_id,
+                connection = %self.caller.public_id(),
                 longest = ?core.options.sender_hold_timeout,
                 "A client sends more than those it sends to read: its next invocation waits (SenderHoldTimeout). Further \
                  ones are counted, not logged"

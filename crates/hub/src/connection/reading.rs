@@ -233,7 +233,7 @@ impl Connection {
                 }
             }
             HubMessage::Unknown { message_type } => {
-                tracing::debug!(connection = %self.caller.connection_id(), message_type, "unknown hub message skipped");
+                tracing::debug!(connection = %self.caller.public_id(), message_type, "unknown hub message skipped");
             }
         }
         Ok(())

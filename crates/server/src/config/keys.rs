@@ -31,6 +31,8 @@ pub(super) const CLIENT_TIMEOUT_INTERVAL: &str = "SignalR:ClientTimeoutInterval"
 pub(super) const HANDSHAKE_TIMEOUT: &str = "SignalR:HandshakeTimeout";
 pub(super) const MAXIMUM_PARALLEL_INVOCATIONS: &str = "SignalR:MaximumParallelInvocationsPerClient";
 pub(super) const STREAM_BUFFER_CAPACITY: &str = "SignalR:StreamBufferCapacity";
+pub(super) const SENDER_HOLD_TIMEOUT: &str = "SignalR:SenderHoldTimeout";
+pub(super) const STALLED_READER_TIMEOUT: &str = "SignalR:StalledReaderTimeout";
 pub(super) const STATEFUL_RECONNECT_BUFFER_SIZE: &str = "SignalR:StatefulReconnectBufferSize";
 pub(super) const ALLOW_STATEFUL_RECONNECTS: &str = "SignalR:AllowStatefulReconnects";
 pub(super) const CLOSE_ON_AUTHENTICATION_EXPIRATION: &str = "SignalR:CloseOnAuthenticationExpiration";
@@ -43,6 +45,11 @@ pub(super) const MINIMUM_PROTOCOL_VERSION: &str = "SignalR:MinimumProtocolVersio
 pub(super) const TOKEN_KEYS: &str = "SignalR:TokenKeys";
 pub(super) const ALLOWED_HOSTS: &str = "AllowedHosts";
 pub(super) const ALLOWED_ORIGINS: &str = "Cors:AllowedOrigins";
+pub(super) const LIMIT_MESSAGES_PER_SECOND: &str = "Limits:MessagesPerSecond";
+pub(super) const LIMIT_BYTES_PER_SECOND: &str = "Limits:BytesPerSecond";
+pub(super) const LIMIT_GROUPS_PER_CONNECTION: &str = "Limits:GroupsPerConnection";
+pub(super) const LIMIT_GROUP_NAME_BYTES: &str = "Limits:GroupNameBytes";
+pub(super) const LIMIT_METHOD_NAME_BYTES: &str = "Limits:MethodNameBytes";
 pub(super) const PROMETHEUS_ENABLED: &str = "Prometheus:Enabled";
 pub(super) const PROMETHEUS_PATH: &str = "Prometheus:Path";
 pub(super) const MANAGEMENT_KEY: &str = "Management:Key";
@@ -108,6 +115,8 @@ const KNOWN: &[&str] = &[
     HANDSHAKE_TIMEOUT,
     MAXIMUM_PARALLEL_INVOCATIONS,
     STREAM_BUFFER_CAPACITY,
+    SENDER_HOLD_TIMEOUT,
+    STALLED_READER_TIMEOUT,
     STATEFUL_RECONNECT_BUFFER_SIZE,
     ALLOW_STATEFUL_RECONNECTS,
     CLOSE_ON_AUTHENTICATION_EXPIRATION,
@@ -120,6 +129,11 @@ const KNOWN: &[&str] = &[
     TOKEN_KEYS,
     ALLOWED_HOSTS,
     ALLOWED_ORIGINS,
+    LIMIT_MESSAGES_PER_SECOND,
+    LIMIT_BYTES_PER_SECOND,
+    LIMIT_GROUPS_PER_CONNECTION,
+    LIMIT_GROUP_NAME_BYTES,
+    LIMIT_METHOD_NAME_BYTES,
     PROMETHEUS_ENABLED,
     PROMETHEUS_PATH,
     MANAGEMENT_KEY,

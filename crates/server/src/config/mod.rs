@@ -19,6 +19,7 @@ mod hub_names;
 mod json_file;
 mod keys;
 mod layer;
+mod limits;
 mod list;
 mod listen_address;
 mod management;
@@ -34,7 +35,7 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use hubline::{AddressLimits, BackplaneFailureMode, HubProtocol, TokenKey, TransportKind};
+use hubline::{AddressLimits, BackplaneFailureMode, HubLimits, HubProtocol, TokenKey, TransportKind};
 use hubline_auth::{AllowedHost, AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
@@ -104,6 +105,11 @@ pub(crate) struct Config {
     pub(crate) maximum_parallel_invocations_per_client: usize,
     /// `SignalR:StreamBufferCapacity`: items of one upload that wait for its method. Default 10.
     pub(crate) stream_buffer_capacity: usize,
+    /// `SignalR:SenderHoldTimeout`: how long a client's next invocation waits at most for those it has sent to and who are
+    /// behind with reading. 0: it never waits. Default 1 s.
+    pub(crate) sender_hold_timeout: Duration,
+    /// `SignalR:StalledReaderTimeout`: a client that has read nothing for so long is not waited for. Default 250 ms.
+    pub(crate) stalled_reader_timeout: Duration,
     /// `SignalR:StatefulReconnectBufferSize`: bytes kept for a client that may come back. Default 100000.
     pub(crate) stateful_reconnect_buffer_size_bytes: usize,
     /// `SignalR:AllowStatefulReconnects`: whether a client may resume its connection. Default false.
@@ -153,6 +159,10 @@ pub(crate) struct Config {
     /// subdomains (`https://*.example.org`), `null` and `file://` for pages opened from a file, `*` for any. Default
     /// none, in Development any.
     pub(crate) allowed_origins: AllowedOrigins,
+    /// What one client may ask for, each off with 0. Who sends faster is not read for a while: `Limits:MessagesPerSecond`
+    /// (default 10000) and `Limits:BytesPerSecond` (67108864). What is more fails: `Limits:GroupsPerConnection` (10000),
+    /// `Limits:GroupNameBytes` (1024), `Limits:MethodNameBytes` (256).
+    pub(crate) limits: HubLimits,
     /// Where metrics are served for Prometheus: `Prometheus:Path`, default `/metrics`; `None` with
     /// `Prometheus:Enabled=false`.
     pub(crate) metrics_path: Option<String>,
@@ -239,8 +249,8 @@ impl Config {
             request_headers_timeout: reader
                 .interval(keys::KESTREL_REQUEST_HEADERS_TIMEOUT, Duration::from_secs(30)),
             address_limits: AddressLimits::default()
-                .connections(reader.limit(keys::CONNECTIONS_PER_ADDRESS))
-                .negotiations_per_second(reader.limit(keys::NEGOTIATIONS_PER_ADDRESS)),
+                .connections(reader.limit(keys::CONNECTIONS_PER_ADDRESS, 0))
+                .negotiations_per_second(reader.limit(keys::NEGOTIATIONS_PER_ADDRESS, 0)),
             forwarded: Forwarded::read(reader),
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
@@ -253,6 +263,8 @@ impl Config {
             handshake_timeout: reader.interval(keys::HANDSHAKE_TIMEOUT, Duration::from_secs(15)),
             maximum_parallel_invocations_per_client: reader.count(keys::MAXIMUM_PARALLEL_INVOCATIONS, 1),
             stream_buffer_capacity: reader.count(keys::STREAM_BUFFER_CAPACITY, 10),
+            sender_hold_timeout: reader.patience(keys::SENDER_HOLD_TIMEOUT, Duration::from_secs(1)),
+            stalled_reader_timeout: reader.interval(keys::STALLED_READER_TIMEOUT, Duration::from_millis(250)),
             stateful_reconnect_buffer_size_bytes: reader.bytes(keys::STATEFUL_RECONNECT_BUFFER_SIZE, 100_000),
             allow_stateful_reconnects: reader.boolean(keys::ALLOW_STATEFUL_RECONNECTS, false),
             close_on_authentication_expiration: reader
@@ -271,6 +283,7 @@ impl Config {
             allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader, &environment),
             environment,
+            limits: limits::read(reader),
             metrics_path: prometheus::read(reader),
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
             database: reader.text(keys::DATABASE).map(DatabaseConnectionString),

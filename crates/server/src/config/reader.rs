@@ -112,13 +112,13 @@ impl Reader {
         self.value(key, 0, parse, i32::to_string)
     }
 
-    /// A limit; 0, the default, is none.
-    pub(super) fn limit(&mut self, key: &'static str) -> u32 {
+    /// A limit; 0 is none.
+    pub(super) fn limit(&mut self, key: &'static str, default: u32) -> u32 {
         let parse = |value: &str| match value.parse() {
             Ok(limit @ 0..=0x7fff_ffff) => Ok(limit),
             _ => Err("a number from 0, which is no limit, to 2147483647"),
         };
-        self.value(key, 0, parse, u32::to_string)
+        self.value(key, default, parse, u32::to_string)
     }
 
     /// A path of the server's own that nothing else has.

@@ -1,5 +1,6 @@
 mod access;
 mod edge;
+mod limits;
 
 use std::fs;
 

@@ -122,6 +122,32 @@ fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Res
             ConstCounter::new(*count).encode(closed.encode_family(&labels)?)?;
         }
     }
+    let mut held = encoder.encode_descriptor(
+        "hubline_hub_senders_held",
+        "Invocations that waited because those their sender had sent to were behind with reading, by what ended that.",
+        None,
+        MetricType::Counter,
+    )?;
+    for hub in hubs {
+        let timed_out = hub.sender_holds_timed_out;
+        let others = hub.senders_held.saturating_sub(timed_out);
+        for (end, count) in [("timeout", timed_out), ("room", others)] {
+            let labels = [("hub", hub.name.as_str()), ("end", end)];
+            ConstCounter::new(count).encode(held.encode_family(&labels)?)?;
+        }
+    }
+    let mut limited = encoder.encode_descriptor(
+        "hubline_hub_clients_limited",
+        "How often a client met a limit: it was not read for a while, or its call failed.",
+        None,
+        MetricType::Counter,
+    )?;
+    for hub in hubs {
+        for (limit, count) in &hub.limited {
+            let labels = [("hub", hub.name.as_str()), ("limit", limit)];
+            ConstCounter::new(*count).encode(limited.encode_family(&labels)?)?;
+        }
+    }
     Ok(())
 }
 

@@ -11,13 +11,23 @@ pub(crate) async fn connect(port: u16, path: &str) -> TcpStream {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
-    let handshake = b"{\"protocol\":\"json\",\"version\":1}\x1e";
-    let mut frame = vec![0x81, 0x80 | u8::try_from(handshake.len()).unwrap(), 0, 0, 0, 0];
-    frame.extend(handshake);
-    socket.write_all(&frame).await.unwrap();
+    socket.write_all(&frame(r#"{"protocol":"json","version":1}"#)).await.unwrap();
     let mut received = Vec::new();
     while !received.ends_with(b"{}\x1e") {
         received.push(socket.read_u8().await.unwrap());
     }
     socket
+}
+
+/// A hub message of less than 64 KiB in a frame of its own. The mask is zero.
+pub(crate) fn frame(message: &str) -> Vec<u8> {
+    let length = u16::try_from(message.len() + 1).unwrap();
+    let mut frame = match length {
+        ..126 => vec![0x81, 0x80 | length.to_be_bytes()[1]],
+        _ => [&[0x81, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
+    };
+    frame.extend([0; 4]);
+    frame.extend(message.as_bytes());
+    frame.push(0x1e);
+    frame
 }
