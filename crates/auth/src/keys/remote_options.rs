@@ -1,5 +1,6 @@
 //! Where keys are fetched.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::Uri;
@@ -30,10 +31,20 @@ pub struct RemoteKeys {
     pub allow_insecure_http: bool,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) enum Location {
     KeySet(Uri),
     Metadata(Uri),
+}
+
+impl fmt::Debug for Location {
+    /// Without the query, where some services want a key of theirs.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::KeySet(url) | Self::Metadata(url)) = self;
+        let (scheme, host) =
+            (url.scheme_str().unwrap_or_default(), url.authority().map_or("", |at| at.as_str()));
+        write!(f, "{scheme}://{host}{}", url.path())
+    }
 }
 
 impl RemoteKeys {
@@ -94,7 +105,9 @@ impl RemoteKeys {
 #[non_exhaustive]
 pub enum RemoteKeysError {
     /// Not an absolute `https` or `http` URL, or one with a user or password in it.
-    #[error("the keys need an absolute https URL without user and password")]
+    #[error(
+        "the keys need an absolute https URL without user and password, and an @ in its path written %40"
+    )]
     Url,
     /// Anybody on the way could exchange the keys.
     #[error("the keys need an https URL; http will do only for this machine, or if it is allowed explicitly")]
@@ -107,7 +120,9 @@ pub enum RemoteKeysError {
 pub(super) fn parse(url: &str) -> Result<Uri, RemoteKeysError> {
     let url: Uri = url.trim().parse().map_err(|_| RemoteKeysError::Url)?;
     let web = matches!(url.scheme_str(), Some("https" | "http"));
-    let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'));
+    // Behind a slash in a password the rest of it is a path.
+    let plain = url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+        && !url.path().contains('@');
     (web && plain).then_some(url).ok_or(RemoteKeysError::Url)
 }
 

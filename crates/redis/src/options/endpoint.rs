@@ -25,21 +25,27 @@ impl fmt::Display for RedisEndpoint {
 
 /// Reads `host`, `host:port`, `[v6]`, `[v6]:port` or a bare IPv6 address; port 0 means the default.
 pub(super) fn parse(token: &str) -> Result<(String, Option<u16>), RedisOptionsMistake> {
-    let mistake =
-        |expected| RedisOptionsMistake::BadEndpoint { endpoint: super::redact::endpoint(token), expected };
+    read(token).map_err(|expected| RedisOptionsMistake::BadEndpoint {
+        endpoint: super::redact::endpoint(token),
+        expected,
+    })
+}
+
+/// [`parse`], with what is expected otherwise.
+pub(super) fn read(token: &str) -> Result<(String, Option<u16>), &'static str> {
     if token.contains("://") {
-        return Err(mistake("a URL alone, or host:port,user=name,password=secret"));
+        return Err("a URL alone, or host:port,user=name,password=secret");
     }
-    let (host, port) = split(token).ok_or_else(|| mistake("host, host:port or [IPv6]:port"))?;
+    let (host, port) = split(token).ok_or("host, host:port or [IPv6]:port")?;
     let port = match port.map(str::parse::<u16>) {
         None | Some(Ok(0)) => None,
         Some(Ok(port)) => Some(port),
-        Some(Err(_)) => return Err(mistake("a port from 1 to 65535 after the colon")),
+        Some(Err(_)) => return Err("a port from 1 to 65535 after the colon"),
     };
     let allowed = |c: char| c.is_alphanumeric() || "-_.:".contains(c);
     match !host.is_empty() && host.chars().all(allowed) {
         true => Ok((host.to_owned(), port)),
-        false => Err(mistake("host, host:port or [IPv6]:port")),
+        false => Err("host, host:port or [IPv6]:port"),
     }
 }
 

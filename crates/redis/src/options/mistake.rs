@@ -39,7 +39,7 @@ pub enum RedisOptionsMistake {
     /// A key StackExchange.Redis does not know either; the text begins as its own does.
     #[error("Keyword '{keyword}' is not supported{}", suggestion(*nearest))]
     UnknownKeyword {
-        /// The key as written.
+        /// The key as written, or `***` if it may be a password.
         keyword: String,
         /// The key that was probably meant.
         nearest: Option<&'static str>,
@@ -57,7 +57,7 @@ pub enum RedisOptionsMistake {
     /// A token without `=` that is no endpoint.
     #[error("'{endpoint}' is not an endpoint, expected {expected}")]
     BadEndpoint {
-        /// The token; what precedes an `@` is hidden.
+        /// The token; what may be a password in it is hidden.
         endpoint: String,
         /// What would be right.
         expected: &'static str,
@@ -84,10 +84,16 @@ pub enum RedisOptionsMistake {
         /// Both.
         keywords: (&'static str, &'static str),
     },
+    /// A password behind a colon, which reads like a host and its port.
+    #[error("{keyword}:... is not how a password is given, expected {keyword}=...")]
+    Colon {
+        /// The key as it is spelt.
+        keyword: &'static str,
+    },
     /// A token after a password that is neither key nor endpoint; hidden, as it may be the
     /// password's other half.
     #[error(
-        "what follows the password is neither key=value nor an endpoint; a password cannot contain a comma"
+        "what follows the password is neither key=value nor an endpoint with its port; a password with a comma can only be given in a URL, as %2C"
     )]
     CutPassword,
     /// Only keys, or nothing at all.

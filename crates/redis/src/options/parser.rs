@@ -55,16 +55,20 @@ impl Parser {
     fn token(&mut self, token: &str) {
         let mut after_password = redact::holds_secret(token);
         match token.split_once('=') {
+            _ if self.after_password && redact::is_rest_of_a_password(token, !self.endpoints.is_empty()) => {
+                self.mistakes.push(RedisOptionsMistake::CutPassword);
+                after_password = true;
+            }
             Some((keyword, value)) if !url::is_url(token) && !keyword.is_empty() => {
                 self.keyword(keyword.trim(), value.trim());
             }
-            _ => match endpoint::parse(token) {
-                Ok(endpoint) => self.endpoints.push(endpoint),
-                Err(_) if self.after_password => {
-                    self.mistakes.push(RedisOptionsMistake::CutPassword);
+            _ => match (redact::keyword_before_colon(token), endpoint::parse(token)) {
+                (Some(keyword), _) => {
+                    self.mistakes.push(RedisOptionsMistake::Colon { keyword });
                     after_password = true;
                 }
-                Err(mistake) => self.mistakes.push(mistake),
+                (None, Ok(endpoint)) => self.endpoints.push(endpoint),
+                (None, Err(mistake)) => self.mistakes.push(mistake),
             },
         }
         self.after_password = after_password;
@@ -76,7 +80,7 @@ impl Parser {
         }
         let Some(known) = keywords::known(keyword) else {
             self.mistakes.push(RedisOptionsMistake::UnknownKeyword {
-                keyword: keyword.to_owned(),
+                keyword: redact::keyword(keyword).to_owned(),
                 nearest: keywords::nearest(keyword),
             });
             return;

@@ -13,13 +13,14 @@ pub fn redact_connection_string(text: &str) -> String {
         return self::url(text.trim());
     }
     let mut shown: Vec<String> = Vec::new();
-    let mut after_secret = false;
+    let (mut after_secret, mut has_endpoint) = (false, false);
     for token in text.split(',').map(str::trim).filter(|token| !token.is_empty()) {
-        let cut = after_secret && !token.contains('=') && endpoint::parse(token).is_err();
+        let cut = after_secret && is_rest_of_a_password(token, has_endpoint);
+        has_endpoint |= !cut && endpoint::read(token).is_ok();
         after_secret = cut || holds_secret(token);
         shown.push(match token.split_once('=') {
             _ if cut => HIDDEN.to_owned(),
-            Some((keyword, _)) if after_secret => format!("{}={HIDDEN}", keyword.trim()),
+            Some((keyword, _)) if after_secret => format!("{}={HIDDEN}", self::keyword(keyword.trim())),
             Some(_) if !url::is_url(token) => token.to_owned(),
             _ => self::endpoint(token),
         });
@@ -47,7 +48,7 @@ pub(super) fn url(url: &str) -> String {
     let (authority, path) = address.split_once('/').unwrap_or((address, ""));
     let (user_info, hosts) =
         authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
-    let is_well_formed = hosts.split(',').all(|host| endpoint::parse(host).is_ok())
+    let is_well_formed = hosts.split(',').all(|host| endpoint::read(host).is_ok())
         && path.bytes().all(|byte| byte.is_ascii_digit())
         && !query.contains(['@', '#']);
     if !is_well_formed {
@@ -56,7 +57,7 @@ pub(super) fn url(url: &str) -> String {
     let (_, address) = address.rsplit_once('@').unwrap_or(("", address));
     let user_info = user_info.map(|_| format!("{HIDDEN}@")).unwrap_or_default();
     let keys = query.split('&').filter(|pair| !pair.is_empty()).map(|pair| match pair.split_once('=') {
-        Some((keyword, _)) if holds_secret(pair) => format!("{keyword}={HIDDEN}"),
+        Some((keyword, _)) if holds_secret(pair) => format!("{}={HIDDEN}", self::keyword(keyword)),
         Some(_) => pair.to_owned(),
         None => HIDDEN.to_owned(),
     });
@@ -65,13 +66,48 @@ pub(super) fn url(url: &str) -> String {
     format!("{scheme}://{user_info}{address}{separator}{keys}")
 }
 
-/// An endpoint without the user information some write before an `@`.
+/// An endpoint, or what of something else in its place is no secret: a password may stand before an `@`, behind a colon,
+/// or all alone.
 pub(super) fn endpoint(token: &str) -> String {
-    match token.rsplit_once('@') {
-        Some((before, host)) => {
-            let scheme = before.split_once("://").map(|(scheme, _)| format!("{scheme}://"));
-            format!("{}{HIDDEN}@{host}", scheme.unwrap_or_default())
-        }
-        None => token.to_owned(),
+    let scheme = token.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    if let Some((_, host)) = token.rsplit_once('@') {
+        let is_host = endpoint::read(host).is_ok();
+        return format!("{scheme}{HIDDEN}@{}", if is_host { host } else { HIDDEN });
+    }
+    if endpoint::read(token).is_ok() && keyword_before_colon(token).is_none() {
+        return token.to_owned();
+    }
+    match token.split_once(':') {
+        Some((host, _)) if scheme.is_empty() && endpoint::read(host).is_ok() => format!("{host}:{HIDDEN}"),
+        _ => format!("{scheme}{HIDDEN}"),
+    }
+}
+
+/// The key, if somebody wrote `password:secret`, which reads like host and port.
+pub(super) fn keyword_before_colon(token: &str) -> Option<&'static str> {
+    let (keyword, _) = token.split_once(':')?;
+    keywords::known(keyword).filter(|known| known.to_ascii_lowercase().ends_with("password")).or_else(|| {
+        let others = ["pwd", "pass", "passwd", "secret", "auth"];
+        others.iter().any(|other| other.eq_ignore_ascii_case(keyword)).then_some("password")
+    })
+}
+
+/// Whether what follows a password may be its other half: neither a key that is known, or nearly so, nor an endpoint, which has
+/// a port or is the first.
+pub(super) fn is_rest_of_a_password(token: &str, has_endpoint: bool) -> bool {
+    match token.split_once('=').map(|(keyword, _)| keyword.trim()) {
+        _ if url::is_url(token) => false,
+        Some(keyword) if keyword.starts_with('$') => false,
+        Some(keyword) => keywords::known(keyword).is_none() && keywords::nearest(keyword).is_none(),
+        None => !endpoint::read(token).is_ok_and(|(_, port)| port.is_some() || !has_endpoint),
+    }
+}
+
+/// A key that nobody knows, unless it may be a password: such as one in base64, which ends in `=`.
+pub(super) fn keyword(keyword: &str) -> &str {
+    let is_word = keyword.len() <= 24 && keyword.bytes().all(|byte| byte.is_ascii_alphabetic());
+    match is_word || keyword.starts_with('$') || keywords::nearest(keyword).is_some() {
+        true => keyword,
+        false => HIDDEN,
     }
 }

@@ -115,9 +115,9 @@ fn mistakes_name_key_value_and_what_is_right() {
             "defaultDatabase=x is not valid, expected the number of a database, 0 or more",
         ),
         ("redis,keepAlive=1m", "keepAlive=1m is not valid, expected a whole number of seconds"),
-        ("redis:70000", "'redis:70000' is not an endpoint, expected a port from 1 to 65535 after the colon"),
-        ("re dis", "'re dis' is not an endpoint, expected host, host:port or [IPv6]:port"),
-        ("[::1", "'[::1' is not an endpoint, expected host, host:port or [IPv6]:port"),
+        ("redis:70000", "'redis:***' is not an endpoint, expected a port from 1 to 65535 after the colon"),
+        ("re dis", "'***' is not an endpoint, expected host, host:port or [IPv6]:port"),
+        ("[::1", "'***' is not an endpoint, expected host, host:port or [IPv6]:port"),
         ("redis,protocol=4", "protocol=4 is not valid, expected resp2 or resp3"),
         ("redis,sslProtocols=Tls11", "sslProtocols=Tls11 is not valid, expected Tls12, Tls13 or Tls12|Tls13"),
         ("redis,sslCertFile=me.pem", "sslKeyFile is missing beside sslCertFile"),
@@ -243,6 +243,15 @@ fn passwords_are_never_shown() {
         ("redis://host,password=s3cret", "redis://***"),
         ("redis://me:s3cret", "redis://***"),
         ("redis,password=s3,cret!,name=x", "redis,password=***,***,name=x"),
+        ("redis,password=s3,cret,name=x", "redis,password=***,***,name=x"),
+        ("redis,password=s3,cret=,name=x", "redis,password=***,***,name=x"),
+        ("password=s3,redis,cret", "password=***,redis,cret"),
+        ("redis,password:s3cret", "redis,password:***"),
+        ("redis,pwd:12345", "redis,pwd:***"),
+        ("redis;password:s3cret", "***"),
+        ("redis,s3cret!", "redis,***"),
+        ("redis,me:s3cret", "redis,me:***"),
+        ("redis,czNjcmV0czNjcmV0MTIz==", "redis,***=***"),
     ];
     for (text, expected) in cases {
         assert_eq!(redact_connection_string(text), expected);

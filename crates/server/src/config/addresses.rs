@@ -60,19 +60,16 @@ fn read_list<'a>(
         match parse(part) {
             Ok(address) if served.contains(&address) => {}
             Ok(address) => served.push(address),
-            Err(problem) => mistakes.push(Mistake {
-                setting: Some((key.to_owned(), part.to_owned())),
-                source: setting.source.clone(),
-                problem,
-            }),
+            Err(problem) => mistakes.push(Mistake::in_value(key, part, setting.source.clone(), problem)),
         }
     }
     if served.is_empty() && mistakes.is_empty() {
-        mistakes.push(Mistake {
-            setting: Some((key.to_owned(), setting.value.clone())),
-            source: setting.source.clone(),
-            problem: Problem::Expected("at least one address between the semicolons"),
-        });
+        mistakes.push(Mistake::in_value(
+            key,
+            &setting.value,
+            setting.source.clone(),
+            Problem::Expected("at least one address between the semicolons"),
+        ));
     }
     Addresses { key, setting: Some(setting), served, mistakes }
 }

@@ -47,11 +47,12 @@ fn content_root(host: &Layer, working_directory: &Path, mistakes: &mut Vec<Mista
         return (PathBuf::from("."), Source::Default);
     };
     if !working_directory.join(&setting.value).is_dir() {
-        mistakes.push(Mistake {
-            setting: Some((keys::CONTENT_ROOT.to_owned(), setting.value.clone())),
-            source: setting.source.clone(),
-            problem: Problem::Expected("a directory that exists"),
-        });
+        mistakes.push(Mistake::in_value(
+            keys::CONTENT_ROOT,
+            &setting.value,
+            setting.source.clone(),
+            Problem::Expected("a directory that exists"),
+        ));
     }
     (PathBuf::from(&setting.value), setting.source.clone())
 }
@@ -84,9 +85,5 @@ fn named(setting: &Setting) -> Option<HostEnvironment> {
 }
 
 fn mistake(setting: &Setting, problem: Problem) -> Mistake {
-    Mistake {
-        setting: Some((keys::ENVIRONMENT.to_owned(), setting.value.clone())),
-        source: setting.source.clone(),
-        problem,
-    }
+    Mistake::in_value(keys::ENVIRONMENT, &setting.value, setting.source.clone(), problem)
 }

@@ -207,6 +207,13 @@ pub(super) fn is_signing_key_value(key: &str) -> bool {
         || signing_key_part(key).is_some_and(|part| part.eq_ignore_ascii_case("Value"))
 }
 
+/// Whether the key holds addresses, whose spelling may have a user and a password.
+pub(super) fn is_url(key: &str) -> bool {
+    let urls =
+        [URLS, MANAGEMENT_URLS, JWT_JWKS_URL, BEARER_AUTHORITY, BEARER_METADATA_ADDRESS, ALLOWED_ORIGINS];
+    urls.iter().any(|url| url.eq_ignore_ascii_case(key)) || element_of(key, ALLOWED_ORIGINS).is_some()
+}
+
 /// Whether the key holds what signs connection tokens.
 pub(super) fn is_token_key(key: &str) -> bool {
     key.eq_ignore_ascii_case(TOKEN_KEYS) || element_of(key, TOKEN_KEYS).is_some()

@@ -74,6 +74,9 @@ impl FromStr for ListenAddress {
     type Err = ListenAddressError;
 
     fn from_str(url: &str) -> Result<Self, Self::Err> {
+        if url.contains('@') {
+            return Err(ListenAddressError::UserInformation);
+        }
         let (scheme, rest) = url.split_once("://").ok_or(ListenAddressError::NoUrl)?;
         match scheme.to_ascii_lowercase().as_str() {
             "http" => {}
@@ -141,6 +144,8 @@ fn parse_host(host: &str) -> Option<ListenHost> {
 pub(crate) enum ListenAddressError {
     #[error("expected http://host:port, for example {}", ListenAddress::DEFAULT)]
     NoUrl,
+    #[error("there is no user and no password in an address to listen on, expected http://host:port")]
+    UserInformation,
     #[error("TLS is terminated in front of this server, not by it; expected http://{rest}")]
     Https { rest: String },
     #[error("'{scheme}' is not a scheme to serve, expected http")]

@@ -154,11 +154,7 @@ impl Reader {
 
     /// Notes a mistake in the value of a setting.
     pub(super) fn mistake(&mut self, key: &str, setting: &Setting, problem: Problem) {
-        self.mistakes.push(Mistake {
-            setting: Some((key.to_owned(), secrets::shown(key, &setting.value))),
-            source: setting.source.clone(),
-            problem,
-        });
+        self.mistakes.push(Mistake::in_value(key, &setting.value, setting.source.clone(), problem));
     }
 
     /// Warns about keys of our sections, or of the command line, that nothing reads.

@@ -6,8 +6,8 @@ use std::io;
 use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
-use super::keys;
 use super::listen_address::{ListenAddress, ListenAddressError};
+use super::{keys, secrets};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,13 @@ pub(crate) struct Mistake {
     pub(crate) source: Source,
     /// What is wrong and what would be right.
     pub(crate) problem: Problem,
+}
+
+impl Mistake {
+    /// A value that cannot be used, shown as far as it may be.
+    pub(super) fn in_value(key: &str, value: &str, source: Source, problem: Problem) -> Self {
+        Self { setting: Some((key.to_owned(), secrets::shown(key, value))), source, problem }
+    }
 }
 
 impl fmt::Display for Mistake {

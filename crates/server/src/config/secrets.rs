@@ -15,11 +15,25 @@ pub(super) fn shown(key: &str, value: &str) -> String {
         redact_database(value)
     } else if keys::is_signing_key_value(key) || keys::is_token_key(key) || is(keys::MANAGEMENT_KEY) {
         HIDDEN.to_owned()
+    } else if keys::is_url(key) {
+        redact_url(value, true)
     } else if keys::is_known(key) {
-        value.to_owned()
+        redact_url(value, value.contains("://"))
     } else {
         HIDDEN.to_owned()
     }
+}
+
+/// Texts with URLs in them, without user, password and query: some services put a key there.
+fn redact_url(text: &str, is_url: bool) -> String {
+    let Some((before, rest)) = text.rsplit_once('@').filter(|_| is_url) else {
+        return match text.split_once('?').filter(|_| is_url) {
+            Some((address, _)) => format!("{address}?{HIDDEN}"),
+            None => text.to_owned(),
+        };
+    };
+    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}{HIDDEN}@{}", redact_url(rest, is_url))
 }
 
 /// An Npgsql connection string, `Key=value;Key=value`, with nothing readable but where it leads.
@@ -30,12 +44,21 @@ fn redact_database(text: &str) -> String {
     let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
     let shown: Vec<String> = parts
         .map(|part| match part.split_once('=') {
-            Some((key, _)) if says_where(key.trim()) => part.to_owned(),
-            Some((key, _)) if !key.contains("://") => format!("{}={HIDDEN}", key.trim()),
+            Some((key, value)) if says_where(key.trim()) && is_plain(value.trim()) => part.to_owned(),
+            Some((key, _)) if is_word(key.trim()) => format!("{}={HIDDEN}", key.trim()),
             _ => HIDDEN.to_owned(),
         })
         .collect();
     shown.join(";")
+}
+
+/// What no password is likely to be: names of hosts, with ports, separated by commas.
+fn is_plain(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:,/[]".contains(&byte))
+}
+
+fn is_word(key: &str) -> bool {
+    key.len() <= 32 && key.bytes().all(|byte| byte.is_ascii_alphabetic() || byte == b' ')
 }
 
 fn says_where(key: &str) -> bool {

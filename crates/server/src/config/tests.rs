@@ -1,6 +1,7 @@
 mod access;
 mod edge;
 mod limits;
+mod secrets;
 
 use std::fs;
 
