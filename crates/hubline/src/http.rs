@@ -6,6 +6,7 @@ mod head_filter;
 mod host;
 mod options;
 mod progress;
+mod trouble;
 mod workers;
 
 use std::io;
@@ -20,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use connection::{Limits, serve_one};
 pub use forwarded::{ForwardedHeaders, InvalidIpNetwork, IpNetwork};
 pub use options::HttpOptions;
+use trouble::Trouble;
 pub use workers::Workers;
 
 /// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
@@ -82,11 +84,12 @@ async fn accept(
     mut serve: impl FnMut(TcpStream, SocketAddr, &TaskTracker, CancellationToken),
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
+    let mut trouble = Trouble::default();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((socket, remote)) => serve(socket, remote, &connections, stop.clone()),
-                Err(error) => pause_after(&error).await?,
+                Err(error) => pause_after(&error, &mut trouble).await?,
             },
             () = stop.cancelled() => break,
         }
@@ -97,14 +100,14 @@ async fn accept(
     Ok(())
 }
 
-async fn pause_after(error: &io::Error) -> io::Result<()> {
+async fn pause_after(error: &io::Error, trouble: &mut Trouble) -> io::Result<()> {
     match error.kind() {
         io::ErrorKind::ConnectionAborted
         | io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionRefused => Ok(()),
         io::ErrorKind::InvalidInput => Err(io::Error::new(error.kind(), error.to_string())),
         _ => {
-            tracing::error!(%error, "cannot accept connections");
+            trouble.happened(error);
             tokio::time::sleep(ACCEPT_PAUSE).await;
             Ok(())
         }

@@ -131,3 +131,27 @@ async fn a_connection_without_a_request_ends_with_kestrels_time() {
     slow.read_to_string(&mut answer).await.unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
+
+#[tokio::test]
+async fn without_files_left_it_says_so_once_and_goes_on_when_there_are() {
+    let program = env!("CARGO_BIN_EXE_hubline");
+    let launch =
+        Launch::new("sh").arg("-c").arg("ulimit -n 60; exec \"$0\" \"$@\"").arg(program).arg("serve");
+    let port = launch.port();
+    let server = ServerProcess::start(launch).await.unwrap();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap());
+    }
+    let said = server.line_with("Cannot accept connections").await.unwrap();
+    assert!(said.contains("LimitNOFILE") && said.contains("failures=1"), "{said}");
+    clients.clear();
+    let answered = async {
+        while server.health().await.is_none() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, answered).await.unwrap();
+    let lines = server.lines();
+    assert!(lines.iter().filter(|line| line.contains("Cannot accept")).count() <= 3, "{lines:?}");
+}
