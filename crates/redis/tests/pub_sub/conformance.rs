@@ -73,7 +73,8 @@ async fn a_large_message_arrives() {
     assert!(there.next().await == (Target::All, text));
     let error = here.hub.publish(publication(vec![Target::All], &"x".repeat(20_000_000))).await.unwrap_err();
     assert!(matches!(error, hubline_backplane::PublishError::Refused(_)), "{error}");
-    assert_eq!(here.publish(vec![Target::All], "next").await.receivers, 2);
+    // On a busy machine the links may have been silent for so long with the first one that others took their place.
+    here.publish_until(2, &[Target::All], "next").await;
 }
 
 #[tokio::test]
