@@ -24,7 +24,7 @@ const LEAST_PART: usize = 64;
 /// Targets of one client that are remembered, the newest.
 const LIMIT_TARGETS: usize = 16;
 
-/// How a connection reads whose outbox is more than half full.
+/// How a connection reads that has more to read than its transport takes.
 #[derive(Debug)]
 pub(crate) struct Congestion {
     /// When it had taken as much as a client that reads does.

@@ -46,7 +46,7 @@ struct Queue {
     wants_frames: bool,
     /// The connection's own streams that wait for room, and other connections that sent too much.
     wants_room: Vec<Waker>,
-    /// While more than half is full, at the latest from the next frame of another client on.
+    /// While the transport takes nothing more, or more than half is full.
     congestion: Option<Box<Congestion>>,
     /// Whom this client has sent to while somebody's queue was more than half full.
     sent_to: Option<Box<SentTo>>,
@@ -255,8 +255,8 @@ impl Outbox {
         Poll::Ready(Taken::Frames)
     }
 
-    /// Ready when somebody wants the connection closed, whatever is left to send. While others may wait for this client,
-    /// `unsent` tells how many of the `taken` bytes are left, and `taken` becomes that.
+    /// Ready when somebody wants the connection closed, whatever is left to send, while the transport takes nothing
+    /// more. `unsent` tells how many of the `taken` bytes are left, and `taken` becomes that.
     pub(crate) fn poll_closing(
         &self,
         cx: &mut Context<'_>,
@@ -264,15 +264,13 @@ impl Outbox {
         unsent: impl FnOnce() -> usize,
     ) -> Poll<CloseReason> {
         let mut queue = self.lock();
-        if let Some(congestion) = &mut queue.congestion {
-            let left = unsent().min(*taken);
-            let sent = std::mem::replace(taken, left) - left;
-            congestion.read(sent, self.limit_bytes);
-            queue.bytes = queue.bytes.saturating_sub(sent);
-            if !self.over_half(&queue) {
-                queue.congestion = None;
-                queue.wake_who_waits_for_room();
-            }
+        let left = unsent().min(*taken);
+        let sent = std::mem::replace(taken, left) - left;
+        let congestion = queue.congestion.get_or_insert_with(|| Box::new(Congestion::begin()));
+        congestion.read(sent, self.limit_bytes);
+        queue.bytes = queue.bytes.saturating_sub(sent);
+        if !self.over_half(&queue) {
+            queue.wake_who_waits_for_room();
         }
         match queue.closing.clone() {
             Some(reason) => Poll::Ready(reason),

@@ -174,6 +174,25 @@ async fn one_who_reads_nothing_holds_nobody_up_and_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn one_who_has_read_nothing_for_long_holds_nobody_at_all() {
+    let hub = start_with(hub(), options());
+    let dead = connect(&hub, "dead").await;
+    let mut client = connect(&hub, "client").await;
+    everybody_is_there(&hub, 2).await;
+    let mut longest = Duration::ZERO;
+    for id in 0..40 {
+        let begun = Instant::now();
+        client.send(&call(id, "Burst", "1")).await;
+        assert_eq!(client.next().await, result(id, "null"));
+        longest = longest.max(begun.elapsed());
+        sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!((longest, hub.statistics().senders_held), (Duration::ZERO, 0));
+    assert_eq!(hub.statistics().closed["slow_client"], 1);
+    drop(dead);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_hold_ends_after_its_time() {
     let hub = start_with(hub(), options());
     // 16 letters are half of what may wait; at 130 KB/s one call of 33 takes four seconds to get there.
