@@ -233,7 +233,7 @@ impl Authentication {
             let state = self.lock();
             AuthenticationRefresh {
                 connection_id: state.info.id.clone(),
-                previous: state.end.and_then(|_| state.info.principal.clone()),
+                previous: state.info.principal.clone(),
                 principal: credentials.principal.clone(),
                 expires: self.rules.end(credentials.principal.as_deref()).time(),
                 query: credentials.query.clone(),

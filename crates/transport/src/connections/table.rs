@@ -61,7 +61,7 @@ pub(super) enum Why {
     Version0,
     /// Its authentication was refreshed before its transport came.
     Refreshed,
-    /// Its transport has come, and takes it in this instant.
+    /// Its transport has come, and takes it in this instant, unless that fails.
     Claimed,
     Ended,
 }
@@ -69,13 +69,11 @@ pub(super) enum Why {
 impl Why {
     const COUNT: usize = 4;
 
-    /// Most that wait for this reason, about 3 MB each but the last, which may have more to tell.
+    /// Most that wait for this reason: about 3 MB for 10,000, and what those have to tell that have ended.
     fn limit(self) -> usize {
         match self {
             Self::Version0 | Self::Refreshed => 10_000,
-            Self::Ended => 100_000,
-            // As many as requests.
-            Self::Claimed => usize::MAX,
+            Self::Claimed | Self::Ended => 100_000,
         }
     }
 }

@@ -22,8 +22,8 @@ pub type RefreshError = Box<dyn std::error::Error + Send + Sync>;
 pub struct AuthenticationRefresh {
     /// The connection that it is for.
     pub connection_id: ConnectionId,
-    /// Who it is so far. `None` for nobody; also at the first refresh before the connection has a transport, when nothing is
-    /// kept of who negotiated it, but that it is the same user.
+    /// Who it is so far; `None` for nobody. At the first refresh before the connection has a transport this is the newer
+    /// principal too: of who negotiated it nothing is kept but that it is the same user.
     pub previous: Option<Arc<Principal>>,
     /// Who it is to be, the same user; `None` for nobody.
     pub principal: Option<Arc<Principal>>,
