@@ -17,14 +17,14 @@ pub(super) struct Trouble {
 impl Trouble {
     /// Logs that accepting has failed, or counts it.
     pub(super) fn happened(&mut self, error: &io::Error) {
-        if let Some(failures) = self.to_say() {
+        if let Some(failures) = self.due() {
             let cure = cure(error);
             tracing::error!(%error, failures, cure, "Cannot accept connections; clients wait, and it is tried again");
         }
     }
 
     /// How often it has failed, if that is to be said now.
-    fn to_say(&mut self) -> Option<u64> {
+    fn due(&mut self) -> Option<u64> {
         self.unsaid += 1;
         if self.last_line.is_some_and(|last| last.elapsed() < BETWEEN_LINES) {
             return None;
@@ -55,7 +55,7 @@ mod tests {
         let mut trouble = Trouble::default();
         let mut said = Vec::new();
         for _ in 0..250 {
-            said.extend(trouble.to_say());
+            said.extend(trouble.due());
             tokio::time::advance(Duration::from_millis(100)).await;
         }
         assert_eq!(said, [1, 100, 100]);
