@@ -257,6 +257,20 @@ async fn a_published_secret_is_no_secret() {
     assert_eq!(issuer.requests(), 1);
 }
 
+/// A private key that is published is anybody's, and one that costs too much to verify with is left out.
+#[tokio::test]
+async fn of_a_published_set_only_what_is_safe_is_used() {
+    let mut keys = set(&[("a", RSA), ("private", OTHER_RSA)]);
+    keys["keys"][1]["d"] = "AQAB".into();
+    let huge = "_".repeat(800);
+    keys["keys"].as_array_mut().unwrap().push(json!({ "kty": "RSA", "kid": "huge", "n": huge, "e": "AQAB" }));
+    let issuer = Issuer::start(keys).await;
+    let verifier = verifier(issuer.keys());
+    assert_eq!(verify(&verifier, &token("private", OTHER_RSA)).await, NOT_FOUND);
+    assert_eq!(verify(&verifier, &token("huge", RSA)).await, NOT_FOUND);
+    assert_eq!(verify(&verifier, &token("a", RSA)).await, ada());
+}
+
 #[test]
 fn what_cannot_be_fetched_is_refused_at_once() {
     let build = |url: &str| {

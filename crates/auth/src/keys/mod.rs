@@ -1,5 +1,6 @@
 //! Keys, and where they come from.
 
+mod addresses;
 mod der;
 mod error;
 mod fetch;

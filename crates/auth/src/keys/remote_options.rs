@@ -1,6 +1,7 @@
 //! Where keys are fetched.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Uri;
@@ -29,6 +30,10 @@ pub struct RemoteKeys {
     /// Whether `http` will do for hosts other than this machine (`RequireHttpsMetadata=false` in ASP.NET
     /// Core). Whoever is between here and there can then sign tokens. Default false.
     pub allow_insecure_http: bool,
+    /// Whether metadata from a public address may name keys at a loopback, link-local or private one, so that whoever
+    /// can change it makes this machine ask others in its network. Metadata that comes from such an address itself may
+    /// always. Addresses are looked at once names are resolved. Default false.
+    pub allow_private_key_addresses: bool,
 }
 
 #[derive(Clone)]
@@ -96,6 +101,7 @@ impl RemoteKeys {
             timeout: Duration::from_secs(10),
             limit_bytes: 256 * 1024,
             allow_insecure_http: false,
+            allow_private_key_addresses: false,
         }
     }
 }
@@ -127,9 +133,13 @@ pub(super) fn parse(url: &str) -> Result<Uri, RemoteKeysError> {
 }
 
 fn is_loopback(url: &Uri) -> bool {
-    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
-    host.eq_ignore_ascii_case("localhost")
-        || host.parse().is_ok_and(|address: std::net::IpAddr| address.is_loopback())
+    let is_name = url.host().is_some_and(|host| host.eq_ignore_ascii_case("localhost"));
+    is_name || address(url).is_some_and(|address| address.is_loopback())
+}
+
+/// The address that a URL names instead of a host.
+pub(super) fn address(url: &Uri) -> Option<IpAddr> {
+    url.host()?.trim_matches(['[', ']']).parse().ok()
 }
 
 #[cfg(test)]

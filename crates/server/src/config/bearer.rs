@@ -55,9 +55,11 @@ fn remote_keys(reader: &mut Reader) -> Option<RemoteKeys> {
     let chosen = reader.preferred(&places.map(|(key, _)| key));
     let setting = reader.setting(chosen);
     let https = reader.boolean(keys::BEARER_REQUIRE_HTTPS_METADATA, true);
+    let private_addresses = reader.boolean(keys::JWT_ALLOW_PRIVATE_KEY_ADDRESSES, false);
     let (setting, (_, read)) = (setting?, places.into_iter().find(|(key, _)| *key == chosen)?);
     let checked = read(&setting.value).and_then(|mut remote| {
         remote.allow_insecure_http = !https;
+        remote.allow_private_key_addresses = private_addresses;
         remote.check().map(|()| remote)
     });
     checked.map_err(|error| reader.mistake(chosen, &setting, Problem::RemoteKeys(error))).ok()

@@ -56,6 +56,7 @@ pub(super) const MANAGEMENT_KEY: &str = "Management:Key";
 pub(super) const MANAGEMENT_URLS: &str = "Management:Urls";
 pub(super) const JWT_KEY: &str = "Jwt:Key";
 pub(super) const JWT_JWKS_URL: &str = "Jwt:JwksUrl";
+pub(super) const JWT_ALLOW_PRIVATE_KEY_ADDRESSES: &str = "Jwt:AllowPrivateKeyAddresses";
 pub(super) const JWT_ISSUER: &str = "Jwt:Issuer";
 pub(super) const JWT_AUDIENCE: &str = "Jwt:Audience";
 pub(super) const JWT_CLOCK_SKEW: &str = "Jwt:ClockSkew";
@@ -140,6 +141,7 @@ const KNOWN: &[&str] = &[
     MANAGEMENT_URLS,
     JWT_KEY,
     JWT_JWKS_URL,
+    JWT_ALLOW_PRIVATE_KEY_ADDRESSES,
     JWT_ISSUER,
     JWT_AUDIENCE,
     JWT_CLOCK_SKEW,

@@ -144,8 +144,9 @@ pub(crate) struct Config {
     /// - `Authentication:Schemes:Bearer:*`, as ASP.NET Core reads it: `Authority` or `MetadataAddress`,
     ///   `SigningKeys` (the `Value` of each is base64), `ValidIssuer`, `ValidIssuers`, `ValidAudience`,
     ///   `ValidAudiences`, `RequireHttpsMetadata` (default true), `IncludeErrorDetails` (default true);
-    /// - `Jwt:Key` (a secret as text, or a public key as PEM, JWK or JWKS), `Jwt:JwksUrl`, `Jwt:Issuer`,
-    ///   `Jwt:Audience`, `Jwt:ClockSkew` (default 5 minutes).
+    /// - `Jwt:Key` (a secret as text, or a public key as PEM, certificate, JWK or JWKS), `Jwt:JwksUrl`, `Jwt:Issuer`,
+    ///   `Jwt:Audience`, `Jwt:ClockSkew` (default 5 minutes); `Jwt:AllowPrivateKeyAddresses` (default false), which lets
+    ///   metadata from a public address name keys at a private one.
     ///
     /// Without issuers, or audiences, any will do.
     pub(crate) bearer: Option<BearerOptions>,

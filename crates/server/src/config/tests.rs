@@ -335,6 +335,9 @@ fn tokens_as_aspnet_core_configures_them() {
     let metadata = || authority().set("Authentication:Schemes:Bearer:MetadataAddress", "http://idp/metadata");
     assert!(metadata().errors().contains("https"), "{}", metadata().errors());
     let insecure = metadata().set("Authentication:Schemes:Bearer:RequireHttpsMetadata", "false");
+    let lifted =
+        |setup: Setup| setup.config().bearer.unwrap().remote_keys.unwrap().allow_private_key_addresses;
+    assert!(!lifted(authority()) && lifted(authority().set("Jwt:AllowPrivateKeyAddresses", "true")));
     assert!(remote(insecure).contains("http://idp/metadata"));
 }
 
