@@ -231,11 +231,13 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
     (section.eq_ignore_ascii_case(HUB_NAMES) && !hub.is_empty()).then_some(hub)
 }
 
-/// Whether the key is in a section no other program has keys in.
+/// Whether the key is in a section that has no other keys than the program's own, as far as somebody may rely on them.
 pub(super) fn is_ours(key: &str) -> bool {
     ["SignalR", "Limits", "ForwardedHeaders", "Redis", "Cors", "Prometheus", "Management"]
         .iter()
         .any(|ours| ours.eq_ignore_ascii_case(section(key)))
+        // Of Kestrel's limits the program reads two, and whoever sets another has to know.
+        || key.to_ascii_lowercase().starts_with("kestrel:limits:")
 }
 
 /// The known keys of the section a key is in, if that section is ours.

@@ -18,6 +18,8 @@ fn kestrels_patience() {
     assert_eq!(config.keep_alive_timeout, Duration::from_secs(300));
     assert_eq!(config.request_headers_timeout, Duration::from_secs(10));
     let config = Setup::new().config();
+    let other = Setup::new().set("Kestrel:Limits:MaxConcurrentConnections", "100").warnings();
+    assert!(other.contains("MaxConcurrentConnections") && other.contains("KeepAliveTimeout"), "{other}");
     assert_eq!((config.keep_alive_timeout.as_secs(), config.request_headers_timeout.as_secs()), (130, 30));
 }
 
