@@ -113,7 +113,13 @@ impl Cluster {
         to: usize,
     ) -> Result<()> {
         let id = self.servers[to].command(&["CLUSTER", "MYID"]).await?;
-        // Others believe whoever has the highest epoch.
+        // Others believe whoever has the highest epoch, and it can only go beyond those it has heard of: if it has not, the
+        // two would for ever say of each other that the slots are there.
+        let of_giver = self.servers[from].command(&["CLUSTER", "INFO"]).await?;
+        let of_giver = epoch(&of_giver, "cluster_my_epoch").context("the epoch of who gives")?;
+        let knows_it =
+            |info: &str| epoch(info, "cluster_current_epoch").is_some_and(|known| known >= of_giver);
+        self.servers[to].command_until(&["CLUSTER", "INFO"], knows_it).await?;
         self.servers[to].command(&["CLUSTER", "BUMPEPOCH"]).await?;
         for slot in slots {
             let slot = slot.to_string();
@@ -141,6 +147,11 @@ impl Cluster {
             self.servers.iter().map(|server| format!("127.0.0.1:{}", port(server))).collect();
         servers.join(",")
     }
+}
+
+/// A line of `CLUSTER INFO`.
+fn epoch(info: &str, name: &str) -> Option<u64> {
+    info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok())
 }
 
 async fn start(bus: u16, certificates: Option<&Certificates>) -> Result<RedisServer> {
