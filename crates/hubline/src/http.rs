@@ -40,6 +40,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// Responses that have nothing to say yet, waiting polls and event streams, are not bounded by these.
 ///
+/// The kernel keeps 128 KiB of what a client has not taken, rather than megabytes, so that a hub sees who reads and who does not: that is
+/// what [`HubOptions::sender_hold_timeout`](crate::HubOptions::sender_hold_timeout) goes by. Under `axum::serve` a
+/// client that reads slowly may take nothing for a second at a time, which looks as if it read nothing: nobody waits for it then.
+///
 /// What `axum::serve` cannot be told, this does as Kestrel does:
 ///
 /// - a request is answered with 400 whose target contains a `#` (`axum::serve` leaves out what is behind it), that has more than one
