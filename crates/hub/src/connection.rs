@@ -51,7 +51,17 @@ const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
 const STATEFUL_VERSION: i32 = 2;
 
 /// Runs a connection to its end.
+///
+/// What is over soon, its beginning and its end, has memory of its own, so that the task of an idle connection is small.
 pub(crate) async fn run(context: HubContext, accepted: Accepted) {
+    if let Some(mut connection) = Box::pin(begin(context, accepted)).await {
+        let reason = connection.live().await;
+        Box::pin(connection.end(reason)).await;
+    }
+}
+
+/// Shakes hands; `None` if the client is refused.
+async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection>> {
     let Accepted { pipe, mut info, resumable } = accepted;
     let transport = info.transport;
     let mut wire = Wire::new(pipe, transport);
@@ -62,7 +72,8 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         Ok(request) => request,
         Err(refused) => {
             context.0.closed.count(refused.metric_label());
-            return handshake::refuse(wire, refused, options).await;
+            handshake::refuse(wire, refused, options).await;
+            return None;
         }
     };
     // A refresh before the handshake is none of the hub's business.
@@ -81,7 +92,7 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
     tracing::debug!(hub = context.name(), connection = %caller.public_id(), protocol = %request.protocol, "connected");
 
     let pings = if transport == TransportKind::LongPolling { Pings::NotSent } else { Pings::Sent };
-    let mut connection = Connection {
+    Some(Box::new(Connection {
         keep_alive: KeepAlive::new(options, pings),
         calls: Calls::new(options.maximum_parallel_invocations_per_client),
         context,
@@ -92,9 +103,7 @@ pub(crate) async fn run(context: HubContext, accepted: Accepted) {
         inflow: Inflow::default(),
         full_upload: None,
         unread: true,
-    };
-    let reason = connection.live().await;
-    connection.end(reason).await;
+    }))
 }
 
 struct Connection {
@@ -118,6 +127,15 @@ struct Connection {
 impl Connection {
     /// Registers the connection and serves it until something ends it.
     async fn live(&mut self) -> CloseReason {
+        if let Err(reason) = Box::pin(self.connect()).await {
+            return reason;
+        }
+        self.keep_alive.start();
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    /// Registers the connection and tells the hub.
+    async fn connect(&mut self) -> Result<(), CloseReason> {
         let core = Arc::clone(&self.context.0);
         core.router.add(Arc::clone(&self.caller.0.outbox), self.caller.0.user_id.clone());
         // After it was added: either this sees the flag, or the one who sets it sees the connection.
@@ -136,10 +154,9 @@ impl Connection {
         };
         if let Err(error) = self.wire.sending_meanwhile(&self.caller.0.outbox, connected).await {
             tracing::error!(hub = self.context.name(), connection = %self.caller.public_id(), %error, "on_connected failed");
-            return CloseReason::OnConnectedFailed(Arc::new(error));
+            return Err(CloseReason::OnConnectedFailed(Arc::new(error)));
         }
-        self.keep_alive.start();
-        poll_fn(|cx| self.poll(cx)).await
+        Ok(())
     }
 
     /// Does all there is to do; ready with the reason when the connection ends.
@@ -308,8 +325,8 @@ impl Connection {
     }
 
     /// Says good-bye, tells the hub, and forgets the connection.
-    async fn end(self, reason: CloseReason) {
-        let Self { context, caller, mut wire, calls, .. } = self;
+    async fn end(self: Box<Self>, reason: CloseReason) {
+        let Self { context, caller, mut wire, calls, .. } = *self;
         let core = &context.0;
         wire.refuse_successors();
         core.closed.count(reason.metric_label());

@@ -1,6 +1,7 @@
 //! One HTTP connection and what its client may do with it.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::{StatusCode, Version};
 use axum::response::{IntoResponse, Response};
+use futures_util::TryFutureExt;
+use futures_util::future::Either;
 use hubline_transport::{BareSocket, BodyTimeout, SendTimeout};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -132,11 +135,13 @@ pub(super) async fn answer<Io>(
 }
 
 /// Answers a request as the client sent it, and tells the filter of an answer that makes the connection a WebSocket.
-async fn respond<B>(
+///
+/// hyper keeps room for this future for as long as the connection lasts, and an `async fn` would hold the request several times.
+fn respond<B>(
     app: Router,
     mut request: Request<B>,
     progress: Arc<Progress>,
-) -> Result<Response, Infallible>
+) -> impl Future<Output = Result<Response, Infallible>>
 where
     B: http_body::Body<Data = Bytes, Error: Into<axum::BoxError>> + Send + 'static,
 {
@@ -149,16 +154,18 @@ where
         *request.version_mut() = Version::HTTP_10;
     }
     if !has_host(&request) {
-        return Ok((StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response());
+        let refused = (StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response();
+        return Either::Left(ready(Ok(refused)));
     }
-    let mut response = app.oneshot(request).await?;
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        progress.switch();
-    } else if is_lifted {
-        *response.version_mut() = Version::HTTP_10;
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    }
-    Ok(response)
+    Either::Right(app.oneshot(request).map_ok(move |mut response| {
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            progress.switch();
+        } else if is_lifted {
+            *response.version_mut() = Version::HTTP_10;
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }))
 }
 
 fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
