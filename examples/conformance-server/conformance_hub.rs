@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hubline::{
     AuthenticationRefresh, Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, Naming,
     Policy, Principal, UserId,
 };
+use parking_lot::Mutex;
 use serde::Serialize;
 use tokio::time::Instant;
 
@@ -68,8 +69,8 @@ pub(crate) fn log(line: String) {
     lock().push_back(line);
 }
 
-fn lock() -> std::sync::MutexGuard<'static, VecDeque<String>> {
-    LOG.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock() -> parking_lot::MutexGuard<'static, VecDeque<String>> {
+    LOG.lock()
 }
 
 pub(crate) fn name_of(caller: &Caller) -> String {

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Error, Result, bail};
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::counts::Counts;
@@ -95,7 +95,7 @@ impl Report {
             queue.push_back((step, sender));
         }
         let queue = Mutex::new(queue);
-        let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+        let next = || queue.lock().pop_front();
         thread::scope(|scope| {
             for _ in 0..AT_ONCE {
                 scope.spawn(|| {

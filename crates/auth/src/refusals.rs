@@ -1,7 +1,8 @@
 //! What a layer has refused: told at first, then counted.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// How many different causes are told. Whoever attacks can make up causes, and shall fill no log with them.
 const TOLD: usize = 10;
@@ -21,7 +22,7 @@ impl Refusals {
     pub(crate) fn count(&self, cause: &str) -> Option<String> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let cause: String = cause.chars().take(TOLD_BYTES).filter(|c| !c.is_control()).collect();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told.lock();
         if told.len() == TOLD || told.contains(&cause) {
             return None;
         }

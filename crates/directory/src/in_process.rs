@@ -1,11 +1,12 @@
 //! The directory of a fleet of one.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use parking_lot::Mutex;
 
 use crate::local::{LocalCalls, LocalHub};
 use crate::{
@@ -28,7 +29,7 @@ struct Attached(Arc<LocalHub>);
 
 impl SessionDirectory for InProcess {
     fn attach(&self, hub_name: &str) -> Arc<dyn HubSessions> {
-        let mut hubs = self.hubs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut hubs = self.hubs.lock();
         let hub = hubs.entry(hub_name.into()).or_insert_with(|| {
             let instance = format!("process {}", std::process::id());
             Arc::new(Attached(Arc::new(LocalHub::new(instance.into()))))

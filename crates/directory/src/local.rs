@@ -7,10 +7,11 @@ mod members;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::presence::Watcher;
 use crate::{Connected, Cursor, GroupEvent, GroupWatch, Listing, Member, Page};
@@ -272,7 +273,7 @@ impl LocalHub {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

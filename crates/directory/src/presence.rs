@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use futures_util::task::AtomicWaker;
 use hubline_protocol::GroupName;
+use parking_lot::{Mutex, MutexGuard};
 
 use crate::Member;
 use crate::local::LocalHub;
@@ -112,6 +113,6 @@ impl Watcher {
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }

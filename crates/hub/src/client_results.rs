@@ -1,11 +1,12 @@
 //! Asking a client and waiting for its answer.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hubline_protocol::encode::CompletionOutcome;
 use hubline_protocol::{CompletionResult, ConnectionId, Encoded, Naming, encode};
+use parking_lot::{Mutex, MutexGuard};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -219,7 +220,7 @@ impl ClientResults {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Question>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock()
     }
 }
 

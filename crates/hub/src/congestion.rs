@@ -6,13 +6,14 @@
 //! (`connection::hold`). An ordinary send finds the list empty, which costs it one read of a number.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
 use hubline_backplane::Target;
 use hubline_protocol::ConnectionId;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::outbox::Outbox;
@@ -130,6 +131,6 @@ impl Congested {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ConnectionId, Arc<Outbox>>> {
-        self.outboxes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.outboxes.lock()
     }
 }

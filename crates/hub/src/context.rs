@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
 use hubline_directory::SessionDirectory;
 use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame, Policy, Principal};
 use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
+use parking_lot::RwLock;
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -248,13 +249,13 @@ impl CallerState {
 
     /// For later invocations: the same user with newer claims.
     pub(crate) fn replace_principal(&self, principal: Option<Arc<Principal>>) {
-        let mut info = self.info.write().unwrap_or_else(PoisonError::into_inner);
+        let mut info = self.info.write();
         *info = Arc::new(ConnectionInfo { principal, ..ConnectionInfo::clone(&info) });
     }
 
     /// Shows a newer request. Who the connection belongs to stays.
     pub(crate) fn replace_info(&self, newer: ConnectionInfo) {
-        let mut info = self.info.write().unwrap_or_else(PoisonError::into_inner);
+        let mut info = self.info.write();
         *info = Arc::new(ConnectionInfo { principal: info.principal.clone(), ..newer });
     }
 }
@@ -279,7 +280,7 @@ impl Caller {
 
     /// What its HTTP request said; with stateful reconnect the newest one.
     pub fn info(&self) -> Arc<ConnectionInfo> {
-        Arc::clone(&self.0.info.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.0.info.read())
     }
 
     /// Who was signed in when it connected, or when the client last refreshed its authentication.

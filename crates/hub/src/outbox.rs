@@ -1,13 +1,14 @@
 //! What waits to be sent to one client.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, HubProtocol};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::congestion::{Congestion, SentTo};
@@ -309,7 +310,7 @@ impl Outbox {
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock()
     }
 }
 

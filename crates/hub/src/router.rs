@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use hubline_backplane::{Frames, GroupAction, GroupChange, Subject, Target};
 use hubline_directory::HubSessions;
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 use crate::CloseReason;
@@ -283,7 +284,7 @@ fn remove_member<K: std::hash::Hash + Eq>(index: &mut HashMap<K, Members>, key: 
 }
 
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
+    shard.lock()
 }
 
 #[cfg(test)]

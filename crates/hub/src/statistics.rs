@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 use crate::connection::METRIC_LABELS;
 
@@ -105,13 +106,13 @@ pub(crate) struct Closed(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Closed {
     pub(crate) fn count(&self, label: &'static str) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         debug_assert!(counts.contains_key(label), "{label} is not among the labels");
         *counts.entry(label).or_default() += 1;
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 }
 

@@ -10,10 +10,11 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::sleep;
 
 /// How many connections woken at once are followed by a rest.
@@ -100,7 +101,7 @@ impl WakeList {
     }
 
     fn lock(&self) -> MutexGuard<'_, Wakes> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

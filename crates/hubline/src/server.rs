@@ -1,6 +1,6 @@
 //! Hubs and the paths they are mapped on.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -8,6 +8,7 @@ use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
 use hubline_transport::{AddressLimits, Connections, Endpoint, EndpointOptions, TokenKey};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
@@ -68,7 +69,7 @@ impl Server {
             self.0.directory.as_deref(),
             self.0.tasks.clone(),
         );
-        self.0.hubs.lock().unwrap_or_else(PoisonError::into_inner).push(context.clone());
+        self.0.hubs.lock().push(context.clone());
         HubHandle { server: self.clone(), context }
     }
 
@@ -143,7 +144,7 @@ impl Server {
     }
 
     fn hubs(&self) -> Vec<HubContext> {
-        self.0.hubs.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.hubs.lock().clone()
     }
 }
 

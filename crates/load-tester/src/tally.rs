@@ -1,9 +1,10 @@
 //! Which broadcast reached which connection, and when.
 
 use std::ops::AddAssign;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
+use parking_lot::Mutex;
 use serde::Serialize;
 
 use crate::connection::INVOCATION;
@@ -87,7 +88,7 @@ impl Arrivals {
     pub(crate) fn latency(&self) -> Latency {
         let mut all = Recorder::new();
         for shard in &self.latency {
-            all.add(&shard.lock().unwrap_or_else(PoisonError::into_inner));
+            all.add(&shard.lock());
         }
         all.summary()
     }
@@ -160,7 +161,7 @@ impl Tally {
         let is_elsewhere = self.is_elsewhere(sequence);
         if is_elsewhere || instances == 1 {
             let latency = self.last_micros.saturating_sub(stamp.sent_micros);
-            self.arrivals.latency[self.shard].lock().unwrap_or_else(PoisonError::into_inner).record(latency);
+            self.arrivals.latency[self.shard].lock().record(latency);
         }
         let has_seen = self.has_seen(sequence);
         let Part { counts, last_micros } = if is_elsewhere { &mut self.elsewhere } else { &mut self.here };

@@ -7,11 +7,12 @@ mod script;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use backon::{BackoffBuilder, ExponentialBackoff};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared as SharedFuture};
+use parking_lot::{Mutex, MutexGuard};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, Pipeline, RedisResult, ToRedisArgs, Value};
 use tokio::sync::Semaphore;
@@ -221,7 +222,7 @@ impl Shared {
     }
 
     fn node(&self, place: usize) -> Arc<Node> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.nodes.lock();
         let node =
             nodes.entry(place).or_insert_with(|| Arc::new(Node::new(&self.options, self.location.at(place))));
         Arc::clone(node)
@@ -276,7 +277,7 @@ impl Node {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -9,7 +9,7 @@ mod scripts;
 mod writer;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -18,6 +18,7 @@ use hubline_directory::local::{LocalCalls, LocalHub};
 use hubline_directory::{CallDirectory, HubSessions, SessionDirectory};
 use hubline_protocol::ConnectionId;
 use hubline_supervision::spawn;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -227,7 +228,7 @@ impl Shared {
     }
 
     fn hubs(&self) -> MutexGuard<'_, Vec<Arc<HubEntry>>> {
-        self.hubs.lock().unwrap_or_else(PoisonError::into_inner)
+        self.hubs.lock()
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, Status, Unreachable};
 use hubline_protocol::ConnectionId;
 use hubline_supervision::{Vital, spawn};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -104,7 +105,7 @@ impl Fleet for RedisFleet {
     }
 
     fn join(&self, inbox: Arc<dyn FleetInbox>) {
-        let messages = self.messages.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let messages = self.messages.lock().take();
         let Some(messages) = messages else { return };
         let receiving = spawn(Receiving { messages, inbox, garbage: Arc::clone(&self.garbage) });
         let own = channel(&Address::Instance(self.instance));
@@ -124,16 +125,13 @@ impl Fleet for RedisFleet {
         async move {
             let name = channel(&Address::Connection(connection.clone()));
             let subscription = self.channels.subscribe(&name, &self.inbox).await;
-            self.listening
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .insert(connection.clone(), subscription);
+            self.listening.lock().insert(connection.clone(), subscription);
         }
         .boxed()
     }
 
     fn stop_listening(&self, connection: &ConnectionId) {
-        let stopped = self.listening.lock().unwrap_or_else(PoisonError::into_inner).remove(connection);
+        let stopped = self.listening.lock().remove(connection);
         drop(stopped);
     }
 

@@ -6,7 +6,7 @@ mod process;
 mod refusals;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::State;
@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared, WeakShared};
 use hubline::Server;
+use parking_lot::Mutex;
 use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
@@ -48,8 +49,7 @@ impl Metrics {
 
     /// The page that is being written, or else a new one.
     fn page(&self, format: Format) -> Shared<Writing> {
-        let mut being_written =
-            self.being_written[format as usize].lock().unwrap_or_else(PoisonError::into_inner);
+        let mut being_written = self.being_written[format as usize].lock();
         let current = being_written.as_ref().and_then(WeakShared::upgrade);
         if let Some(current) = current.filter(|writing| writing.peek().is_none()) {
             return current;

@@ -1,7 +1,8 @@
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpStream, UdpSocket};
 use std::ops::Range;
-use std::sync::{Mutex, PoisonError};
+
+use parking_lot::Mutex;
 
 /// Below the range that Linux takes outgoing ports from: a client that keeps dialling a server which
 /// is down could otherwise be given that very port for its own end, and connect to itself.
@@ -34,7 +35,7 @@ pub fn free_port() -> u16 {
 /// When there are none, or `count` is over 50.
 pub fn free_ports(count: u16) -> Range<u16> {
     assert!(count <= BLOCK, "{count} ports in a row are asked for, {BLOCK} is the most");
-    let mut ports = PORTS.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut ports = PORTS.lock();
     loop {
         let found = ports.next(count);
         // Connecting leaves nothing behind; a listener would live on in a process forked just now.

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::Extensions;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
 /// Most addresses that are remembered at once, about 8 MB. Those beyond are not limited until there is room.
@@ -187,7 +188,7 @@ impl AddressLimiter {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

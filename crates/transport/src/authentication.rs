@@ -8,7 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -18,6 +18,7 @@ use hubline_pipe::{
     Accepted, CloseCode, ConnectionHandler, ConnectionInfo, Farewell, Frame, Pipe, PipeEnd, Principal,
 };
 use hubline_protocol::negotiate::TransportKind;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
@@ -255,7 +256,7 @@ impl Authentication {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

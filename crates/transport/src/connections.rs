@@ -6,13 +6,14 @@ mod table;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hubline_backplane::Fleet;
 use hubline_pipe::{Accepted, ConnectionInfo, Resumer};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
@@ -140,7 +141,7 @@ impl Resumption {
 
     /// When the authentication ends that a resumption leaves.
     pub(crate) fn expires(&self, expiry: Expiry) -> Option<Instant> {
-        let mut expires = self.expires.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut expires = self.expires.lock();
         if let Expiry::At(newer) = expiry {
             *expires = newer;
         }
@@ -210,7 +211,7 @@ impl Connections {
     /// Another endpoint has it.
     pub(crate) fn add_endpoint(&self, name: &str, refresh_rules: Option<Arc<RefreshRules>>) -> EndpointId {
         let id = EndpointId::named(name);
-        match self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner).entry(id) {
+        match self.0.endpoints.lock().entry(id) {
             Entry::Vacant(free) => _ = free.insert(Registered { name: name.into(), refresh_rules }),
             Entry::Occupied(taken) => panic!(
                 "two endpoints of one server are named `{name}` (the other one as `{}`), but a connection belongs to one: \
@@ -272,7 +273,7 @@ impl Connections {
         ticket: &Ticket,
         requester: &Requester,
     ) -> Result<(), Refusal> {
-        let endpoints = self.0.endpoints.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoints = self.0.endpoints.lock();
         let rules = endpoints.get(&ticket.endpoint).and_then(|endpoint| endpoint.refresh_rules.clone());
         drop(endpoints);
         let authentication = rules.zip(requester.credentials.as_deref()).map(|(rules, credentials)| {
@@ -405,7 +406,7 @@ impl Default for Connections {
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Table> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        self.table.lock()
     }
 }
 

@@ -93,7 +93,7 @@ fn accept_key(key: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::sync::{Arc, Mutex};
+    use std::sync::Arc;
     use std::time::Duration;
 
     use hyper::Request;
@@ -101,6 +101,7 @@ mod tests {
     use hyper::server::conn::http1;
     use hyper::service::service_fn;
     use hyper_util::rt::TokioExecutor;
+    use parking_lot::Mutex;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
     use tokio::sync::oneshot;
@@ -133,7 +134,7 @@ mod tests {
                 parts.extensions.insert(BareSocket(unwrap));
             }
             let (upgrade, response) = Upgrade::begin(&mut parts, &EndpointOptions::default()).unwrap();
-            send.lock().unwrap().take().unwrap().send(upgrade).map_err(|_| "nobody waits").unwrap();
+            send.lock().take().unwrap().send(upgrade).map_err(|_| "nobody waits").unwrap();
             async move { Ok::<_, Infallible>(response) }
         });
         let http = http1::Builder::new();

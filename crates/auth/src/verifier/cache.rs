@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use hubline_pipe::Principal;
+use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 
 /// Tokens of one generation. Two generations are kept: 2,048 tokens, about 2 MB, and 40 MB if every token is as long as
@@ -54,7 +55,7 @@ impl Cache {
 
     /// What a token says that the keys of this number have verified.
     pub(super) fn get(&self, token: &Digest, keys: u64) -> Option<Verified> {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.0.lock();
         if generations.keys != keys {
             return None;
         }
@@ -68,7 +69,7 @@ impl Cache {
 
     /// Keeps a token that the keys of this number have verified. What other keys have verified is forgotten.
     pub(super) fn insert(&self, token: Digest, keys: u64, verified: Verified) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.0.lock();
         if generations.keys < keys {
             *generations = Generations { keys, ..Generations::default() };
         }
@@ -79,14 +80,14 @@ impl Cache {
 
     /// Forgets a token.
     pub(super) fn remove(&self, token: &Digest) {
-        let mut generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut generations = self.0.lock();
         generations.young.remove(token);
         generations.old.remove(token);
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        let generations = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let generations = self.0.lock();
         generations.young.len() + generations.old.len()
     }
 }

@@ -1,12 +1,13 @@
 //! A fleet within one process, for testing what stands above the seam.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hubline_protocol::ConnectionId;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -186,5 +187,5 @@ impl std::fmt::Debug for Inbox {
 }
 
 fn lock(network: &Mutex<Network>) -> MutexGuard<'_, Network> {
-    network.lock().unwrap_or_else(PoisonError::into_inner)
+    network.lock()
 }

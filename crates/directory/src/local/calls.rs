@@ -1,8 +1,8 @@
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use hubline_protocol::UserId;
+use parking_lot::{Mutex, MutexGuard};
 use time::OffsetDateTime;
 use tokio::time::Instant;
 
@@ -98,7 +98,7 @@ impl LocalCalls {
     }
 
     fn calls(&self) -> MutexGuard<'_, HashMap<CallId, HeldCall>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

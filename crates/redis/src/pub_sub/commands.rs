@@ -1,12 +1,13 @@
 //! Group changes for connections of other instances: commands, and acks that they have been carried out.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use hubline_backplane::{GroupAction, GroupChange, GroupError, Inbox};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -45,7 +46,7 @@ impl Acks {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<i32, oneshot::Sender<()>>> {
-        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
+        self.awaited.lock()
     }
 }
 

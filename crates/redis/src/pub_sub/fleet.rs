@@ -4,9 +4,9 @@
 //! attached here. After an outage each instance comes back in its own time; who publishes first would be
 //! heard by nobody.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use parking_lot::{Mutex, MutexGuard};
 use redis::Value;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, timeout};
@@ -118,7 +118,7 @@ impl Fleet {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Counted>> {
-        self.counted.lock().unwrap_or_else(PoisonError::into_inner)
+        self.counted.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! One Redis node: its pair of links, what is wanted from it, and what is on its way to it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use hubline_backplane::{PublishError, Published, Reach, Status};
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
@@ -234,7 +235,7 @@ impl Node {
     }
 
     fn not_before(&self) -> MutexGuard<'_, Option<Instant>> {
-        self.not_before.lock().unwrap_or_else(PoisonError::into_inner)
+        self.not_before.lock()
     }
 
     /// Redis has refused a message.
@@ -284,6 +285,6 @@ impl Node {
     }
 
     pub(super) fn echoes(&self) -> MutexGuard<'_, Echoes> {
-        self.echoes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.echoes.lock()
     }
 }

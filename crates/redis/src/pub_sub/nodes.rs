@@ -2,7 +2,7 @@
 //!
 //! A channel moves with all interest in it, under one lock: nobody counts at a node that the channel has left.
 
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use futures_util::FutureExt;
 use futures_util::future::Fuse;
 use hubline_backplane::PublishError;
 use hubline_supervision::{Vital, spawn};
+use parking_lot::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 use tokio_util::task::AbortOnDropHandle;
@@ -168,11 +169,11 @@ impl Nodes {
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Routing> {
-        self.routing.read().unwrap_or_else(PoisonError::into_inner)
+        self.routing.read()
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Routing> {
-        self.routing.write().unwrap_or_else(PoisonError::into_inner)
+        self.routing.write()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Log lines about what may happen very often: one a second at most.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::Instant;
 
 const BETWEEN_LINES: Duration = Duration::from_secs(1);
@@ -25,7 +25,7 @@ impl Seldom {
     /// It has happened once more. If it is time for a line: how often it went without one.
     pub(super) fn happened(&self) -> Option<u64> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let mut last_line = self.last_line.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last_line = self.last_line.lock();
         let before = match &*last_line {
             Some(last) if last.at.elapsed() < BETWEEN_LINES => return None,
             Some(last) => last.count,

@@ -1,9 +1,10 @@
 //! Whether the nodes can be reached, and what that means for all of them together.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use hubline_backplane::Status;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::watch;
 
 use crate::RedisEndpoint;
@@ -49,7 +50,7 @@ impl Statuses {
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Option<Status>>> {
-        self.of_nodes.lock().unwrap_or_else(PoisonError::into_inner)
+        self.of_nodes.lock()
     }
 
     pub(super) fn subscribe(&self) -> watch::Receiver<Status> {
@@ -82,7 +83,7 @@ impl NodeStatus {
     }
 
     fn at(&self) -> MutexGuard<'_, Option<RedisEndpoint>> {
-        self.at.lock().unwrap_or_else(PoisonError::into_inner)
+        self.at.lock()
     }
 
     /// From now on it does not matter what becomes of the node.

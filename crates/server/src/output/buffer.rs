@@ -1,8 +1,9 @@
 //! Lines on their way to a file that may not take them.
 
 use std::io::{ErrorKind, Write};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::{NOT_NOW, line};
 
@@ -57,7 +58,7 @@ impl Buffer {
     /// Waits until everything is written, or has turned out not to be writable.
     pub(super) fn flush(&self, patience: Duration) {
         let is_busy = |state: &mut State| state.is_writing || !state.lines.is_empty();
-        _ = self.emptied.wait_timeout_while(self.lock(), patience, is_busy);
+        _ = self.emptied.wait_while_for(&mut self.lock(), is_busy, patience);
     }
 
     /// Writes what comes, for ever. What fails is lost, and the next is tried all the same: a disk gets room, a pipe another reader.
@@ -88,8 +89,8 @@ impl Buffer {
 
     /// Waits for lines, with a notice behind them if some were lost; of how many it tells.
     fn next(&self, batch: &mut Vec<u8>) -> u64 {
-        let state = self.filled.wait_while(self.lock(), |state| state.lines.is_empty());
-        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
+        self.filled.wait_while(&mut state, |state| state.lines.is_empty());
         std::mem::swap(&mut state.lines, batch);
         state.is_writing = true;
         let untold = state.lost - state.told;
@@ -104,7 +105,7 @@ impl Buffer {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

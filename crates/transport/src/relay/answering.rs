@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use http_body::Frame;
 use hubline_backplane::{Address, Fleet, Status};
 use hubline_pipe::{Accepted, ClaimError, ConnectionInfo};
 use hubline_protocol::negotiate::TransportKind;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
@@ -367,7 +368,7 @@ impl Answering {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ExchangeId, Exchange>> {
-        self.exchanges.lock().unwrap_or_else(PoisonError::into_inner)
+        self.exchanges.lock()
     }
 }
 

@@ -1,8 +1,8 @@
 //! Bounds how often the others are asked for connections that may not exist.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 /// Between two questions, once those that may come at once have come: 1,000 a second.
@@ -33,7 +33,7 @@ impl Pace {
     /// It would take more than 5 s.
     pub(super) async fn turn(&self) -> Result<(), TooMany> {
         let turn = {
-            let mut next = self.next.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut next = self.next.lock();
             let now = Instant::now();
             let turn = next.max(now.checked_sub(AT_ONCE).unwrap_or(now));
             if turn > now + PATIENCE {

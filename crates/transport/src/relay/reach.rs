@@ -1,8 +1,7 @@
 //! Since when the other instances can be reached.
 
-use std::sync::{Mutex, PoisonError};
-
 use hubline_backplane::Status;
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -23,7 +22,7 @@ impl Reachability {
 
     /// The link is up, after it was down.
     pub(super) fn came_up(&self) {
-        *self.up_since.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        *self.up_since.lock() = Some(Instant::now());
     }
 
     /// Whether they can be reached now.
@@ -44,6 +43,6 @@ impl Reachability {
     }
 
     fn up_since(&self) -> Option<Instant> {
-        *self.up_since.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.up_since.lock()
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use futures_util::future::BoxFuture;
 use hubline_backplane::Address;
 use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
 use hubline_protocol::{Encoded, TransferFormat};
+use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::PollSender;
@@ -72,8 +73,8 @@ impl Tunnels {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ExchangeId, mpsc::Sender<Load>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, HashMap<ExchangeId, mpsc::Sender<Load>>> {
+        self.0.lock()
     }
 }
 

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use hubline_backplane::{Fleet, Unreachable};
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep_until};
 
@@ -209,7 +209,7 @@ impl KeyRing {
     }
 
     fn may_look_up_by_id(&self) -> bool {
-        let mut last = self.looked_up_by_id.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.looked_up_by_id.lock();
         let now = Instant::now();
         let may = last.is_none_or(|last| now >= last + BETWEEN_LOOKUPS);
         if may {
@@ -244,7 +244,7 @@ impl KeyRing {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use futures_util::StreamExt;
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
+use parking_lot::Mutex;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -70,7 +71,7 @@ impl AsyncRead for Client {
 impl AsyncWrite for Client {
     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let bytes = &bytes[..bytes.len().min(self.takes)];
-        self.answered.lock().unwrap().extend(bytes);
+        self.answered.lock().extend(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -98,13 +99,13 @@ async fn record(State(log): State<Log>, request: Request<Body>) {
     let (has_host, target) = (has_host(&request), request.uri().to_string());
     let headers = request.headers().values().map(|value| value.as_bytes().to_vec()).collect();
     let at = {
-        let mut log = log.lock().unwrap();
+        let mut log = log.lock();
         log.push(Received { has_host, target, headers, body: Vec::new() });
         log.len() - 1
     };
     let mut body = request.into_body().into_data_stream();
     while let Some(Ok(data)) = body.next().await {
-        log.lock().unwrap()[at].body.extend(data);
+        log.lock()[at].body.extend(data);
     }
 }
 
@@ -129,10 +130,10 @@ fn serve(server: Server, pieces: VecDeque<Vec<u8>>) -> (Vec<Received>, Vec<u16>)
         }
     };
     run(serving);
-    let answered = String::from_utf8(answered.lock().unwrap().clone()).unwrap();
+    let answered = String::from_utf8(answered.lock().clone()).unwrap();
     let statuses = answered.lines().filter_map(|line| line.strip_prefix("HTTP/1."));
     let statuses = statuses.map(|line| line[2..5].parse().unwrap()).collect();
-    (log.lock().unwrap().clone(), statuses)
+    (log.lock().clone(), statuses)
 }
 
 async fn serve_client(client: Client, app: Router) {
@@ -396,7 +397,7 @@ fn the_answer_that_switches_is_spelled_and_nothing_else() {
         let answered = Arc::default();
         let client = Client { pieces, answered: Arc::clone(&answered), takes };
         run(serve_client(client, Router::new().fallback(upgrade)));
-        let answered = String::from_utf8(answered.lock().unwrap().clone()).unwrap();
+        let answered = String::from_utf8(answered.lock().clone()).unwrap();
         let (first, second) = answered.split_once(SWITCHING).expect("the first answer has its body");
         assert!(first.contains("\r\ncontent-type: text/plain"), "{first}");
         assert!(second.starts_with("HTTP/1.1 101 Switching Protocols\r\n"), "{second}");
@@ -420,7 +421,7 @@ fn an_upgrade_over_http_10_that_is_refused_is_answered_as_to_http_10() {
     let answered = Arc::default();
     let pieces = cut(request.repeat(2).as_bytes(), &[usize::MAX]);
     run(serve_client(Client { pieces, answered: Arc::clone(&answered), takes: usize::MAX }, refuse));
-    let answered = String::from_utf8(answered.lock().unwrap().clone()).unwrap();
+    let answered = String::from_utf8(answered.lock().clone()).unwrap();
     assert!(answered.starts_with("HTTP/1.0 404 Not Found\r\n"), "{answered}");
     assert!(answered.contains("connection: close\r\n") && answered.ends_with("\r\n\r\nnone"), "{answered}");
 }
