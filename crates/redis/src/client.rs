@@ -5,6 +5,12 @@ mod error;
 mod key;
 mod script;
 
+pub(crate) mod link;
+pub(crate) mod names;
+pub(crate) mod options;
+pub(crate) mod tls;
+pub(crate) mod topology;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -20,12 +26,11 @@ use tokio::time::{Instant, timeout_at};
 
 use self::connection::Connection;
 pub use self::error::CommandError;
+use self::link::{BACK_OFF, ConnectError};
+use self::names::machine_name;
+use self::options::RedisOptions;
 pub use self::script::RedisScript;
-use crate::RedisOptions;
-use crate::link::{BACK_OFF, ConnectError};
-use crate::pub_sub::machine_name;
-use crate::tls;
-use crate::topology::Location;
+use self::topology::Location;
 
 /// Commands and pipelines on their way to Redis or waiting for its answer, at most.
 const LIMIT_IN_FLIGHT: usize = 1024;

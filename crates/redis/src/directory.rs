@@ -29,7 +29,7 @@ use self::keys::Keys;
 use self::pending::Pending;
 use self::presence::{Presence, Request};
 use self::writer::Writer;
-use crate::pub_sub::new_server_name;
+use crate::client::names::new_server_name;
 use crate::{CommandError, RawChannels, RedisClient};
 
 /// A session directory that the instances of a fleet share through Redis.

@@ -40,28 +40,19 @@
 //! The channel prefix stands in front of all of them. ASP.NET Core neither listens at these channels nor reads
 //! these keys.
 
-mod options;
-mod outbox_options;
-
+mod backplane;
 mod client;
-mod fleet;
-mod link;
-mod tls;
-mod topology;
-
 mod directory;
-mod pub_sub;
 
-pub use client::{CommandError, RedisClient, RedisScript};
-pub use directory::{RedisDirectory, RedisDirectoryOptions};
-pub use link::ConnectError;
-pub use options::{
-    RedisClientCertificate, RedisEndpoint, RedisOptions, RedisOptionsError, RedisOptionsMistake,
-    RedisPassword, RedisTlsVersions, redact_connection_string,
-};
-pub use outbox_options::OutboxOptions;
-pub use pub_sub::{
+pub use backplane::{
     RawChannels, RawInbox, RawMessage, RawMessages, RawPublishError, RawSubscription, RedisBackplane, wire,
 };
+pub use client::link::ConnectError;
+pub use client::options::{
+    OutboxOptions, RedisClientCertificate, RedisEndpoint, RedisOptions, RedisOptionsError,
+    RedisOptionsMistake, RedisPassword, RedisTlsVersions, redact_connection_string,
+};
+pub use client::tls::RedisTlsError;
+pub use client::{CommandError, RedisClient, RedisScript};
+pub use directory::{RedisDirectory, RedisDirectoryOptions};
 pub use redis;
-pub use tls::RedisTlsError;

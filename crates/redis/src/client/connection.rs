@@ -8,8 +8,8 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{CommandError, client_name};
 use crate::RedisOptions;
-use crate::link::ConnectError;
-use crate::topology::Location;
+use crate::client::link::ConnectError;
+use crate::client::topology::Location;
 
 /// One that has been let in, in the database that was asked for. Closed when dropped or given up.
 pub(super) struct Connection {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use redis::{ErrorKind, ParsingError, RedisError, ServerErrorKind};
 
-use crate::link::ConnectError;
+use crate::client::link::ConnectError;
 
 /// Why a command has no answer.
 ///

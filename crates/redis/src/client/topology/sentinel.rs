@@ -9,7 +9,7 @@ use redis::Value;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use crate::link::{self, BACK_OFF, ConnectError, Link, LinkLost, Login, Role};
+use crate::client::link::{self, BACK_OFF, ConnectError, Link, LinkLost, Login, Role};
 use crate::{RedisEndpoint, RedisOptions};
 
 /// What a Sentinel publishes when it names another master from now on: the one that leads a failover does so

@@ -12,7 +12,7 @@ use super::outbox::Entry;
 use super::outgoing::{Fate, Kind, Outgoing, Waiting};
 use super::refusals::{says_moved, says_not_now};
 use super::unwritten::Unwritten;
-use crate::link::{self, Link, LinkLost};
+use crate::client::link::{self, Link, LinkLost};
 
 /// Commands without a reply. Full: payloads wait in their queue.
 const LIMIT_UNANSWERED: usize = 1024;
@@ -147,7 +147,7 @@ impl<'a> Publisher<'a> {
                     Err(error) => return error.into(),
                 },
                 () = self.node.subscriptions.caught_up(), if self.lag.asked.is_some() => self.lag.caught_up(),
-                () = self.node.fleet.is_to_be_counted(), if self.node.stage() > Stage::Down => self.count(),
+                () = self.node.listeners.is_to_be_counted(), if self.node.stage() > Stage::Down => self.count(),
                 () = wait_for(queue, &mut self.next, self.node), if has_room => self.accept(queue),
                 _ = tick.tick() => {
                     if let Err(lost) = self.check() {
@@ -240,7 +240,7 @@ impl<'a> Publisher<'a> {
                 return Ok(());
             }
             (What::Count, reply) => {
-                self.node.fleet.counted(reply, self.node.stage() == Stage::Open);
+                self.node.listeners.counted(reply, self.node.stage() == Stage::Open);
                 return Ok(());
             }
             (_, Value::Int(receivers)) => Fate::Taken { receivers: u64::try_from(receivers).unwrap_or(0) },
@@ -250,7 +250,7 @@ impl<'a> Publisher<'a> {
         if let (What::Publication(outgoing), Fate::Taken { receivers }) = (&first.what, &fate)
             && self.node.stage() == Stage::Open
         {
-            self.node.fleet.received(&outgoing.channel, *receivers);
+            self.node.listeners.received(&outgoing.channel, *receivers);
         }
         let fate = match fate {
             Fate::Taken { receivers: 0 } if self.is_unheard(&first.what) => {

@@ -8,7 +8,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 
 use super::{Addressee, Route};
-use crate::pub_sub::dialect::Dialect;
+use crate::backplane::dialect::Dialect;
 
 #[derive(Debug, Default)]
 pub(super) struct Table {

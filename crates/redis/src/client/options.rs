@@ -3,6 +3,7 @@
 mod endpoint;
 mod keywords;
 mod mistake;
+mod outbox;
 mod parser;
 mod redact;
 mod tls_versions;
@@ -13,9 +14,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use crate::OutboxOptions;
 pub use endpoint::RedisEndpoint;
 pub use mistake::{RedisOptionsError, RedisOptionsMistake};
+pub use outbox::OutboxOptions;
 use parser::Parser;
 pub use redact::redact_connection_string;
 pub use tls_versions::RedisTlsVersions;

@@ -15,8 +15,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::pub_sub::Garbage;
-use crate::{RawChannels, RawInbox, RawMessages, RawSubscription, RedisClient};
+use super::garbage::Garbage;
+use super::raw::{RawChannels, RawInbox, RawMessages, RawSubscription};
+use crate::RedisClient;
 
 /// Messages of other instances that wait to be looked at. More are dropped, and come again.
 const LIMIT_MESSAGES: usize = 65_536;
@@ -25,7 +26,7 @@ const LIMIT_BYTES: u32 = 64 * 1024 * 1024;
 const NAMESPACE: &str = "hubline:";
 
 /// One instance's way to the others.
-pub(crate) struct RedisFleet {
+pub(super) struct RedisFleet {
     instance: InstanceId,
     channels: RawChannels,
     notes: RedisClient,
@@ -38,7 +39,7 @@ pub(crate) struct RedisFleet {
 }
 
 impl RedisFleet {
-    pub(crate) fn new(
+    pub(super) fn new(
         channels: RawChannels,
         notes: RedisClient,
         status: watch::Receiver<Status>,

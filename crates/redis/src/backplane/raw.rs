@@ -9,8 +9,8 @@ use hubline_backplane::PublishError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::outgoing::Fate;
+use super::shared::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
 use super::subscriptions::Route;
-use super::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
 
 /// Channels of your own on a backplane's links: payloads by name, for instances to talk to each other beside
 /// their hubs.

@@ -1,5 +1,5 @@
 use super::*;
-use crate::pub_sub::channels::Channels;
+use crate::backplane::channels::Channels;
 
 struct Fixture {
     subscriptions: Subscriptions,

@@ -12,10 +12,10 @@ use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::Shared;
 use super::hub::Hub;
 use super::outgoing::Fate;
-use crate::wire::{self, Ack, GroupCommand, WireError};
+use super::shared::Shared;
+use super::wire::{self, Ack, GroupCommand, WireError};
 
 /// ASP.NET Core gives up after 30 to 35 s.
 const PATIENCE: Duration = Duration::from_secs(30);

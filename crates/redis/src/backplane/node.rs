@@ -13,8 +13,8 @@ use tokio::time::{Instant, sleep_until};
 use super::counters::Counters;
 use super::dialect::Dialect;
 use super::echoes::Echoes;
-use super::fleet::Fleet;
 use super::hub::Delivery;
+use super::listeners::Listeners;
 use super::message::Message;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::outbox::{Entry, Outbox};
@@ -24,7 +24,7 @@ use super::status::NodeStatus;
 use super::subscriptions::Subscriptions;
 use super::wire;
 use crate::RedisOptions;
-use crate::topology::Location;
+use crate::client::topology::Location;
 
 /// How long messages wait when Redis has refused one for the moment.
 pub(super) const BETWEEN_ATTEMPTS: Duration = Duration::from_millis(100);
@@ -35,7 +35,7 @@ pub(super) struct Node {
     pub(super) options: Arc<RedisOptions>,
     pub(super) client_name: Arc<str>,
     pub(super) subscriptions: Subscriptions,
-    pub(super) fleet: Fleet,
+    pub(super) listeners: Listeners,
     pub(super) outbox: Outbox,
     pub(super) status: NodeStatus,
     pub(super) counters: Arc<Counters>,
@@ -79,7 +79,7 @@ impl Node {
             options: Arc::clone(options),
             client_name: Arc::clone(client_name),
             subscriptions,
-            fleet: Fleet::default(),
+            listeners: Listeners::default(),
             outbox: Outbox::new(options.outbox, counters),
             status,
             counters: Arc::clone(counters),

@@ -15,7 +15,7 @@ use tokio::time::sleep;
 pub(crate) use self::cluster::{Cluster, SlotMap};
 use self::sentinel::Sentinels;
 use self::spread::Spread;
-use crate::link::{ConnectError, Link, LinkLost, Mode, Role, Server};
+use crate::client::link::{ConnectError, Link, LinkLost, Mode, Role, Server};
 use crate::{RedisEndpoint, RedisOptions};
 
 /// The nodes that a backplane's channels are spread over, as far as they are known before one is reached.

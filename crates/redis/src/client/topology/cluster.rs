@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::slots::{SLOTS, slot};
-use crate::link::{self, ConnectError, Link, LinkLost, Mode, Role};
+use crate::client::link::{self, ConnectError, Link, LinkLost, Mode, Role};
 use crate::{RedisEndpoint, RedisOptions};
 
 /// How long a link waits until channels are where a new map has them.

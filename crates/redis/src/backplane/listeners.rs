@@ -16,13 +16,13 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// At another server, which each has to learn of, and may try the old one until then.
 const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(5);
 /// How long it counts that more have listened than do now. When a server fails each leaves it in its own time,
-/// and those that are left are not the whole fleet.
+/// and those that are left are not the whole listeners.
 const MEMORY: Duration = Duration::from_secs(10);
 const BETWEEN_COUNTS_WAITING: Duration = Duration::from_millis(50);
 pub(super) const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Default)]
-pub(super) struct Fleet {
+pub(super) struct Listeners {
     counted: Mutex<Vec<Counted>>,
     wanted: Notify,
     changed: Notify,
@@ -48,7 +48,7 @@ impl Counted {
     }
 }
 
-impl Fleet {
+impl Listeners {
     /// Ready when as many listen as before, or the patience is at its end; `elsewhere` there is more of it.
     ///
     /// If nobody knows how many that were, they are waited for if some are expected.
@@ -132,63 +132,63 @@ mod tests {
         Value::Array(vec![Value::BulkString(b"all".to_vec()), Value::Int(count)])
     }
 
-    fn fleet_of(before: i64) -> Fleet {
-        let fleet = Fleet::default();
-        fleet.counted(reply(before), true);
-        fleet
+    fn listeners_of(before: i64) -> Listeners {
+        let listeners = Listeners::default();
+        listeners.counted(reply(before), true);
+        listeners
     }
 
-    async fn counts(fleet: &Fleet, counts: impl IntoIterator<Item = i64>) {
+    async fn counts(listeners: &Listeners, counts: impl IntoIterator<Item = i64>) {
         for count in counts {
-            fleet.is_to_be_counted().await;
-            fleet.counted(reply(count), false);
+            listeners.is_to_be_counted().await;
+            listeners.counted(reply(count), false);
         }
         std::future::pending::<()>().await;
     }
 
     #[tokio::test(start_paused = true)]
     async fn as_many_as_before_are_waited_for() {
-        let fleet = fleet_of(3);
+        let listeners = listeners_of(3);
         let since = Instant::now();
         tokio::select! {
-            () = fleet.assembled(true, false) => {}
-            () = counts(&fleet, [1, 2, 3]) => {}
+            () = listeners.assembled(true, false) => {}
+            () = counts(&listeners, [1, 2, 3]) => {}
         }
         assert!(since.elapsed() < Duration::from_millis(500));
-        assert!(fleet.is_back());
+        assert!(listeners.is_back());
     }
 
     #[tokio::test(start_paused = true)]
     async fn those_who_do_not_come_are_not_waited_for_long() {
-        let fleet = fleet_of(3);
+        let listeners = listeners_of(3);
         let since = Instant::now();
         tokio::select! {
-            () = fleet.assembled(true, false) => {}
-            () = counts(&fleet, std::iter::repeat(2)) => {}
+            () = listeners.assembled(true, false) => {}
+            () = counts(&listeners, std::iter::repeat(2)) => {}
         }
         assert_eq!(since.elapsed(), PATIENCE);
-        fleet.assembled(true, true).await;
+        listeners.assembled(true, true).await;
         assert_eq!(since.elapsed(), PATIENCE + PATIENCE_ELSEWHERE);
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_has_just_left_may_be_on_the_way_to_another_server() {
-        let fleet = fleet_of(3);
-        fleet.counted(reply(2), true);
-        fleet.counted(reply(2), false);
-        assert!(!fleet.is_back());
+        let listeners = listeners_of(3);
+        listeners.counted(reply(2), true);
+        listeners.counted(reply(2), false);
+        assert!(!listeners.is_back());
         tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
-        fleet.counted(reply(2), true);
-        assert!(fleet.is_back());
+        listeners.counted(reply(2), true);
+        assert!(listeners.is_back());
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_unknown_fleet_is_waited_for_if_there_may_be_one() {
-        let fleet = Fleet::default();
+        let listeners = Listeners::default();
         let since = Instant::now();
-        fleet.assembled(false, false).await;
+        listeners.assembled(false, false).await;
         assert_eq!(since.elapsed(), Duration::ZERO);
-        fleet.assembled(true, false).await;
+        listeners.assembled(true, false).await;
         assert_eq!(since.elapsed(), PATIENCE);
     }
 }

@@ -19,7 +19,7 @@ use tokio_util::codec::{Decoder, FramedRead};
 use tokio_util::either::Either;
 
 pub(crate) use self::server::{Mode, Role, Server};
-use crate::tls::{self, RedisTlsError};
+use crate::client::tls::{self, RedisTlsError};
 use crate::{RedisEndpoint, RedisOptions, RedisPassword};
 
 /// Between attempts to connect: 50 ms at first, doubled up to 400 ms, each time up to twice that at random, so

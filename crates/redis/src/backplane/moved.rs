@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use super::nodes::Nodes;
 use super::outbox::Entry;
 use super::outgoing::Outgoing;
-use crate::topology::Cluster;
+use crate::client::topology::Cluster;
 
 /// How often a publication follows its channel.
 pub(super) const LIMIT_REDIRECTIONS: usize = 3;

@@ -63,19 +63,6 @@ impl Channels {
     }
 }
 
-/// Of this machine, cut at the first dot as .NET does.
-pub(crate) fn machine_name() -> String {
-    let name = gethostname::gethostname().to_string_lossy().into_owned();
-    name.split('.').next().unwrap_or_default().to_owned()
-}
-
-/// `{machine}_{32 hex digits}`, another one for each hub and process.
-pub(crate) fn new_server_name() -> String {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).expect("the system has random bytes");
-    format!("{}_{:032x}", machine_name(), u128::from_be_bytes(random))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -96,13 +83,5 @@ mod tests {
         assert_eq!(channels.answers(), "conf:Chat.Hub:internal:return:node_0");
         assert_eq!(channels.return_address(), "Chat.Hub:internal:return:node_0");
         assert_eq!(channels.named("Chat.Hub:internal:return:node_0"), channels.answers());
-    }
-
-    #[test]
-    fn server_names_look_like_the_ones_of_aspnet_core() {
-        let name = new_server_name();
-        let (machine, id) = name.rsplit_once('_').unwrap();
-        assert!(!machine.is_empty() && !machine.contains('.'));
-        assert!(id.len() == 32 && id.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')));
     }
 }

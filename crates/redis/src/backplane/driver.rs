@@ -10,15 +10,15 @@ use hubline_backplane::Status;
 use hubline_supervision::Vital;
 use tokio::time::{sleep, timeout};
 
-use super::fleet::BETWEEN_COUNTS;
+use super::listeners::BETWEEN_COUNTS;
 use super::node::{Node, Stage};
 use super::outage::Outage;
 use super::outgoing::Waiting;
 use super::publisher::{FAREWELL, Patience, Publisher};
 use super::subscriber;
 use crate::RedisEndpoint;
-use crate::link::{BACK_OFF, ConnectError, LinkLost};
-use crate::topology::Links;
+use crate::client::link::{BACK_OFF, ConnectError, LinkLost};
+use crate::client::topology::Links;
 
 /// Most of `asyncTimeout`: whoever publishes to a frozen Redis, and this instance's own connections, wait no longer.
 const LIMIT_ANSWER: Duration = Duration::from_secs(2);
@@ -178,7 +178,7 @@ impl Node {
         self.set_stage(Stage::Restored);
         let (waiting, _) = self.outbox.size();
         let others_expected = waiting > 0 || outage.is_after_another();
-        self.fleet.assembled(others_expected, outage.leads_elsewhere(at)).await;
+        self.listeners.assembled(others_expected, outage.leads_elsewhere(at)).await;
         if outage.ended(at, channels, self.outbox.size()) {
             self.counters.reconnects.increment();
         }
@@ -190,13 +190,13 @@ impl Node {
                 () = self.postponed() => {}
                 never = self.watch() => match never {},
             }
-            self.fleet.assembled(true, false).await;
+            self.listeners.assembled(true, false).await;
         }
     }
 
     async fn watch(&self) -> Infallible {
         loop {
-            self.fleet.count();
+            self.listeners.count();
             sleep(BETWEEN_COUNTS).await;
             if self.refusals.are_outdated() {
                 self.status.set(Status::Connected);

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::counters::Counters;
 use super::dialect::Dialect;
 use super::driver::Driver;
-use super::fleet::PATIENCE;
+use super::listeners::PATIENCE;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::node::Node;
 use super::outgoing::{Fate, Outgoing, Waiting};
@@ -26,7 +26,7 @@ use super::refusals::says_moved;
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
 use crate::RedisOptions;
-use crate::topology::{Cluster, Location, Routes, SlotMap, Topology};
+use crate::client::topology::{Cluster, Location, Routes, SlotMap, Topology};
 
 /// How long a node that has lost its slots gets, to end what is on its way to it.
 const FAREWELL: Duration = Duration::from_secs(10);

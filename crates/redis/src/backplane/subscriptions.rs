@@ -18,7 +18,7 @@ use self::table::{Ping, Table, rank};
 use super::dialect::Dialect;
 use super::hub::Hub;
 use super::raw::RawInbox;
-use crate::link::LinkLost;
+use crate::client::link::LinkLost;
 
 /// Where the messages of a channel go.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::driver::pause;
 use crate::RedisEndpoint;
-use crate::link::BACK_OFF;
+use crate::client::link::BACK_OFF;
 
 /// Links that lived this long are a fresh start for the back-off.
 const LIVED: Duration = Duration::from_secs(2);

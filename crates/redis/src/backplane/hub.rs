@@ -14,7 +14,7 @@ use super::message::Message;
 use super::outgoing::Room;
 use super::posted::Posted;
 use super::subscriptions::Addressee;
-use crate::wire::{AnswerTo, Completion, Invocation, WireError};
+use super::wire::{AnswerTo, Completion, Invocation, WireError};
 
 /// Messages from Redis that wait to be delivered, for each hub. Full: the subscribing link is not read until there is
 /// room, so the rest waits in Redis, whose `client-output-buffer-limit pubsub` then counts.

@@ -8,7 +8,7 @@ use super::hub::Delivery;
 use super::node::Node;
 use super::publisher::Patience;
 use super::subscriptions::{Answer, Route, Subscriptions};
-use crate::link::{Link, LinkLost, Replies, Writer};
+use crate::client::link::{Link, LinkLost, Replies, Writer};
 
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
 

@@ -1,0 +1,226 @@
+//! One hub's side of the backplane.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use hubline_backplane::{
+    GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach, ReturnAddress,
+    Subject, Target,
+};
+use hubline_protocol::{Encoded, HubProtocol};
+use hubline_supervision::spawn;
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::channels::Channels;
+use super::commands::{self, Commands};
+use super::hub::{Hub, InOrder};
+use super::message::{Message, Publisher};
+use super::outgoing::{Content, Fate, Outgoing, shut_down};
+use super::shared::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
+use super::subscriptions::{Addressee, Route};
+use super::wire;
+use crate::client::names::new_server_name;
+
+/// A hub's side.
+pub(super) struct Attached {
+    hub: Arc<Hub>,
+    shared: Arc<Shared>,
+    _worker: AbortOnDropHandle<()>,
+    _tasks: Arc<Tasks>,
+}
+
+impl HubBackplane for Attached {
+    /// # Cancel safety
+    /// Dropped early, it may or may not have been published.
+    fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
+        async move {
+            let (publication, payload) = self.encode(publication)?;
+            match publication.asks {
+                Some(_) => self.ask(&publication, payload).await,
+                None => self.publish_and_wait(publication, payload).await,
+            }
+        }
+        .boxed()
+    }
+
+    fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
+        async move {
+            let (mut publication, payload) = self.encode(publication)?;
+            for target in std::mem::take(&mut publication.targets) {
+                let publisher = Publisher::HasGoneOn { _ticket: self.hub.posted.begin() };
+                self.put(target, &publication, publisher, &payload).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn flush(&self) -> BoxFuture<'_, ()> {
+        self.hub.posted.flushed().boxed()
+    }
+
+    fn subscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
+        async move {
+            let target = Target::Subject(subject);
+            let channel = self.hub.channels.of(&target);
+            let route = Route::Hub { hub: Arc::clone(&self.hub), to: Addressee::Connections(target) };
+            self.shared.subscribe(&channel, route).await;
+        }
+        .boxed()
+    }
+
+    fn change_group(&self, change: GroupChange) -> BoxFuture<'_, Result<(), GroupError>> {
+        commands::ask(&self.hub, &self.shared, change).boxed()
+    }
+
+    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
+        async move {
+            let answer = wire::Completion { protocol: protocol.name(), message: completion.payload() };
+            let channel = self.hub.channels.named(&to.channel);
+            _ = self.shared.send_internal(&channel, answer.encode()).await;
+        }
+        .boxed()
+    }
+
+    fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()> {
+        async move {
+            let channel = self.hub.channels.of(&Target::Subject(subject));
+            self.shared.nodes.at_node_of(&channel, |at| at.remove(&channel));
+        }
+        .boxed()
+    }
+}
+
+impl Attached {
+    /// Subscribes the channels that every hub has and starts its deliveries.
+    ///
+    /// # Panics
+    /// If a hub of that name is attached already.
+    pub(super) fn new(
+        hub_name: &str,
+        inbox: Arc<dyn Inbox>,
+        shared: &Arc<Shared>,
+        tasks: &Arc<Tasks>,
+    ) -> Self {
+        let server_name = new_server_name();
+        tracing::debug!(hub_name, server_name, "hub attached to Redis");
+        let (hub, waiting) = Hub::new(Channels::new(shared.prefix(), hub_name, server_name));
+        let all = hub.channels.of(&Target::All);
+        assert!(
+            !shared.nodes.at_node_of(&all, |at| at.wants(&all)),
+            "a hub named {hub_name} is attached already"
+        );
+        for (channel, to) in [
+            (all, Addressee::Connections(Target::All)),
+            (hub.channels.group_commands(), Addressee::GroupCommands),
+            (hub.channels.acks(), Addressee::Acks),
+            (hub.channels.answers(), Addressee::Answers),
+        ] {
+            let route = Route::Hub { hub: Arc::clone(&hub), to };
+            let _ = shared.nodes.at_node_of(&channel, |at| at.count_up(&channel, route));
+        }
+        let (commands, garbage) = (Commands::new(&hub, shared), Arc::clone(&shared.garbage));
+        let worker = spawn(InOrder { waiting, inbox, commands, garbage });
+        Self { hub, shared: Arc::clone(shared), _worker: worker, _tasks: Arc::clone(tasks) }
+    }
+
+    /// The publication with the targets that count, and its payload.
+    fn encode(&self, mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
+        if publication.targets.len() > 1 {
+            publication.targets.retain(|target| !is_nameless_group(target));
+        }
+        let asks = publication.asks.as_deref().map(|id| (id, self.hub.channels.return_address()));
+        let answer_to =
+            asks.as_ref().map(|(invocation_id, channel)| wire::AnswerTo { invocation_id, channel });
+        let payload = wire::publication(&publication.excluded, &publication.frames, answer_to);
+        if payload.len() > LIMIT_PAYLOAD_BYTES {
+            let refused = format!(
+                "{} bytes in both protocols are over the limit of {LIMIT_PAYLOAD_BYTES}",
+                payload.len()
+            );
+            return Err(PublishError::Refused(refused));
+        }
+        Ok((publication, payload.into()))
+    }
+
+    /// Puts it into the queue of the target's node.
+    async fn put(
+        &self,
+        target: Target,
+        publication: &Publication,
+        publisher: Publisher,
+        payload: &Bytes,
+    ) -> Result<(), PublishError> {
+        let channel: Arc<str> = self.hub.channels.of(&target).into();
+        let node = self.shared.node_of(&channel);
+        let room = node.queue.room(&channel, payload).await?;
+        let message = Message {
+            hub: Arc::clone(&self.hub),
+            target,
+            excluded: Arc::clone(&publication.excluded),
+            frames: publication.frames.clone(),
+            publisher,
+            redirections: 0,
+        };
+        let content = Content::Message(Box::new(message));
+        self.shared.nodes.put(Outgoing { channel, payload: payload.clone(), content, room }).await
+    }
+
+    /// Each target's channel gets it, from its own node.
+    async fn publish_and_wait(
+        &self,
+        mut publication: Publication,
+        payload: Bytes,
+    ) -> Result<Published, PublishError> {
+        let mut each = Vec::new();
+        for target in std::mem::take(&mut publication.targets) {
+            let (publisher, published) = oneshot::channel();
+            self.put(target, &publication, Publisher::Waits(publisher), &payload).await?;
+            each.push(published);
+        }
+        let mut all = Published { receivers: 0, reach: Reach::Fleet };
+        for published in each {
+            let published = published.await.map_err(|_| shut_down())?;
+            all.receivers += published.receivers;
+            all.reach = all.reach.max(published.reach);
+        }
+        Ok(all)
+    }
+
+    /// A question means nothing later and nothing here.
+    async fn ask(&self, publication: &Publication, payload: Bytes) -> Result<Published, PublishError> {
+        let mut all = Published { receivers: 0, reach: Reach::Fleet };
+        for target in &publication.targets {
+            let channel = self.hub.channels.of(target);
+            let (receivers, reach) = match self.shared.send_internal(&channel, payload.clone()).await? {
+                Fate::Taken { receivers } => (receivers, Reach::Fleet),
+                Fate::Unanswered => (0, Reach::Unknown),
+                Fate::NotSent | Fate::Refused(_) => (0, Reach::ThisInstance),
+            };
+            all.receivers += receivers;
+            all.reach = all.reach.max(reach);
+        }
+        Ok(all)
+    }
+}
+
+/// ASP.NET Core skips it among several and publishes to it alone.
+fn is_nameless_group(target: &Target) -> bool {
+    matches!(target, Target::Subject(Subject::Group(group)) if group.as_str().is_empty())
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        self.shared.nodes.for_each(|node| node.subscriptions.remove_hub(&self.hub));
+    }
+}
+
+impl fmt::Debug for Attached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackplane").field("channels", &self.hub.channels).finish_non_exhaustive()
+    }
+}
