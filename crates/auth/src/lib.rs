@@ -44,6 +44,6 @@ pub use cross_origin::{
     AllowedOrigins, CrossOrigin, CrossOriginService, InvalidOrigin, Origin, OriginPattern, OriginPredicate,
 };
 pub use host_filter::{AllowedHost, HostFilter, HostFilterService, InvalidHost};
-pub use hubline_pipe::{Claim, ExpiredPrincipal, Principal};
+pub use hubline_identity::{Claim, ExpiredPrincipal, Principal};
 pub use keys::{KeyError, RemoteKeys, RemoteKeysError, Unsuitable, VerificationKey};
 pub use verifier::{TokenError, Verifier};

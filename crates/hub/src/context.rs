@@ -6,7 +6,8 @@ use std::sync::{Arc, OnceLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
 use hubline_directory::SessionDirectory;
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame, Policy, Principal};
+use hubline_identity::{Policy, Principal};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame};
 use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
 use parking_lot::RwLock;
 use tokio::sync::watch;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_pipe::Access;
+use hubline_identity::Access;
 use hubline_protocol::encode::{self, CompletionOutcome};
 use hubline_protocol::{BindError, Encoded};
 use tokio_util::sync::CancellationToken;

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hubline_pipe::{ConnectionInfo, Policy};
+use hubline_identity::Policy;
+use hubline_pipe::ConnectionInfo;
 use hubline_protocol::{BindError, Naming, UserId};
 
 use crate::HubFilter;

@@ -84,7 +84,8 @@ pub use hubline_hub::{
     IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, Returned, SendError,
     SingleClientProxy, State, StreamHandler, Upload, UploadError,
 };
-pub use hubline_pipe::{Access, Claim, ConnectionInfo, ExpiredPrincipal, Policy, Principal};
+pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal};
+pub use hubline_pipe::ConnectionInfo;
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::value;

@@ -8,11 +8,12 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hubline_identity::Principal;
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{ConnectionId, UserId};
 use sha2::{Digest, Sha256};
 
-use crate::{Pipe, Principal, Resumable};
+use crate::{Pipe, Resumable};
 
 /// Takes over accepted connections, each for its whole life.
 pub trait ConnectionHandler: Send + Sync + 'static {

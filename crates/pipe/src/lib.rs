@@ -10,14 +10,10 @@ mod frame;
 mod handler;
 mod memory;
 mod pipe;
-mod policy;
-mod principal;
 mod resume;
 
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
 pub use memory::{MemoryClient, memory};
 pub use pipe::{CloseCode, Farewell, Pipe, PipeEnd};
-pub use policy::{Access, Policy};
-pub use principal::{Claim, ExpiredPrincipal, Principal};
 pub use resume::{ClaimError, Resumable, Resumer, Seat, SeatOffer, resumption};

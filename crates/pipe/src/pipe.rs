@@ -9,7 +9,9 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::time::Instant;
 
-use crate::{Frame, Principal};
+use hubline_identity::Principal;
+
+use crate::Frame;
 
 /// One connection's bytes in both directions.
 ///

@@ -14,9 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::BytesMut;
 use futures_util::FutureExt;
-use hubline_pipe::{
-    Accepted, CloseCode, ConnectionHandler, ConnectionInfo, Farewell, Frame, Pipe, PipeEnd, Principal,
-};
+use hubline_identity::Principal;
+use hubline_pipe::{Accepted, CloseCode, ConnectionHandler, ConnectionInfo, Farewell, Frame, Pipe, PipeEnd};
 use hubline_protocol::negotiate::TransportKind;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};

@@ -15,7 +15,8 @@ use std::time::SystemTime;
 
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
-use hubline_pipe::{Accepted, Access, ConnectionHandler, ConnectionInfo, Principal, Resumable, resumption};
+use hubline_identity::{Access, Principal};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Resumable, resumption};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
@@ -93,7 +94,7 @@ impl Endpoint {
     /// counts as nobody, or for little more: see [`EndpointOptions::expired_principals`].
     /// Which address it comes from is the [`RemoteAddress`] there.
     ///
-    /// [`ExpiredPrincipal`]: hubline_pipe::ExpiredPrincipal
+    /// [`ExpiredPrincipal`]: hubline_identity::ExpiredPrincipal
     ///
     /// # Cancel safety
     /// Dropping the future is how a client leaves. A poll loses nothing then; of a POST what has been read

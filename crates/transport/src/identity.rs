@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::request::Parts;
-use hubline_pipe::{ExpiredPrincipal, Principal};
+use hubline_identity::{ExpiredPrincipal, Principal};
 use hubline_protocol::UserId;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Serialize};
@@ -123,7 +123,7 @@ impl fmt::Debug for Identity {
 
 #[cfg(test)]
 mod tests {
-    use hubline_pipe::Claim;
+    use hubline_identity::Claim;
 
     use super::*;
 

@@ -5,7 +5,7 @@ mod sub_protocol;
 
 use std::time::{Duration, SystemTime};
 
-use hubline_pipe::{Policy, Principal};
+use hubline_identity::{Policy, Principal};
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
@@ -58,7 +58,7 @@ pub struct EndpointOptions {
 }
 
 /// What somebody may do whose token has expired, as an
-/// [`ExpiredPrincipal`](hubline_pipe::ExpiredPrincipal) tells.
+/// [`ExpiredPrincipal`](hubline_identity::ExpiredPrincipal) tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExpiredPrincipals {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::{Request, Response, StatusCode};
-use hubline_pipe::{ExpiredPrincipal, Principal};
+use hubline_identity::{ExpiredPrincipal, Principal};
 use tower_layer::Layer;
 use tower_service::Service;
 

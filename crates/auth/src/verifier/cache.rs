@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hubline_pipe::Principal;
+use hubline_identity::Principal;
 use parking_lot::Mutex;
 use ring::digest::{SHA256, digest};
 

@@ -10,7 +10,7 @@ mod principal;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hubline_pipe::Principal;
+use hubline_identity::Principal;
 
 use crate::bearer::{BearerOptions, BearerOptionsError};
 use crate::keys::{Algorithm, RemoteKeySet, Snapshot, VerificationKey};

@@ -1,6 +1,6 @@
 //! From claims to a principal, by the names that ASP.NET Core maps.
 
-use hubline_pipe::{Claim, Principal};
+use hubline_identity::{Claim, Principal};
 
 use super::claims::Claims;
 use crate::bearer::BearerOptions;

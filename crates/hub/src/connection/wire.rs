@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
-use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd, Principal};
+use hubline_identity::Principal;
+use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd};
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Encoded, HubProtocol, encode, handshake};
 use tokio::time::Instant;

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hubline_hub::{Caller, Hub};
-use hubline_pipe::{ConnectionInfo, Policy, Principal};
+use hubline_identity::{Policy, Principal};
+use hubline_pipe::ConnectionInfo;
 
 use crate::client::{Client, call, info, result, start};
 

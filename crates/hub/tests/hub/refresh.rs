@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use hubline_hub::{Caller, Clients, Disconnected, Hub, HubContext, HubError, HubOptions, State};
+use hubline_identity::{Policy, Principal};
 use hubline_pipe::{
-    Accepted, CloseCode, ConnectionHandler, Farewell, Frame, Pipe, PipeEnd, Policy, Principal, Resumer,
-    resumption,
+    Accepted, CloseCode, ConnectionHandler, Farewell, Frame, Pipe, PipeEnd, Resumer, resumption,
 };
 use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::{Notify, mpsc};

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_pipe::Principal;
+use hubline_identity::Principal;
 use hubline_protocol::ConnectionId;
 
 use crate::request::query_values;

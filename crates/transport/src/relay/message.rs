@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use hubline_backplane::InstanceId;
-use hubline_pipe::{Claim, CloseCode, Farewell, PipeEnd, Principal};
+use hubline_identity::{Claim, Principal};
+use hubline_pipe::{CloseCode, Farewell, PipeEnd};
 use hubline_protocol::UserId;
 use serde::{Deserialize, Serialize};
 

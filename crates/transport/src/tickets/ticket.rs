@@ -169,7 +169,7 @@ impl Unverified {
 mod tests {
     use std::time::Duration;
 
-    use hubline_pipe::Principal;
+    use hubline_identity::Principal;
     use hubline_protocol::negotiate::TransportKind;
     use tokio::time::advance;
 

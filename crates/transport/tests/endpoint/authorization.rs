@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use hubline_pipe::{ExpiredPrincipal, Policy, Principal};
+use hubline_identity::{ExpiredPrincipal, Policy, Principal};
 use tokio::time::Instant;
 
 use crate::hub::{Hub, collect, is_pending, options, request};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use http::Extensions;
-use hubline_pipe::{Claim, ExpiredPrincipal, Policy, Principal};
+use hubline_identity::{Claim, ExpiredPrincipal, Policy, Principal};
 use hubline_transport::{Connections, EndpointOptions};
 
 use crate::fleet::Fleet;

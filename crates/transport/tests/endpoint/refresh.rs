@@ -5,7 +5,8 @@ use std::future::pending;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
-use hubline_pipe::{PipeEnd, Policy, Principal};
+use hubline_identity::{Policy, Principal};
+use hubline_pipe::PipeEnd;
 use hubline_transport::{AuthenticationRefresh, Body, EndpointOptions};
 use tokio::time::Instant;
 

@@ -8,7 +8,7 @@ use crate::Principal;
 /// What a hub's path, or one of its methods, requires of whoever calls (ASP.NET Core's authorization policy).
 ///
 /// ```
-/// use hubline_pipe::{Access, Policy, Principal};
+/// use hubline_identity::{Access, Policy, Principal};
 ///
 /// let doctors = Policy::authenticated().role("Doctor");
 /// assert_eq!(doctors.evaluate(None), Access::Unauthenticated);
