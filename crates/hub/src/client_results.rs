@@ -11,49 +11,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::SendError;
+use crate::InvokeError;
 use crate::dot_net::{mismatch, type_name};
 use crate::outbox::Outbox;
-
-/// Why a client's result did not come.
-///
-/// The texts are ASP.NET Core's.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum InvokeError {
-    /// There is no connection of that id.
-    #[error("Connection '{0}' does not exist.")]
-    NoSuchConnection(ConnectionId),
-    /// The connection is not on this instance, and the link to the others is down.
-    #[error("connection '{0}' is not on this instance, and the others cannot be reached")]
-    Unreachable(ConnectionId),
-    /// The connection ended before it answered.
-    #[error("Connection '{0}' disconnected.")]
-    Disconnected(ConnectionId),
-    /// The client answered with an error.
-    #[error("{0}")]
-    Client(String),
-    /// The client answered without a value.
-    #[error("Client didn't provide a result.")]
-    NoResult,
-    /// The client's value is not of the type that was asked for.
-    #[error("Error trying to deserialize result to {expected}. {cause}")]
-    WrongType {
-        /// The type's name.
-        expected: &'static str,
-        /// What did not fit.
-        cause: String,
-    },
-    /// No answer came in time.
-    #[error("Invocation canceled by the server.")]
-    Canceled,
-    /// A client cannot be asked before it is connected, nor while the hub is told of its refreshed authentication.
-    #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
-    Connecting,
-    /// The question could not be sent.
-    #[error(transparent)]
-    Send(#[from] SendError),
-}
 
 /// The questions of a hub that no answer has come for.
 #[derive(Debug)]

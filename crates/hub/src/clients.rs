@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_backplane::{Frames, Publication, PublishError, Reach, Status, Subject, Target};
+use hubline_backplane::{Frames, Publication, Reach, Status, Subject, Target};
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, Dialect, EncodeError, Encoded, GroupName, UserId, encode};
 use serde::Serialize;
@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use crate::client_results::Asked;
 use crate::invocation::Asker;
 use crate::outbox::Outbox;
-use crate::{BackplaneFailureMode, Caller, HubContext, InvokeError};
+use crate::{BackplaneFailureMode, Caller, HubContext, InvokeError, SendError};
 
 /// The clients of a hub, wherever they are connected.
 #[derive(Debug, Clone)]
@@ -177,34 +177,6 @@ pub struct ClientProxy<'a> {
     refused: Option<SendError>,
     waits: bool,
     sender: Option<&'a Caller>,
-}
-
-/// Why a message was not sent.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum SendError {
-    /// One of several groups has an empty name.
-    #[error("Cannot send to an empty group name.")]
-    EmptyGroupName,
-    /// An argument cannot be written in one of the hub protocols.
-    #[error("an argument {0}")]
-    Encode(#[from] EncodeError),
-    /// See [`PublishError`].
-    #[error(transparent)]
-    Publish(#[from] PublishError),
-    /// The clients of this instance have it; those of others not yet, perhaps or never, as the reach says.
-    /// Only with [`BackplaneFailureMode::Fail`].
-    #[error("the message has reached the clients of this instance only: {}", why(*.0))]
-    NotEverywhere(Reach),
-}
-
-fn why(reach: Reach) -> &'static str {
-    match reach {
-        Reach::Fleet => "the others have it too",
-        Reach::Queued => "it waits until the other instances can be reached",
-        Reach::Unknown => "whether the other instances have got it is not known",
-        Reach::ThisInstance => "the other instances cannot be reached, and will not get it",
-    }
 }
 
 impl ClientProxy<'_> {

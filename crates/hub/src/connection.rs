@@ -19,18 +19,18 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::Subject;
-use hubline_pipe::{Accepted, ConnectionInfo, Frame, PipeEnd};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame, PipeEnd};
 use hubline_protocol::negotiate::TransportKind;
-use hubline_protocol::{Completion, Encoded, encode};
+use hubline_protocol::{Completion, Encoded, UserId, encode};
 use tokio::time::{Instant, timeout};
 
+use crate::HubContext;
+use crate::caller::{Caller, CallerState};
 use crate::client_results::Met;
-use crate::context::{Caller, CallerState, HubContext};
 use crate::dispatcher::{self, BoundCall};
 use crate::outbox::Outbox;
 
@@ -44,11 +44,18 @@ use resumption::Stateful;
 use turns::{Turn, Turns};
 use wire::Wire;
 
-/// How long the last messages of a connection may take to be sent.
-const FAREWELL_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// Lowest handshake version that can do stateful reconnect.
 const STATEFUL_VERSION: i32 = 2;
+
+impl ConnectionHandler for HubContext {
+    fn run(&self, accepted: Accepted) -> BoxFuture<'static, ()> {
+        Box::pin(run(self.clone(), accepted))
+    }
+
+    fn user_id(&self, info: &ConnectionInfo) -> Option<UserId> {
+        (self.0.hub.user_id)(info)
+    }
+}
 
 /// Runs a connection to its end.
 ///
@@ -343,7 +350,7 @@ impl Connection {
         }
         let code = reason.close_code();
         let farewell = async move {
-            _ = timeout(FAREWELL_TIMEOUT, wire.send_all(frames)).await;
+            _ = wire.send_last(frames).await;
             wire.close(code).await;
         };
         let disconnected = Disconnected::new(&reason);

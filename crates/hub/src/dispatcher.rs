@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::extract::Binding;
 use crate::filter;
-use crate::handler::{Call, ErasedHandler, Kind};
+use crate::handler::{Call, ErasedHandler};
 use crate::hub::Method;
 use crate::invocation::{CallParts, Occasion};
+use crate::result::Kind;
 use crate::statistics::Limit;
 use crate::{Caller, CloseReason, Disconnected, HubContext, HubError, Returned};
 

@@ -3,11 +3,11 @@
 use std::any::Any;
 use std::fmt;
 
-use hubline_backplane::GroupError;
-use hubline_protocol::EncodeError;
+use hubline_backplane::{GroupError, PublishError, Reach};
 use hubline_protocol::handshake::DetailedErrors;
+use hubline_protocol::{ConnectionId, EncodeError};
 
-use crate::{Cancelled, InvokeError, SendError, UploadError};
+use crate::{Cancelled, UploadError};
 
 /// The failure of a hub method.
 ///
@@ -127,6 +127,74 @@ fn of_send(error: &SendError) -> Option<HubError> {
         SendError::NotEverywhere(_) => Some(HubError::new(error.to_string())),
         SendError::Encode(_) | SendError::Publish(_) => None,
     }
+}
+
+/// Why a message was not sent.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// One of several groups has an empty name.
+    #[error("Cannot send to an empty group name.")]
+    EmptyGroupName,
+    /// An argument cannot be written in one of the hub protocols.
+    #[error("an argument {0}")]
+    Encode(#[from] EncodeError),
+    /// See [`PublishError`].
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    /// The clients of this instance have it; those of others not yet, perhaps or never, as the reach says.
+    /// Only with [`BackplaneFailureMode::Fail`].
+    #[error("the message has reached the clients of this instance only: {}", why(*.0))]
+    NotEverywhere(Reach),
+}
+
+fn why(reach: Reach) -> &'static str {
+    match reach {
+        Reach::Fleet => "the others have it too",
+        Reach::Queued => "it waits until the other instances can be reached",
+        Reach::Unknown => "whether the other instances have got it is not known",
+        Reach::ThisInstance => "the other instances cannot be reached, and will not get it",
+    }
+}
+
+/// Why a client's result did not come.
+///
+/// The texts are ASP.NET Core's.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum InvokeError {
+    /// There is no connection of that id.
+    #[error("Connection '{0}' does not exist.")]
+    NoSuchConnection(ConnectionId),
+    /// The connection is not on this instance, and the link to the others is down.
+    #[error("connection '{0}' is not on this instance, and the others cannot be reached")]
+    Unreachable(ConnectionId),
+    /// The connection ended before it answered.
+    #[error("Connection '{0}' disconnected.")]
+    Disconnected(ConnectionId),
+    /// The client answered with an error.
+    #[error("{0}")]
+    Client(String),
+    /// The client answered without a value.
+    #[error("Client didn't provide a result.")]
+    NoResult,
+    /// The client's value is not of the type that was asked for.
+    #[error("Error trying to deserialize result to {expected}. {cause}")]
+    WrongType {
+        /// The type's name.
+        expected: &'static str,
+        /// What did not fit.
+        cause: String,
+    },
+    /// No answer came in time.
+    #[error("Invocation canceled by the server.")]
+    Canceled,
+    /// A client cannot be asked before it is connected, nor while the hub is told of its refreshed authentication.
+    #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
+    Connecting,
+    /// The question could not be sent.
+    #[error(transparent)]
+    Send(#[from] SendError),
 }
 
 impl fmt::Display for HubError {

@@ -1,9 +1,9 @@
 //! Who belongs to which group.
 
-use hubline_backplane::{GroupAction, GroupChange, GroupError, HubBackplane, Subject};
+use hubline_backplane::{GroupAction, GroupChange, GroupError};
 use hubline_protocol::{ConnectionId, GroupName};
 
-use crate::router::Membership;
+use crate::router::{Membership, settle};
 use crate::statistics::Limit;
 use crate::{Caller, HubContext};
 
@@ -91,14 +91,5 @@ impl Groups {
             return Err(GroupError::NameTooLong(limits.group_name_bytes));
         }
         Ok(Some(limits.groups_per_connection).filter(|most| *most > 0))
-    }
-}
-
-/// Tells the backplane what a change here means for it. The interest is counted when this is first polled.
-pub(crate) async fn settle(backplane: &dyn HubBackplane, membership: Membership, group: GroupName) {
-    match membership {
-        Membership::Joined => backplane.subscribe(Subject::Group(group)).await,
-        Membership::Left => backplane.unsubscribe(Subject::Group(group)).await,
-        Membership::Unchanged | Membership::OverLimit | Membership::Elsewhere => {}
     }
 }

@@ -4,24 +4,14 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_protocol::{BindError, Dialect, encode};
-use serde::Serialize;
+use hubline_protocol::BindError;
 
-use crate::stream::{HubStream, ItemStream};
-use crate::{Binding, FromInvocation, HubError};
+use crate::result::Kind;
+use crate::stream::HubStream;
+use crate::{Binding, FromInvocation, HubError, IntoHubResult, Returned};
 
 /// A call that has not begun to run.
 pub(crate) type Call = BoxFuture<'static, Result<Returned, HubError>>;
-
-/// What a hub method returned, encoded for its caller.
-pub struct Returned(pub(crate) Kind);
-
-pub(crate) enum Kind {
-    Value(Vec<u8>),
-    Stream(ItemStream),
-    /// A method that streams had no stream to return.
-    NoStream,
-}
 
 /// An async function that can be a hub method: up to twelve parameters, each a
 /// [`FromInvocation`], and a result that is an [`IntoHubResult`].
@@ -69,38 +59,6 @@ pub trait StreamHandler<M, S>: Send + Sync + 'static {
         self: &Arc<Self>,
         binding: &mut Binding<'_, S>,
     ) -> Result<BoxFuture<'static, Result<Returned, HubError>>, BindError>;
-}
-
-/// What a hub method can return: a serializable value or a `Result` of one.
-///
-/// `M` tells the two apart; the compiler finds it.
-pub trait IntoHubResult<M>: Send {
-    /// Encodes the value for the caller.
-    ///
-    /// # Errors
-    /// The method failed, or its value cannot be encoded: that ends the connection, as in ASP.NET Core.
-    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError>;
-}
-
-/// Marks a plain value for [`IntoHubResult`].
-#[derive(Debug)]
-pub enum Value {}
-
-/// Marks a `Result` for [`IntoHubResult`].
-#[derive(Debug)]
-pub enum Fallible {}
-
-impl<T: Serialize + Send> IntoHubResult<Value> for T {
-    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError> {
-        encode::value(dialect, &self).map_err(|error| HubError::unwritable(&error))
-    }
-}
-
-impl<T: Serialize + Send, E: Into<HubError> + Send> IntoHubResult<Fallible> for Result<T, E> {
-    fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError> {
-        let value = self.map_err(Into::into)?;
-        encode::value(dialect, &value).map_err(|error| HubError::unwritable(&error))
-    }
 }
 
 macro_rules! handler {
@@ -194,15 +152,5 @@ impl<H, M> ErasedStream<H, M> {
 impl<H: StreamHandler<M, S>, M, S> ErasedHandler<S> for ErasedStream<H, M> {
     fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
         self.0.call(binding)
-    }
-}
-
-impl std::fmt::Debug for Returned {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self.0 {
-            Kind::Value(_) => "Returned(value)",
-            Kind::Stream(_) => "Returned(stream)",
-            Kind::NoStream => "Returned(no stream)",
-        })
     }
 }

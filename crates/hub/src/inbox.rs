@@ -11,9 +11,8 @@ use hubline_protocol::{ConnectionId, HubMessage, HubProtocol, framing};
 use tokio_util::task::TaskTracker;
 
 use crate::client_results::ClientResults;
-use crate::groups::settle;
 use crate::outbox::Outbox;
-use crate::router::{Membership, Router};
+use crate::router::{Membership, Router, settle};
 
 /// One hub's inbox on this instance.
 pub(crate) struct HubInbox {

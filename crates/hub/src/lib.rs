@@ -27,6 +27,7 @@
 //! No HTTP and no Redis here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
 //! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
+mod caller;
 mod cancellation;
 mod client_results;
 mod clients;
@@ -46,27 +47,29 @@ mod inbox;
 mod invocation;
 mod options;
 mod outbox;
+mod result;
 mod router;
 mod statistics;
 mod stream;
 mod upload;
 mod wakes;
 
+pub use caller::Caller;
 pub use cancellation::{Cancellation, Cancelled};
-pub use client_results::InvokeError;
-pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SendError, SingleClientProxy};
+pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SingleClientProxy};
 pub use connection::{CloseReason, Disconnected};
-pub use context::{Caller, HubContext};
+pub use context::HubContext;
 pub use directory::Directory;
-pub use error::HubError;
+pub use error::{HubError, InvokeError, SendError};
 pub use extract::{Binding, FromInvocation, FromRef, State};
 pub use filter::{HubFilter, Invocation, Next, NextCallback};
 pub use groups::Groups;
-pub use handler::{Handler, IntoHubResult, Returned, StreamHandler};
+pub use handler::{Handler, StreamHandler};
 pub use hub::Hub;
 pub use hubline_backplane::GroupError;
 pub use options::{BackplaneFailureMode, HubLimits, HubOptions};
+pub use result::{IntoHubResult, ItemStream, Returned};
 pub use statistics::HubStatistics;
-pub use stream::{HubStream, ItemStream};
+pub use stream::HubStream;
 pub use upload::{Upload, UploadError};
 pub use wakes::collect_wakes;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
-use hubline_backplane::{Frames, GroupAction, GroupChange, Subject, Target};
+use hubline_backplane::{Frames, GroupAction, GroupChange, HubBackplane, Subject, Target};
 use hubline_directory::HubSessions;
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
@@ -55,6 +55,15 @@ pub(crate) enum Membership {
     OverLimit,
     /// The connection is not on this instance.
     Elsewhere,
+}
+
+/// Tells the backplane what a change here means for it. The interest is counted when this is first polled.
+pub(crate) async fn settle(backplane: &dyn HubBackplane, membership: Membership, group: GroupName) {
+    match membership {
+        Membership::Joined => backplane.subscribe(Subject::Group(group)).await,
+        Membership::Left => backplane.unsubscribe(Subject::Group(group)).await,
+        Membership::Unchanged | Membership::OverLimit | Membership::Elsewhere => {}
+    }
 }
 
 impl Router {

@@ -2,14 +2,10 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use futures_util::stream::{BoxStream, Stream, StreamExt};
+use futures_util::stream::{Stream, StreamExt};
 use hubline_protocol::Dialect;
 
-use crate::HubError;
-use crate::handler::IntoHubResult;
-
-/// Items, each encoded for the caller.
-pub type ItemStream = BoxStream<'static, Result<Vec<u8>, HubError>>;
+use crate::{HubError, IntoHubResult, ItemStream};
 
 /// What a streaming hub method can return: a [`Stream`] of serializable items or of `Result`s of them, a
 /// `Result` or an `Option` of a stream, or a future of any of these, which is what an `async fn` returns.

@@ -52,14 +52,6 @@ enum SlotUse {
     Shared(Arc<Slot>),
 }
 
-/// What became of an item of an upload.
-pub(super) enum Pushed {
-    /// It was taken, or nobody wants it.
-    Done,
-    /// It must wait until this is ready.
-    Full(BoxFuture<'static, ()>),
-}
-
 impl Calls {
     pub(super) fn new(slots: usize) -> Self {
         Self {

@@ -67,7 +67,7 @@ pub(super) async fn refuse(mut wire: Wire, refused: Refused, options: &HubOption
             tracing::debug!(%error, "a handshake was refused");
             let response = Encoded::copy_from(&error.response(options.detailed_errors));
             let frames = [Frame::uncounted(response, TransferFormat::Text)].into();
-            _ = tokio::time::timeout(super::FAREWELL_TIMEOUT, wire.send_all(frames)).await;
+            _ = wire.send_last(frames).await;
             CloseCode::Normal
         }
         Refused::Gone(hubline_pipe::PipeEnd::Violation(code)) => code,

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
+use futures_util::future::BoxFuture;
 use hubline_protocol::{CompletionResult, StreamItem};
 use tokio_util::sync::CancellationToken;
 
-use super::calls::Pushed;
 use crate::HubError;
 use crate::dispatcher::BoundCall;
 use crate::upload::UploadSink;
@@ -41,6 +41,14 @@ pub(super) struct Held {
 pub(super) enum Refused {
     StreamId(HubError),
     InvocationId(Box<str>),
+}
+
+/// What became of an item of an upload.
+pub(super) enum Pushed {
+    /// It was taken, or nobody wants it.
+    Done,
+    /// It must wait until this is ready.
+    Full(BoxFuture<'static, ()>),
 }
 
 impl Ids {

@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use hubline_protocol::{HubMessage, framing};
 use tokio::time::Instant;
 
-use super::calls::Pushed;
+use super::ids::Pushed;
 use super::sequencing::Count;
 use super::wire::ReceivedAhead;
 use super::{CloseReason, Connection};

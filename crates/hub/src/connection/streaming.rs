@@ -11,10 +11,9 @@ use hubline_protocol::{Encoded, encode};
 use tokio_util::sync::CancellationToken;
 
 use crate::dispatcher::{self, Reply};
-use crate::handler::Kind;
 use crate::outbox::Outbox;
-use crate::stream::ItemStream;
-use crate::{HubError, Returned};
+use crate::result::Kind;
+use crate::{HubError, ItemStream, Returned};
 
 /// Items sent in one go, before the connection does something else.
 const ITEMS_AT_ONCE: u32 = 32;

@@ -5,18 +5,22 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use hubline_identity::Principal;
 use hubline_pipe::{CloseCode, ConnectionInfo, Frame, Pipe, PipeEnd};
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Encoded, HubProtocol, encode, handshake};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::CloseReason;
 use super::ahead::{self, Ahead};
 use super::resumption::{Resumed, Stateful};
 use crate::outbox::{Outbox, Taken};
+
+/// How long the last messages of a connection may take to be sent.
+const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A pipe, what was read from it and what it is sending. The one way out of a connection.
 pub(super) struct Wire {
@@ -311,14 +315,17 @@ impl Wire {
         .await
     }
 
-    /// Sends what is under way and then `frames`.
-    pub(super) async fn send_all(&mut self, frames: VecDeque<Frame>) -> Result<(), PipeEnd> {
+    /// Sends what is under way and then `frames`, which end the connection. Ends without an error when the pipe has ended
+    /// or takes longer than [`LAST_MESSAGES_TIMEOUT`].
+    pub(super) async fn send_last(&mut self, frames: VecDeque<Frame>) {
         if let Some(stateful) = &mut self.stateful {
             self.sending.append(stateful.held());
         }
         self.sending.extend(frames);
-        let Some(pipe) = &mut self.pipe else { return Err(PipeEnd::Lost) };
-        poll_fn(|cx| pipe.poll_send(cx, &mut self.sending)).await
+        if let Some(pipe) = &mut self.pipe {
+            let sent = poll_fn(|cx| pipe.poll_send(cx, &mut self.sending));
+            _ = timeout(LAST_MESSAGES_TIMEOUT, sent).await;
+        }
     }
 
     /// Nobody may take the pipe's place any more.
