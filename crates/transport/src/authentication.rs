@@ -21,10 +21,10 @@ use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
-use crate::gate::Refusal;
+use crate::encoded_principal;
 use crate::identity::Identity;
 use crate::options::{AuthenticationRefresh, EndpointOptions};
-use crate::relay::principal_on_its_way;
+use crate::refusal::Refusal;
 
 /// How long the application may take to say whether it wants a newer principal.
 const CALLBACK_PATIENCE: Duration = Duration::from_secs(10);
@@ -65,7 +65,7 @@ struct State {
 /// Credentials that may refresh a connection's authentication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Credentials {
-    #[serde(with = "principal_on_its_way")]
+    #[serde(with = "encoded_principal")]
     pub(crate) principal: Option<Arc<Principal>>,
     /// Query of the request that brings them.
     pub(crate) query: Box<str>,
@@ -77,6 +77,15 @@ pub(crate) enum Occasion {
     Poll,
     Resume,
     Refresh,
+}
+
+/// What a request makes of when its connection's authentication ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Expiry {
+    /// It ends then; `None`: never, or without an end of the connection.
+    At(Option<Instant>),
+    /// The request's own token has expired.
+    Unchanged,
 }
 
 /// When an authentication ends. Later is greater.

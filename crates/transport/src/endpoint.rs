@@ -23,12 +23,13 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 use crate::address_limits::{Counted, OverLimit};
-use crate::authentication::{Authentication, Credentials, RefreshRules};
-use crate::connections::{Attachment, Expiry, Found, Owner};
-use crate::gate::{Purpose, Refusal, Requester};
+use crate::authentication::{Authentication, Credentials, Expiry, RefreshRules};
+use crate::connection_manager::{Attachment, ConnectionManager, Found, Owner};
 use crate::identity::{EndpointId, Identity, Presented};
+use crate::refusal::Refusal;
 use crate::relay::{Elsewhere, Relay};
 use crate::request::{Wanted, public_query};
+use crate::requester::{Purpose, Requester};
 use crate::response::{empty, not_stored, text};
 use crate::tickets::Verified;
 use crate::{Body, Connections, EndpointOptions, ExpiredPrincipals, RemoteAddress};
@@ -43,7 +44,8 @@ pub struct Endpoint(Arc<Shared>);
 struct Shared {
     id: EndpointId,
     handler: Arc<dyn ConnectionHandler>,
-    connections: Connections,
+    connections: ConnectionManager,
+    relay: Option<Arc<Relay>>,
     options: Arc<EndpointOptions>,
     /// Where clients may refresh their authentication.
     refresh_rules: Option<Arc<RefreshRules>>,
@@ -84,8 +86,9 @@ impl Endpoint {
         let refresh_rules = options
             .enable_authentication_refresh
             .then(|| Arc::new(RefreshRules { handler: Arc::clone(&handler), options: Arc::clone(&options) }));
+        let Connections { manager: connections, relay } = connections;
         let id = connections.add_endpoint(options.name.as_deref().unwrap_or(path), refresh_rules.clone());
-        Self(Arc::new(Shared { id, handler, connections, options, refresh_rules, tasks }))
+        Self(Arc::new(Shared { id, handler, connections, relay, options, refresh_rules, tasks }))
     }
 
     /// Answers one request. The path decides only whether it is a negotiation or a refresh.
@@ -225,7 +228,7 @@ impl Shared {
                 Located::Unclaimed(Box::new(verified))
             }
             verified => {
-                let Some(relay) = self.connections.relay() else { return Located::Unknown };
+                let Some(relay) = self.relay.as_deref() else { return Located::Unknown };
                 match relay.elsewhere(token, verified, requester) {
                     Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
                     None => Located::Unknown,

@@ -5,80 +5,11 @@
 //! what the token alone proves wrong, without a word to anybody.
 
 use hubline_protocol::negotiate::TransportKind;
-use serde::{Deserialize, Serialize};
 
-use crate::authentication::{Credentials, Occasion};
-use crate::connections::{Attached, Found, Known};
-use crate::identity::{EndpointId, Identity};
-
-/// What a request of a connection is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Purpose {
-    /// A GET that brings this transport: it opens the connection, polls it or resumes it.
-    Transport(TransportKind),
-    /// A POST.
-    Send,
-    Delete,
-    /// A newer principal.
-    Refresh,
-}
-
-/// Who asks, where, and for what.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Requester {
-    pub(crate) purpose: Purpose,
-    pub(crate) endpoint: EndpointId,
-    pub(crate) identity: Identity,
-    /// By the hub's user id, where that may count: on other instances than the one with the connection.
-    pub(crate) user: Option<Identity>,
-    /// Where the endpoint lets its clients refresh their authentication, for whatever may do so.
-    pub(crate) credentials: Option<Box<Credentials>>,
-    /// Whether the time of its token is over, where that leaves somebody more than nobody has.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(crate) is_expired: bool,
-}
-
-/// How much of who negotiated a connection is in who asks for it now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resemblance {
-    Same,
-    /// Another issuer perhaps. Enough for a refresh, so only the instance with the connection knows.
-    SameUserId,
-    Another,
-}
-
-/// Why a request gets no further.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Refusal {
-    /// There is no such connection at this endpoint.
-    Unknown,
-    /// The endpoint does not offer this transport.
-    NotOffered,
-    /// A POST has come before a transport.
-    NoTransport,
-    /// A WebSocket sends for itself.
-    NoPost,
-    /// Only long polling is ended by DELETE.
-    NoDelete,
-    /// It has another transport.
-    TransportChanged,
-    /// It has that transport already.
-    Attached,
-    /// It belongs to another user.
-    AnotherUser,
-    /// The token's time is over, and what is asked for is more than to go on with a connection of one's own.
-    Expired,
-    /// A poll of another user, whose client may not know yet that it has to refresh its authentication first.
-    RefreshRequired,
-    /// There is no secret: with version 0, or without a negotiation.
-    NotRefreshable,
-    /// The application does not want the newer principal.
-    Rejected,
-    /// What the application says about it could not be had.
-    Failed,
-    /// More connections wait for their transports than this instance bears.
-    TooMany,
-}
+use crate::authentication::Occasion;
+use crate::connection_manager::{Attached, Found, Known};
+use crate::refusal::Refusal;
+use crate::requester::{Purpose, Requester, Resemblance};
 
 impl Requester {
     /// What another instance than the one with the connection refuses.

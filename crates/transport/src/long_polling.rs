@@ -16,10 +16,11 @@ use hubline_pipe::PipeEnd;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
-use crate::connections::{DISCONNECT_TIMEOUT, Expiry};
+use crate::authentication::Expiry;
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use crate::relay::Reachability;
+use crate::reachability::Reachability;
+use crate::token::DISCONNECT_TIMEOUT;
 
 pub(crate) use pipe::LongPollingPipe;
 use turn::{Turn, Turns};

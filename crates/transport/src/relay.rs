@@ -19,7 +19,6 @@ mod asking;
 mod message;
 mod note;
 mod pace;
-mod reach;
 mod tunnel;
 
 use std::fmt;
@@ -38,13 +37,15 @@ use self::asking::Asking;
 use self::message::Message;
 use self::note::Note;
 use self::pace::Pace;
-use crate::connections::{DISCONNECT_TIMEOUT, WeakConnections};
-use crate::gate::{Refusal, Requester};
+use crate::connection_manager::{ConnectionManager, WeakConnectionManager};
+use crate::reachability::Reachability;
+use crate::refusal::Refusal;
+use crate::requester::Requester;
 use crate::tickets::{Seal, Tickets, Verified};
+use crate::token::DISCONNECT_TIMEOUT;
 
 pub(crate) use asking::{AskError, Exchange};
-pub(crate) use message::{Answer, InForce, Wish, milliseconds, principal_on_its_way};
-pub(crate) use reach::Reachability;
+pub(crate) use message::{Answer, InForce, Wish, milliseconds};
 pub(crate) use tunnel::TunnelEnd;
 
 /// Between looks at whether the fleet still signs with the same key.
@@ -106,44 +107,29 @@ pub(crate) enum Reached {
     Unreachable,
 }
 
-/// Listens for a connection that is here and may be looked for by others.
-pub(crate) struct Listening {
-    fleet: Arc<dyn Fleet>,
-    id: ConnectionId,
-}
-
 struct Inbox {
     relay: Weak<Relay>,
-    connections: WeakConnections,
+    connections: WeakConnectionManager,
 }
 
 impl Relay {
-    /// Joins the fleet. Needs a tokio runtime.
-    pub(crate) fn join(
-        fleet: Arc<dyn Fleet>,
-        tickets: Arc<Tickets>,
-        connections: WeakConnections,
-    ) -> Arc<Self> {
+    /// Joins the fleet of these connections, `None` if they have none. Needs a tokio runtime then.
+    pub(crate) fn join(connections: &ConnectionManager) -> Option<Arc<Self>> {
+        let (fleet, reach) = connections.fleet().cloned().zip(connections.reachability().cloned())?;
         let asking = Asking::new(Arc::clone(&fleet));
         let relay = Arc::new(Self {
-            tickets,
+            tickets: Arc::clone(connections.tickets()),
             pace: Pace::new(),
             answering: Answering::new(Arc::clone(&fleet), Arc::clone(&asking)),
             asking,
-            reach: Arc::new(Reachability::new(fleet.status())),
+            reach,
             fleet,
         });
-        relay.fleet.join(Arc::new(Inbox { relay: Arc::downgrade(&relay), connections }));
-        tokio::spawn(supervise(Attendant(Arc::downgrade(&relay))));
         relay
-    }
-
-    pub(crate) fn reach(&self) -> &Arc<Reachability> {
-        &self.reach
-    }
-
-    pub(crate) fn fleet(&self) -> &dyn Fleet {
-        &*self.fleet
+            .fleet
+            .join(Arc::new(Inbox { relay: Arc::downgrade(&relay), connections: connections.downgrade() }));
+        tokio::spawn(supervise(Attendant(Arc::downgrade(&relay))));
+        Some(relay)
     }
 
     /// Leaves a note of where a connection of version 0 was negotiated.
@@ -335,13 +321,6 @@ impl Relay {
             Some(Err(_)) | None => Reached::Unreachable,
         }
     }
-
-    /// Listens for a connection that others may look for here; ready when they find it.
-    pub(crate) async fn listen(&self, id: &ConnectionId) -> Listening {
-        let listening = Listening { fleet: Arc::clone(&self.fleet), id: id.clone() };
-        self.fleet.listen(id).await;
-        listening
-    }
 }
 
 impl Elsewhere {
@@ -426,18 +405,6 @@ impl FleetInbox for Inbox {
             Message::Cancelled { exchange } => relay.answering.cancelled(exchange),
         }
         Ok(())
-    }
-}
-
-impl Drop for Listening {
-    fn drop(&mut self) {
-        self.fleet.stop_listening(&self.id);
-    }
-}
-
-impl fmt::Debug for Listening {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Listening({})", self.id)
     }
 }
 

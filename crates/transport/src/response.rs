@@ -10,7 +10,8 @@ use http::{Response, StatusCode};
 use hubline_protocol::negotiate::{self, TransportKind};
 
 use crate::Body;
-use crate::gate::{Purpose, Refusal};
+use crate::refusal::Refusal;
+use crate::requester::Purpose;
 use crate::server_sent_events::EventStream;
 
 /// nginx's word for "do not hold the response back".

@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::body::Aborted;
 use crate::inbox::Inbox;
 use crate::outgoing::Outgoing;
-use crate::relay::Reachability;
+use crate::reachability::Reachability;
 
 /// A comment, so that the client and every proxy on the way see the response begin.
 const OPENING: &[u8] = b":\r\n";

@@ -18,8 +18,9 @@ use tokio::time::Instant;
 use self::keys::{Key, KeyRing};
 use self::ticket::Unverified;
 use crate::ConnectionToken;
-use crate::connections::DISCONNECT_TIMEOUT;
-use crate::gate::{Refusal, Requester, Resemblance};
+use crate::refusal::Refusal;
+use crate::requester::{Requester, Resemblance};
+use crate::token::DISCONNECT_TIMEOUT;
 
 pub use keys::{TokenKey, TokenKeyError};
 pub(crate) use ticket::{Seal, Ticket};

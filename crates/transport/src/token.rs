@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hubline_protocol::ConnectionId;
+
+/// How long a negotiated connection waits for its transport, and a long-polling one for its next poll.
+pub(crate) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// The secret that ties a client's later requests to its negotiation. Never shown in logs.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -7,8 +7,8 @@ use tokio::time::Instant;
 
 use super::{Shared, info};
 use crate::Body;
-use crate::connections::Negotiated;
-use crate::gate::Refusal;
+use crate::connection_manager::Negotiated;
+use crate::refusal::Refusal;
 use crate::relay::{Answer, Elsewhere, InForce, Moved, Reached, Relay, Wish, milliseconds};
 use crate::response::unreachable_now;
 

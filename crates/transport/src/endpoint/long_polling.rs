@@ -12,12 +12,13 @@ use hubline_protocol::negotiate::TransportKind;
 use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
-use crate::connections::{Attached, Found, Known};
-use crate::gate::{Purpose, Refusal};
+use crate::connection_manager::{Attached, Found, Known};
 use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
+use crate::refusal::Refusal;
 use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish, milliseconds};
 use crate::request::token_of;
+use crate::requester::Purpose;
 use crate::response::{found, id_required, refused, text, too_many_connections, unreachable_now};
 
 const PURPOSE: Purpose = Purpose::Transport(TransportKind::LongPolling);
@@ -54,8 +55,12 @@ impl Shared {
         let attached = self.connections.attach(token, |negotiated| {
             let inbox = Arc::new(Inbox::new(self.options.application_max_buffer_size));
             let buffer_size = self.options.transport_max_buffer_size;
-            let polling =
-                Arc::new(LongPolling::new(inbox, buffer_size, self.expires(parts), self.connections.reach()));
+            let polling = Arc::new(LongPolling::new(
+                inbox,
+                buffer_size,
+                self.expires(parts),
+                self.connections.reachability().cloned(),
+            ));
             (Attached::LongPolling(Arc::clone(&polling)), (negotiated, polling))
         });
         let ((negotiated, polling), mut place) =

@@ -6,9 +6,9 @@ use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 
 use super::{Shared, info};
 use crate::address_limits::OverLimit;
-use crate::connections::{Negotiated, TooManyWaiting};
-use crate::gate::Purpose;
+use crate::connection_manager::{Negotiated, TooManyWaiting};
 use crate::request::{is_true, query_values};
+use crate::requester::Purpose;
 use crate::response::{TOO_MANY_WAIT, json, over_limit, text};
 use crate::token::random_id;
 use crate::{Body, ConnectionToken};
@@ -49,7 +49,7 @@ impl Shared {
             if let Err(TooManyWaiting) = self.connections.negotiate_version_0(negotiated) {
                 return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);
             }
-            if let Some(relay) = self.connections.relay() {
+            if let Some(relay) = self.relay.as_deref() {
                 relay.announce(&id, is_stateful, &requester).await;
             }
         }

@@ -10,9 +10,10 @@ use hubline_protocol::negotiate;
 
 use super::{Admitted, Shared};
 use crate::Body;
-use crate::gate::{Purpose, Refusal};
+use crate::refusal::Refusal;
 use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish};
 use crate::request::refresh_token_of;
+use crate::requester::Purpose;
 use crate::response::{json, refused};
 
 /// How long another instance may take: its application has 10 s.

@@ -10,11 +10,12 @@ use http_body::Body as HttpBody;
 
 use super::{Admitted, Shared};
 use crate::Body;
-use crate::connections::{Found, Known};
-use crate::gate::{Purpose, Refusal};
+use crate::connection_manager::{Found, Known};
 use crate::inbox::PostError;
+use crate::refusal::Refusal;
 use crate::relay::{Answer, AskError, Elsewhere, Reached, Relay, Wish};
 use crate::request::token_of;
+use crate::requester::Purpose;
 use crate::response::{ended_meanwhile, id_required, refused, text, unreachable_now};
 
 /// Bytes of a body that go over in one message, or a frame of the body if that is larger.

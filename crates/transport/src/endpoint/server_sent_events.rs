@@ -11,10 +11,11 @@ use super::elsewhere::Brought;
 use super::{Admitted, Shared, info, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
-use crate::connections::Attached;
-use crate::gate::{Purpose, Refusal};
+use crate::connection_manager::Attached;
 use crate::inbox::Inbox;
+use crate::refusal::Refusal;
 use crate::request::token_of;
+use crate::requester::Purpose;
 use crate::response::{events, id_required, refused, too_many_connections};
 use crate::server_sent_events;
 
@@ -55,7 +56,7 @@ impl Shared {
             self.options.transport_max_buffer_size,
             self.options.web_sockets_close_timeout,
             self.expires(parts),
-            self.connections.reach(),
+            self.connections.reachability().cloned(),
         );
         let accepted = Accepted {
             pipe: Box::new(pipe),

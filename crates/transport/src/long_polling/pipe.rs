@@ -11,7 +11,7 @@ use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{LongPolling, Phase};
-use crate::connections::DISCONNECT_TIMEOUT;
+use crate::token::DISCONNECT_TIMEOUT;
 
 pub(crate) struct LongPollingPipe {
     connection: Arc<LongPolling>,

@@ -23,13 +23,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::asking::Asking;
 use super::message::{Answer, AnswerPiece, ExchangeId, InForce, Message, Question, Wish};
-use super::reach::Reachability;
 use super::tunnel::Tunnels;
-use crate::Connections;
-use crate::connections::{Attached, Expiry, Found, Known, Negotiated, Owner, Resumption};
-use crate::gate::{Purpose, Refusal, Requester};
+use crate::authentication::Expiry;
+use crate::connection_manager::{Attached, ConnectionManager, Found, Known, Negotiated, Owner, Resumption};
 use crate::inbox::{Inbox, PostError};
 use crate::long_polling::{LongPolling, Polled, Receipt};
+use crate::reachability::Reachability;
+use crate::refusal::Refusal;
+use crate::requester::{Purpose, Requester};
 
 /// Questions that are being carried out, or whose answers are kept. More are refused.
 const LIMIT_EXCHANGES: usize = 200_000;
@@ -81,7 +82,7 @@ impl Answering {
     }
 
     /// A question has come, perhaps again.
-    pub(super) fn asked(&self, question: Question, connections: Connections) {
+    pub(super) fn asked(&self, question: Question, connections: ConnectionManager) {
         self.finished(&question.finished);
         let id = question.exchange;
         let piece = question.wish.piece();
@@ -155,7 +156,12 @@ impl Answering {
         });
     }
 
-    async fn carry_out(&self, question: Question, pieces: mpsc::Receiver<Piece>, connections: Connections) {
+    async fn carry_out(
+        &self,
+        question: Question,
+        pieces: mpsc::Receiver<Piece>,
+        connections: ConnectionManager,
+    ) {
         let Question { exchange, token, requester, wish, .. } = question;
         if let Wish::Tunnel { id, load } = wish {
             let taken = self.tunnels.take(id, load).await;
@@ -395,7 +401,7 @@ async fn unclaimed(
     token: &str,
     requester: &Requester,
     wish: &Wish,
-    connections: &Connections,
+    connections: &ConnectionManager,
 ) -> Option<Answer> {
     if connections.find(token).is_some() {
         return None;

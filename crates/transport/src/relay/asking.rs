@@ -16,7 +16,7 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::message::{Answer, AnswerPiece, ExchangeId, Message, Question, Wish};
-use crate::gate::Requester;
+use crate::requester::Requester;
 
 /// Requests that wait for other instances at once, polls included. More are refused.
 const LIMIT_QUESTIONS: usize = 100_000;

@@ -1,17 +1,18 @@
 //! What instances say to each other: MessagePack, in the layout of these types.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use bytes::Bytes;
 use hubline_backplane::InstanceId;
-use hubline_identity::{Claim, Principal};
+use hubline_identity::Principal;
 use hubline_pipe::{CloseCode, Farewell, PipeEnd};
-use hubline_protocol::UserId;
 use serde::{Deserialize, Serialize};
 
-use crate::gate::{Refusal, Requester};
+use crate::encoded_principal;
 use crate::inbox::PostError;
+use crate::refusal::Refusal;
+use crate::requester::Requester;
 
 /// Everything that goes over the fleet.
 #[derive(Debug, Serialize, Deserialize)]
@@ -90,18 +91,7 @@ pub(crate) enum Wish {
 
 /// The principal of a connection's authentication, `None` for nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InForce(#[serde(with = "principal_on_its_way")] pub(crate) Option<Arc<Principal>>);
-
-/// A [`Principal`] as it is written.
-#[derive(Debug, Serialize, Deserialize)]
-struct PrincipalOnItsWay {
-    name_identifier: Option<String>,
-    issuer: Option<Box<str>>,
-    name: Option<Box<str>>,
-    roles: Vec<Box<str>>,
-    claims: Vec<(Box<str>, Box<str>)>,
-    expires: Option<SystemTime>,
-}
+pub(crate) struct InForce(#[serde(with = "encoded_principal")] pub(crate) Option<Arc<Principal>>);
 
 /// What goes through a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -224,54 +214,6 @@ impl From<InstanceId> for Instance {
 impl From<Instance> for InstanceId {
     fn from(Instance(bytes): Instance) -> Self {
         Self::from_bytes(bytes)
-    }
-}
-
-/// Writes and reads who a request comes from.
-pub(crate) mod principal_on_its_way {
-    use serde::{Deserializer, Serializer};
-
-    use super::*;
-
-    pub(crate) fn serialize<S: Serializer>(
-        principal: &Option<Arc<Principal>>,
-        serializer: S,
-    ) -> Result<S::Ok, S::Error> {
-        principal.as_deref().map(PrincipalOnItsWay::from).serialize(serializer)
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        deserializer: D,
-    ) -> Result<Option<Arc<Principal>>, D::Error> {
-        let principal: Option<PrincipalOnItsWay> = Deserialize::deserialize(deserializer)?;
-        Ok(principal.map(|principal| Arc::new(principal.into())))
-    }
-}
-
-impl From<&Principal> for PrincipalOnItsWay {
-    fn from(principal: &Principal) -> Self {
-        let claim = |claim: &Claim| (claim.name.clone(), claim.value.clone());
-        Self {
-            name_identifier: principal.name_identifier.as_ref().map(ToString::to_string),
-            issuer: principal.issuer.clone(),
-            name: principal.name.clone(),
-            roles: principal.roles.clone(),
-            claims: principal.claims.iter().map(claim).collect(),
-            expires: principal.expires,
-        }
-    }
-}
-
-impl From<PrincipalOnItsWay> for Principal {
-    fn from(on_its_way: PrincipalOnItsWay) -> Self {
-        let mut principal = Self::default();
-        principal.name_identifier = on_its_way.name_identifier.map(|id| UserId::from(&*id));
-        principal.issuer = on_its_way.issuer;
-        principal.name = on_its_way.name;
-        principal.roles = on_its_way.roles;
-        principal.claims = on_its_way.claims.into_iter().map(|(name, value)| Claim { name, value }).collect();
-        principal.expires = on_its_way.expires;
-        principal
     }
 }
 

@@ -4,8 +4,9 @@ use hubline_backplane::InstanceId;
 use serde::{Deserialize, Serialize};
 
 use super::message::Instance;
-use crate::gate::{Refusal, Requester};
 use crate::identity::{EndpointId, Identity};
+use crate::refusal::Refusal;
+use crate::requester::Requester;
 
 /// Who has negotiated a connection, where, and as what.
 #[derive(Debug, Serialize, Deserialize)]

@@ -8,8 +8,8 @@ use hubline_protocol::ConnectionId;
 use super::Tickets;
 use super::keys::{Key, KeyId, KeyRing, TAG_BYTES};
 use crate::ConnectionToken;
-use crate::gate::{Requester, Resemblance};
 use crate::identity::{EndpointId, Identity};
+use crate::requester::{Requester, Resemblance};
 
 /// First byte of a token; another layout gets another.
 const LAYOUT: u8 = 2;
@@ -174,7 +174,7 @@ mod tests {
     use tokio::time::advance;
 
     use super::*;
-    use crate::gate::Purpose;
+    use crate::requester::Purpose;
     use crate::tickets::TokenKey;
     use crate::token::random_id;
 

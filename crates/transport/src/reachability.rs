@@ -5,7 +5,7 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::connections::DISCONNECT_TIMEOUT;
+use crate::token::DISCONNECT_TIMEOUT;
 
 /// For clocks that must not run while a client's requests may be stuck at another instance.
 #[derive(Debug)]
@@ -16,12 +16,12 @@ pub(crate) struct Reachability {
 }
 
 impl Reachability {
-    pub(super) fn new(status: watch::Receiver<Status>) -> Self {
+    pub(crate) fn new(status: watch::Receiver<Status>) -> Self {
         Self { status, up_since: Mutex::default() }
     }
 
     /// The link is up, after it was down.
-    pub(super) fn came_up(&self) {
+    pub(crate) fn came_up(&self) {
         *self.up_since.lock() = Some(Instant::now());
     }
 

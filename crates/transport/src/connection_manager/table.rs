@@ -7,11 +7,12 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::claims::Claims;
-use super::{Attached, DISCONNECT_TIMEOUT, Found, Known, Negotiated, Owner, TooManyWaiting};
+use super::listening::Listening;
+use super::{Attached, Found, Known, Negotiated, Owner, TooManyWaiting};
 use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
-use crate::relay::Listening;
 use crate::statistics::{ConnectionStatistics, EndStatus};
+use crate::token::DISCONNECT_TIMEOUT;
 
 /// A token is good for a second more than its 15 at most, by the rounding of its time.
 const CLAIMED_FOR: Duration = DISCONNECT_TIMEOUT.saturating_add(Duration::from_secs(2));

@@ -1,8 +1,15 @@
 use hubline_backplane::InstanceId;
+use hubline_protocol::negotiate::TransportKind;
 
 use super::*;
-use crate::gate::Purpose;
+use crate::TokenKey;
+use crate::identity::Identity;
+use crate::requester::Purpose;
 use crate::token::random_id;
+
+fn alone() -> ConnectionManager {
+    ConnectionManager::alone(Tickets::of_process())
+}
 
 fn nobody() -> Requester {
     Requester {
@@ -23,27 +30,27 @@ fn of_version_0() -> Negotiated {
     Negotiated { id: random_id(), is_stateful: false, owner: owner(), is_looked_for: true }
 }
 
-fn negotiated(connections: &Connections) -> ConnectionToken {
+fn negotiated(connections: &ConnectionManager) -> ConnectionToken {
     connections.issue(&random_id(), false, &nobody())
 }
 
-async fn ticket(connections: &Connections, token: &ConnectionToken) -> Ticket {
+async fn ticket(connections: &ConnectionManager, token: &ConnectionToken) -> Ticket {
     connections.read(token.as_str(), &nobody()).await.unwrap().ticket
 }
 
-async fn claimed(connections: &Connections) -> ConnectionToken {
+async fn claimed(connections: &ConnectionManager) -> ConnectionToken {
     let token = negotiated(connections);
     connections.claim(token.as_str(), &ticket(connections, &token).await, owner()).unwrap();
     token
 }
 
-fn attach(connections: &Connections, token: &ConnectionToken) -> Result<Attachment, AttachError> {
+fn attach(connections: &ConnectionManager, token: &ConnectionToken) -> Result<Attachment, AttachError> {
     connections.attach(token.as_str(), |_| (Attached::WebSocket(None), ())).map(|(_, place)| place)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
-    let connections = Connections::default();
+    let connections = alone();
     let token = claimed(&connections).await;
     let known = |token: &ConnectionToken| connections.find(token.as_str()).map(|found| found.known);
     assert!(matches!(known(&token), Some(Known::Negotiated)));
@@ -56,7 +63,7 @@ async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
 
 #[tokio::test(start_paused = true)]
 async fn connections_count_while_they_have_a_transport() {
-    let connections = Connections::default();
+    let connections = alone();
     let tokens = [claimed(&connections).await, claimed(&connections).await];
     assert_eq!(connections.statistics(), ConnectionStatistics::default());
     let [first, second] = tokens.map(|token| attach(&connections, &token).unwrap());
@@ -72,7 +79,7 @@ async fn connections_count_while_they_have_a_transport() {
 
 #[tokio::test(start_paused = true)]
 async fn abandoned_negotiations_of_version_0_are_dropped_unasked() {
-    let connections = Connections::default();
+    let connections = alone();
     let negotiated = of_version_0();
     let id = negotiated.id.clone();
     connections.negotiate_version_0(negotiated).unwrap();
@@ -87,7 +94,7 @@ async fn abandoned_negotiations_of_version_0_are_dropped_unasked() {
 
 #[tokio::test(start_paused = true)]
 async fn a_negotiation_leaves_nothing_and_a_claim_is_remembered_for_its_time() {
-    let connections = Connections::default();
+    let connections = alone();
     let tokens: Vec<_> = (0..1000).map(|_| negotiated(&connections)).collect();
     assert!(connections.lock().is_swept_clean());
     let ticket = ticket(&connections, &tokens[0]).await;
@@ -110,7 +117,7 @@ async fn a_negotiation_leaves_nothing_and_a_claim_is_remembered_for_its_time() {
 
 #[tokio::test(start_paused = true)]
 async fn what_was_handed_over_is_not_claimed_here_nor_adopted_twice() {
-    let [one, other] = [(); 2].map(|()| Connections::default());
+    let [one, other] = [(); 2].map(|()| alone());
     let token = negotiated(&one);
     let ticket = ticket(&one, &token).await;
     one.claim_for_another(&ticket).unwrap();
@@ -125,7 +132,7 @@ async fn what_was_handed_over_is_not_claimed_here_nor_adopted_twice() {
 async fn whoever_has_the_key_of_the_fleet_still_opens_no_living_connection() {
     let (key, instance) = (TokenKey::random(), InstanceId::random());
     let [owner_of_it, forger] =
-        [(); 2].map(|()| Connections::with(Arc::new(Tickets::of_fleet(instance, vec![key.clone()]))));
+        [(); 2].map(|()| ConnectionManager::alone(Tickets::of_fleet(instance, vec![key.clone()])));
     let id = random_id();
     let token = owner_of_it.issue(&id, true, &nobody());
     owner_of_it.claim(token.as_str(), &ticket(&owner_of_it, &token).await, owner()).unwrap();
@@ -142,7 +149,7 @@ async fn whoever_has_the_key_of_the_fleet_still_opens_no_living_connection() {
 
 #[tokio::test(start_paused = true)]
 async fn only_so_many_refreshed_ones_may_wait() {
-    let connections = Connections::default();
+    let connections = alone();
     let refreshed = || {
         let token = ConnectionToken::from_text(random_id().as_str());
         connections.wait(token, of_version_0(), Why::Refreshed)
@@ -159,7 +166,7 @@ async fn only_so_many_refreshed_ones_may_wait() {
 
 #[tokio::test(start_paused = true)]
 async fn only_so_many_of_version_0_may_wait_and_nobody_else_is_concerned() {
-    let connections = Connections::default();
+    let connections = alone();
     let first = of_version_0();
     let token = ConnectionToken::from(&first.id);
     connections.negotiate_version_0(first).unwrap();

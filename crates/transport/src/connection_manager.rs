@@ -1,0 +1,359 @@
+//! Connections that are attached or wait for something, by their token. What was negotiated and not claimed is not among
+//! them: its token is all there is of it.
+
+mod attached;
+mod attachment;
+mod claims;
+mod listening;
+mod table;
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Arc, OnceLock, Weak};
+use std::time::Duration;
+
+use hubline_backplane::Fleet;
+use hubline_pipe::ConnectionInfo;
+use hubline_protocol::ConnectionId;
+use hubline_protocol::negotiate::TransportKind;
+use parking_lot::{Mutex, MutexGuard};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, sleep};
+
+use crate::address_limits::AddressLimiter;
+use crate::authentication::{Authentication, RefreshRules};
+use crate::identity::EndpointId;
+use crate::reachability::Reachability;
+use crate::refusal::Refusal;
+use crate::requester::Requester;
+use crate::statistics::ConnectionStatistics;
+use crate::tickets::{Seal, Ticket, Tickets, Verified};
+use crate::token::DISCONNECT_TIMEOUT;
+use crate::{AddressLimits, ConnectionToken};
+use claims::Claim;
+use table::{Table, Waiting, Why};
+
+pub(crate) use attached::{AttachError, Attached, Found, Known, Negotiated, Owner, Resumption};
+pub(crate) use attachment::Attachment;
+
+const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
+
+/// All connections of a process. Cloning shares them.
+#[derive(Debug, Clone)]
+pub(crate) struct ConnectionManager(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    tickets: Arc<Tickets>,
+    table: Mutex<Table>,
+    /// By their names.
+    endpoints: Mutex<HashMap<EndpointId, Registered>>,
+    fleet: Option<FleetLink>,
+    limiter: OnceLock<Arc<AddressLimiter>>,
+}
+
+/// The other instances, where there are any.
+#[derive(Debug)]
+struct FleetLink {
+    fleet: Arc<dyn Fleet>,
+    reachability: Arc<Reachability>,
+}
+
+/// An endpoint as the others know it.
+#[derive(Debug)]
+struct Registered {
+    name: Box<str>,
+    /// Where its clients may refresh their authentication.
+    refresh_rules: Option<Arc<RefreshRules>>,
+}
+
+/// A [`ConnectionManager`] that may be gone.
+pub(crate) struct WeakConnectionManager(Weak<Shared>);
+
+/// As many wait already as may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooManyWaiting;
+
+impl ConnectionManager {
+    /// Those of one instance of a fleet.
+    pub(crate) fn in_fleet(fleet: Arc<dyn Fleet>, tickets: Tickets) -> Self {
+        let reachability = Arc::new(Reachability::new(fleet.status()));
+        Self::new(tickets, Some(FleetLink { fleet, reachability }))
+    }
+
+    /// Those of a server without a fleet.
+    pub(crate) fn alone(tickets: Tickets) -> Self {
+        Self::new(tickets, None)
+    }
+
+    fn new(tickets: Tickets, fleet: Option<FleetLink>) -> Self {
+        Self(Arc::new(Shared {
+            tickets: Arc::new(tickets),
+            table: Mutex::default(),
+            endpoints: Mutex::default(),
+            fleet,
+            limiter: OnceLock::new(),
+        }))
+    }
+
+    pub(crate) fn downgrade(&self) -> WeakConnectionManager {
+        WeakConnectionManager(Arc::downgrade(&self.0))
+    }
+
+    pub(crate) fn tickets(&self) -> &Arc<Tickets> {
+        &self.0.tickets
+    }
+
+    pub(crate) fn fleet(&self) -> Option<&Arc<dyn Fleet>> {
+        self.0.fleet.as_ref().map(|link| &link.fleet)
+    }
+
+    /// Since when the other instances can be reached; `None` if there are none.
+    pub(crate) fn reachability(&self) -> Option<&Arc<Reachability>> {
+        self.0.fleet.as_ref().map(|link| &link.reachability)
+    }
+
+    /// What has been counted since they were made, and how many there are.
+    pub(crate) fn statistics(&self) -> ConnectionStatistics {
+        let mut statistics = self.lock().statistics.clone();
+        if let Some(limiter) = self.limiter() {
+            statistics.address_refusals = limiter.refusals();
+        }
+        statistics
+    }
+
+    /// Limits what each address may have and do from now on. The first call counts.
+    pub(crate) fn limit_addresses(&self, limits: AddressLimits) {
+        if let Some(limiter) = AddressLimiter::new(limits) {
+            self.0.limiter.get_or_init(|| limiter);
+        }
+    }
+
+    pub(crate) fn limiter(&self) -> Option<&Arc<AddressLimiter>> {
+        self.0.limiter.get()
+    }
+
+    /// Says that the server is stopping: connections that end from now on count as ended by that.
+    pub(crate) fn stopping(&self) {
+        self.lock().is_stopping = true;
+    }
+
+    /// Takes a name for an endpoint.
+    ///
+    /// # Panics
+    /// Another endpoint has it.
+    pub(crate) fn add_endpoint(&self, name: &str, refresh_rules: Option<Arc<RefreshRules>>) -> EndpointId {
+        let id = EndpointId::named(name);
+        match self.0.endpoints.lock().entry(id) {
+            Entry::Vacant(free) => _ = free.insert(Registered { name: name.into(), refresh_rules }),
+            Entry::Occupied(taken) => panic!(
+                "two endpoints of one server are named `{name}` (the other one as `{}`), but a connection belongs to one: \
+                 map them on different paths, or give one another name with EndpointOptions::name",
+                taken.get().name
+            ),
+        }
+        id
+    }
+
+    /// A token for a connection that is negotiated now, of which nothing is kept. It can be claimed for
+    /// [`DISCONNECT_TIMEOUT`].
+    pub(crate) fn issue(
+        &self,
+        id: &ConnectionId,
+        is_stateful: bool,
+        requester: &Requester,
+    ) -> ConnectionToken {
+        self.0.tickets.issue(id, is_stateful, requester)
+    }
+
+    /// What a token tells; `None` if it is forged, no token at all, or another endpoint's.
+    pub(crate) async fn read(&self, token: &str, requester: &Requester) -> Option<Verified> {
+        self.0.tickets.read(token, requester, self.fleet().map(|fleet| &**fleet)).await
+    }
+
+    /// Adds a connection of version 0, which has [`DISCONNECT_TIMEOUT`] to attach its transport.
+    pub(crate) fn negotiate_version_0(&self, negotiated: Negotiated) -> Result<(), TooManyWaiting> {
+        let token = ConnectionToken::from(&negotiated.id);
+        self.wait(token, negotiated, Why::Version0)
+    }
+
+    /// Whether a connection was negotiated here that nobody has claimed yet.
+    pub(crate) fn is_unclaimed(&self, ticket: &Ticket) -> bool {
+        self.0.tickets.is_own_and_fresh(ticket) && !self.lock().claims.contains(ticket.seal)
+    }
+
+    /// Claims a connection for the transport that has come in here. If somebody else was faster he has it.
+    pub(crate) fn claim(&self, token: &str, ticket: &Ticket, owner: Owner) -> Result<(), Refusal> {
+        self.begin(token, ticket, owner, Why::Claimed)
+    }
+
+    /// The same for the instance where a transport has come in.
+    pub(crate) fn claim_for_another(&self, ticket: &Ticket) -> Result<(), Refusal> {
+        let mut table = self.lock();
+        let claim = table.claims.claim(ticket.seal, Instant::now());
+        self.keep_swept(&mut table);
+        match claim {
+            Claim::Granted => Ok(()),
+            Claim::Taken => Err(Refusal::Attached),
+            Claim::Full => Err(Refusal::TooMany),
+        }
+    }
+
+    /// The same for a refresh, before there is a transport: from now on the connection has an authentication of its own.
+    pub(crate) fn claim_for_refresh(
+        &self,
+        token: &str,
+        ticket: &Ticket,
+        requester: &Requester,
+    ) -> Result<(), Refusal> {
+        let endpoints = self.0.endpoints.lock();
+        let rules = endpoints.get(&ticket.endpoint).and_then(|endpoint| endpoint.refresh_rules.clone());
+        drop(endpoints);
+        let authentication = rules.zip(requester.credentials.as_deref()).map(|(rules, credentials)| {
+            let info = ConnectionInfo {
+                id: ticket.id.clone(),
+                is_id_secret: false,
+                transport: TransportKind::WebSockets,
+                principal: credentials.principal.clone(),
+                path: Box::default(),
+                query: credentials.query.clone(),
+                remote_address: None,
+            };
+            Authentication::new(rules, info, true)
+        });
+        let owner = Owner { endpoint: ticket.endpoint, identity: requester.identity, authentication };
+        self.begin(token, ticket, owner, Why::Refreshed)
+    }
+
+    fn begin(&self, token: &str, ticket: &Ticket, owner: Owner, why: Why) -> Result<(), Refusal> {
+        let (id, is_stateful) = (ticket.id.clone(), ticket.is_stateful);
+        match self.lock().claims.claim(ticket.seal, Instant::now()) {
+            Claim::Granted => {}
+            Claim::Taken => return Ok(()),
+            Claim::Full => return Err(Refusal::TooMany),
+        }
+        let negotiated = Negotiated { id, is_stateful, owner, is_looked_for: false };
+        self.wait(ConnectionToken::from_text(token), negotiated, why)
+            .map_err(|TooManyWaiting| Refusal::TooMany)
+    }
+
+    /// Adds a connection that was negotiated elsewhere, for the transport that has come in here; `seal` is its token's, if
+    /// that has one.
+    pub(crate) fn adopt(
+        &self,
+        token: &str,
+        seal: Option<Seal>,
+        negotiated: Negotiated,
+    ) -> Result<(), Refusal> {
+        if let Some(seal) = seal {
+            match self.lock().adopted.claim(seal, Instant::now()) {
+                Claim::Granted => {}
+                // It was here, and has ended.
+                Claim::Taken => return Err(Refusal::Unknown),
+                Claim::Full => return Err(Refusal::TooMany),
+            }
+        }
+        let waits = self.wait(ConnectionToken::from_text(token), negotiated, Why::Claimed);
+        waits.map_err(|TooManyWaiting| Refusal::TooMany)
+    }
+
+    fn wait(&self, token: ConnectionToken, negotiated: Negotiated, why: Why) -> Result<(), TooManyWaiting> {
+        let mut table = self.lock();
+        let waits =
+            table.wait(token, Waiting::Negotiated(negotiated), why, Instant::now() + DISCONNECT_TIMEOUT);
+        self.keep_swept(&mut table);
+        if waits.is_err() {
+            table.statistics.refused += 1;
+            if table.statistics.refused == 1 {
+                tracing::warn!(
+                    "as many connections of version 0, or refreshed before their transport came, wait as may: more get \
+                     503 until some have come or 15 s have gone, and are counted. Others are not concerned; \
+                     SignalR:MinimumProtocolVersion=1 (EndpointOptions::minimum_protocol_version) refuses version 0"
+                );
+            }
+        }
+        waits
+    }
+
+    /// Gives a connection without a transport to the instance that asks for it, and forgets it. `None` if there is
+    /// none.
+    pub(crate) fn hand_over(&self, token: &str) -> Option<Negotiated> {
+        self.lock().take_negotiated(token).map(|(_, negotiated)| negotiated)
+    }
+
+    /// Puts a transport on a negotiated connection. `make` is called if it is there to be had.
+    pub(crate) fn attach<T>(
+        &self,
+        token: &str,
+        make: impl FnOnce(Negotiated) -> (Attached, T),
+    ) -> Result<(T, Attachment), AttachError> {
+        let mut table = self.lock();
+        let Some((token, negotiated)) = table.take_negotiated(token) else {
+            return Err(match table.find(token).map(|found| found.known) {
+                Some(Known::Attached(attached)) => AttachError::Attached(attached),
+                Some(Known::Negotiated) | None => AttachError::Unknown,
+            });
+        };
+        let looked_for = negotiated.is_looked_for.then(|| negotiated.id.clone());
+        let owner = negotiated.owner.clone();
+        let (attached, made) = make(negotiated);
+        table.attach(token.clone(), attached, owner);
+        Ok((made, Attachment::new(self.clone(), token, looked_for)))
+    }
+
+    /// Adds a WebSocket that comes without a negotiation.
+    pub(crate) fn attach_new(&self, id: &ConnectionId, owner: Owner) -> Attachment {
+        let token = ConnectionToken::from(id);
+        self.lock().attach(token.clone(), Attached::WebSocket(None), owner);
+        Attachment::new(self.clone(), token, None)
+    }
+
+    pub(crate) fn find(&self, token: &str) -> Option<Found> {
+        self.lock().find(token)
+    }
+
+    /// Sees to it that what waits too long is dropped although nobody asks for it. The sweeper ends when
+    /// nothing waits, and is replaced if its runtime has gone.
+    fn keep_swept(&self, table: &mut Table) {
+        let now = Instant::now();
+        if table.swept.is_some_and(|swept| now < swept + 3 * SWEEP_INTERVAL) {
+            return;
+        }
+        table.sweep(now);
+        if let Ok(runtime) = Handle::try_current() {
+            runtime.spawn(sweep(Arc::downgrade(&self.0)));
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.0.lock()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock()
+    }
+}
+
+async fn sweep(connections: Weak<Shared>) {
+    loop {
+        sleep(SWEEP_INTERVAL).await;
+        let Some(connections) = connections.upgrade() else { return };
+        let mut table = connections.lock();
+        table.sweep(Instant::now());
+        if table.is_swept_clean() {
+            table.swept = None;
+            return;
+        }
+    }
+}
+
+impl WeakConnectionManager {
+    pub(crate) fn upgrade(&self) -> Option<ConnectionManager> {
+        self.0.upgrade().map(ConnectionManager)
+    }
+}
+
+#[cfg(test)]
+mod tests;
