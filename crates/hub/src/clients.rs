@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hubline_backplane::{Frames, Publication, Reach, Status, Subject, Target};
 use hubline_pipe::Frame;
+use hubline_protocol::encode::Call;
 use hubline_protocol::{ConnectionId, Dialect, EncodeError, Encoded, GroupName, UserId, encode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -378,11 +379,19 @@ impl SingleClientProxy<'_> {
 
 /// The arguments of a client's method: a tuple of up to twelve values, or a `Vec` of as many as there are.
 pub trait ClientArguments: sealed::Sealed + Send + Sync {
-    /// Encodes a call with these arguments; with an id it asks for a result.
+    /// Encodes a call with these arguments.
     ///
     /// # Errors
     /// One of them cannot be written in this protocol.
-    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError>;
+    fn encode(&self, dialect: Dialect, call: Call<'_>) -> Result<Encoded, EncodeError>;
+
+    /// A call of a client's method; with an id it asks for a result.
+    ///
+    /// # Errors
+    /// As [`ClientArguments::encode`].
+    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
+        self.encode(dialect, Call { invocation_id: id, target: method, ..Call::default() })
+    }
 }
 
 mod sealed {
@@ -391,15 +400,15 @@ mod sealed {
 
 impl sealed::Sealed for () {}
 impl ClientArguments for () {
-    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
-        encode::invocation(dialect, id, method, &[(); 0])
+    fn encode(&self, dialect: Dialect, call: Call<'_>) -> Result<Encoded, EncodeError> {
+        encode::call(dialect, call, &[(); 0])
     }
 }
 
 impl<T> sealed::Sealed for Vec<T> {}
 impl<T: Serialize + Send + Sync> ClientArguments for Vec<T> {
-    fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
-        encode::invocation(dialect, id, method, self)
+    fn encode(&self, dialect: Dialect, call: Call<'_>) -> Result<Encoded, EncodeError> {
+        encode::call(dialect, call, self)
     }
 }
 
@@ -407,8 +416,8 @@ macro_rules! client_arguments {
     ($($argument:ident),+) => {
         impl<$($argument),+> sealed::Sealed for ($($argument,)+) {}
         impl<$($argument: Serialize + Send + Sync),+> ClientArguments for ($($argument,)+) {
-            fn invocation(&self, dialect: Dialect, id: Option<&str>, method: &str) -> Result<Encoded, EncodeError> {
-                encode::invocation(dialect, id, method, self)
+            fn encode(&self, dialect: Dialect, call: Call<'_>) -> Result<Encoded, EncodeError> {
+                encode::call(dialect, call, self)
             }
         }
     };

@@ -84,6 +84,19 @@ pub enum CompletionOutcome<'a> {
     Value(&'a [u8]),
 }
 
+/// An Invocation (type 1) or a StreamInvocation (type 4) but for its arguments.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Call<'a> {
+    /// Absent for a call that expects no completion.
+    pub invocation_id: Option<&'a str>,
+    /// The method's name.
+    pub target: &'a str,
+    /// Ids of the streams that a client uploads with the call.
+    pub stream_ids: &'a [&'a str],
+    /// Whether a stream of results is expected (type 4) or one result (type 1).
+    pub streaming: bool,
+}
+
 /// A call of a client's method; `arguments` must serialize as a sequence.
 ///
 /// # Errors
@@ -94,10 +107,26 @@ pub fn invocation(
     target: &str,
     arguments: &impl Serialize,
 ) -> Result<Encoded, EncodeError> {
+    call(dialect, Call { invocation_id, target, ..Call::default() }, arguments)
+}
+
+/// A call in either direction; `arguments` must serialize as a sequence.
+///
+/// # Errors
+/// An argument cannot be written.
+pub fn call(dialect: Dialect, call: Call<'_>, arguments: &impl Serialize) -> Result<Encoded, EncodeError> {
     let Dialect { protocol, naming } = dialect;
     Encoded::build(protocol, |out| match protocol {
-        HubProtocol::Json => json::invocation(out, invocation_id, target, arguments, naming),
-        HubProtocol::MessagePack => message_pack::invocation(out, invocation_id, target, arguments, naming),
+        HubProtocol::Json => json::invocation(out, call, arguments, naming),
+        HubProtocol::MessagePack => message_pack::invocation(out, call, arguments, naming),
+    })
+}
+
+/// A client no longer wants the stream, or the result of the call, of this id.
+pub fn cancel_invocation(protocol: HubProtocol, invocation_id: &str) -> Encoded {
+    written(protocol, |out| match protocol {
+        HubProtocol::Json => json::cancel_invocation(out, invocation_id),
+        HubProtocol::MessagePack => message_pack::cancel_invocation(out, invocation_id),
     })
 }
 

@@ -12,7 +12,9 @@ mod writer;
 pub use reader::read;
 pub(crate) use reader::{integer32, properties, read_cancellation, string};
 pub(crate) use value::decode;
-pub(crate) use writer::{close, completion, invocation, numbered, stream_item, value, write_string};
+pub(crate) use writer::{
+    cancel_invocation, close, completion, invocation, numbered, stream_item, value, write_string,
+};
 
 /// A ping, separator included.
 pub(crate) const PING: &[u8] = b"{\"type\":6}\x1e";

@@ -51,7 +51,7 @@ pub enum TransferFormat {
     Binary,
 }
 
-/// A message from a client.
+/// A message from a client. Those of servers are the same, but for what [`HubMessage::Close`] says.
 ///
 /// Source: HubProtocol.md, and recordings of ASP.NET Core 10 (types 1 to 9).
 #[derive(Debug)]
@@ -73,6 +73,8 @@ pub enum HubMessage<'a> {
     Close {
         /// Why, if something went wrong on its side.
         error: Option<Cow<'a, str>>,
+        /// What a server says by it: whether the client may reconnect. Of a client's it means nothing.
+        allow_reconnect: bool,
     },
     /// Type 8: everything up to this counted message has arrived.
     Ack {
@@ -250,6 +252,11 @@ impl<'a> Arguments<'a> {
     /// Whether none is left.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Those that are left, which stay.
+    pub fn iter(&self) -> impl Iterator<Item = ClientValue<'a>> {
+        (self.taken..self.values.len).filter_map(|index| self.values.get(index))
     }
 
     /// Takes the next argument.

@@ -23,7 +23,7 @@ pub(crate) use format_name::format_name;
 pub use hub_message::read;
 pub(crate) use hub_message::read_cancellation;
 pub(crate) use reader::{Reader, Token};
-pub(crate) use writer::{close, completion, invocation, numbered, ping, stream_item};
+pub(crate) use writer::{cancel_invocation, close, completion, invocation, numbered, ping, stream_item};
 
 use crate::dot_net::{DotNet, FromDotNet, Repeats};
 use crate::encode::EncodeError;

@@ -126,6 +126,25 @@ proptest! {
     }
 
     #[test]
+    fn calls_of_a_client(id in "[^\\x00].{0,9}", stream in "[^\\x00].{0,9}", streaming: bool, uploads: bool) {
+        let ids = [&*stream, "2"];
+        for dialect in dialects() {
+            let stream_ids = if uploads { &ids[..] } else { &[] };
+            let call = encode::Call { invocation_id: Some(&id), target: "Total", stream_ids, streaming };
+            let sent = encode::call(dialect, call, &(1,)).unwrap();
+            let HubMessage::Invocation(call) = message(dialect.protocol, sent.payload()) else { panic!() };
+            prop_assert_eq!((call.invocation_id.as_deref(), call.streaming), (Some(&*id), streaming));
+            prop_assert_eq!(&call.stream_ids, stream_ids);
+            prop_assert_eq!(call.arguments.unwrap().take::<u8>(dialect.naming).unwrap(), 1);
+            let sent = encode::cancel_invocation(dialect.protocol, &id);
+            let HubMessage::CancelInvocation { invocation_id } = message(dialect.protocol, sent.payload()) else {
+                panic!()
+            };
+            prop_assert_eq!(&*invocation_id, &*id);
+        }
+    }
+
+    #[test]
     fn completions_and_stream_items(value in everything(), id in ".{1,9}") {
         for dialect in dialects() {
             let encoded = encode::value(dialect, &value).unwrap();

@@ -219,7 +219,7 @@ impl Connection {
                 self.calls.ids.cancel(&invocation_id);
             }
             HubMessage::Ping => self.keep_alive.arm_client_timeout(),
-            HubMessage::Close { error } => {
+            HubMessage::Close { error, .. } => {
                 return Err(CloseReason::ClientClosed(error.map(|text| text.into())));
             }
             HubMessage::Ack { sequence_id } => {

@@ -68,6 +68,7 @@ struct Properties<'a> {
     result: Option<&'a [u8]>,
     error: Option<Cow<'a, str>>,
     sequence_id: Option<i64>,
+    allow_reconnect: bool,
 }
 
 impl<'a> Properties<'a> {
@@ -83,7 +84,7 @@ impl<'a> Properties<'a> {
             "error" => self.error = Some(string("error", value)?),
             "sequenceId" => self.sequence_id = Some(integer64("sequenceId", value)?),
             "headers" => check_headers(value)?,
-            "allowReconnect" => check_boolean("allowReconnect", value)?,
+            "allowReconnect" => self.allow_reconnect = boolean("allowReconnect", value)?,
             _ => drop(value.value()?),
         }
         Ok(())
@@ -112,7 +113,7 @@ impl<'a> Properties<'a> {
             }),
             5 => HubMessage::CancelInvocation { invocation_id: required_id(self.invocation_id)? },
             6 => HubMessage::Ping,
-            7 => HubMessage::Close { error: self.error },
+            7 => HubMessage::Close { error: self.error, allow_reconnect: self.allow_reconnect },
             8 => HubMessage::Ack { sequence_id: self.sequence_id.ok_or(missing("sequenceId"))? },
             9 => HubMessage::Sequence { sequence_id: self.sequence_id.ok_or(missing("sequenceId"))? },
             message_type => HubMessage::Unknown { message_type: message_type.into() },
@@ -193,9 +194,9 @@ fn check_headers(value: &mut Scanner<'_>) -> Result<(), DecodeError> {
     })
 }
 
-fn check_boolean(property: &'static str, value: &mut Scanner<'_>) -> Result<(), DecodeError> {
+fn boolean(property: &'static str, value: &mut Scanner<'_>) -> Result<bool, DecodeError> {
     match value.kind()? {
-        Kind::True | Kind::False => value.value().map(drop),
+        kind @ (Kind::True | Kind::False) => value.value().map(|_| kind == Kind::True),
         _ => Err(DecodeError::WrongType { property, expected: "true or false" }),
     }
 }
@@ -247,7 +248,7 @@ mod tests {
     #[test]
     fn the_last_duplicate_wins_and_escaped_names_count() {
         let text = br#"{"type":6,"t\u0079pe":7,"error":"a","error":"b\n"} trailing"#;
-        let HubMessage::Close { error: Some(error) } = read(text).unwrap() else { panic!("not a close") };
+        let HubMessage::Close { error: Some(error), .. } = read(text).unwrap() else { panic!("not a close") };
         assert_eq!(error, "b\n");
     }
 

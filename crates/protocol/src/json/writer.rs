@@ -5,29 +5,39 @@ use serde::Serialize;
 use super::formatter::DotNetFormatter;
 use crate::Naming;
 use crate::dot_net::DotNet;
-use crate::encode::{CompletionOutcome, EncodeError};
+use crate::encode::{Call, CompletionOutcome, EncodeError};
 use crate::framing::RECORD_SEPARATOR;
 
 /// `{"type":1,"invocationId":…,"target":…,"arguments":[…]}`
 pub(crate) fn invocation(
     out: &mut Vec<u8>,
-    invocation_id: Option<&str>,
-    target: &str,
+    call: Call<'_>,
     arguments: &impl Serialize,
     naming: Naming,
 ) -> Result<(), EncodeError> {
-    out.extend(br#"{"type":1,"#);
-    if let Some(id) = invocation_id {
+    out.extend(if call.streaming { br#"{"type":4,"# } else { br#"{"type":1,"# });
+    if let Some(id) = call.invocation_id {
         out.extend(br#""invocationId":"#);
         write_string(out, id);
         out.push(b',');
     }
     out.extend(br#""target":"#);
-    write_string(out, target);
+    write_string(out, call.target);
     out.extend(br#","arguments":"#);
     value(out, arguments, naming)?;
+    if !call.stream_ids.is_empty() {
+        out.extend(br#","streamIds":"#);
+        value(out, &call.stream_ids, naming)?;
+    }
     out.extend([b'}', RECORD_SEPARATOR]);
     Ok(())
+}
+
+/// `{"type":5,"invocationId":…}`
+pub(crate) fn cancel_invocation(out: &mut Vec<u8>, invocation_id: &str) {
+    out.extend(br#"{"type":5,"invocationId":"#);
+    write_string(out, invocation_id);
+    out.extend([b'}', RECORD_SEPARATOR]);
 }
 
 /// `{"type":3,"invocationId":…}` with `error` or `result` behind it, or nothing.

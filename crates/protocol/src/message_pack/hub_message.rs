@@ -120,10 +120,14 @@ impl<'a> Fields<'a> {
     /// `error | nil, allowReconnect`, the second one only if there are three items in all.
     fn close(&mut self, length: u32) -> Result<HubMessage<'a>, DecodeError> {
         let error = self.string("error")?;
-        if length > 2 && !matches!(self.0.token(), Ok(Token::Bool(_))) {
-            return Err(DecodeError::Field { field: "allowReconnect".into(), expected: "Boolean" });
-        }
-        Ok(HubMessage::Close { error })
+        let allow_reconnect = match length > 2 {
+            true => match self.0.token() {
+                Ok(Token::Bool(allow)) => allow,
+                _ => return Err(DecodeError::Field { field: "allowReconnect".into(), expected: "Boolean" }),
+            },
+            false => false,
+        };
+        Ok(HubMessage::Close { error, allow_reconnect })
     }
 
     fn headers_and_id(&mut self, name: &'static str) -> Result<Cow<'a, str>, DecodeError> {

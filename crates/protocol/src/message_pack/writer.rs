@@ -5,25 +5,29 @@ use serde::Serialize;
 
 use super::value;
 use crate::Naming;
-use crate::encode::{CompletionOutcome, EncodeError};
+use crate::encode::{Call, CompletionOutcome, EncodeError};
 
 /// `[1, headers, id | nil, target, arguments, streamIds]`
 pub(crate) fn invocation(
     out: &mut Vec<u8>,
-    invocation_id: Option<&str>,
-    target: &str,
+    call: Call<'_>,
     arguments: &impl Serialize,
     naming: Naming,
 ) -> Result<(), EncodeError> {
-    header(out, 6, 1);
-    match invocation_id {
+    header(out, 6, if call.streaming { 4 } else { 1 });
+    match call.invocation_id {
         Some(id) => string(out, id),
         None => infallible(encode::write_nil(out)),
     }
-    string(out, target);
+    string(out, call.target);
     value(out, arguments, naming)?;
-    infallible(encode::write_array_len(out, 0));
-    Ok(())
+    value(out, &call.stream_ids, naming)
+}
+
+/// `[5, headers, id]`
+pub(crate) fn cancel_invocation(out: &mut Vec<u8>, invocation_id: &str) {
+    header(out, 3, 5);
+    string(out, invocation_id);
 }
 
 /// `[3, headers, id, kind, error | result]` with kind 1 for an error, 2 for nothing, 3 for a result.
