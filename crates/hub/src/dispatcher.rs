@@ -15,7 +15,7 @@ use hubline_protocol::{BindError, Encoded};
 use tokio_util::sync::CancellationToken;
 
 use crate::extract::Binding;
-use crate::filter;
+use crate::filter::{self, EncodedArguments};
 use crate::handler::{Call, ErasedHandler};
 use crate::hub::Method;
 use crate::invocation::{CallParts, Occasion};
@@ -33,6 +33,8 @@ pub(crate) struct BoundCall {
     pub(crate) streaming: bool,
     method: Arc<Method>,
     call: Call,
+    /// For the hub's filters, if it has any.
+    arguments: Option<EncodedArguments>,
 }
 
 /// Whom the end of a call is told, and how.
@@ -87,6 +89,8 @@ pub(crate) fn bind(
         return Err(reply.failed_to_invoke(&HubError::hidden("InvalidDataException", message)));
     }
     let takes_slot = !streaming && method.streams == 0;
+    let has_filters = !context.0.hub.filters.is_empty();
+    let encoded = has_filters.then(|| arguments.iter().map(|value| value.encoded().into()).collect());
     let mut parts = CallParts::on(if takes_slot { Occasion::Call } else { Occasion::Free });
     parts.nobody_waits = reply.invocation_id.is_none();
     let mut binding =
@@ -101,7 +105,8 @@ pub(crate) fn bind(
         }
     };
     let stream_ids = stream_ids.into_iter().map(Into::into).collect();
-    Ok(BoundCall { reply, parts, stream_ids, streaming, method: Arc::clone(method), call })
+    let method = Arc::clone(method);
+    Ok(BoundCall { reply, parts, stream_ids, streaming, method, call, arguments: encoded })
 }
 
 /// The beginning of a name, for texts.
@@ -169,18 +174,15 @@ impl BoundCall {
 
     /// The call itself with the hub's filters around it. A panic fails it and nothing else.
     pub(crate) fn into_future(self) -> (Reply, BoxFuture<'static, Result<Returned, HubError>>) {
-        let Self { reply, call, method, .. } = self;
-        let filters = &reply.context.0.hub.filters;
-        let call = if filters.is_empty() {
-            call
-        } else {
-            let invocation = filter::Invocation {
-                context: reply.context.clone(),
-                caller: reply.caller.clone(),
-                method: Arc::clone(&method.name),
-            };
-            filters.around_call(&invocation, call)
+        let Self { reply, call, method, arguments, .. } = self;
+        let Some(arguments) = arguments else { return (reply, call) };
+        let invocation = filter::Invocation {
+            context: reply.context.clone(),
+            caller: reply.caller.clone(),
+            method: Arc::clone(&method.name),
+            arguments,
         };
+        let call = reply.context.0.hub.filters.around_call(&invocation, call);
         (reply, call)
     }
 }

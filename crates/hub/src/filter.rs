@@ -4,57 +4,99 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use hubline_protocol::{BindError, ClientValue, HubProtocol};
+use serde::de::DeserializeOwned;
 
 use crate::{Caller, Disconnected, HubContext, HubError, Returned};
 
-/// Middleware of a hub (ASP.NET Core's `IHubFilter`).
+/// Middleware of a hub (ASP.NET Core's `IHubFilter`): any `async fn(Invocation, Next) -> Result<Returned, HubError>`, or a
+/// type with state of its own, or with something to do around the life of connections.
 ///
-/// Filters wrap each other in the order in which they were added, the first outermost, and the method or
-/// callback innermost. Each decides whether and when `next` runs, and sees how it ended. The default of each
-/// function is to do nothing but go on.
+/// Filters wrap each other in the order in which they were added: the first is the outermost, the hub method or callback
+/// is the innermost. A filter decides whether and when `next` runs, and sees the outcome. Each function of the trait
+/// defaults to `next.run()`.
 ///
 /// ```
-/// use futures_util::future::{BoxFuture, FutureExt};
-/// use hubline_hub::{Hub, HubError, HubFilter, Invocation, Next, Returned};
+/// use hubline_hub::{Caller, Hub, HubError, HubFilter, Invocation, Next, NextCallback, Returned};
 ///
-/// struct Maintenance;
+/// async fn maintenance(call: Invocation, next: Next) -> Result<Returned, HubError> {
+///     if call.method() == "Ping" {
+///         return next.run().await;
+///     }
+///     Err(HubError::new("closed for maintenance"))
+/// }
 ///
-/// impl HubFilter for Maintenance {
-///     fn invoke(&self, call: Invocation, next: Next) -> BoxFuture<'static, Result<Returned, HubError>> {
-///         async move {
-///             if call.method() == "Ping" {
-///                 return next.run().await;
-///             }
-///             Err(HubError::new("closed for maintenance"))
+/// struct Rooms {
+///     open: Vec<String>,
+/// }
+///
+/// impl HubFilter for Rooms {
+///     async fn invoke(&self, call: Invocation, next: Next) -> Result<Returned, HubError> {
+///         let room: String = call.argument(0)?;
+///         if !self.open.contains(&room) {
+///             return Err(HubError::new("no such room"));
 ///         }
-///         .boxed()
+///         next.run().await
+///     }
+///
+///     async fn connected(&self, caller: Caller, next: NextCallback) -> Result<(), HubError> {
+///         println!("{} connects", caller.public_id());
+///         next.run().await
 ///     }
 /// }
-/// let hub: Hub = Hub::new("Example").filter(Maintenance);
+/// let hub: Hub = Hub::new("Example")
+///     .filter(maintenance)
+///     .filter(async |call: Invocation, next: Next| {
+///         println!("{} is called", call.method());
+///         next.run().await
+///     })
+///     .filter(Rooms { open: vec!["kitchen".to_owned()] });
 /// ```
 pub trait HubFilter: Send + Sync + 'static {
-    /// Around a call, once its arguments are bound and its caller is authorized. A stream that it returns
+    /// Runs around a call, once its arguments are bound and its caller is authorized. A stream in the returned value
     /// has not begun.
-    fn invoke(&self, call: Invocation, next: Next) -> BoxFuture<'static, Result<Returned, HubError>> {
+    fn invoke(
+        &self,
+        call: Invocation,
+        next: Next,
+    ) -> impl Future<Output = Result<Returned, HubError>> + Send {
         drop(call);
         next.run()
     }
 
-    /// Around `on_connected`; an error refuses the connection.
-    fn connected(&self, caller: Caller, next: NextCallback) -> BoxFuture<'static, Result<(), HubError>> {
+    /// Runs around `on_connected`. An error refuses the connection.
+    fn connected(
+        &self,
+        caller: Caller,
+        next: NextCallback,
+    ) -> impl Future<Output = Result<(), HubError>> + Send {
         drop(caller);
         next.run()
     }
 
-    /// Around `on_disconnected`.
+    /// Runs around `on_disconnected`.
     fn disconnected(
         &self,
         caller: Caller,
         disconnected: Disconnected,
         next: NextCallback,
-    ) -> BoxFuture<'static, Result<(), HubError>> {
+    ) -> impl Future<Output = Result<(), HubError>> + Send {
         drop((caller, disconnected));
         next.run()
+    }
+}
+
+impl<F, Fut> HubFilter for F
+where
+    F: Fn(Invocation, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<Returned, HubError>> + Send,
+{
+    fn invoke(
+        &self,
+        call: Invocation,
+        next: Next,
+    ) -> impl Future<Output = Result<Returned, HubError>> + Send {
+        self(call, next)
     }
 }
 
@@ -64,10 +106,14 @@ pub struct Invocation {
     pub(crate) context: HubContext,
     pub(crate) caller: Caller,
     pub(crate) method: Arc<str>,
+    pub(crate) arguments: EncodedArguments,
 }
 
+/// The arguments of a call as the client encoded them. Kept only for hubs with filters.
+pub(crate) type EncodedArguments = Arc<[Box<[u8]>]>;
+
 impl Invocation {
-    /// The method's name as it was registered.
+    /// The name that the method was registered under.
     pub fn method(&self) -> &str {
         &self.method
     }
@@ -81,17 +127,43 @@ impl Invocation {
     pub fn context(&self) -> &HubContext {
         &self.context
     }
+
+    /// How many arguments the client sent. Streams that it uploads are none.
+    pub fn argument_count(&self) -> usize {
+        self.arguments.len()
+    }
+
+    /// Decodes the argument at `index`, counted from 0, anew at each call.
+    ///
+    /// # Errors
+    /// There is no such argument, or it is not a `T`.
+    pub fn argument<T: DeserializeOwned>(&self, index: usize) -> Result<T, BindError> {
+        let Some(encoded) = self.arguments.get(index) else {
+            return Err(BindError::new(format!(
+                "`{}` has {} argument(s), and none at index {index}",
+                self.method,
+                self.arguments.len()
+            )));
+        };
+        let value = match self.caller.0.outbox.protocol {
+            HubProtocol::Json => ClientValue::Json(encoded),
+            HubProtocol::MessagePack => ClientValue::MessagePack(encoded),
+        };
+        value.decode(self.context.naming())
+    }
 }
 
-/// The rest of a call: the next filter, or the method itself. Dropping it without running leaves the method
-/// out.
+/// The rest of a call: the next filter, or the method itself. Dropped without [`Next::run`], the method is not called.
 pub struct Next(BoxFuture<'static, Result<Returned, HubError>>);
 
 impl Next {
-    /// Runs it.
+    /// Runs the inner filters and the method.
     ///
     /// # Errors
-    /// Those of the method or of a filter.
+    /// Those of the method or of an inner filter.
+    ///
+    /// # Cancel safety
+    /// Not safe: the method is dropped with the future.
     pub fn run(self) -> BoxFuture<'static, Result<Returned, HubError>> {
         self.0
     }
@@ -101,18 +173,53 @@ impl Next {
 pub struct NextCallback(BoxFuture<'static, Result<(), HubError>>);
 
 impl NextCallback {
-    /// Runs it.
+    /// Runs the inner filters and the callback.
     ///
     /// # Errors
-    /// Those of the callback or of a filter.
+    /// Those of the callback or of an inner filter.
+    ///
+    /// # Cancel safety
+    /// Not safe: the callback is dropped with the future.
     pub fn run(self) -> BoxFuture<'static, Result<(), HubError>> {
         self.0
     }
 }
 
+/// A [`HubFilter`] without its type.
+trait ErasedFilter: Send + Sync {
+    fn invoke(
+        self: Arc<Self>,
+        call: Invocation,
+        next: Next,
+    ) -> BoxFuture<'static, Result<Returned, HubError>>;
+    fn connected(self: Arc<Self>, caller: Caller, next: NextCallback) -> Callback;
+    fn disconnected(self: Arc<Self>, caller: Caller, why: Disconnected, next: NextCallback) -> Callback;
+}
+
+type Callback = BoxFuture<'static, Result<(), HubError>>;
+
+/// A filter's own code runs when its turn comes, not while the layers are put together.
+impl<F: HubFilter> ErasedFilter for F {
+    fn invoke(
+        self: Arc<Self>,
+        call: Invocation,
+        next: Next,
+    ) -> BoxFuture<'static, Result<Returned, HubError>> {
+        async move { HubFilter::invoke(&*self, call, next).await }.boxed()
+    }
+
+    fn connected(self: Arc<Self>, caller: Caller, next: NextCallback) -> Callback {
+        async move { HubFilter::connected(&*self, caller, next).await }.boxed()
+    }
+
+    fn disconnected(self: Arc<Self>, caller: Caller, why: Disconnected, next: NextCallback) -> Callback {
+        async move { HubFilter::disconnected(&*self, caller, why, next).await }.boxed()
+    }
+}
+
 /// A hub's filters, outermost first.
 #[derive(Clone, Default)]
-pub(crate) struct Filters(Vec<Arc<dyn HubFilter>>);
+pub(crate) struct Filters(Vec<Arc<dyn ErasedFilter>>);
 
 impl Filters {
     pub(crate) fn add(&mut self, filter: impl HubFilter) {
@@ -128,34 +235,28 @@ impl Filters {
         call: &Invocation,
         method: BoxFuture<'static, Result<Returned, HubError>>,
     ) -> BoxFuture<'static, Result<Returned, HubError>> {
-        self.0.iter().rev().fold(method, |inner, filter| {
-            let (filter, call) = (Arc::clone(filter), call.clone());
-            // A filter's own code runs when its turn comes, not while the layers are put together.
-            async move { filter.invoke(call, Next(inner)).await }.boxed()
-        })
+        let around =
+            |next, filter: &Arc<dyn ErasedFilter>| Arc::clone(filter).invoke(call.clone(), Next(next));
+        self.0.iter().rev().fold(method, around)
     }
 
-    pub(crate) fn around_connected(
-        &self,
-        caller: &Caller,
-        callback: BoxFuture<'static, Result<(), HubError>>,
-    ) -> BoxFuture<'static, Result<(), HubError>> {
-        self.0.iter().rev().fold(callback, |inner, filter| {
-            let (filter, caller) = (Arc::clone(filter), caller.clone());
-            async move { filter.connected(caller, NextCallback(inner)).await }.boxed()
-        })
+    pub(crate) fn around_connected(&self, caller: &Caller, callback: Callback) -> Callback {
+        let around = |next, filter: &Arc<dyn ErasedFilter>| {
+            Arc::clone(filter).connected(caller.clone(), NextCallback(next))
+        };
+        self.0.iter().rev().fold(callback, around)
     }
 
     pub(crate) fn around_disconnected(
         &self,
         caller: &Caller,
         disconnected: &Disconnected,
-        callback: BoxFuture<'static, Result<(), HubError>>,
-    ) -> BoxFuture<'static, Result<(), HubError>> {
-        self.0.iter().rev().fold(callback, |inner, filter| {
-            let (filter, caller, disconnected) = (Arc::clone(filter), caller.clone(), disconnected.clone());
-            async move { filter.disconnected(caller, disconnected, NextCallback(inner)).await }.boxed()
-        })
+        callback: Callback,
+    ) -> Callback {
+        let around = |next, filter: &Arc<dyn ErasedFilter>| {
+            Arc::clone(filter).disconnected(caller.clone(), disconnected.clone(), NextCallback(next))
+        };
+        self.0.iter().rev().fold(callback, around)
     }
 }
 

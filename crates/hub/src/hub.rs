@@ -131,7 +131,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Wraps calls and callbacks in a filter, inside of those added before.
+    /// Wraps calls and callbacks in a filter, inside of those added before: an `async fn` or a closure that takes an
+    /// [`crate::Invocation`] and a [`crate::Next`], or a type that implements [`HubFilter`].
     #[must_use]
     pub fn filter(mut self, filter: impl HubFilter) -> Self {
         self.filters.add(filter);

@@ -41,7 +41,7 @@
 //! - **Who may do what**: [`Hub::authorize`], [`Hub::authorize_method`], [`EndpointOptions::authorize`]. Who somebody
 //!   is says an `Arc<`[`Principal`]`>` in the request's extensions, put there by a layer of yours or by that of the
 //!   crate `hubline-auth`, which reads bearer tokens.
-//! - **Around methods and connections**: [`HubFilter`].
+//! - **Filters** around methods and connections: [`Hub::filter`], [`HubFilter`].
 //! - **Options** under ASP.NET Core's names: [`HubOptions`] for hubs, [`EndpointOptions`] for paths.
 //! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
 //!   around them; [`HubHandle::service`] is a tower service for plain hyper, which must serve it with upgrades.

@@ -2,8 +2,6 @@
 
 use std::sync::{Arc, Mutex};
 
-use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
 use hubline_hub::{Caller, Disconnected, Hub, HubError, HubFilter, Invocation, Next, NextCallback, Returned};
 
 use crate::client::{ACCEPTED, Client, call, end, item, result, start, stream};
@@ -22,48 +20,44 @@ impl Logging {
 }
 
 impl HubFilter for Logging {
-    fn invoke(&self, call: Invocation, next: Next) -> BoxFuture<'static, Result<Returned, HubError>> {
+    async fn invoke(&self, call: Invocation, next: Next) -> Result<Returned, HubError> {
         self.write(&format!("before {}", call.method()));
-        let after = Self { name: self.name, log: Arc::clone(&self.log) };
-        async move {
-            let returned = next.run().await;
-            after.write(if returned.is_ok() { "returned" } else { "failed" });
-            returned
-        }
-        .boxed()
+        let returned = next.run().await;
+        self.write(if returned.is_ok() { "returned" } else { "failed" });
+        returned
     }
 
-    fn connected(&self, caller: Caller, next: NextCallback) -> BoxFuture<'static, Result<(), HubError>> {
+    async fn connected(&self, caller: Caller, next: NextCallback) -> Result<(), HubError> {
         self.write(&format!("connected {}", caller.connection_id()));
-        next.run()
+        next.run().await
     }
 
-    fn disconnected(
+    async fn disconnected(
         &self,
         caller: Caller,
         disconnected: Disconnected,
         next: NextCallback,
-    ) -> BoxFuture<'static, Result<(), HubError>> {
+    ) -> Result<(), HubError> {
         self.write(&format!("disconnected {} {}", caller.connection_id(), disconnected.reason()));
-        next.run()
+        next.run().await
+    }
+}
+
+async fn refuse_secrets(call: Invocation, next: Next) -> Result<Returned, HubError> {
+    match call.method() {
+        "Secret" => Err(HubError::new("not today")),
+        _ => next.run().await,
     }
 }
 
 struct Refusing;
 
 impl HubFilter for Refusing {
-    fn invoke(&self, call: Invocation, next: Next) -> BoxFuture<'static, Result<Returned, HubError>> {
-        if call.method() == "Secret" {
-            return std::future::ready(Err(HubError::new("not today"))).boxed();
+    async fn connected(&self, caller: Caller, next: NextCallback) -> Result<(), HubError> {
+        match caller.connection_id().as_str() {
+            "unwanted" => Err(HubError::new("go away")),
+            _ => next.run().await,
         }
-        next.run()
-    }
-
-    fn connected(&self, caller: Caller, next: NextCallback) -> BoxFuture<'static, Result<(), HubError>> {
-        if caller.connection_id().as_str() == "unwanted" {
-            return std::future::ready(Err(HubError::new("go away"))).boxed();
-        }
-        next.run()
     }
 }
 
@@ -78,7 +72,7 @@ async fn filters_wrap_each_other_and_what_they_filter() {
         .stream("One", || futures_util::stream::iter([1]))
         .filter(logging(outer))
         .filter(logging(inner))
-        .filter(Refusing);
+        .filter(refuse_secrets);
     let hub = start(hub);
     let mut client = Client::connect(&hub, "a").await;
     client.send(&call(1, "add", "1,2")).await;
@@ -122,4 +116,35 @@ async fn a_filter_can_refuse_a_connection() {
     assert_eq!(client.next().await, ACCEPTED);
     let refused = r#"{"type":7,"error":"Connection closed with an error. HubException: go away"}␞"#;
     assert_eq!(client.next().await, refused);
+}
+
+#[tokio::test]
+async fn a_filter_reads_the_arguments_that_it_asks_for() {
+    let hub = Hub::new("Test")
+        .method("Send", async |room: String, parts: Vec<u8>| format!("{room} {}", parts.len()))
+        .filter(async |call: Invocation, next: Next| {
+            let (room, parts): (String, Vec<u8>) = (call.argument(0)?, call.argument(1)?);
+            if room == "locked" {
+                return Err(HubError::new(format!("{} of {}", parts.len(), call.argument_count())));
+            }
+            let missing = call.argument::<u8>(2).unwrap_err().to_string();
+            assert_eq!(missing, "`Send` has 2 argument(s), and none at index 2");
+            assert!(call.argument::<u8>(0).is_err(), "a text is no number");
+            next.run().await
+        });
+    let hub = start(hub);
+    let mut json = Client::connect(&hub, "json").await;
+    json.send(&call(1, "Send", r#""open",[1,2,3]"#)).await;
+    assert_eq!(json.next().await, result(1, r#""open 3""#));
+    json.send(&call(2, "Send", r#""locked",[1]"#)).await;
+    assert!(json.next().await.contains("HubException: 1 of 2"));
+
+    let mut packed = Client::open(&hub, "message pack");
+    packed.send(r#"{"protocol":"messagepack","version":1}␞"#).await;
+    assert_eq!(packed.next().await, ACCEPTED);
+    let send = (b"\x96\x01\x80\xa11\xa4Send\x92\xa6locked\x92\x05\x06\x90", 22_u8);
+    assert_eq!(send.0.len(), usize::from(send.1));
+    packed.0.send([&[send.1], &send.0[..]].concat()).await;
+    let answer = packed.0.receive().await.unwrap();
+    assert!(String::from_utf8_lossy(&answer).contains("HubException: 2 of 2"), "{answer:?}");
 }
