@@ -14,6 +14,7 @@ use futures_util::future::BoxFuture;
 use hubline_protocol::ConnectionId;
 use tokio::sync::watch;
 
+pub(crate) use memory::memory_fleet_of;
 pub use memory::{MemoryFleet, memory_fleet};
 
 use crate::Status;

@@ -70,7 +70,7 @@ impl HubBackplane for Attached {
 
 /// In ASP.NET Core without a backplane a user or connection named twice receives once, a group named twice
 /// receives twice.
-fn without_repeated_users_and_connections(mut targets: Vec<Target>) -> Vec<Target> {
+pub(crate) fn without_repeated_users_and_connections(mut targets: Vec<Target>) -> Vec<Target> {
     if targets.len() > 1 {
         let mut seen = HashSet::new();
         targets.retain(|target| {

@@ -8,6 +8,7 @@ pub mod conformance;
 
 mod fleet;
 mod in_process;
+mod memory;
 mod publication;
 mod statistics;
 
@@ -22,6 +23,7 @@ pub use fleet::{
     Address, Fleet, FleetInbox, InstanceId, MemoryFleet, NotUnderstood, Unreachable, memory_fleet,
 };
 pub use in_process::InProcess;
+pub use memory::{MemoryBackplane, memory_backplanes};
 pub use publication::{
     Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,
 };

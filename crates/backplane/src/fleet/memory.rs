@@ -16,16 +16,14 @@ use crate::Status;
 
 /// So many instances that reach each other.
 pub fn memory_fleet(instances: usize) -> Vec<Arc<MemoryFleet>> {
-    let network = Arc::new(Mutex::new(Network::default()));
-    let member = |_| {
-        let id = InstanceId::random();
-        let status = watch::Sender::new(Status::Connected);
-        let member =
-            Arc::new(MemoryFleet { id, network: Arc::clone(&network), inbox: OnceLock::new(), status });
-        lock(&network).members.push(Arc::clone(&member));
-        member
-    };
-    (0..instances).map(member).collect()
+    let network = Arc::default();
+    (0..instances).map(|_| MemoryFleet::joining(&network)).collect()
+}
+
+/// `N` instances that reach each other.
+pub(crate) fn memory_fleet_of<const N: usize>() -> [Arc<MemoryFleet>; N] {
+    let network = Arc::default();
+    std::array::from_fn(|_| MemoryFleet::joining(&network))
 }
 
 /// One instance of a [`memory_fleet`].
@@ -51,6 +49,14 @@ struct Network {
 }
 
 impl MemoryFleet {
+    fn joining(network: &Arc<Mutex<Network>>) -> Arc<Self> {
+        let id = InstanceId::random();
+        let status = watch::Sender::new(Status::Connected);
+        let member = Arc::new(Self { id, network: Arc::clone(network), inbox: OnceLock::new(), status });
+        lock(network).members.push(Arc::clone(&member));
+        member
+    }
+
     /// Cuts this instance off from the others, or joins it again. Messages to it are lost meanwhile.
     pub fn set_connected(&self, connected: bool) {
         self.status.send_replace(match connected {
