@@ -12,8 +12,8 @@ use hubline_protocol::{ConnectionId, HubProtocol, encode};
 use tokio::sync::mpsc;
 
 use crate::{
-    Backplane, Frames, GroupAction, GroupChange, HubBackplane, Inbox, NoCompletion, Publication, Reach,
-    ReturnAddress, Subject, Target,
+    Backplane, ClientInvocation, ClientInvocationError, Frames, GroupAction, GroupChange, HubBackplane,
+    Inbox, NoCompletion, Publication, Reach, ReturnAddress, Subject, Target,
 };
 
 /// What a hub was given: target, excluded connections, text of the JSON message.
@@ -22,9 +22,9 @@ type Delivered = (Target, Vec<ConnectionId>, String);
 /// What else a hub was told.
 #[derive(Debug, PartialEq, Eq)]
 enum Told {
-    Asked(ReturnAddress),
+    Invoked(ConnectionId, Box<str>, ReturnAddress),
     Changed(GroupChange),
-    Answered(HubProtocol, Vec<u8>),
+    Completed(HubProtocol, Vec<u8>),
 }
 
 struct Recorder {
@@ -35,22 +35,23 @@ struct Recorder {
 }
 
 impl Inbox for Recorder {
-    fn deliver(
-        &self,
-        target: Target,
-        excluded: Arc<[ConnectionId]>,
-        frames: Frames,
-        answer_to: Option<ReturnAddress>,
-    ) -> BoxFuture<'_, ()> {
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
         async move {
-            if let Some(address) = answer_to {
-                assert!(self.told.send(Told::Asked(address)).await.is_ok(), "the test still listens");
-            }
             let json =
                 frames.get(HubProtocol::Json).map(|frame| frame.payload().to_vec()).unwrap_or_default();
             assert!(frames.get(HubProtocol::MessagePack).is_some(), "both protocols are always published");
             let delivered = (target, excluded.to_vec(), String::from_utf8_lossy(&json).into_owned());
             assert!(self.delivered.send(delivered).await.is_ok(), "the test still listens");
+        }
+        .boxed()
+    }
+
+    fn invoke(&self, invocation: ClientInvocation, return_to: ReturnAddress) -> BoxFuture<'_, ()> {
+        async move {
+            let ClientInvocation { connection, invocation_id, frames } = invocation;
+            assert!(HubProtocol::ALL.into_iter().all(|protocol| frames.get(protocol).is_some()));
+            let told = Told::Invoked(connection, invocation_id, return_to);
+            assert!(self.told.send(told).await.is_ok(), "the test still listens");
         }
         .boxed()
     }
@@ -66,8 +67,8 @@ impl Inbox for Recorder {
         .boxed()
     }
 
-    fn answered(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion> {
-        let told = self.told.try_send(Told::Answered(protocol, completion.to_vec()));
+    fn completed(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion> {
+        let told = self.told.try_send(Told::Completed(protocol, completion.to_vec()));
         assert!(told.is_ok(), "the test still listens");
         Ok(())
     }
@@ -137,7 +138,6 @@ fn publication(targets: Vec<Target>, excluded: &[&str], text: &str) -> Publicati
         targets,
         excluded: excluded.iter().map(|id| ConnectionId::from(*id)).collect(),
         frames: frames.expect("a text can be encoded"),
-        asks: None,
     }
 }
 
@@ -239,7 +239,7 @@ pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
         there.expect(&Target::All, &[], &n.to_string()).await;
     }
 
-    changes_and_questions(&mut here, &mut there).await;
+    changes_and_client_results(&mut here, &mut there).await;
 
     stranger.publish(vec![Target::All], &[], "other hub").await;
     stranger.expect(&Target::All, &[], "other hub").await;
@@ -247,7 +247,7 @@ pub async fn two_instances(one: &dyn Backplane, other: &dyn Backplane) {
 }
 
 /// Group changes and client results reach the instance with the connection, and come back.
-async fn changes_and_questions(here: &mut Instance, there: &mut Instance) {
+async fn changes_and_client_results(here: &mut Instance, there: &mut Instance) {
     for action in [GroupAction::Add, GroupAction::Add, GroupAction::Remove] {
         let change = GroupChange { action, group: "g é".into(), connection: "there".into() };
         assert_eq!(here.hub.change_group(change.clone()).await, Ok(()));
@@ -256,22 +256,21 @@ async fn changes_and_questions(here: &mut Instance, there: &mut Instance) {
 
     there.hub.subscribe(subject(&connection("there"))).await;
     let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), Some("q1"), "Ask", &(1,)));
-    let question = |target| Publication {
-        targets: vec![target],
-        excluded: Arc::default(),
-        frames: frames.clone().expect("a number can be encoded"),
-        asks: Some("q1".into()),
+    let frames = frames.expect("a number can be encoded");
+    let invocation = |connection: &str| ClientInvocation {
+        connection: connection.into(),
+        invocation_id: "q1".into(),
+        frames: frames.clone(),
     };
-    let asked = here.hub.publish(question(connection("there"))).await.expect("the backplane takes it");
-    assert_eq!((asked.receivers, asked.reach), (1, Reach::Fleet));
-    let Told::Asked(address) = there.told().await else { panic!("a question is asked") };
-    assert_eq!(&*address.invocation_id, "q1");
-    there.next().await;
-    let answer = encode::completion(HubProtocol::MessagePack, "q1", CompletionOutcome::Value(&[0x2a]));
-    let bytes = answer.payload().to_vec();
-    there.hub.answer(address, HubProtocol::MessagePack, answer).await;
-    assert_eq!(here.told().await, Told::Answered(HubProtocol::MessagePack, bytes));
+    here.hub.invoke(invocation("there")).await.expect("the connection is there");
+    let Told::Invoked(connection, id, return_to) = there.told().await else { panic!("a client is invoked") };
+    assert_eq!((connection.as_str(), &*id), ("there", "q1"));
+    let completion = encode::completion(HubProtocol::MessagePack, "q1", CompletionOutcome::Value(&[0x2a]));
+    let bytes = completion.payload().to_vec();
+    there.hub.complete(return_to, HubProtocol::MessagePack, completion).await;
+    assert_eq!(here.told().await, Told::Completed(HubProtocol::MessagePack, bytes));
 
-    let asked = here.hub.publish(question(connection("nobody"))).await.expect("the backplane takes it");
-    assert_eq!(asked.receivers, 0, "nobody has such a connection");
+    let invoked = here.hub.invoke(invocation("nobody")).await;
+    assert!(matches!(invoked, Err(ClientInvocationError::NoSuchConnection)), "{invoked:?}");
+    assert!(there.delivered.is_empty(), "an invocation is no message");
 }

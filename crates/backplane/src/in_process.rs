@@ -9,8 +9,8 @@ use hubline_protocol::{Encoded, HubProtocol};
 use tokio::sync::{Mutex, watch};
 
 use crate::{
-    Backplane, GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach,
-    ReturnAddress, Status, Subject, Target,
+    Backplane, ClientInvocation, ClientInvocationError, GroupChange, GroupError, HubBackplane, Inbox,
+    Publication, PublishError, Published, Reach, ReturnAddress, Status, Subject, Target,
 };
 
 /// Connects nothing with nothing: a publication goes straight to the hub's own connections.
@@ -37,12 +37,12 @@ struct Attached {
 impl HubBackplane for Attached {
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         async move {
-            let Publication { targets, excluded, frames, .. } = publication;
+            let Publication { targets, excluded, frames } = publication;
             let targets = without_repeated_users_and_connections(targets);
             let receivers = targets.len() as u64;
             let _in_order = self.order.lock().await;
             for target in targets {
-                self.inbox.deliver(target, Arc::clone(&excluded), frames.clone(), None).await;
+                self.inbox.deliver(target, Arc::clone(&excluded), frames.clone()).await;
             }
             Ok(Published { receivers, reach: Reach::Fleet })
         }
@@ -62,8 +62,13 @@ impl HubBackplane for Attached {
         ready(Ok(())).boxed()
     }
 
-    /// Nobody elsewhere can have asked.
-    fn answer(&self, _: ReturnAddress, _: HubProtocol, _: Encoded) -> BoxFuture<'_, ()> {
+    /// A connection that is not here is nowhere.
+    fn invoke(&self, _: ClientInvocation) -> BoxFuture<'_, Result<(), ClientInvocationError>> {
+        ready(Err(ClientInvocationError::NoSuchConnection)).boxed()
+    }
+
+    /// No other instance can have invoked a client of this one.
+    fn complete(&self, _: ReturnAddress, _: HubProtocol, _: Encoded) -> BoxFuture<'_, ()> {
         ready(()).boxed()
     }
 }

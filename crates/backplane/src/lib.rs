@@ -25,7 +25,8 @@ pub use fleet::{
 pub use in_process::InProcess;
 pub use memory::{MemoryBackplane, memory_backplanes};
 pub use publication::{
-    Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress, Subject, Target,
+    ClientInvocation, Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress,
+    Subject, Target,
 };
 pub use statistics::Statistics;
 
@@ -92,40 +93,75 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
     /// See [`GroupError`].
     fn change_group(&self, change: GroupChange) -> BoxFuture<'_, Result<(), GroupError>>;
 
-    /// Sends a client's answer to the instance that asked. `completion` is framed in `protocol`. A link that is
-    /// down, or an instance that has gone, is nobody's error: who asked learns of it by itself.
-    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()>;
+    /// Sends an invocation that returns a result to the instance that has the connection. Ready when that instance
+    /// is known to get it; its client's Completion comes to [`Inbox::completed`] of this instance later, or never if
+    /// the other one dies.
+    ///
+    /// It is never kept for later: without a link it fails at once.
+    ///
+    /// # Errors
+    /// See [`ClientInvocationError`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the invocation may or may not have been sent.
+    fn invoke(&self, invocation: ClientInvocation) -> BoxFuture<'_, Result<(), ClientInvocationError>>;
+
+    /// Sends the Completion of a client of this instance, framed in `protocol`, to the instance that made the
+    /// invocation. It is lost without an error if the link is down or that instance is gone.
+    ///
+    /// # Cancel safety
+    /// Dropped early, it may or may not have been sent.
+    fn complete(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()>;
 }
 
 /// Where a hub receives what was published, its own included.
 pub trait Inbox: Send + Sync + 'static {
     /// Puts the frames into the queues of the target's local connections.
     ///
-    /// Called for one publication after the other, never at once: this is the hub's one order on this
-    /// instance. With an address it is a question for one connection, whose answer goes there.
+    /// The backplane calls this and [`Inbox::invoke`] for one message after the other, never two at once: this is
+    /// the hub's one order on this instance.
     fn deliver(
         &self,
         target: Target,
         excluded: std::sync::Arc<[hubline_protocol::ConnectionId]>,
         frames: Frames,
-        answer_to: Option<ReturnAddress>,
     ) -> BoxFuture<'_, ()>;
+
+    /// Invokes a client for another instance, and sends its Completion to `return_to` with
+    /// [`HubBackplane::complete`]. Without such a connection here nothing happens.
+    fn invoke(&self, invocation: ClientInvocation, return_to: ReturnAddress) -> BoxFuture<'_, ()>;
 
     /// Makes a change if the connection is here; whether it is. Ready when messages for the group arrive; what
     /// keeps changes in order happens when it is first polled.
     fn change_group(&self, change: GroupChange) -> BoxFuture<'static, bool>;
 
-    /// Brings the answer to a question that was asked here: a Completion, framed in `protocol`.
+    /// Receives the Completion, framed in `protocol`, of an invocation that this instance has made with
+    /// [`HubBackplane::invoke`].
     ///
     /// # Errors
-    /// It is no Completion. An answer that nobody waits for is no error.
-    fn answered(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion>;
+    /// The bytes are no Completion. One that is not awaited any more is ignored.
+    fn completed(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion>;
 }
 
-/// Something else than a framed Completion came as an answer.
+/// Something else than a framed Completion came back from an invocation of a client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an answer that is no completion")]
+#[error("a client's result that is no completion")]
 pub struct NoCompletion;
+
+/// Why a client of another instance was not invoked.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientInvocationError {
+    /// No instance has such a connection.
+    #[error("no instance has the connection")]
+    NoSuchConnection,
+    /// The link to the others is down, or was lost before one of them was known to have the invocation.
+    #[error("the other instances cannot be reached")]
+    Unreachable,
+    /// See [`PublishError`].
+    #[error(transparent)]
+    Refused(#[from] PublishError),
+}
 
 /// Why a group was not changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -13,8 +13,8 @@ use tokio::sync::watch;
 use crate::fleet::memory_fleet_of;
 use crate::in_process::without_repeated_users_and_connections;
 use crate::{
-    Backplane, Fleet, GroupChange, GroupError, HubBackplane, Inbox, MemoryFleet, Publication, PublishError,
-    Published, Reach, ReturnAddress, Status, Subject, Target,
+    Backplane, ClientInvocation, ClientInvocationError, Fleet, GroupChange, GroupError, HubBackplane, Inbox,
+    MemoryFleet, Publication, PublishError, Published, Reach, ReturnAddress, Status, Subject, Target,
 };
 
 /// How long the Redis backplane waits for the instance that has a connection. Here it is known at once that there is none.
@@ -46,7 +46,7 @@ struct Hub {
 
 /// A hub on one instance.
 struct Member {
-    return_channel: Box<str>,
+    return_address: ReturnAddress,
     inbox: Arc<dyn Inbox>,
     interests: Mutex<HashMap<Subject, usize>>,
 }
@@ -54,8 +54,8 @@ struct Member {
 impl Backplane for MemoryBackplane {
     fn attach(&self, hub_name: &str, inbox: Arc<dyn Inbox>) -> Arc<dyn HubBackplane> {
         let hub = Arc::clone(self.hubs.lock().entry(hub_name.into()).or_default());
-        let return_channel = self.fleet.instance().to_string().into();
-        let member = Arc::new(Member { return_channel, inbox, interests: Mutex::default() });
+        let return_address = ReturnAddress(self.fleet.instance().to_string().into());
+        let member = Arc::new(Member { return_address, inbox, interests: Mutex::default() });
         hub.members.lock().push(Arc::clone(&member));
         Arc::new(Attached { hub, member })
     }
@@ -84,17 +84,13 @@ impl Attached {
 impl HubBackplane for Attached {
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         async move {
-            let Publication { targets, excluded, frames, asks } = publication;
-            let answer_to = asks.map(|invocation_id| ReturnAddress {
-                invocation_id,
-                channel: self.member.return_channel.clone(),
-            });
+            let Publication { targets, excluded, frames } = publication;
             let mut receivers = 0;
             let _in_order = self.hub.order.lock().await;
             for target in without_repeated_users_and_connections(targets) {
                 for member in self.members().iter().filter(|member| member.listens_for(&target)) {
                     let (target, excluded) = (target.clone(), Arc::clone(&excluded));
-                    member.inbox.deliver(target, excluded, frames.clone(), answer_to.clone()).await;
+                    member.inbox.deliver(target, excluded, frames.clone()).await;
                     receivers += 1;
                 }
             }
@@ -131,11 +127,23 @@ impl HubBackplane for Attached {
         .boxed()
     }
 
-    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
-        let asker = self.members().into_iter().find(|member| member.return_channel == to.channel);
-        if let Some(asker) = asker {
-            let answered = asker.inbox.answered(protocol, completion.payload());
-            debug_assert!(answered.is_ok(), "an answer is a completion");
+    fn invoke(&self, invocation: ClientInvocation) -> BoxFuture<'_, Result<(), ClientInvocationError>> {
+        async move {
+            let target = Target::Subject(Subject::Connection(invocation.connection.clone()));
+            let _in_order = self.hub.order.lock().await;
+            let holder = self.members().into_iter().find(|member| member.listens_for(&target));
+            let holder = holder.ok_or(ClientInvocationError::NoSuchConnection)?;
+            holder.inbox.invoke(invocation, self.member.return_address.clone()).await;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn complete(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
+        let invoker = self.members().into_iter().find(|member| member.return_address == to);
+        if let Some(invoker) = invoker {
+            let completed = invoker.inbox.completed(protocol, completion.payload());
+            debug_assert!(completed.is_ok(), "a hub completes with a Completion");
         }
         std::future::ready(()).boxed()
     }
@@ -158,7 +166,7 @@ impl Member {
 
 impl std::fmt::Debug for Member {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Member").field("return_channel", &self.return_channel).finish_non_exhaustive()
+        f.debug_struct("Member").field("return_address", &self.return_address).finish_non_exhaustive()
     }
 }
 

@@ -34,18 +34,23 @@ pub struct Publication {
     pub excluded: Arc<[ConnectionId]>,
     /// The message itself.
     pub frames: Frames,
-    /// If it is a question to one connection: its invocation id. The answer comes to [`crate::Inbox::answered`].
-    pub asks: Option<Box<str>>,
 }
 
-/// Where the answer to a question belongs that came from another instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReturnAddress {
-    /// Of the question.
+/// An invocation of one client that returns a result (ASP.NET Core's client results).
+#[derive(Debug, Clone)]
+pub struct ClientInvocation {
+    /// The connection to invoke.
+    pub connection: ConnectionId,
+    /// Names the invocation in its Completion; unique among the instances of the fleet.
     pub invocation_id: Box<str>,
-    /// Known to the backplane alone.
-    pub channel: Box<str>,
+    /// The Invocation message, with `invocation_id` in it.
+    pub frames: Frames,
 }
+
+/// Where the Completion of a client's invocation is sent that another instance has made. Its text means something to
+/// the backplane alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReturnAddress(pub Box<str>);
 
 /// A change of a group that any instance may ask for; the one with the connection makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]

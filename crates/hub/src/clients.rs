@@ -4,7 +4,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline_backplane::{Frames, Publication, Reach, Status, Subject, Target};
+use hubline_backplane::{
+    ClientInvocation, ClientInvocationError, Frames, Publication, Reach, Status, Subject, Target,
+};
 use hubline_pipe::Frame;
 use hubline_protocol::encode::Call;
 use hubline_protocol::{ConnectionId, Dialect, EncodeError, Encoded, GroupName, UserId, encode};
@@ -248,7 +250,7 @@ impl ClientProxy<'_> {
         }
         let dialect = |protocol| context.dialect(protocol);
         let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
-        let publication = Publication { targets, excluded: excluded.into(), frames, asks: None };
+        let publication = Publication { targets, excluded: excluded.into(), frames };
         if let Some(sender) = sender {
             context.note_sent(sender, &publication);
         }
@@ -353,26 +355,22 @@ impl SingleClientProxy<'_> {
         arguments: &impl ClientArguments,
     ) -> Result<Asked<T>, InvokeError> {
         let core = &self.clients.context.0;
-        if *core.status.borrow() == Status::Alone {
-            return Err(InvokeError::NoSuchConnection(self.id.clone()));
-        }
         let asked = core.client_results.ask_elsewhere(&self.id, self.clients.context.naming());
         let id = &asked.invocation_id;
         let question =
             |protocol| arguments.invocation(self.clients.context.dialect(protocol), Some(id), method);
-        let publication = Publication {
-            targets: vec![Target::Subject(Subject::Connection(self.id.clone()))],
-            excluded: Arc::default(),
+        let invocation = ClientInvocation {
+            connection: self.id.clone(),
+            invocation_id: id.clone(),
             frames: Frames::encode(question).map_err(SendError::from)?,
-            asks: Some(id.clone()),
         };
-        let published = core.backplane.publish(publication).await.map_err(SendError::from)?;
-        match (published.reach, published.receivers) {
-            (Reach::Queued | Reach::Unknown | Reach::ThisInstance, _) => {
-                Err(InvokeError::Unreachable(self.id.clone()))
+        match core.backplane.invoke(invocation).await {
+            Ok(()) => Ok(asked),
+            Err(ClientInvocationError::NoSuchConnection) => {
+                Err(InvokeError::NoSuchConnection(self.id.clone()))
             }
-            (Reach::Fleet, 0) => Err(InvokeError::NoSuchConnection(self.id.clone())),
-            (Reach::Fleet, _) => Ok(asked),
+            Err(ClientInvocationError::Refused(error)) => Err(SendError::from(error).into()),
+            Err(_) => Err(InvokeError::Unreachable(self.id.clone())),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hubline_backplane::{
-    Frames, GroupChange, HubBackplane, Inbox, NoCompletion, ReturnAddress, Subject, Target,
+    ClientInvocation, Frames, GroupChange, HubBackplane, Inbox, NoCompletion, ReturnAddress, Subject, Target,
 };
 use hubline_protocol::{ConnectionId, HubMessage, HubProtocol, framing};
 use tokio_util::task::TaskTracker;
@@ -29,33 +29,33 @@ impl HubInbox {
         self.backplane.get()?.upgrade()
     }
 
-    /// The connection's answer to a question of another instance goes back there. Returns the connection if it
-    /// is here.
-    fn expect_answer(&self, connection: &ConnectionId, to: ReturnAddress) -> Option<Arc<Outbox>> {
+    /// Has the connection's Completion sent to the instance that invokes it. Returns the connection if it is here.
+    fn expect_completion(
+        &self,
+        connection: &ConnectionId,
+        invocation_id: Box<str>,
+        to: ReturnAddress,
+    ) -> Option<Arc<Outbox>> {
         let (outbox, backplane) = (self.router.find(connection)?, self.backplane()?);
         let (protocol, tasks) = (outbox.protocol, self.tasks.clone());
-        let id = to.invocation_id.clone();
-        self.client_results.forward(&outbox, id, move |completion| {
-            Some(tasks.spawn(async move { backplane.answer(to, protocol, completion).await }))
+        self.client_results.forward(&outbox, invocation_id, move |completion| {
+            Some(tasks.spawn(async move { backplane.complete(to, protocol, completion).await }))
         });
         Some(outbox)
     }
 }
 
 impl Inbox for HubInbox {
-    fn deliver(
-        &self,
-        target: Target,
-        excluded: Arc<[ConnectionId]>,
-        frames: Frames,
-        answer_to: Option<ReturnAddress>,
-    ) -> BoxFuture<'_, ()> {
-        let (Target::Subject(Subject::Connection(id)), Some(to)) = (&target, answer_to) else {
-            return self.router.deliver(target, excluded, frames).boxed();
-        };
-        let asked = self.expect_answer(id, to);
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+        self.router.deliver(target, excluded, frames).boxed()
+    }
+
+    fn invoke(&self, invocation: ClientInvocation, return_to: ReturnAddress) -> BoxFuture<'_, ()> {
+        let ClientInvocation { connection, invocation_id, frames } = invocation;
+        let asked = self.expect_completion(&connection, invocation_id, return_to);
         async move {
-            self.router.deliver(target, excluded, frames).await;
+            let target = Target::Subject(Subject::Connection(connection));
+            self.router.deliver(target, Arc::default(), frames).await;
             // Who ends from now on finds the question; who has ended, and may be forgotten already, has missed it.
             if let Some(outbox) = asked
                 && outbox.is_closing()
@@ -78,7 +78,7 @@ impl Inbox for HubInbox {
         }
     }
 
-    fn answered(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion> {
+    fn completed(&self, protocol: HubProtocol, completion: &[u8]) -> Result<(), NoCompletion> {
         let framed = framing::split(protocol, completion, usize::MAX).ok().flatten().ok_or(NoCompletion)?;
         match HubMessage::read(protocol, framed.message) {
             Ok(HubMessage::Completion(completion)) => {

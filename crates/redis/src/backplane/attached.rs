@@ -7,8 +7,8 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::{
-    GroupChange, GroupError, HubBackplane, Inbox, Publication, PublishError, Published, Reach, ReturnAddress,
-    Subject, Target,
+    ClientInvocation, ClientInvocationError, GroupChange, GroupError, HubBackplane, Inbox, Publication,
+    PublishError, Published, Reach, ReturnAddress, Subject, Target,
 };
 use hubline_protocol::{Encoded, HubProtocol};
 use hubline_supervision::spawn;
@@ -38,18 +38,15 @@ impl HubBackplane for Attached {
     /// Dropped early, it may or may not have been published.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         async move {
-            let (publication, payload) = self.encode(publication)?;
-            match publication.asks {
-                Some(_) => self.ask(&publication, payload).await,
-                None => self.publish_and_wait(publication, payload).await,
-            }
+            let (publication, payload) = encode(publication)?;
+            self.publish_and_wait(publication, payload).await
         }
         .boxed()
     }
 
     fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
         async move {
-            let (mut publication, payload) = self.encode(publication)?;
+            let (mut publication, payload) = encode(publication)?;
             for target in std::mem::take(&mut publication.targets) {
                 let publisher = Publisher::HasGoneOn { _ticket: self.hub.posted.begin() };
                 self.put(target, &publication, publisher, &payload).await?;
@@ -77,11 +74,29 @@ impl HubBackplane for Attached {
         commands::ask(&self.hub, &self.shared, change).boxed()
     }
 
-    fn answer(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
+    fn invoke(&self, invocation: ClientInvocation) -> BoxFuture<'_, Result<(), ClientInvocationError>> {
         async move {
-            let answer = wire::Completion { protocol: protocol.name(), message: completion.payload() };
-            let channel = self.hub.channels.named(&to.channel);
-            _ = self.shared.send_internal(&channel, answer.encode()).await;
+            let ClientInvocation { connection, invocation_id, frames } = invocation;
+            let return_channel = self.hub.channels.return_address();
+            let answer_to = wire::AnswerTo { invocation_id: &invocation_id, channel: &return_channel };
+            let payload = limited(wire::publication(&[], &frames, Some(answer_to)))?;
+            let channel = self.hub.channels.of(&Target::Subject(Subject::Connection(connection)));
+            match self.shared.send_internal(&channel, payload).await? {
+                Fate::Taken { receivers: 0 } => Err(ClientInvocationError::NoSuchConnection),
+                Fate::Taken { .. } => Ok(()),
+                Fate::Unanswered | Fate::NotSent | Fate::Refused(_) => {
+                    Err(ClientInvocationError::Unreachable)
+                }
+            }
+        }
+        .boxed()
+    }
+
+    fn complete(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()> {
+        async move {
+            let completion = wire::Completion { protocol: protocol.name(), message: completion.payload() };
+            let channel = self.hub.channels.named(&to.0);
+            _ = self.shared.send_internal(&channel, completion.encode()).await;
         }
         .boxed()
     }
@@ -128,25 +143,6 @@ impl Attached {
         Self { hub, shared: Arc::clone(shared), _worker: worker, _tasks: Arc::clone(tasks) }
     }
 
-    /// The publication with the targets that count, and its payload.
-    fn encode(&self, mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
-        if publication.targets.len() > 1 {
-            publication.targets.retain(|target| !is_nameless_group(target));
-        }
-        let asks = publication.asks.as_deref().map(|id| (id, self.hub.channels.return_address()));
-        let answer_to =
-            asks.as_ref().map(|(invocation_id, channel)| wire::AnswerTo { invocation_id, channel });
-        let payload = wire::publication(&publication.excluded, &publication.frames, answer_to);
-        if payload.len() > LIMIT_PAYLOAD_BYTES {
-            let refused = format!(
-                "{} bytes in both protocols are over the limit of {LIMIT_PAYLOAD_BYTES}",
-                payload.len()
-            );
-            return Err(PublishError::Refused(refused));
-        }
-        Ok((publication, payload.into()))
-    }
-
     /// Puts it into the queue of the target's node.
     async fn put(
         &self,
@@ -190,21 +186,23 @@ impl Attached {
         }
         Ok(all)
     }
+}
 
-    /// A question means nothing later and nothing here.
-    async fn ask(&self, publication: &Publication, payload: Bytes) -> Result<Published, PublishError> {
-        let mut all = Published { receivers: 0, reach: Reach::Fleet };
-        for target in &publication.targets {
-            let channel = self.hub.channels.of(target);
-            let (receivers, reach) = match self.shared.send_internal(&channel, payload.clone()).await? {
-                Fate::Taken { receivers } => (receivers, Reach::Fleet),
-                Fate::Unanswered => (0, Reach::Unknown),
-                Fate::NotSent | Fate::Refused(_) => (0, Reach::ThisInstance),
-            };
-            all.receivers += receivers;
-            all.reach = all.reach.max(reach);
-        }
-        Ok(all)
+/// The publication with the targets that count, and its payload.
+fn encode(mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
+    if publication.targets.len() > 1 {
+        publication.targets.retain(|target| !is_nameless_group(target));
+    }
+    let payload = limited(wire::publication(&publication.excluded, &publication.frames, None))?;
+    Ok((publication, payload))
+}
+
+fn limited(payload: Vec<u8>) -> Result<Bytes, PublishError> {
+    match payload.len() {
+        ..=LIMIT_PAYLOAD_BYTES => Ok(payload.into()),
+        size => Err(PublishError::Refused(format!(
+            "{size} bytes in both protocols are over the limit of {LIMIT_PAYLOAD_BYTES}"
+        ))),
     }
 }
 

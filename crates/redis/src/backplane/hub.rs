@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{Inbox, Published, ReturnAddress, Subject, Target};
+use hubline_backplane::{ClientInvocation, Inbox, Published, ReturnAddress, Subject, Target};
 use hubline_protocol::HubProtocol;
 use hubline_supervision::Vital;
 use tokio::sync::{Semaphore, mpsc};
@@ -109,7 +109,7 @@ impl InOrder {
                     }
                     Addressee::GroupCommands => commands.carry_out(&**inbox, &payload),
                     Addressee::Acks => commands.acknowledged(&payload),
-                    Addressee::Answers => answered(&**inbox, &payload),
+                    Addressee::Answers => completed(&**inbox, &payload),
                 };
                 if let Err(error) = taken {
                     self.garbage.found(&channel, &error);
@@ -117,7 +117,7 @@ impl InOrder {
             }
             Delivery::Here { message, published } => {
                 let Message { target, excluded, frames, .. } = &*message;
-                inbox.deliver(target.clone(), Arc::clone(excluded), frames.clone(), None).await;
+                inbox.deliver(target.clone(), Arc::clone(excluded), frames.clone()).await;
                 message.published(published);
             }
         }
@@ -134,18 +134,20 @@ async fn deliver(
     if origin == Some(server_name) {
         return Ok(());
     }
-    // On other channels it means nothing.
-    let answer_to = answer_to.filter(|_| matches!(target, Target::Subject(Subject::Connection(_))));
-    let answer_to = answer_to.map(|AnswerTo { invocation_id, channel }| ReturnAddress {
-        invocation_id: invocation_id.into(),
-        channel: channel.into(),
-    });
-    inbox.deliver(target, excluded, messages.to_frames(), answer_to).await;
+    let frames = messages.to_frames();
+    match (target, answer_to) {
+        (Target::Subject(Subject::Connection(connection)), Some(AnswerTo { invocation_id, channel })) => {
+            let invocation = ClientInvocation { connection, invocation_id: invocation_id.into(), frames };
+            inbox.invoke(invocation, ReturnAddress(channel.into())).await;
+        }
+        // On other channels a return channel means nothing.
+        (target, _) => inbox.deliver(target, excluded, frames).await,
+    }
     Ok(())
 }
 
-fn answered(inbox: &dyn Inbox, payload: &[u8]) -> Result<(), WireError> {
+fn completed(inbox: &dyn Inbox, payload: &[u8]) -> Result<(), WireError> {
     let Completion { protocol, message } = Completion::decode(payload)?;
     let protocol = HubProtocol::from_name(protocol).ok_or(WireError::Missing("known protocol"))?;
-    inbox.answered(protocol, message).map_err(|_| WireError::Missing("completion"))
+    inbox.completed(protocol, message).map_err(|_| WireError::Missing("completion"))
 }

@@ -144,7 +144,7 @@ async fn recorded_sends_look_the_same_on_redis() {
         {
             body.into_iter().for_each(|body| frames.set(protocol, Encoded::copy_from(body)));
         }
-        hub.publish(Publication { targets: vec![target], excluded, frames, asks: None }).await.unwrap();
+        hub.publish(Publication { targets: vec![target], excluded, frames }).await.unwrap();
         let message = seen.next().await.unwrap();
         assert_eq!(message.get_channel_name(), channel, "{name}");
         assert_eq!(message.get_payload_bytes(), payload, "{name}");

@@ -7,8 +7,8 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use hubline_backplane::conformance::{Targets, one_instance, two_instances};
 use hubline_backplane::{
-    Backplane, Frames, GroupChange, HubBackplane, Inbox, NoCompletion, Publication, Published, ReturnAddress,
-    Status, Subject, Target,
+    Backplane, ClientInvocation, Frames, GroupChange, HubBackplane, Inbox, NoCompletion, Publication,
+    Published, ReturnAddress, Status, Subject, Target,
 };
 use hubline_protocol::{ConnectionId, HubProtocol, encode};
 use hubline_redis::{RedisBackplane, RedisOptions};
@@ -117,7 +117,7 @@ pub(crate) fn attach(
 
 pub(crate) fn publication(targets: Vec<Target>, text: &str) -> Publication {
     let frames = Frames::encode(|protocol| encode::invocation(protocol.into(), None, "Receive", &(text,)));
-    Publication { targets, excluded: Arc::default(), frames: frames.unwrap(), asks: None }
+    Publication { targets, excluded: Arc::default(), frames: frames.unwrap() }
 }
 
 pub(crate) fn group(name: &str) -> Subject {
@@ -126,22 +126,25 @@ pub(crate) fn group(name: &str) -> Subject {
 
 struct Recorder(mpsc::Sender<Delivered>);
 
+impl Recorder {
+    async fn record(&self, target: Target, excluded: Vec<ConnectionId>, frames: Frames) {
+        let json = frames.get(HubProtocol::Json).map(|frame| frame.payload()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&json);
+        let argument = text.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]"));
+        let text = argument.map_or_else(|| text.to_string(), |(argument, _)| argument.to_owned());
+        let _ = self.0.send((target, excluded, text)).await;
+    }
+}
+
 impl Inbox for Recorder {
-    fn deliver(
-        &self,
-        target: Target,
-        excluded: Arc<[ConnectionId]>,
-        frames: Frames,
-        _: Option<ReturnAddress>,
-    ) -> BoxFuture<'_, ()> {
-        async move {
-            let json = frames.get(HubProtocol::Json).map(|frame| frame.payload()).unwrap_or_default();
-            let text = String::from_utf8_lossy(&json);
-            let argument = text.split_once("[\"").and_then(|(_, rest)| rest.split_once("\"]"));
-            let text = argument.map_or_else(|| text.to_string(), |(argument, _)| argument.to_owned());
-            let _ = self.0.send((target, excluded.to_vec(), text)).await;
-        }
-        .boxed()
+    fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
+        self.record(target, excluded.to_vec(), frames).boxed()
+    }
+
+    /// Told as a message to the connection.
+    fn invoke(&self, invocation: ClientInvocation, _: ReturnAddress) -> BoxFuture<'_, ()> {
+        let target = Target::Subject(Subject::Connection(invocation.connection));
+        self.record(target, Vec::new(), invocation.frames).boxed()
     }
 
     /// None of these tests has connections.
@@ -149,7 +152,7 @@ impl Inbox for Recorder {
         ready(false).boxed()
     }
 
-    fn answered(&self, _: HubProtocol, _: &[u8]) -> Result<(), NoCompletion> {
+    fn completed(&self, _: HubProtocol, _: &[u8]) -> Result<(), NoCompletion> {
         Err(NoCompletion)
     }
 }
