@@ -87,7 +87,7 @@ async fn log(request: Request, next: Next) -> Response {
 async fn main() -> std::io::Result<()> {
     let server = Server::new();
     let statistics = Statistics::default();
-    let hub = Hub::new("Chat").method("SendMessage", send_message).state(statistics.clone());
+    let hub = Hub::with_state("Chat", statistics.clone()).method("SendMessage", send_message);
     let chat = server.add_hub(hub);
 
     let app = Router::new()

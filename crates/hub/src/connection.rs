@@ -160,7 +160,7 @@ impl Connection {
             dispatcher::connected(&self.context, &self.caller).await
         };
         if let Err(error) = self.wire.sending_meanwhile(&self.caller.0.outbox, connected).await {
-            tracing::error!(hub = self.context.name(), connection = %self.caller.public_id(), %error, "on_connected failed");
+            tracing::error!(hub = self.context.name(), connection = %self.caller.public_id(), error = %format_args!("{error:#}"), "on_connected failed");
             return Err(CloseReason::OnConnectedFailed(Arc::new(error)));
         }
         Ok(())
@@ -362,7 +362,7 @@ impl Connection {
         };
         let forgotten = async {
             if let Err(error) = told.await {
-                tracing::error!(hub = context.name(), connection = %caller.public_id(), %error, "on_disconnected failed");
+                tracing::error!(hub = context.name(), connection = %caller.public_id(), error = %format_args!("{error:#}"), "on_disconnected failed");
             }
             // Whoever asked hears that before the connection is gone for the other instances.
             for answer in unanswered {

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::caller::Caller;
 use crate::client_results::ClientResults;
+use crate::hub::Definition;
 use crate::inbox::HubInbox;
 use crate::router::Router;
 use crate::statistics::{Closed, Counters, Limit};
@@ -31,7 +32,7 @@ const POSTED_PART: usize = 8;
 pub struct HubContext(pub(crate) Arc<HubCore>);
 
 pub(crate) struct HubCore {
-    pub(crate) hub: Hub,
+    pub(crate) hub: Definition,
     pub(crate) options: HubOptions,
     pub(crate) router: Arc<Router>,
     pub(crate) client_results: Arc<ClientResults>,
@@ -50,15 +51,16 @@ pub(crate) struct HubCore {
 impl HubContext {
     /// Starts a hub: from now on it receives what other instances publish for it, and the directory, if there is
     /// one, learns of its connections.
-    pub fn start(
-        hub: Hub,
+    pub fn start<S>(
+        hub: Hub<S>,
         options: HubOptions,
         backplane: &dyn Backplane,
         directory: Option<&dyn SessionDirectory>,
         tasks: TaskTracker,
     ) -> Self {
+        let hub = hub.definition;
         let status = backplane.status();
-        let sessions = directory.map(|directory| directory.attach(hub.name()));
+        let sessions = directory.map(|directory| directory.attach(&hub.name));
         let router = Arc::new(Router::new(sessions.clone()));
         let directory =
             directory.zip(sessions).map(|(directory, hub)| Directory::new(hub, directory.calls()));
@@ -69,7 +71,7 @@ impl HubContext {
             tasks: tasks.clone(),
             backplane: OnceLock::new(),
         });
-        let attached = backplane.attach(hub.name(), Arc::clone(&inbox) as _);
+        let attached = backplane.attach(&hub.name, Arc::clone(&inbox) as _);
         _ = inbox.backplane.set(Arc::downgrade(&attached));
         Self(Arc::new(HubCore {
             hub,
@@ -104,12 +106,12 @@ impl HubContext {
 
     /// The name other servers know the hub by.
     pub fn name(&self) -> &str {
-        self.0.hub.name()
+        &self.0.hub.name
     }
 
     /// What everybody who connects must be; see [`Hub::authorize`].
     pub fn authorization(&self) -> Option<&Policy> {
-        self.0.hub.authorization()
+        self.0.hub.authorization.as_ref()
     }
 
     pub(crate) fn naming(&self) -> Naming {

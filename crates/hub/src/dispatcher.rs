@@ -93,9 +93,8 @@ pub(crate) fn bind(
     let encoded = has_filters.then(|| arguments.iter().map(|value| value.encoded().into()).collect());
     let mut parts = CallParts::on(if takes_slot { Occasion::Call } else { Occasion::Free });
     parts.nobody_waits = reply.invocation_id.is_none();
-    let mut binding =
-        Binding { caller, context, state: &(), arguments, disconnected: None, parts: &mut parts };
-    let call = match method.handler.call(&mut binding) {
+    let binding = Binding { caller, context, state: &(), arguments, disconnected: None, parts: &mut parts };
+    let call = match method.handler.call(binding) {
         Ok(call) => call,
         Err(error) => {
             tracing::debug!(hub = context.name(), method = %reply.method, %error, "the arguments do not fit");
@@ -210,7 +209,7 @@ impl Reply {
             Ok(Kind::Value(value)) => self.complete(CompletionOutcome::Value(&value)),
             // A filter may have brought another method's result.
             Ok(Kind::Stream(_) | Kind::NoStream) => self.no_stream(),
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(error),
         }
     }
 
@@ -220,15 +219,15 @@ impl Reply {
     }
 
     /// The completion of a call that failed while it ran.
-    pub(crate) fn failed(&self, error: &HubError) -> Option<Encoded> {
-        self.log(error);
-        self.unexpected_error(error)
+    pub(crate) fn failed(&self, error: HubError) -> Option<Encoded> {
+        let error = self.log(error);
+        self.unexpected_error(&error)
     }
 
     /// The completion of a stream that failed.
-    pub(crate) fn stream_failed(&self, error: &HubError) -> Option<Encoded> {
-        self.log(error);
-        self.with_base("An error occurred on the server while streaming results.", error)
+    pub(crate) fn stream_failed(&self, error: HubError) -> Option<Encoded> {
+        let error = self.log(error);
+        self.with_base("An error occurred on the server while streaming results.", &error)
     }
 
     pub(crate) fn no_stream(&self) -> Option<Encoded> {
@@ -247,15 +246,21 @@ impl Reply {
         &self.caller
     }
 
-    fn log(&self, error: &HubError) {
+    /// Logs a failure, and returns it as the hub's rules put it.
+    fn log(&self, error: HubError) -> HubError {
+        let error = self.context.0.hub.error_rules.apply(error);
+        let causes = format_args!("{error:#}");
         if error.is_cancelled() {
             tracing::debug!(hub = self.context.name(), method = %self.method, "a hub method was cancelled");
         } else if !error.is_for_caller() {
-            tracing::error!(hub = self.context.name(), method = %self.method, %error, "a hub method failed");
+            tracing::error!(hub = self.context.name(), method = %self.method, error = %causes, "a hub method failed");
+        } else if error.source().is_some() {
+            tracing::info!(hub = self.context.name(), method = %self.method, error = %causes, "a hub method failed, and its client was told");
         }
         if error.is_fatal() {
             self.caller.0.outbox.close(CloseReason::Unwritable(error.to_string().into()));
         }
+        error
     }
 
     fn does_not_bind(&self, error: &BindError) -> Option<Encoded> {
@@ -290,7 +295,8 @@ pub(crate) async fn connected(context: &HubContext, caller: &Caller) -> Result<(
         return Ok(());
     }
     let own = callback(hub.on_connected.as_deref(), Occasion::Connecting, context, caller, None)?;
-    caught(hub.filters.around_connected(caller, own)).await
+    let connected = caught(hub.filters.around_connected(caller, own)).await;
+    connected.map_err(|error| hub.error_rules.apply(error))
 }
 
 /// Runs `on_disconnected` with the filters around it.
@@ -315,12 +321,12 @@ pub(crate) async fn refreshed(context: HubContext, caller: Caller) {
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {
-        tracing::error!(hub = context.name(), connection = %caller.public_id(), %error, "on_authentication_refreshed failed");
+        tracing::error!(hub = context.name(), connection = %caller.public_id(), error = %format_args!("{error:#}"), "on_authentication_refreshed failed");
     }
 }
 
 fn callback(
-    handler: Option<&dyn ErasedHandler<()>>,
+    handler: Option<&dyn ErasedHandler>,
     occasion: Occasion,
     context: &HubContext,
     caller: &Caller,
@@ -329,8 +335,8 @@ fn callback(
     let Some(handler) = handler else { return Ok(std::future::ready(Ok(())).boxed()) };
     let mut parts = CallParts::on(occasion);
     let arguments = Default::default();
-    let mut binding = Binding { caller, context, state: &(), arguments, disconnected, parts: &mut parts };
-    let call = handler.call(&mut binding)?;
+    let binding = Binding { caller, context, state: &(), arguments, disconnected, parts: &mut parts };
+    let call = handler.call(binding)?;
     Ok(call.map(|outcome| outcome.map(drop)).boxed())
 }
 

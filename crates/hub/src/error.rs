@@ -1,6 +1,10 @@
 //! How a hub method fails.
 
+#[cfg(feature = "anyhow")]
 use std::any::Any;
+use std::any::TypeId;
+use std::borrow::Cow;
+use std::error::Error;
 use std::fmt;
 
 use hubline_backplane::{GroupError, PublishError, Reach};
@@ -11,15 +15,42 @@ use crate::{Cancelled, UploadError};
 
 /// The failure of a hub method.
 ///
-/// One made with [`HubError::new`] is meant for the caller, who sees its text, as a `HubException`'s is seen
-/// in ASP.NET Core. One that comes from another error by `?` or [`From`] is logged, and its text hidden
-/// unless detailed errors are on.
+/// What its client is told depends on how it was made:
+///
+/// | made by | the client is told | logged |
+/// | --- | --- | --- |
+/// | [`HubError::new`], [`HubError::named`] | the text | no |
+/// | `?` or [`From`] on a `String` or `&'static str` | the text | no |
+/// | [`or_hub_error`](OrHubError::or_hub_error) on a `Result` or `Option` | the text | if there was an error: at level info, with its causes |
+/// | `?` or [`From`] on any other error, [`HubError::internal`] | that an error occurred, unless [`Hub::map_error`](crate::Hub::map_error) has a rule for it | at level error, with its causes |
+///
+/// With [detailed errors](crate::HubOptions::detailed_errors) clients are told everything. In ASP.NET Core the first is a
+/// `HubException`, the last any other exception.
+///
+/// ```
+/// use hubline_hub::{HubError, OrHubError};
+///
+/// async fn rename(room: String, limit: String) -> Result<(), HubError> {
+///     let limit: usize = limit.parse().or_hub_error("the limit is a number")?;
+///     if room.len() > limit {
+///         return Err(HubError::new(format!("a room's name has {limit} letters at most")));
+///     }
+///     std::fs::write("room", room)?; // the client is told nothing of the disk
+///     Ok(())
+/// }
+/// ```
+///
+/// It converts from everything that converts into a `Box<dyn Error + Send + Sync>`, and like that is itself no
+/// [`std::error::Error`].
 pub struct HubError {
     /// What .NET clients see as the exception's type.
     type_name: &'static str,
     message: String,
     visibility: Visibility,
+    source: Option<Source>,
 }
+
+type Source = Box<dyn Error + Send + Sync>;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Visibility {
@@ -32,12 +63,12 @@ enum Visibility {
 }
 
 impl HubError {
-    /// A failure whose text the caller may see.
+    /// A failure whose text the client is told.
     pub fn new(message: impl Into<String>) -> Self {
         Self::named("HubException", message)
     }
 
-    /// A failure whose text the caller may see, under a type name of its own.
+    /// A failure whose text the client is told, under a type name of its own instead of `HubException`.
     ///
     /// ```
     /// use hubline_hub::HubError;
@@ -45,12 +76,49 @@ impl HubError {
     /// assert_eq!(HubError::named("TeapotException", "short and stout").to_string(), "TeapotException: short and stout");
     /// ```
     pub fn named(type_name: &'static str, message: impl Into<String>) -> Self {
-        Self { type_name, message: message.into(), visibility: Visibility::Caller }
+        Self { type_name, message: message.into(), visibility: Visibility::Caller, source: None }
+    }
+
+    /// A failure that is logged, and that clients are told nothing of unless detailed errors are on; a text too.
+    pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let source = error.into();
+        Self::hidden("Error", source.to_string()).with_source(source)
+    }
+
+    /// Keeps the error that this one comes from, for filters and logs. Clients are never told of it.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        self.source = Some(source.into());
+        self
     }
 
     /// A failure whose text the caller sees only with detailed errors on, under a .NET type name.
     pub(crate) fn hidden(type_name: &'static str, message: impl Into<String>) -> Self {
-        Self { type_name, message: message.into(), visibility: Visibility::Server }
+        Self { visibility: Visibility::Server, ..Self::named(type_name, message) }
+    }
+
+    /// The text, without the name of its type.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The error that this one comes from; of one made by `?` that error itself.
+    pub fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn Error + 'static))
+    }
+
+    /// The first `E` among the error that this one comes from and the sources of that.
+    pub fn downcast_ref<E: Error + 'static>(&self) -> Option<&E> {
+        self.chain().find_map(|error| error.downcast_ref())
+    }
+
+    /// Whether the client is told the text, whatever the options say.
+    pub fn is_for_caller(&self) -> bool {
+        self.visibility == Visibility::Caller
+    }
+
+    pub(crate) fn chain(&self) -> impl Iterator<Item = &(dyn Error + 'static)> {
+        std::iter::successors(self.source(), |&error| error.source())
     }
 
     /// `base`, and the error's type and text behind it where the client may see them.
@@ -61,8 +129,9 @@ impl HubError {
         }
     }
 
-    pub(crate) fn is_for_caller(&self) -> bool {
-        self.visibility == Visibility::Caller
+    /// Whether it is nobody's but the server's, so that a rule may say what clients are told.
+    pub(crate) fn is_hidden(&self) -> bool {
+        self.visibility == Visibility::Server
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -74,20 +143,118 @@ impl HubError {
         self.visibility == Visibility::Fatal
     }
 
-    /// The failure to encode what a method returned.
+    /// A value that cannot be written in the connection's protocol.
     pub(crate) fn unwritable(error: &EncodeError) -> Self {
         Self { visibility: Visibility::Fatal, ..Self::hidden("InvalidOperationException", error.to_string()) }
     }
+
+    /// The same failure as somebody else puts it; keeps its source.
+    pub(crate) fn put_as(self, told: Self) -> Self {
+        Self { source: told.source.or(self.source), ..told }
+    }
 }
 
-impl<E: std::error::Error + 'static> From<E> for HubError {
+impl<E: Into<Box<dyn Error + Send + Sync>> + 'static> From<E> for HubError {
     fn from(error: E) -> Self {
-        own(&error).unwrap_or_else(|| Self::hidden(short_type_name::<E>(), error.to_string()))
+        let source = match into_source(error) {
+            Ok(source) => source,
+            Err(error) => return error,
+        };
+        if is_text::<E>() {
+            return Self::new(source.to_string());
+        }
+        let error = own(&*source).unwrap_or_else(|| Self::hidden(short_type_name::<E>(), source.to_string()));
+        error.with_source(source)
+    }
+}
+
+/// Whether an error of this type is nothing but the text that somebody wrote.
+fn is_text<E: 'static>() -> bool {
+    let texts = [TypeId::of::<String>(), TypeId::of::<&'static str>(), TypeId::of::<Cow<'static, str>>()];
+    texts.contains(&TypeId::of::<E>())
+}
+
+/// The error as a source, or a [`HubError`] that it carries.
+#[cfg(not(feature = "anyhow"))]
+fn into_source<E: Into<Source>>(error: E) -> Result<Source, HubError> {
+    Ok(error.into())
+}
+
+#[cfg(feature = "anyhow")]
+fn into_source<E: Into<Source> + 'static>(error: E) -> Result<Source, HubError> {
+    let mut error = Some(error);
+    // What `anyhow::Error` converts into by itself cannot be downcast.
+    let of_anyhow =
+        (&mut error as &mut dyn Any).downcast_mut::<Option<anyhow::Error>>().and_then(Option::take);
+    match (of_anyhow, error) {
+        (Some(error), _) => match error.downcast::<Carried>() {
+            Ok(Carried(error)) => Err(error),
+            Err(error) => Ok(error.reallocate_into_boxed_dyn_error_without_backtrace()),
+        },
+        (None, Some(error)) => Ok(error.into()),
+        (None, None) => unreachable!("an error that is not of anyhow is not taken"),
+    }
+}
+
+/// A [`HubError`] on its way through functions that fail with an [`anyhow::Error`].
+#[cfg(feature = "anyhow")]
+#[derive(Debug)]
+struct Carried(HubError);
+
+#[cfg(feature = "anyhow")]
+impl fmt::Display for Carried {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+#[cfg(feature = "anyhow")]
+impl Error for Carried {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// Keeps what the client is told: a method that returns an `anyhow::Result` fails with the same `HubError` again.
+#[cfg(feature = "anyhow")]
+impl From<HubError> for anyhow::Error {
+    fn from(error: HubError) -> Self {
+        Self::new(Carried(error))
+    }
+}
+
+/// Says what the client is told where a `Result` is an error or an `Option` is empty.
+///
+/// ```
+/// use hubline_hub::{HubError, OrHubError};
+///
+/// async fn seat(rooms: Vec<String>, number: String) -> Result<String, HubError> {
+///     let number: usize = number.parse().or_hub_error("a seat is a number")?;
+///     rooms.into_iter().nth(number).or_hub_error("there is no such seat")
+/// }
+/// ```
+pub trait OrHubError<T> {
+    /// The value, or a [`HubError::new`] with this text, and with the error as its [source](HubError::source).
+    ///
+    /// # Errors
+    /// There is no value.
+    fn or_hub_error(self, message: impl Into<String>) -> Result<T, HubError>;
+}
+
+impl<T> OrHubError<T> for Option<T> {
+    fn or_hub_error(self, message: impl Into<String>) -> Result<T, HubError> {
+        self.ok_or_else(|| HubError::new(message))
+    }
+}
+
+impl<T, E: Into<Box<dyn Error + Send + Sync>> + 'static> OrHubError<T> for Result<T, E> {
+    fn or_hub_error(self, message: impl Into<String>) -> Result<T, HubError> {
+        self.map_err(|error| HubError::from(error).put_as(HubError::new(message)))
     }
 }
 
 /// The library's own errors, under the names and with the visibility that ASP.NET Core gives them.
-fn own(error: &dyn Any) -> Option<HubError> {
+fn own(error: &(dyn Error + 'static)) -> Option<HubError> {
     if let Some(error) = error.downcast_ref::<SendError>() {
         return of_send(error);
     }
@@ -197,23 +364,32 @@ pub enum InvokeError {
     Send(#[from] SendError),
 }
 
+/// `Type: message`; with `{:#}` the causes behind it, if it has any.
 impl fmt::Display for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.type_name, self.message)
+        write!(f, "{}: {}", self.type_name, self.message)?;
+        if f.alternate() {
+            let causes = self.chain().map(ToString::to_string).skip_while(|cause| *cause == self.message);
+            causes.into_iter().try_for_each(|cause| write!(f, ": {cause}"))?;
+        }
+        Ok(())
     }
 }
 
 impl fmt::Debug for HubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
+        write!(f, "{self:#}")
     }
 }
 
-/// `std::io::error::Error` becomes `Error`; type parameters are left out.
+/// `std::io::error::Error` becomes `Error`; type parameters are left out, and so is that an error is boxed.
 fn short_type_name<T>() -> &'static str {
     let path = std::any::type_name::<T>();
     let path = path.split('<').next().unwrap_or(path);
-    path.rsplit("::").next().unwrap_or(path)
+    match path.rsplit("::").next().unwrap_or(path) {
+        "Box" => "Error",
+        name => name,
+    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,13 @@ pub struct Binding<'a, S = ()> {
     pub(crate) parts: &'a mut CallParts,
 }
 
+impl<'a> Binding<'a> {
+    pub(crate) fn with_state<S>(self, state: &'a S) -> Binding<'a, S> {
+        let Self { caller, context, state: (), arguments, disconnected, parts } = self;
+        Binding { caller, context, state, arguments, disconnected, parts }
+    }
+}
+
 impl<'a, S> Binding<'a, S> {
     /// Who calls.
     pub fn caller(&self) -> &'a Caller {
@@ -151,7 +158,7 @@ impl<S> FromInvocation<S> for Disconnected {
     }
 }
 
-/// The hub's state, or a part of it, as given to [`crate::Hub::state`].
+/// The hub's state, or a part of it, as given to [`Hub::with_state`](crate::Hub::with_state).
 #[derive(Debug, Clone, Copy)]
 pub struct State<T>(pub T);
 

@@ -1,12 +1,13 @@
 //! Which functions can be hub methods.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_protocol::BindError;
 
-use crate::result::Kind;
+use crate::result::{Fallible, Kind};
 use crate::stream::HubStream;
 use crate::{Binding, FromInvocation, HubError, IntoHubResult, Returned};
 
@@ -37,6 +38,10 @@ pub trait Handler<M, S>: Send + Sync + 'static {
         self: &Arc<Self>,
         binding: &mut Binding<'_, S>,
     ) -> Result<BoxFuture<'static, Result<Returned, HubError>>, BindError>;
+
+    /// The type, if the function returns a `Result` that would be sent as a value.
+    #[doc(hidden)]
+    fn result_as_value() -> Option<&'static str>;
 }
 
 /// A function that can be a streaming hub method: as [`Handler`], but it returns a [`HubStream`], at once or
@@ -59,15 +64,82 @@ pub trait StreamHandler<M, S>: Send + Sync + 'static {
         self: &Arc<Self>,
         binding: &mut Binding<'_, S>,
     ) -> Result<BoxFuture<'static, Result<Returned, HubError>>, BindError>;
+
+    /// The type, if the function returns a `Result` that would be sent as a value.
+    #[doc(hidden)]
+    fn result_as_value() -> Option<&'static str>;
+}
+
+/// What calling a hub method gives: a future of an [`IntoHubResult`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not what a hub method can give",
+    note = "a hub method is an `async fn` whose future is `Send`, and which returns a `serde::Serialize` or a `Result` of one"
+)]
+pub trait MethodFuture<M> {
+    /// The marker of the output.
+    type Marker;
+    /// What the method returns.
+    type Output: IntoHubResult<Self::Marker>;
+    /// The method as it runs.
+    type Future: Future<Output = Self::Output> + Send + 'static;
+
+    /// Begins the call.
+    fn into_future(self) -> Self::Future;
+}
+
+impl<F, M> MethodFuture<M> for F
+where
+    F: Future + Send + 'static,
+    F::Output: IntoHubResult<M>,
+{
+    type Marker = M;
+    type Output = F::Output;
+    type Future = F;
+
+    fn into_future(self) -> F {
+        self
+    }
+}
+
+/// A future whose output is a `Result` and not a value, also where its error can be serialized; awaiting it gives the
+/// `Result`. Functions under `#[hubline::method]` return it.
+#[derive(Debug)]
+#[must_use = "futures do nothing unless you `.await` or poll them"]
+pub struct ResultFuture<F>(pub F);
+
+/// Marks a [`ResultFuture`] for [`MethodFuture`].
+#[derive(Debug)]
+pub enum Decided {}
+
+impl<F, T, E> MethodFuture<Decided> for ResultFuture<F>
+where
+    F: Future<Output = Result<T, E>> + Send + 'static,
+    Result<T, E>: IntoHubResult<Fallible>,
+{
+    type Marker = Fallible;
+    type Output = F::Output;
+    type Future = F;
+
+    fn into_future(self) -> F {
+        self.0
+    }
+}
+
+impl<F: Future> IntoFuture for ResultFuture<F> {
+    type Output = F::Output;
+    type IntoFuture = F;
+
+    fn into_future(self) -> F {
+        self.0
+    }
 }
 
 macro_rules! handler {
     ($($parameter:ident),*) => {
-        impl<F, Fut, R, M, S, $($parameter,)*> Handler<(M, $($parameter,)*), S> for F
+        impl<F, Fut, M, S, $($parameter,)*> Handler<(M, $($parameter,)*), S> for F
         where
             F: Fn($($parameter),*) -> Fut + Send + Sync + 'static,
-            Fut: Future<Output = R> + Send + 'static,
-            R: IntoHubResult<M>,
+            Fut: MethodFuture<M>,
             $($parameter: FromInvocation<S> + Send + 'static,)*
         {
             const ARGUMENTS: usize = 0 $(+ $parameter::ARGUMENTS)*;
@@ -78,10 +150,14 @@ macro_rules! handler {
                 $(let $parameter = $parameter::from_invocation(binding)?;)*
                 let (method, dialect) = (Arc::clone(self), binding.dialect());
                 Ok(async move {
-                    let result = method($($parameter),*).await;
+                    let result = method($($parameter),*).into_future().await;
                     result.into_hub_result(dialect).map(|value| Returned(Kind::Value(value)))
                 }
                 .boxed())
+            }
+
+            fn result_as_value() -> Option<&'static str> {
+                Fut::Output::result_as_value()
             }
         }
 
@@ -104,6 +180,10 @@ macro_rules! handler {
                 }
                 .boxed())
             }
+
+            fn result_as_value() -> Option<&'static str> {
+                R::result_as_value()
+            }
         }
     };
 }
@@ -122,35 +202,39 @@ handler!(P1, P2, P3, P4, P5, P6, P7, P8, P9, P10);
 handler!(P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11);
 handler!(P1, P2, P3, P4, P5, P6, P7, P8, P9, P10, P11, P12);
 
-/// A hub method without its types.
-pub(crate) trait ErasedHandler<S>: Send + Sync {
-    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError>;
+/// A hub method without its types, and with the state it takes.
+pub(crate) trait ErasedHandler: Send + Sync {
+    fn call(&self, binding: Binding<'_>) -> Result<Call, BindError>;
 }
 
-pub(crate) struct Erased<H, M>(Arc<H>, std::marker::PhantomData<fn() -> M>);
+pub(crate) struct Erased<H, M, S> {
+    handler: Arc<H>,
+    state: Arc<S>,
+    marker: PhantomData<fn() -> M>,
+}
 
-impl<H, M> Erased<H, M> {
-    pub(crate) fn new(handler: H) -> Self {
-        Self(Arc::new(handler), std::marker::PhantomData)
+impl<H, M, S> Erased<H, M, S> {
+    pub(crate) fn new(handler: H, state: Arc<S>) -> Self {
+        Self { handler: Arc::new(handler), state, marker: PhantomData }
     }
 }
 
-impl<H: Handler<M, S>, M, S> ErasedHandler<S> for Erased<H, M> {
-    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
-        self.0.call(binding)
+impl<H: Handler<M, S>, M, S: Send + Sync> ErasedHandler for Erased<H, M, S> {
+    fn call(&self, binding: Binding<'_>) -> Result<Call, BindError> {
+        self.handler.call(&mut binding.with_state(&*self.state))
     }
 }
 
-pub(crate) struct ErasedStream<H, M>(Arc<H>, std::marker::PhantomData<fn() -> M>);
+pub(crate) struct ErasedStream<H, M, S>(Erased<H, M, S>);
 
-impl<H, M> ErasedStream<H, M> {
-    pub(crate) fn new(handler: H) -> Self {
-        Self(Arc::new(handler), std::marker::PhantomData)
+impl<H, M, S> ErasedStream<H, M, S> {
+    pub(crate) fn new(handler: H, state: Arc<S>) -> Self {
+        Self(Erased::new(handler, state))
     }
 }
 
-impl<H: StreamHandler<M, S>, M, S> ErasedHandler<S> for ErasedStream<H, M> {
-    fn call(&self, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
-        self.0.call(binding)
+impl<H: StreamHandler<M, S>, M, S: Send + Sync> ErasedHandler for ErasedStream<H, M, S> {
+    fn call(&self, binding: Binding<'_>) -> Result<Call, BindError> {
+        self.0.handler.call(&mut binding.with_state(&*self.0.state))
     }
 }

@@ -5,47 +5,74 @@ use std::sync::Arc;
 
 use hubline_identity::Policy;
 use hubline_pipe::ConnectionInfo;
-use hubline_protocol::{BindError, Naming, UserId};
+use hubline_protocol::{Naming, UserId};
 
-use crate::HubFilter;
-use crate::extract::Binding;
+use crate::error_rules::ErrorRules;
 use crate::filter::Filters;
-use crate::handler::{Call, Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
+use crate::handler::{Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
+use crate::{HubError, HubFilter};
 
 /// A hub: methods by name, callbacks, and state of type `S` for them to share.
 ///
-/// See the crate's example. A hub without [`Hub::state`] is a `Hub<()>`.
+/// See the crate's example. A hub that was made by [`Hub::new`] has no state, and is a `Hub<()>`.
 pub struct Hub<S = ()> {
+    pub(crate) definition: Definition,
+    state: Arc<S>,
+}
+
+/// A hub whose methods have the state that they take.
+pub(crate) struct Definition {
     pub(crate) name: Box<str>,
     /// By their names in lower case.
-    methods: HashMap<String, Arc<Method<S>>>,
-    pub(crate) on_connected: Option<Box<dyn ErasedHandler<S>>>,
-    pub(crate) on_disconnected: Option<Box<dyn ErasedHandler<S>>>,
-    pub(crate) on_authentication_refreshed: Option<Box<dyn ErasedHandler<S>>>,
+    methods: HashMap<String, Arc<Method>>,
+    pub(crate) on_connected: Option<Box<dyn ErasedHandler>>,
+    pub(crate) on_disconnected: Option<Box<dyn ErasedHandler>>,
+    pub(crate) on_authentication_refreshed: Option<Box<dyn ErasedHandler>>,
     pub(crate) user_id: UserIdProvider,
     pub(crate) filters: Filters,
+    pub(crate) error_rules: ErrorRules,
     pub(crate) naming: Naming,
-    authorization: Option<Policy>,
+    pub(crate) authorization: Option<Policy>,
 }
 
 /// A registered method.
-pub(crate) struct Method<S = ()> {
+pub(crate) struct Method {
     /// As its author spelled it.
     pub(crate) name: Arc<str>,
     pub(crate) arguments: usize,
     pub(crate) streams: usize,
     pub(crate) is_streaming: bool,
     pub(crate) authorization: Option<Policy>,
-    pub(crate) handler: Arc<dyn ErasedHandler<S>>,
+    pub(crate) handler: Arc<dyn ErasedHandler>,
 }
 
 pub(crate) type UserIdProvider = Arc<dyn Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync>;
 
-impl<S: Send + Sync + 'static> Hub<S> {
-    /// An empty hub. The name is the one other servers know it by on Redis: for a fleet that is mixed with
-    /// ASP.NET Core the full CLR name, like `Clinic.Hubs.ChatHub`.
+impl Hub {
+    /// A hub without methods and without state. The name is the one other servers know it by on Redis: for a fleet that
+    /// is mixed with ASP.NET Core the full CLR name, like `Clinic.Hubs.ChatHub`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self {
+        Self::with_state(name, ())
+    }
+}
+
+impl<S: Send + Sync + 'static> Hub<S> {
+    /// As [`Hub::new`], with the state that the [`State`](crate::State) parameters of its methods take.
+    ///
+    /// ```
+    /// use hubline_hub::{Hub, State};
+    ///
+    /// #[derive(Clone)]
+    /// struct Greeting(&'static str);
+    ///
+    /// async fn greet(State(greeting): State<Greeting>, name: String) -> String {
+    ///     format!("{} {name}", greeting.0)
+    /// }
+    /// let hub = Hub::with_state("Example", Greeting("hello")).method("Greet", greet);
+    /// ```
+    #[doc(alias = "state")]
+    pub fn with_state(name: impl Into<String>, state: S) -> Self {
+        let definition = Definition {
             name: name.into().into(),
             methods: HashMap::new(),
             on_connected: None,
@@ -53,28 +80,34 @@ impl<S: Send + Sync + 'static> Hub<S> {
             on_authentication_refreshed: None,
             user_id: Arc::new(|info| info.principal.as_ref()?.name_identifier.clone()),
             filters: Filters::default(),
+            error_rules: ErrorRules::default(),
             naming: Naming::Serde,
             authorization: None,
-        }
+        };
+        Self { definition, state: Arc::new(state) }
     }
 
     /// Adds a method. Clients may call it in any letter case.
     ///
     /// # Panics
-    /// If there is a method of that name, in any letter case.
+    /// If there is a method of that name, in any letter case. If it returns a `Result` whose error can be serialized and does
+    /// not convert into a [`HubError`](crate::HubError): its clients would be told of a success.
     #[must_use]
+    #[track_caller]
     pub fn method<H, M>(self, name: &str, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
+        refuse_result_as_value(name, H::result_as_value());
+        let handler = Arc::new(Erased::new(handler, Arc::clone(&self.state)));
         self.add(Method {
             name: name.into(),
             arguments: H::ARGUMENTS,
             streams: H::STREAMS,
             is_streaming: false,
             authorization: None,
-            handler: Arc::new(Erased::new(handler)),
+            handler,
         })
     }
 
@@ -84,26 +117,30 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// stream is dropped when the client cancels it or has gone.
     ///
     /// # Panics
-    /// As [`Hub::method`].
+    /// As [`Hub::method`]; what is said there of a `Result` holds for the items.
     #[must_use]
+    #[track_caller]
     pub fn stream<H, M>(self, name: &str, handler: H) -> Self
     where
         H: StreamHandler<M, S>,
         M: 'static,
     {
+        refuse_result_as_value(name, H::result_as_value());
+        let handler = Arc::new(ErasedStream::new(handler, Arc::clone(&self.state)));
         self.add(Method {
             name: name.into(),
             arguments: H::ARGUMENTS,
             streams: H::STREAMS,
             is_streaming: true,
             authorization: None,
-            handler: Arc::new(ErasedStream::new(handler)),
+            handler,
         })
     }
 
-    fn add(mut self, method: Method<S>) -> Self {
+    #[track_caller]
+    fn add(mut self, method: Method) -> Self {
         let name = Arc::clone(&method.name);
-        let taken = self.methods.insert(key(&name), Arc::new(method));
+        let taken = self.definition.methods.insert(key(&name), Arc::new(method));
         assert!(taken.is_none(), "the hub has two methods named `{name}`; SignalR knows no overloads");
         self
     }
@@ -114,8 +151,9 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// # Panics
     /// If the hub has no such method yet.
     #[must_use]
+    #[track_caller]
     pub fn authorize_method(mut self, name: &str, policy: Policy) -> Self {
-        let method = self.methods.get_mut(&key(name));
+        let method = self.definition.methods.get_mut(&key(name));
         let Some(method) = method.and_then(Arc::get_mut) else {
             panic!("the hub has no method named `{name}` to authorize; add the method first");
         };
@@ -127,7 +165,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// path that the hub is mapped on.
     #[must_use]
     pub fn authorize(mut self, policy: Policy) -> Self {
-        self.authorization = Some(policy);
+        self.definition.authorization = Some(policy);
         self
     }
 
@@ -135,39 +173,59 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// [`crate::Invocation`] and a [`crate::Next`], or a type that implements [`HubFilter`].
     #[must_use]
     pub fn filter(mut self, filter: impl HubFilter) -> Self {
-        self.filters.add(filter);
+        self.definition.filters.add(filter);
         self
     }
 
     /// Under which names structures and enums travel. Default: those that serde gives them.
     #[must_use]
     pub fn naming(mut self, naming: Naming) -> Self {
-        self.naming = naming;
+        self.definition.naming = naming;
         self
     }
 
     /// Called for each new connection before any of its messages. If it fails the connection is closed with
     /// an error, and [`Hub::on_disconnected`] is not called for it.
+    ///
+    /// # Panics
+    /// If it returns a `Result` whose error can be serialized and does not convert into a [`HubError`](crate::HubError).
     #[must_use]
+    #[track_caller]
     pub fn on_connected<H, M>(mut self, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
-        const { assert!(H::ARGUMENTS == 0, "no client's arguments come with a connection") };
-        self.on_connected = Some(Box::new(Erased::new(handler)));
+        const {
+            assert!(
+                H::ARGUMENTS + H::STREAMS == 0,
+                "`on_connected` takes what the server gives (`Caller`, `Clients`, `State` ...): no client's arguments come with a connection"
+            );
+        };
+        refuse_result_as_value("on_connected", H::result_as_value());
+        self.definition.on_connected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
     }
 
     /// Called once for each connection that has ended. It may take a [`crate::Disconnected`] to learn why.
+    ///
+    /// # Panics
+    /// If it returns a `Result` whose error can be serialized and does not convert into a [`HubError`](crate::HubError).
     #[must_use]
+    #[track_caller]
     pub fn on_disconnected<H, M>(mut self, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
-        const { assert!(H::ARGUMENTS == 0, "no client's arguments come with a disconnection") };
-        self.on_disconnected = Some(Box::new(Erased::new(handler)));
+        const {
+            assert!(
+                H::ARGUMENTS + H::STREAMS == 0,
+                "`on_disconnected` takes what the server gives (`Caller`, `Clients`, `State` ...): no client's arguments come with a disconnection"
+            );
+        };
+        refuse_result_as_value("on_disconnected", H::result_as_value());
+        self.definition.on_disconnected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
     }
 
@@ -179,14 +237,25 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// `maximum_parallel_invocations_per_client`. If it fails that is logged, and the connection goes on. It cannot
     /// ask the client for a result ([`crate::InvokeError::Connecting`]). It is not called for a refresh before the
     /// handshake.
+    ///
+    /// # Panics
+    /// If it returns a `Result` whose error can be serialized and does not convert into a [`HubError`](crate::HubError).
     #[must_use]
+    #[track_caller]
     pub fn on_authentication_refreshed<H, M>(mut self, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
-        const { assert!(H::ARGUMENTS == 0, "no client's arguments come with a refresh") };
-        self.on_authentication_refreshed = Some(Box::new(Erased::new(handler)));
+        const {
+            assert!(
+                H::ARGUMENTS + H::STREAMS == 0,
+                "`on_authentication_refreshed` takes what the server gives (`Caller`, `Clients`, `State` ...): no client's arguments come with a refresh"
+            );
+        };
+        refuse_result_as_value("on_authentication_refreshed", H::result_as_value());
+        self.definition.on_authentication_refreshed =
+            Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
     }
 
@@ -196,67 +265,68 @@ impl<S: Send + Sync + 'static> Hub<S> {
         mut self,
         provider: impl Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync + 'static,
     ) -> Self {
-        self.user_id = Arc::new(provider);
+        self.definition.user_id = Arc::new(provider);
         self
     }
 
-    /// Gives the methods the state that their [`crate::State`] parameters take.
+    /// Says what clients are told of an error of type `E` that a method, a stream or `on_connected` fails with: the
+    /// [`HubError`] that the rule returns. Where it returns `None`, and without a rule, the error is logged and hidden.
+    ///
+    /// It applies to errors that have become a [`HubError`] by `?` or [`From`], and to those whose
+    /// [source](std::error::Error::source) is an `E`. Of several rules the first that has something to say counts. Filters
+    /// see the error as the method left it.
+    ///
+    /// ```
+    /// use hubline_hub::{Hub, HubError};
+    ///
+    /// #[derive(Debug, thiserror::Error)]
+    /// enum ChatError {
+    ///     #[error("the room {0} is full")]
+    ///     RoomIsFull(String),
+    ///     #[error("the store cannot be read")]
+    ///     Store(#[from] std::io::Error),
+    /// }
+    ///
+    /// async fn join_room(room: String) -> Result<usize, ChatError> {
+    ///     let members = std::fs::read_to_string("members")?;
+    ///     if members.lines().count() > 9 { Err(ChatError::RoomIsFull(room)) } else { Ok(members.len()) }
+    /// }
+    ///
+    /// let hub = Hub::new("Chat").method("JoinRoom", join_room).map_error(|error: &ChatError| match error {
+    ///     ChatError::RoomIsFull(_) => Some(HubError::named("RoomIsFull", error.to_string())),
+    ///     ChatError::Store(_) => None,
+    /// });
+    /// ```
     #[must_use]
-    pub fn state(self, state: S) -> Hub {
-        let state = Arc::new(state);
-        let methods = self.methods.into_iter().map(|(key, method)| {
-            let method = Method {
-                name: Arc::clone(&method.name),
-                arguments: method.arguments,
-                streams: method.streams,
-                is_streaming: method.is_streaming,
-                authorization: method.authorization.clone(),
-                handler: Arc::new(WithState {
-                    handler: Arc::clone(&method.handler),
-                    state: Arc::clone(&state),
-                }) as _,
-            };
-            (key, Arc::new(method))
-        });
-        let callback = |handler: Option<Box<dyn ErasedHandler<S>>>| {
-            let state = Arc::clone(&state);
-            handler.map(|handler| {
-                Box::new(WithState { handler: Arc::from(handler), state }) as Box<dyn ErasedHandler<()>>
-            })
-        };
-        Hub {
-            name: self.name,
-            methods: methods.collect(),
-            on_connected: callback(self.on_connected),
-            on_disconnected: callback(self.on_disconnected),
-            on_authentication_refreshed: callback(self.on_authentication_refreshed),
-            user_id: self.user_id,
-            filters: self.filters,
-            naming: self.naming,
-            authorization: self.authorization,
-        }
+    pub fn map_error<E, R>(mut self, rule: impl Fn(&E) -> R + Send + Sync + 'static) -> Self
+    where
+        E: std::error::Error + 'static,
+        R: Into<Option<HubError>>,
+    {
+        self.definition.error_rules.add(rule);
+        self
     }
-}
 
-impl<S> Hub<S> {
     /// The name other servers know it by.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.definition.name
     }
 
     /// Gives it another name on Redis.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
-        self.name = name.into().into();
+        self.definition.name = name.into().into();
         self
     }
 
     /// What [`Hub::authorize`] requires.
     pub fn authorization(&self) -> Option<&Policy> {
-        self.authorization.as_ref()
+        self.definition.authorization.as_ref()
     }
+}
 
-    pub(crate) fn find(&self, target: &str) -> Option<&Arc<Method<S>>> {
+impl Definition {
+    pub(crate) fn find(&self, target: &str) -> Option<&Arc<Method>> {
         // Nearly every call: a short name, for which no lower-case copy has to be allocated.
         let mut lower = [0; 64];
         if let Some(lower) = lower.get_mut(..target.len()).filter(|_| target.is_ascii()) {
@@ -272,29 +342,27 @@ fn key(name: &str) -> String {
     name.to_lowercase()
 }
 
-struct WithState<S> {
-    handler: Arc<dyn ErasedHandler<S>>,
-    state: Arc<S>,
+#[track_caller]
+fn refuse_result_as_value(method: &str, result: Option<&str>) {
+    if let Some(result) = result {
+        panic!(
+            "the hub method `{method}` returns `{result}`, whose error does not convert into a `HubError`: it would be sent as the \
+             value of a success. Return a `HubError`, implement `std::error::Error` for the error, or put \
+             `.map_err(HubError::internal)` where it comes from"
+        );
+    }
 }
 
-impl<S: Send + Sync> ErasedHandler<()> for WithState<S> {
-    fn call(&self, binding: &mut Binding<'_, ()>) -> Result<Call, BindError> {
-        let mut binding = Binding {
-            caller: binding.caller,
-            context: binding.context,
-            state: &*self.state,
-            arguments: std::mem::take(&mut binding.arguments),
-            disconnected: binding.disconnected,
-            parts: binding.parts,
-        };
-        self.handler.call(&mut binding)
+impl std::fmt::Debug for Definition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let mut methods: Vec<_> = self.methods.values().map(|method| &method.name).collect();
+        methods.sort();
+        f.debug_struct("Hub").field("name", &self.name).field("methods", &methods).finish_non_exhaustive()
     }
 }
 
 impl<S> std::fmt::Debug for Hub<S> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut methods: Vec<_> = self.methods.values().map(|method| &method.name).collect();
-        methods.sort();
-        f.debug_struct("Hub").field("name", &self.name).field("methods", &methods).finish_non_exhaustive()
+        self.definition.fmt(f)
     }
 }

@@ -1,20 +1,39 @@
 //! What a hub method can return.
 
+use std::any::type_name;
+
 use futures_util::stream::BoxStream;
 use hubline_protocol::{Dialect, encode};
 use serde::Serialize;
 
 use crate::HubError;
 
-/// What a hub method can return: a serializable value or a `Result` of one.
+/// What a hub method can return: a value that serde can serialize, or a `Result` of one whose error converts into a
+/// [`HubError`].
 ///
-/// `M` tells the two apart; the compiler finds it.
+/// `M` tells the two apart; the compiler finds it. A `Result` is never sent as a value: where its error can be serialized
+/// and does not convert into a `HubError`, [`Hub::method`](crate::Hub::method) panics. Where it can be serialized and does,
+/// as a `String` or an error that derives `Serialize`, the compiler cannot find `M` ("type annotations needed"):
+/// `#[hubline::method]` decides for the `Result`, and a method that returns a `Result<_, HubError>` needs no decision.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be what a hub method returns",
+    label = "neither serializable nor a `Result` of a serializable value and an error",
+    note = "a value needs `#[derive(serde::Serialize)]`",
+    note = "the error of a `Result` is a `HubError`, or an `Error + Send + Sync + 'static` that converts into one",
+    note = "a method that returns a stream is registered with `Hub::stream`"
+)]
 pub trait IntoHubResult<M>: Send {
     /// Encodes the value for the caller.
     ///
     /// # Errors
     /// The method failed, or its value cannot be encoded: that ends the connection, as in ASP.NET Core.
     fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError>;
+
+    /// Its type, if it is a `Result` that would be sent as a value, which registration refuses.
+    #[doc(hidden)]
+    fn result_as_value() -> Option<&'static str> {
+        None
+    }
 }
 
 /// Marks a plain value for [`IntoHubResult`].
@@ -29,6 +48,18 @@ impl<T: Serialize + Send> IntoHubResult<Value> for T {
     fn into_hub_result(self, dialect: Dialect) -> Result<Vec<u8>, HubError> {
         encode::value(dialect, &self).map_err(|error| HubError::unwritable(&error))
     }
+
+    fn result_as_value() -> Option<&'static str> {
+        let name = type_name::<T>();
+        is_result(name).then_some(name)
+    }
+}
+
+/// Whether this is the name of a [`Result`] of any types.
+fn is_result(type_name_of: &str) -> bool {
+    let any_result = type_name::<Result<(), ()>>();
+    let end = any_result.find('<').map_or(any_result.len(), |end| end + 1);
+    type_name_of.starts_with(&any_result[..end])
 }
 
 impl<T: Serialize + Send, E: Into<HubError> + Send> IntoHubResult<Fallible> for Result<T, E> {

@@ -34,6 +34,10 @@ pub trait HubStream<M>: Send {
     /// # Errors
     /// The method failed before its first item.
     fn into_items(self, dialect: Dialect) -> BoxFuture<'static, Result<Option<ItemStream>, HubError>>;
+
+    /// The type of the items, if they are `Result`s that would be sent as values.
+    #[doc(hidden)]
+    fn result_as_value() -> Option<&'static str>;
 }
 
 /// Marks a stream for [`HubStream`]; `M` is the [`IntoHubResult`] marker of its items.
@@ -63,6 +67,10 @@ where
         let items = self.map(move |item| item.into_hub_result(dialect)).boxed();
         std::future::ready(Ok(Some(items))).boxed()
     }
+
+    fn result_as_value() -> Option<&'static str> {
+        T::Item::result_as_value()
+    }
 }
 
 impl<T: HubStream<M>, E: Into<HubError> + Send, M> HubStream<FallibleStream<M>> for Result<T, E> {
@@ -71,6 +79,10 @@ impl<T: HubStream<M>, E: Into<HubError> + Send, M> HubStream<FallibleStream<M>> 
             Ok(stream) => stream.into_items(dialect),
             Err(error) => std::future::ready(Err(error.into())).boxed(),
         }
+    }
+
+    fn result_as_value() -> Option<&'static str> {
+        T::result_as_value()
     }
 }
 
@@ -81,6 +93,10 @@ impl<T: HubStream<M>, M> HubStream<OptionalStream<M>> for Option<T> {
             None => std::future::ready(Ok(None)).boxed(),
         }
     }
+
+    fn result_as_value() -> Option<&'static str> {
+        T::result_as_value()
+    }
 }
 
 impl<T, M> HubStream<FutureStream<M>> for T
@@ -90,5 +106,9 @@ where
 {
     fn into_items(self, dialect: Dialect) -> Encoding {
         self.then(move |stream| stream.into_items(dialect)).boxed()
+    }
+
+    fn result_as_value() -> Option<&'static str> {
+        T::Output::result_as_value()
     }
 }

@@ -35,6 +35,8 @@
 //! - **Methods** take what they need from the server first ([`Clients`], [`Caller`], [`Groups`], [`State`],
 //!   [`Cancellation`], [`Upload`], [`HubContext`]), then the client's arguments: [`Hub::method`]. They return a
 //!   value or a `Result` whose error becomes a [`HubError`].
+//! - **Errors**: [`HubError`] says which of them clients are told, [`OrHubError`] tells them a text in a word, and
+//!   [`Hub::map_error`] has rules for an application's own.
 //! - **Streams** to the client: [`Hub::stream`]. From the client: [`Upload`].
 //! - **Client results**, asking a client and waiting for its answer: [`SingleClientProxy::invoke`].
 //! - **Outside of methods** the same clients and groups come from [`HubHandle::context`].
@@ -81,7 +83,7 @@ pub use hubline_hub::{
     BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
     CloseReason, Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub,
     HubClients, HubContext, HubError, HubFilter, HubLimits, HubOptions, HubStatistics, HubStream,
-    IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, Returned, SendError,
+    IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, OrHubError, Returned, SendError,
     SingleClientProxy, State, StreamHandler, Upload, UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal};

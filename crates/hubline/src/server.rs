@@ -56,12 +56,12 @@ impl Server {
     }
 
     /// Starts a hub. Map it on one or several paths next; all of them share its groups and targets.
-    pub fn add_hub(&self, hub: Hub) -> HubHandle {
+    pub fn add_hub<S>(&self, hub: Hub<S>) -> HubHandle {
         self.add_hub_with(hub, self.0.options.clone())
     }
 
     /// [`Server::add_hub`] with options of its own instead of the server's.
-    pub fn add_hub_with(&self, hub: Hub, options: HubOptions) -> HubHandle {
+    pub fn add_hub_with<S>(&self, hub: Hub<S>, options: HubOptions) -> HubHandle {
         let context = HubContext::start(
             hub,
             options,

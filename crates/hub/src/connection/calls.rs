@@ -102,7 +102,7 @@ impl Calls {
 
     fn begin_call(&mut self, cx: &mut Context<'_>, mut call: BoundCall) -> Result<Begun, Option<Encoded>> {
         if call.is_cancelled() {
-            return Err(call.reply.failed(&Cancelled.into()));
+            return Err(call.reply.failed(Cancelled.into()));
         }
         let ids = self.hold_ids(&mut call)?;
         let slot = match (call.takes_slot(), call.parts.slot.take()) {
@@ -153,7 +153,7 @@ impl Calls {
     /// Makes a call's uploads and its cancellation known.
     fn hold_ids(&mut self, call: &mut BoundCall) -> Result<Option<Box<Held>>, Option<Encoded>> {
         self.ids.hold(call).map_err(|refused| match refused {
-            Refused::StreamId(error) => call.reply.failed(&error),
+            Refused::StreamId(error) => call.reply.failed(error),
             Refused::InvocationId(id) => {
                 call.reply.error(&format!("Invocation ID '{id}' is already in use."))
             }

@@ -31,7 +31,7 @@ pub(super) async fn run(
     let stream = match dispatcher::caught(call).await.map(|returned| returned.0) {
         Ok(Kind::Stream(stream)) => stream,
         Ok(Kind::NoStream | Kind::Value(_)) => return reply.no_stream(),
-        Err(error) => return reply.failed(&error),
+        Err(error) => return reply.failed(error),
     };
     let items = dispatcher::caught(Box::pin(send_items(
         reply.caller().clone(),
@@ -49,7 +49,7 @@ pub(super) async fn run(
     };
     match outcome {
         // Nobody is interested in how a cancelled stream failed.
-        Err(error) if !cancellation.is_cancelled() => reply.stream_failed(&error),
+        Err(error) if !cancellation.is_cancelled() => reply.stream_failed(error),
         Ok(()) | Err(_) => reply.void(),
     }
 }

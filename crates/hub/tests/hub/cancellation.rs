@@ -42,9 +42,9 @@ async fn sum(cancellation: Cancellation, mut numbers: Upload<i64>) -> Result<i64
     Ok(sum)
 }
 
-fn hub(gate: &Arc<Notify>) -> (Hub, mpsc::Receiver<String>) {
+fn hub(gate: &Arc<Notify>) -> (Hub<Stage>, mpsc::Receiver<String>) {
     let (begun, has_begun) = mpsc::channel(64);
-    let hub = Hub::new("Test")
+    let hub = Hub::with_state("Test", Stage { gate: Arc::clone(gate), begun })
         .method("Patient", patient)
         .method("PatientAnyway", async |cancellation: Cancellation| {
             cancellation.cancelled().await;
@@ -68,7 +68,7 @@ fn hub(gate: &Arc<Notify>) -> (Hub, mpsc::Receiver<String>) {
         })
         .method("Add", async |a: i32, b: i32| a + b)
         .stream("Forever", futures_util::stream::pending::<u32>);
-    (hub.state(Stage { gate: Arc::clone(gate), begun }), has_begun)
+    (hub, has_begun)
 }
 
 async fn next(begun: &mut mpsc::Receiver<String>) -> String {

@@ -72,11 +72,11 @@ pub(crate) fn info(id: &str) -> ConnectionInfo {
     }
 }
 
-pub(crate) fn start(hub: Hub) -> HubContext {
+pub(crate) fn start<S>(hub: Hub<S>) -> HubContext {
     start_with(hub, HubOptions::default())
 }
 
-pub(crate) fn start_with(hub: Hub, options: HubOptions) -> HubContext {
+pub(crate) fn start_with<S>(hub: Hub<S>, options: HubOptions) -> HubContext {
     HubContext::start(hub, options, &InProcess, None, TaskTracker::new())
 }
 

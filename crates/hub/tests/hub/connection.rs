@@ -262,7 +262,7 @@ async fn an_abort_is_for_good() {
 #[tokio::test]
 async fn callbacks_frame_a_connection_and_see_the_state() {
     let (log, mut logged) = mpsc::channel::<String>(16);
-    let hub = Hub::new("Test")
+    let hub = Hub::with_state("Test", log)
         .method("Call", async |State(log): State<mpsc::Sender<String>>, caller: Caller| {
             log.send(format!("call {}", caller.connection_id())).await.unwrap();
         })
@@ -274,8 +274,7 @@ async fn callbacks_frame_a_connection_and_see_the_state() {
                 let error = disconnected.error().unwrap_or_default();
                 log.send(format!("disconnected {} {error}", caller.connection_id())).await.unwrap();
             },
-        )
-        .state(log);
+        );
     let hub = start(hub);
     let client = Client::connect(&hub, "a").await;
     client.send(&format!("{}{}", call(1, "Call", ""), r#"{"type":7,"error":"tired"}␞"#)).await;
@@ -287,12 +286,11 @@ async fn callbacks_frame_a_connection_and_see_the_state() {
 #[tokio::test]
 async fn a_refused_connection_is_told_and_never_disconnected() {
     let disconnections = Arc::new(AtomicUsize::new(0));
-    let hub = Hub::new("Test")
+    let hub = Hub::with_state("Test", Arc::clone(&disconnections))
         .on_connected(async || Err::<(), _>(HubError::new("not today")))
         .on_disconnected(async |State(count): State<Arc<AtomicUsize>>| {
             count.fetch_add(1, Ordering::SeqCst);
-        })
-        .state(Arc::clone(&disconnections));
+        });
     let hub = start(hub);
     let mut client = Client::connect(&hub, "a").await;
     let close = r#"{"type":7,"error":"Connection closed with an error. HubException: not today"}␞"#;
@@ -307,12 +305,10 @@ async fn a_refused_connection_is_told_and_never_disconnected() {
 #[tokio::test(start_paused = true)]
 async fn a_call_is_never_dropped_half_way() {
     let (done, mut finished) = mpsc::channel(1);
-    let hub = Hub::new("Test")
-        .method("Work", async |State(done): State<mpsc::Sender<()>>| {
-            sleep(Duration::from_secs(5)).await;
-            done.send(()).await.unwrap();
-        })
-        .state(done);
+    let hub = Hub::with_state("Test", done).method("Work", async |State(done): State<mpsc::Sender<()>>| {
+        sleep(Duration::from_secs(5)).await;
+        done.send(()).await.unwrap();
+    });
     let hub = start(hub);
     let client = Client::connect(&hub, "a").await;
     client.send(&call(1, "Work", "")).await;

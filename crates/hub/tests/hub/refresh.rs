@@ -114,8 +114,8 @@ fn roles(caller: &Caller) -> String {
     caller.principal().map(|principal| format!("{} {user}", principal.roles.join(","))).unwrap_or_default()
 }
 
-fn hub() -> Hub<Gate> {
-    Hub::new("Test")
+fn hub(gate: &Gate) -> Hub<Gate> {
+    Hub::with_state("Test", Arc::clone(gate))
         .method("Roles", async |caller: Caller| roles(&caller))
         .method("Wait", async |State(gate): State<Gate>| gate.notified().await)
         .method("Doctors", async || "doctor")
@@ -123,12 +123,10 @@ fn hub() -> Hub<Gate> {
 }
 
 /// Tells the client of each refresh.
-fn telling(gate: &Gate) -> Hub {
-    hub()
-        .on_authentication_refreshed(async |clients: Clients, caller: Caller| {
-            clients.caller().send("Refreshed", (roles(&caller),)).await
-        })
-        .state(Arc::clone(gate))
+fn telling(gate: &Gate) -> Hub<Gate> {
+    hub(gate).on_authentication_refreshed(async |clients: Clients, caller: Caller| {
+        clients.caller().send("Refreshed", (roles(&caller),)).await
+    })
 }
 
 fn parallel(limit: usize) -> HubOptions {
@@ -179,12 +177,11 @@ async fn a_refresh_before_the_handshake_is_not_told() {
 async fn a_refresh_while_the_connection_is_made_comes_before_the_calls() {
     let gate = Gate::default();
     let hub = start(
-        hub()
+        hub(&gate)
             .on_connected(async |State(gate): State<Gate>| gate.notified().await)
             .on_authentication_refreshed(async |clients: Clients, caller: Caller| {
                 clients.caller().send("Refreshed", (roles(&caller),)).await
-            })
-            .state(Arc::clone(&gate)),
+            }),
     );
     let (mut client, refresher) = connect(&hub).await;
     client.send(&call(1, "Roles", "")).await;
@@ -235,12 +232,12 @@ async fn calls_that_come_after_a_refresh_that_waits_wait_behind_it() {
 #[tokio::test(start_paused = true)]
 async fn it_takes_one_of_the_places_for_calls() {
     let gate = Gate::default();
-    let slow = hub().on_authentication_refreshed(async |State(gate): State<Gate>, clients: Clients| {
+    let slow = hub(&gate).on_authentication_refreshed(async |State(gate): State<Gate>, clients: Clients| {
         clients.caller().send("Begun", ()).await?;
         gate.notified().await;
         Ok::<_, HubError>(())
     });
-    let hub = start_with(slow.state(Arc::clone(&gate)), parallel(3));
+    let hub = start_with(slow, parallel(3));
     let (mut client, refresher) = connect(&hub).await;
     let begun = r#"{"type":1,"target":"Begun","arguments":[]}␞"#;
     // Two places are taken: it runs beside them, and the next call finds none.
@@ -276,7 +273,7 @@ async fn its_failure_and_its_panic_leave_the_connection_alone() {
         assert!(roles(&caller) == "Doctor ada", "on purpose");
         Err(HubError::new("no"))
     }
-    let hub = start(hub().on_authentication_refreshed(failing).state(Gate::default()));
+    let hub = start(hub(&Gate::default()).on_authentication_refreshed(failing));
     let (mut client, refresher) = connect(&hub).await;
     for (id, role) in [(1, "Doctor"), (2, "Panic"), (3, "Doctor")] {
         refresher.refresh(role);
@@ -287,14 +284,10 @@ async fn its_failure_and_its_panic_leave_the_connection_alone() {
 
 #[tokio::test(start_paused = true)]
 async fn it_cannot_ask_for_results() {
-    let hub = start(
-        hub()
-            .on_authentication_refreshed(async |clients: Clients| {
-                let asked = clients.caller().invoke::<String>("Ask", ("?",)).await;
-                clients.caller().send("Error", (asked.unwrap_err().to_string(),)).await
-            })
-            .state(Gate::default()),
-    );
+    let hub = start(hub(&Gate::default()).on_authentication_refreshed(async |clients: Clients| {
+        let asked = clients.caller().invoke::<String>("Ask", ("?",)).await;
+        clients.caller().send("Error", (asked.unwrap_err().to_string(),)).await
+    }));
     let (mut client, refresher) = connect(&hub).await;
     refresher.refresh("Doctor");
     let text = "Client results inside OnConnectedAsync Hub methods are not allowed.";
@@ -308,7 +301,7 @@ async fn what_still_waits_when_the_client_leaves_is_not_told() {
     let gate = Gate::default();
     let opened = Arc::clone(&gate);
     let hub = start(
-        Hub::new("Test")
+        Hub::with_state("Test", log)
             .method("Wait", move || {
                 let gate = Arc::clone(&opened);
                 async move { gate.notified().await }
@@ -318,8 +311,7 @@ async fn what_still_waits_when_the_client_leaves_is_not_told() {
             })
             .on_disconnected(async |State(log): State<mpsc::Sender<&'static str>>| {
                 _ = log.send("disconnected").await;
-            })
-            .state(log),
+            }),
     );
     let (mut client, refresher) = connect(&hub).await;
     client.send(&call(1, "Wait", "")).await;
@@ -395,14 +387,12 @@ async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
 #[tokio::test(start_paused = true)]
 async fn a_principal_that_the_application_refuses_ends_a_connection_that_was_away() {
     let (log, mut logged) = mpsc::channel(1);
-    let hub = start(
-        Hub::new("Test")
-            .on_disconnected(async |State(log): State<mpsc::Sender<String>>, disconnected: Disconnected| {
-                let error = disconnected.error();
-                _ = log.send(format!("{}, {error:?}", disconnected.reason())).await;
-            })
-            .state(log),
-    );
+    let hub = start(Hub::with_state("Test", log).on_disconnected(
+        async |State(log): State<mpsc::Sender<String>>, disconnected: Disconnected| {
+            let error = disconnected.error();
+            _ = log.send(format!("{}, {error:?}", disconnected.reason())).await;
+        },
+    ));
     let (client, _refresher, resumer) = connect_stateful(&hub).await;
     drop(client);
     resumer.claim().await.unwrap().end();

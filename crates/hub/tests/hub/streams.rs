@@ -144,7 +144,7 @@ async fn what_looks_learns_that_the_client_has_gone_and_other_streams_are_droppe
         })
     }
     let (told, mut heard) = mpsc::channel(4);
-    let hub = start(Hub::new("Test").method("Patient", patient).stream("Endless", endless).state(told));
+    let hub = start(Hub::with_state("Test", told).method("Patient", patient).stream("Endless", endless));
     let client = Client::connect(&hub, "a").await;
     client.send(&[call(1, "Patient", ""), stream("s", "Endless", "")].concat()).await;
     drop(client);
@@ -223,7 +223,7 @@ async fn an_id_whose_upload_is_over_is_free_while_its_call_still_runs() {
         first.unwrap().unwrap()
     }
     let gate = Arc::new(Notify::new());
-    let hub = start(Hub::new("Test").method("Late", late).state(Arc::clone(&gate)));
+    let hub = start(Hub::with_state("Test", Arc::clone(&gate)).method("Late", late));
     let mut client = Client::connect(&hub, "a").await;
     client.send(&[upload(1, "Late", "", "\"u\""), item("u", "1"), end("u")].concat()).await;
     client.send(&[upload(2, "Late", "", "\"u\""), call(3, "Nope", "")].concat()).await;
@@ -258,13 +258,15 @@ async fn a_full_upload_stops_the_reading_until_its_method_goes_on() {
         sum
     }
     let gate = Arc::new(Notify::new());
-    let hub = Hub::new("Test").method("Late", late).method("Add", async |a: i32, b: i32| a + b);
+    let hub = Hub::with_state("Test", Arc::clone(&gate))
+        .method("Late", late)
+        .method("Add", async |a: i32, b: i32| a + b);
     let options = {
         let mut options = HubOptions::default();
         options.stream_buffer_capacity = 3;
         options
     };
-    let hub = start_with(hub.state(Arc::clone(&gate)), options);
+    let hub = start_with(hub, options);
     let mut client = Client::connect(&hub, "a").await;
     let numbers: String = (1..=3).map(|n| item("u", &n.to_string())).collect();
     client.send(&[upload(1, "Late", "", "\"u\""), numbers, call(2, "Add", "1,2")].concat()).await;

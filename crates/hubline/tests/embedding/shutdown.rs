@@ -100,7 +100,7 @@ async fn a_method_that_does_not_end_costs_the_grace_and_no_more() {
         begin.send(()).await.unwrap();
         std::future::pending::<()>().await;
     };
-    let hub = server.add_hub(Hub::new("Test").method("Forever", forever).state(begin));
+    let hub = server.add_hub(Hub::with_state("Test", begin).method("Forever", forever));
     let http = crate::hosts::serve(hub.map("/hub")).await;
     let mut client = http.connect("/hub", TRANSPORTS[0]).await;
     client.send("{\"type\":1,\"target\":\"Forever\",\"arguments\":[]}\u{1e}").await;
