@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hubline_protocol::ConnectionId;
+use hubline_protocol::{ConnectionId, random_bytes};
 use tokio::sync::watch;
 
 pub(crate) use memory::memory_fleet_of;
@@ -97,10 +97,7 @@ pub struct Unreachable(pub String);
 impl InstanceId {
     /// A new one.
     pub fn random() -> Self {
-        let mut bytes = [0; 8];
-        #[expect(clippy::expect_used, reason = "without the system's random numbers no name is unique")]
-        getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
-        Self::from_bytes(bytes)
+        Self::from_bytes(random_bytes())
     }
 
     /// As it stands in a connection token.

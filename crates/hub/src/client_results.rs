@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hubline_protocol::encode::CompletionOutcome;
-use hubline_protocol::{CompletionResult, ConnectionId, Encoded, Naming, encode};
+use hubline_protocol::{CompletionResult, ConnectionId, Encoded, Naming, encode, random_bytes};
 use parking_lot::{Mutex, MutexGuard};
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
@@ -59,7 +59,8 @@ pub(crate) struct Asked<T> {
 impl ClientResults {
     /// Of a hub with other instances or without.
     pub(crate) fn new(is_alone: bool) -> Self {
-        let name = if is_alone { "s".into() } else { format!("s{:x}-", random()).into() };
+        let name =
+            if is_alone { "s".into() } else { format!("s{:x}-", u64::from_be_bytes(random_bytes())).into() };
         Self { name, asked: AtomicU64::new(0), open: Mutex::default() }
     }
 
@@ -182,12 +183,6 @@ impl ClientResults {
     fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Question>> {
         self.open.lock()
     }
-}
-
-fn random() -> u64 {
-    let mut random = [0; 8];
-    getrandom::fill(&mut random).expect("the system has random bytes");
-    u64::from_be_bytes(random)
 }
 
 fn read<T: DeserializeOwned>(result: CompletionResult<'_>, naming: Naming) -> Result<T, InvokeError> {

@@ -1,6 +1,6 @@
 //! SignalR hub protocols: bytes to hub messages and back.
 //!
-//! No I/O and no async: a reader is given bytes and says what they mean, a writer is given values and
+//! No I/O and no async, but for [`random_bytes`] of the system: a reader is given bytes and says what they mean, a writer is given values and
 //! makes bytes. The server side of both protocols lives here, so that a wire bug has one address.
 //!
 //! ```
@@ -24,6 +24,7 @@ mod dot_net;
 mod id;
 mod message;
 mod naming;
+mod random;
 
 pub mod framing;
 
@@ -44,3 +45,4 @@ pub use message::{
     StreamItem, TransferFormat,
 };
 pub use naming::{Dialect, Naming};
+pub use random::random_bytes;

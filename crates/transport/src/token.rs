@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubline_protocol::ConnectionId;
+use hubline_protocol::{ConnectionId, random_bytes};
 
 /// How long a negotiated connection waits for its transport, and a long-polling one for its next poll.
 pub(crate) const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(15);
@@ -52,8 +52,5 @@ pub(crate) fn random_id() -> ConnectionId {
 
 /// 16 random bytes as 22 characters of base64url, as ASP.NET Core makes them.
 fn random_text() -> String {
-    let mut bytes = [0; 16];
-    #[expect(clippy::expect_used, reason = "without the system's random numbers no id is safe to hand out")]
-    getrandom::fill(&mut bytes).expect("the operating system provides random numbers");
-    URL_SAFE_NO_PAD.encode(bytes)
+    URL_SAFE_NO_PAD.encode(random_bytes::<16>())
 }

@@ -1,5 +1,7 @@
 //! Names by which Redis and other servers know this process.
 
+use hubline_protocol::random_bytes;
+
 /// Of this machine, cut at the first dot as .NET does.
 pub(crate) fn machine_name() -> String {
     let name = gethostname::gethostname().to_string_lossy().into_owned();
@@ -8,9 +10,7 @@ pub(crate) fn machine_name() -> String {
 
 /// `{machine}_{32 hex digits}`, another one for each hub and process.
 pub(crate) fn new_server_name() -> String {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).expect("the system has random bytes");
-    format!("{}_{:032x}", machine_name(), u128::from_be_bytes(random))
+    format!("{}_{:032x}", machine_name(), u128::from_be_bytes(random_bytes()))
 }
 
 #[cfg(test)]

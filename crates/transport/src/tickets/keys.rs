@@ -8,6 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, Mac};
 use hubline_backplane::{Fleet, Unreachable};
+use hubline_protocol::random_bytes;
 use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use tokio::time::{Instant, sleep_until};
@@ -85,10 +86,7 @@ enum Opens {
 
 impl TokenKey {
     pub(crate) fn random() -> Self {
-        let mut secret = vec![0; KEY_BYTES];
-        #[expect(clippy::expect_used, reason = "without the system's random numbers no secret is safe")]
-        getrandom::fill(&mut secret).expect("the operating system provides random numbers");
-        Self::of(secret)
+        Self::of(random_bytes::<KEY_BYTES>().into())
     }
 
     fn from_bytes(bytes: Vec<u8>) -> Option<Self> {
