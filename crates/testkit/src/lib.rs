@@ -22,7 +22,6 @@
 mod certificates;
 mod cluster;
 mod node;
-mod other_redis_servers;
 mod peer;
 mod port;
 mod redis_server;
@@ -34,7 +33,6 @@ mod stream;
 pub use certificates::Certificates;
 pub use cluster::Cluster;
 pub use node::Node;
-pub use other_redis_servers::other_redis_servers;
 pub use peer::{OLDER_CLIENTS, older_clients, peer, peer11};
 pub use port::{free_port, free_ports};
 pub use redis_server::RedisServer;

@@ -1,5 +1,5 @@
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -71,13 +71,19 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// The same of another program, such as one of [`other_redis_servers`](crate::other_redis_servers).
+    /// Starts another server of Redis' protocol: the program whose path stands in this environment variable.
+    /// `cargo xtask test` sets `HUBLINE_REDIS_6_2` and `HUBLINE_VALKEY` to programs out of Python packages.
     ///
     /// # Errors
-    /// When it does not come up.
-    pub async fn start_program(program: &Path) -> Result<Self> {
+    /// The variable names no file, or the server does not come up.
+    pub async fn start_other(variable: &str) -> Result<Self> {
+        let program = PathBuf::from(std::env::var_os(variable).unwrap_or_default());
+        ensure!(
+            program.is_file(),
+            "{variable} has to be the path of a server program; `cargo xtask test` installs one"
+        );
         let mut server = Self::absent()?;
-        server.program = program.to_owned();
+        server.program = program;
         server.start_again().await?;
         Ok(server)
     }
