@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod conformance;
 mod counts;
+mod crate_order;
 mod document;
 mod failures;
 mod fuzz;
@@ -33,8 +34,11 @@ use transcript::Transcript;
 #[command(bin_name = "cargo xtask")]
 enum Task {
     /// Every test: Rust, recorded cases, official and other clients, WebSockets, fuzz targets
-    Test,
-    /// What reviewers would say anyway: formatting and clippy, warnings are errors
+    Test {
+        #[command(subcommand)]
+        part: Option<TestPart>,
+    },
+    /// What reviewers would say anyway: formatting, the order of crates, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
@@ -44,6 +48,12 @@ enum Task {
     Report,
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
     Bench(bench::Options),
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum TestPart {
+    /// Rust and the recorded cases, in less than 3 minutes: needs redis-server and Node, no browser and no Python
+    Quick,
 }
 
 fn main() -> ExitCode {
@@ -58,10 +68,12 @@ fn main() -> ExitCode {
 
 fn run(task: Task) -> Result<()> {
     match task {
-        Task::Test => test::run(),
+        Task::Test { part: None } => test::run(),
+        Task::Test { part: Some(TestPart::Quick) } => test::quick(),
         Task::Check => {
             let mut transcript = Transcript::on_standard_output();
             check::formatting(&mut transcript)?;
+            crate_order::check(&mut transcript)?;
             check::clippy(&mut transcript)
         }
         Task::Conformance(options) => conformance::run(&options),

@@ -16,6 +16,7 @@ struct Program {
     probe: &'static [&'static str],
 }
 
+// The Rust tests need the first alone.
 const PROGRAMS: [Program; 5] = [
     Program { name: "redis-server", package: "redis-server", probe: &["--version"] },
     Program { name: "nginx", package: "nginx-light", probe: &["-v"] },
@@ -31,35 +32,51 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
-/// Makes sure that everything is there.
+/// Makes sure that everything is there that tests need.
 ///
 /// # Errors
 /// Something is missing; the error names all of it.
 pub(crate) fn ensure_all() -> Result<()> {
-    let packages: Vec<_> =
-        PROGRAMS.iter().filter(|program| !program.answers()).map(|program| program.package).collect();
+    let mut missing = missing(&PROGRAMS);
+    if !succeeds("npm", &["--version"]) {
+        missing.push("npm, which comes with Node".to_owned());
+    }
+    if !succeeds("cargo", &["clippy", "--version"]) {
+        missing.push("clippy (rustup component add clippy)".to_owned());
+    }
+    ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
+    Ok(())
+}
+
+/// Makes sure that everything is there that the Rust tests and the recorded cases need.
+///
+/// # Errors
+/// Something is missing; the error names all of it.
+pub(crate) fn ensure_quick() -> Result<()> {
+    let missing = missing(&PROGRAMS[..1]);
+    ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
+    Ok(())
+}
+
+/// Which of these programs are missing, though their packages were asked for, and Node and rustfmt if they are.
+fn missing(programs: &[Program]) -> Vec<String> {
+    let absent = || programs.iter().filter(|program| !program.answers());
+    let packages: Vec<_> = absent().map(|program| program.package).collect();
     if !packages.is_empty() {
         // What it could not do shows below, with what else is missing.
         if let Err(error) = install(&packages) {
             println!("{} could not be installed: {error:#}", packages.join(", "));
         }
     }
-    let absent = PROGRAMS.iter().filter(|program| !program.answers());
     let mut missing: Vec<String> =
-        absent.map(|program| format!("{} (Debian package {})", program.name, program.package)).collect();
+        absent().map(|program| format!("{} (Debian package {})", program.name, program.package)).collect();
     if let Err(error) = node() {
         missing.push(format!("Node {OLDEST_NODE} or newer ({error:#})"));
     }
-    if !succeeds("npm", &["--version"]) {
-        missing.push("npm, which comes with Node".to_owned());
+    if !succeeds("cargo", &["fmt", "--version"]) {
+        missing.push("rustfmt (rustup component add rustfmt)".to_owned());
     }
-    for (component, subcommand) in [("rustfmt", "fmt"), ("clippy", "clippy")] {
-        if !succeeds("cargo", &[subcommand, "--version"]) {
-            missing.push(format!("{component} (rustup component add {component})"));
-        }
-    }
-    ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
-    Ok(())
+    missing
 }
 
 impl Program {

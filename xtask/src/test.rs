@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything, and one summary.
+//! `cargo xtask test`: everything, or what is quick, and one summary.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use crate::autobahn;
 use crate::build::Programs;
 use crate::check;
 use crate::conformance;
+use crate::crate_order;
 use crate::document;
 use crate::failures::Format;
 use crate::fuzz;
@@ -27,6 +28,9 @@ const FUZZ_SECONDS: u32 = 5;
 /// Tests with the JavaScript client against several instances, which take as long as all others together.
 const FLEET_TESTS: [&str; 3] = ["load-balanced.test.mjs", "outage.test.mjs", "recorded-anywhere.test.mjs"];
 
+/// Tests in Rust that mostly wait, by parts of their names: for Redis servers that fail over, and for slow links.
+const SLOW_TESTS: [&str; 5] = ["cluster::", "outages::", "sentinel::", "sharded::", "slow::"];
+
 /// Runs every step, also after one that failed, so that all failures show. What mostly waits, for a network, for timers
 /// or for servers, runs beside something else, also beside builds, which give way to it.
 ///
@@ -36,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
     prerequisites::ensure_all()?;
     let results = Results::begin()?;
     let mut report = Report::begin();
-    report.group([Step::new("formatting", check::formatting)]);
+    report.group(style());
     prepare(&mut report);
     let (programs, targets) = build(&mut report);
     recorded(&mut report, &programs, &results);
@@ -48,7 +52,44 @@ pub(crate) fn run() -> Result<()> {
         }
         Ok(())
     })]);
+    end(&report)
+}
 
+/// Runs the tests in Rust, without [`SLOW_TESTS`], and beside them the recorded cases, against a server that is built without
+/// optimizations. What needs a browser, Python or a release build is left out.
+///
+/// # Errors
+/// Any step failed, or something is missing that cannot be installed.
+pub(crate) fn quick() -> Result<()> {
+    prerequisites::ensure_quick()?;
+    let results = Results::begin()?;
+    let mut report = Report::begin();
+    report.group(style());
+    let mut programs = Programs::default();
+    report.group([Step::new("build of the tests", |transcript| {
+        programs = Programs::from_cargo(cargo().args(["test", "--workspace", "--no-run"]), transcript)?;
+        Ok(())
+    })]);
+    report.group([
+        Step::new("cargo test", |transcript| {
+            let mut command = cargo();
+            command.args(["test", "--workspace", "--no-fail-fast", "--"]);
+            command.args(SLOW_TESTS.iter().flat_map(|part| ["--skip", part]));
+            transcript.line(format!("notice: tests named {} are left out", SLOW_TESTS.join(", ")));
+            transcript.judge(&mut command, Format::Cargo)
+        }),
+        Step::new("recorded cases", |transcript| {
+            conformance::replay(programs.path("conformance-server")?, &[], &results, transcript)
+        }),
+    ]);
+    end(&report)
+}
+
+fn style() -> [Step<'static>; 2] {
+    [Step::new("formatting", check::formatting), Step::new("order of crates", crate_order::check)]
+}
+
+fn end(report: &Report) -> Result<()> {
     println!("\n{report}");
     std::process::exit(i32::from(!report.passed()));
 }
