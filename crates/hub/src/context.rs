@@ -114,7 +114,8 @@ impl HubContext {
         self.0.hub.authorization.as_ref()
     }
 
-    pub(crate) fn naming(&self) -> Naming {
+    /// Under which names structures and enums travel; see [`Hub::naming`].
+    pub fn naming(&self) -> Naming {
         self.0.hub.naming
     }
 

@@ -59,6 +59,7 @@
 //! - **Metrics**: [`Server::statistics`] has the numbers, for whichever exporter your application uses.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
 //!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
+//! - **Tests** of your hub, with a client in memory: the module `testing`, behind the feature of that name.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
 //!
 //! axum's paths are case-sensitive, ASP.NET Core's are not: clients must spell a path as it was mapped, or the
@@ -72,6 +73,8 @@ mod paths;
 mod server;
 mod service;
 mod statistics;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 #[doc = include_str!("../../../docs/coming-from-aspnetcore.md")]
 pub mod coming_from_aspnetcore {}

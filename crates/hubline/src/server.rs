@@ -221,6 +221,12 @@ pub struct HubHandle {
 }
 
 impl HubHandle {
+    /// Where its connections run.
+    #[cfg(feature = "testing")]
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.server.0.tasks
+    }
+
     /// Sending from outside of the hub's methods.
     pub fn context(&self) -> &HubContext {
         &self.context

@@ -14,6 +14,6 @@ mod resume;
 
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
-pub use memory::{MemoryClient, memory};
+pub use memory::{MemoryClient, MemorySender, memory};
 pub use pipe::{CloseCode, Farewell, Pipe, PipeEnd};
 pub use resume::{ClaimError, Resumable, Resumer, Seat, SeatOffer, resumption};

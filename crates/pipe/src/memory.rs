@@ -16,21 +16,56 @@ pub fn memory(capacity: usize) -> (Box<dyn Pipe>, MemoryClient) {
     let (to_server, from_client) = mpsc::channel(capacity);
     let (to_client, from_server) = mpsc::channel(capacity);
     let server = MemoryPipe { incoming: from_client, outgoing: PollSender::new(to_client) };
-    (Box::new(server), MemoryClient { outgoing: to_server, incoming: from_server, close_code: None })
+    (
+        Box::new(server),
+        MemoryClient { outgoing: MemorySender(to_server), incoming: from_server, close_code: None },
+    )
+}
+
+/// What a client sends over a [`memory`] pipe. The server takes the client for gone once every clone is dropped.
+#[derive(Debug, Clone)]
+pub struct MemorySender(mpsc::Sender<Bytes>);
+
+impl MemorySender {
+    /// Sends bytes to the server; they are dropped if it has gone.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it is ready, nothing was sent.
+    pub async fn send(&self, bytes: impl Into<Bytes>) {
+        _ = self.0.send(bytes.into()).await;
+    }
+
+    /// The same at once; whether there was room.
+    pub fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
+        self.0.try_send(bytes.into()).is_ok()
+    }
+
+    /// Waits until the server has taken everything that was sent, or has gone.
+    ///
+    /// # Cancel safety
+    /// Safe.
+    pub async fn taken(&self) {
+        _ = self.0.reserve_many(self.0.max_capacity()).await;
+    }
 }
 
 /// The far end of a [`memory`] pipe.
 #[derive(Debug)]
 pub struct MemoryClient {
-    outgoing: mpsc::Sender<Bytes>,
+    outgoing: MemorySender,
     incoming: mpsc::Receiver<Sent>,
     close_code: Option<CloseCode>,
 }
 
 impl MemoryClient {
-    /// Sends bytes to the server; they are dropped if it has gone.
+    /// As [`MemorySender::send`].
     pub async fn send(&self, bytes: impl Into<Bytes>) {
-        _ = self.outgoing.send(bytes.into()).await;
+        self.outgoing.send(bytes).await;
+    }
+
+    /// One more way to send.
+    pub fn sender(&self) -> MemorySender {
+        self.outgoing.clone()
     }
 
     /// The payload of the next frame; `None` once the server has closed or gone.
