@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
+use http::Extensions;
 use hubline_identity::Principal;
 use hubline_pipe::ConnectionInfo;
 use hubline_protocol::{ConnectionId, UserId};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
 use crate::outbox::Outbox;
-use crate::{Cancellation, CloseReason};
+use crate::{Cancellation, CloseReason, Items};
 
 /// Of calls that their client does not wait for, each so many-th one waits for what it sends: a client that sends more
 /// than the backplane takes is not read on, instead of filling the queue of all.
@@ -31,7 +32,14 @@ pub(crate) struct CallerState {
     unawaited_calls: AtomicU32,
     /// Sent by such calls since one of them waited.
     posted_bytes: AtomicU32,
-    aborted: OnceLock<CancellationToken>,
+    on_demand: OnceLock<Box<OnDemand>>,
+}
+
+/// What most connections never need before they end.
+#[derive(Debug, Default)]
+struct OnDemand {
+    aborted: CancellationToken,
+    items: Mutex<Extensions>,
 }
 
 impl CallerState {
@@ -43,13 +51,18 @@ impl CallerState {
             slots_given_back: AtomicUsize::new(0),
             unawaited_calls: AtomicU32::new(0),
             posted_bytes: AtomicU32::new(0),
-            aborted: OnceLock::new(),
+            on_demand: OnceLock::new(),
         }
     }
 
-    /// Cancelled when the connection has ended. Most connections never make one.
+    /// Cancelled when the connection has ended.
     pub(crate) fn aborted(&self) -> &CancellationToken {
-        self.aborted.get_or_init(CancellationToken::new)
+        &self.on_demand.get_or_init(Box::default).aborted
+    }
+
+    /// The application's values for the connection, by their types.
+    pub(crate) fn items(&self) -> &Mutex<Extensions> {
+        &self.on_demand.get_or_init(Box::default).items
     }
 
     /// Whether the next call that the client does not wait for has to wait for what it sends.
@@ -75,10 +88,12 @@ impl CallerState {
         *info = Arc::new(ConnectionInfo { principal, ..ConnectionInfo::clone(&info) });
     }
 
-    /// Shows a newer request. Who the connection belongs to stays.
+    /// Shows a newer request. Who the connection belongs to stays, and so do the kept parts of the older request if the
+    /// newer one, which came in at another instance, brings none.
     pub(crate) fn replace_info(&self, newer: ConnectionInfo) {
         let mut info = self.info.write();
-        *info = Arc::new(ConnectionInfo { principal: info.principal.clone(), ..newer });
+        let request = newer.request.clone().or_else(|| info.request.clone());
+        *info = Arc::new(ConnectionInfo { principal: info.principal.clone(), request, ..newer });
     }
 }
 
@@ -108,6 +123,11 @@ impl Caller {
     /// Who was signed in when it connected, or when the client last refreshed its authentication.
     pub fn principal(&self) -> Option<Arc<Principal>> {
         self.info().principal.clone()
+    }
+
+    /// Values that the application keeps for the connection (ASP.NET Core's `Context.Items`).
+    pub fn items(&self) -> Items {
+        Items::of(self.clone())
     }
 
     /// Cancelled when the connection has ended (ASP.NET Core's `ConnectionAborted`).

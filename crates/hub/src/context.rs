@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
 use hubline_directory::SessionDirectory;
 use hubline_identity::Policy;
-use hubline_pipe::Frame;
+use hubline_pipe::{Frame, RequestParts};
 use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,6 +17,7 @@ use crate::caller::Caller;
 use crate::client_results::ClientResults;
 use crate::hub::Definition;
 use crate::inbox::HubInbox;
+use crate::request::MissingRequestParts;
 use crate::router::Router;
 use crate::statistics::{Closed, Counters, Limit};
 use crate::{CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics};
@@ -112,6 +113,14 @@ impl HubContext {
     /// What everybody who connects must be; see [`Hub::authorize`].
     pub fn authorization(&self) -> Option<&Policy> {
         self.0.hub.authorization.as_ref()
+    }
+
+    /// See [`Hub::check_request_parts`].
+    ///
+    /// # Errors
+    /// A method of the hub takes a part that is not kept.
+    pub fn check_request_parts(&self, kept: RequestParts) -> Result<(), MissingRequestParts> {
+        self.0.hub.check_request_parts(kept)
     }
 
     /// Under which names structures and enums travel; see [`Hub::naming`].

@@ -1,5 +1,6 @@
 //! What a hub method's parameters can be.
 
+use hubline_pipe::RequestParts;
 use hubline_protocol::{Arguments, BindError, Dialect};
 use serde::de::DeserializeOwned;
 
@@ -78,6 +79,8 @@ pub trait FromInvocation<S>: Sized {
     const ARGUMENTS: usize = 0;
     /// How many streams of the client it takes.
     const STREAMS: usize = 0;
+    /// Which parts of the connection's request it takes. An endpoint that does not keep them cannot be mapped.
+    const REQUEST_PARTS: RequestParts = RequestParts::NONE;
 
     /// Takes it from the invocation.
     ///

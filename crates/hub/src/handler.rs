@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use hubline_pipe::RequestParts;
 use hubline_protocol::BindError;
 
 use crate::result::{Fallible, Kind};
@@ -29,6 +30,8 @@ pub trait Handler<M, S>: Send + Sync + 'static {
     const ARGUMENTS: usize;
     /// How many streams the client must upload.
     const STREAMS: usize;
+    /// Which parts of the connection's request it takes.
+    const REQUEST_PARTS: RequestParts;
 
     /// Binds the parameters at once and returns the call, which has not begun to run.
     ///
@@ -55,6 +58,8 @@ pub trait StreamHandler<M, S>: Send + Sync + 'static {
     const ARGUMENTS: usize;
     /// How many streams the client must upload.
     const STREAMS: usize;
+    /// Which parts of the connection's request it takes.
+    const REQUEST_PARTS: RequestParts;
 
     /// As [`Handler::call`].
     ///
@@ -144,6 +149,7 @@ macro_rules! handler {
         {
             const ARGUMENTS: usize = 0 $(+ $parameter::ARGUMENTS)*;
             const STREAMS: usize = 0 $(+ $parameter::STREAMS)*;
+            const REQUEST_PARTS: RequestParts = RequestParts::NONE $(.and($parameter::REQUEST_PARTS))*;
 
             #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
             fn call(self: &Arc<Self>, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {
@@ -169,6 +175,7 @@ macro_rules! handler {
         {
             const ARGUMENTS: usize = 0 $(+ $parameter::ARGUMENTS)*;
             const STREAMS: usize = 0 $(+ $parameter::STREAMS)*;
+            const REQUEST_PARTS: RequestParts = RequestParts::NONE $(.and($parameter::REQUEST_PARTS))*;
 
             #[allow(non_snake_case, unused_variables, reason = "one body for every number of parameters")]
             fn call(self: &Arc<Self>, binding: &mut Binding<'_, S>) -> Result<Call, BindError> {

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hubline_identity::Policy;
-use hubline_pipe::ConnectionInfo;
+use hubline_pipe::{ConnectionInfo, RequestParts};
 use hubline_protocol::{Naming, UserId};
 
 use crate::error_rules::ErrorRules;
 use crate::filter::Filters;
 use crate::handler::{Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
+use crate::request::{MissingRequestParts, TakenParts};
 use crate::{HubError, HubFilter};
 
 /// A hub: methods by name, callbacks, and state of type `S` for them to share.
@@ -33,6 +34,7 @@ pub(crate) struct Definition {
     pub(crate) error_rules: ErrorRules,
     pub(crate) naming: Naming,
     pub(crate) authorization: Option<Policy>,
+    taken_parts: TakenParts,
 }
 
 /// A registered method.
@@ -83,6 +85,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             error_rules: ErrorRules::default(),
             naming: Naming::Serde,
             authorization: None,
+            taken_parts: TakenParts::default(),
         };
         Self { definition, state: Arc::new(state) }
     }
@@ -94,12 +97,13 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// not convert into a [`HubError`](crate::HubError): its clients would be told of a success.
     #[must_use]
     #[track_caller]
-    pub fn method<H, M>(self, name: &str, handler: H) -> Self
+    pub fn method<H, M>(mut self, name: &str, handler: H) -> Self
     where
         H: Handler<M, S>,
         M: 'static,
     {
         refuse_result_as_value(name, H::result_as_value());
+        self.definition.taken_parts.add(name, H::REQUEST_PARTS);
         let handler = Arc::new(Erased::new(handler, Arc::clone(&self.state)));
         self.add(Method {
             name: name.into(),
@@ -120,12 +124,13 @@ impl<S: Send + Sync + 'static> Hub<S> {
     /// As [`Hub::method`]; what is said there of a `Result` holds for the items.
     #[must_use]
     #[track_caller]
-    pub fn stream<H, M>(self, name: &str, handler: H) -> Self
+    pub fn stream<H, M>(mut self, name: &str, handler: H) -> Self
     where
         H: StreamHandler<M, S>,
         M: 'static,
     {
         refuse_result_as_value(name, H::result_as_value());
+        self.definition.taken_parts.add(name, H::REQUEST_PARTS);
         let handler = Arc::new(ErasedStream::new(handler, Arc::clone(&self.state)));
         self.add(Method {
             name: name.into(),
@@ -203,6 +208,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             );
         };
         refuse_result_as_value("on_connected", H::result_as_value());
+        self.definition.taken_parts.add("on_connected", H::REQUEST_PARTS);
         self.definition.on_connected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
     }
@@ -225,6 +231,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             );
         };
         refuse_result_as_value("on_disconnected", H::result_as_value());
+        self.definition.taken_parts.add("on_disconnected", H::REQUEST_PARTS);
         self.definition.on_disconnected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
     }
@@ -254,6 +261,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             );
         };
         refuse_result_as_value("on_authentication_refreshed", H::result_as_value());
+        self.definition.taken_parts.add("on_authentication_refreshed", H::REQUEST_PARTS);
         self.definition.on_authentication_refreshed =
             Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
         self
@@ -319,6 +327,14 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
+    /// Checks that an endpoint which keeps these parts of requests keeps what the hub's methods take.
+    ///
+    /// # Errors
+    /// It does not; the error names the first method that takes more.
+    pub fn check_request_parts(&self, kept: RequestParts) -> Result<(), MissingRequestParts> {
+        self.definition.check_request_parts(kept)
+    }
+
     /// What [`Hub::authorize`] requires.
     pub fn authorization(&self) -> Option<&Policy> {
         self.definition.authorization.as_ref()
@@ -326,6 +342,10 @@ impl<S: Send + Sync + 'static> Hub<S> {
 }
 
 impl Definition {
+    pub(crate) fn check_request_parts(&self, kept: RequestParts) -> Result<(), MissingRequestParts> {
+        self.taken_parts.check(&self.name, kept)
+    }
+
     pub(crate) fn find(&self, target: &str) -> Option<&Arc<Method>> {
         // Nearly every call: a short name, for which no lower-case copy has to be allocated.
         let mut lower = [0; 64];

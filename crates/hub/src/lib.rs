@@ -24,7 +24,10 @@
 //! Methods may return streams ([`Hub::stream`]), take streams ([`Upload`]), look whether anybody still waits
 //! ([`Cancellation`]) and ask clients for results ([`SingleClientProxy::invoke`]).
 //!
-//! No HTTP and no Redis here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
+//! Methods may read the request that opened their connection ([`Headers`], [`Cookies`], [`Extension`], [`PeerAddress`]) and
+//! keep values for it ([`Items`]).
+//!
+//! Nothing is served and no Redis is spoken here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
 //! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
 mod caller;
@@ -46,8 +49,10 @@ mod handler;
 mod hub;
 mod inbox;
 mod invocation;
+mod items;
 mod options;
 mod outbox;
+mod request;
 mod result;
 mod router;
 mod statistics;
@@ -68,7 +73,9 @@ pub use groups::Groups;
 pub use handler::{Handler, MethodFuture, ResultFuture, StreamHandler};
 pub use hub::Hub;
 pub use hubline_backplane::GroupError;
+pub use items::Items;
 pub use options::{BackplaneFailureMode, HubLimits, HubOptions};
+pub use request::{Cookies, Extension, Headers, MissingRequestParts, PeerAddress};
 pub use result::{IntoHubResult, ItemStream, Returned};
 pub use statistics::HubStatistics;
 pub use stream::HubStream;

@@ -37,6 +37,9 @@
 //!   value or a `Result` whose error becomes a [`HubError`].
 //! - **Errors**: [`HubError`] says which of them clients are told, [`OrHubError`] tells them a text in a word, and
 //!   [`Hub::map_error`] has rules for an application's own.
+//! - **The request that opened a connection**: [`Headers`], [`Cookies`], [`Extension`] and [`PeerAddress`] are parameters of
+//!   methods; an endpoint keeps headers and extensions only if told so ([`EndpointOptions::keep_headers`]). [`Items`] keeps
+//!   values for each connection.
 //! - **Streams** to the client: [`Hub::stream`]. From the client: [`Upload`].
 //! - **Client results**, asking a client and waiting for its answer: [`SingleClientProxy::invoke`].
 //! - **Outside of methods** the same clients and groups come from [`HubHandle::context`].
@@ -84,13 +87,14 @@ pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::{
     BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
-    CloseReason, Directory, Disconnected, FromInvocation, FromRef, GroupError, Groups, Handler, Hub,
-    HubClients, HubContext, HubError, HubFilter, HubLimits, HubOptions, HubStatistics, HubStream,
-    IntoHubResult, Invocation, InvokeError, ItemStream, Next, NextCallback, OrHubError, Returned, SendError,
-    SingleClientProxy, State, StreamHandler, Upload, UploadError,
+    CloseReason, Cookies, Directory, Disconnected, Extension, FromInvocation, FromRef, GroupError, Groups,
+    Handler, Headers, Hub, HubClients, HubContext, HubError, HubFilter, HubLimits, HubOptions, HubStatistics,
+    HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Items, MissingRequestParts, Next,
+    NextCallback, OrHubError, PeerAddress, Returned, SendError, SingleClientProxy, State, StreamHandler,
+    Upload, UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal};
-pub use hubline_pipe::ConnectionInfo;
+pub use hubline_pipe::{ConnectionInfo, RequestContext, RequestParts};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::value;

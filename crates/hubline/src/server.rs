@@ -240,7 +240,9 @@ impl HubHandle {
     /// # Panics
     /// If axum does not take `path` as a route: it begins with a slash. If an endpoint of this server is called so
     /// already: an endpoint's name is its path, unless [`EndpointOptions::name`] is another, as it has to be for the same
-    /// path under several prefixes.
+    /// path under several prefixes. If a method of the hub takes a part of its connection's request that the options do
+    /// not keep ([`EndpointOptions::keep_headers`], [`EndpointOptions::keep_extensions`]).
+    #[track_caller]
     pub fn map(&self, path: &str) -> Router {
         self.map_with(path, EndpointOptions::default())
     }
@@ -249,6 +251,7 @@ impl HubHandle {
     ///
     /// # Panics
     /// As [`HubHandle::map`].
+    #[track_caller]
     pub fn map_with(&self, path: &str, options: EndpointOptions) -> Router {
         let has_refresh = options.enable_authentication_refresh;
         let service = self.service(path, options);
@@ -267,7 +270,9 @@ impl HubHandle {
     /// name it otherwise. What [`Hub::authorize`] requires is required beside what the options do.
     ///
     /// # Panics
-    /// If an endpoint of this server is called so already.
+    /// If an endpoint of this server is called so already, or if the hub has a method that takes a part of its
+    /// connection's request ([`Headers`](crate::Headers), [`Extension`](crate::Extension)) which the options do not keep.
+    #[track_caller]
     pub fn service(&self, name: &str, options: EndpointOptions) -> HubService {
         let options = match self.context.authorization() {
             Some(required) => {
@@ -276,6 +281,9 @@ impl HubHandle {
             }
             None => options,
         };
+        if let Err(missing) = self.context.check_request_parts(options.kept_request_parts) {
+            panic!("{missing}");
+        }
         let shared = &self.server.0;
         let handler = Arc::new(self.context.clone());
         HubService::new(Endpoint::new(

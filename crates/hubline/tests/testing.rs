@@ -9,8 +9,9 @@ use futures_util::FutureExt;
 use futures_util::stream;
 use hubline::testing::{Closed, Refused, TestClient, memory_backplanes};
 use hubline::{
-    Caller, Clients, ConnectionId, Disconnected, Groups, Hub, HubError, HubHandle, HubOptions, HubProtocol,
-    Naming, Policy, Principal, Server, State, Upload, UploadError, UserId,
+    Caller, Clients, ConnectionId, Cookies, Disconnected, Extension, Groups, Hub, HubError, HubHandle,
+    HubOptions, HubProtocol, Naming, PeerAddress, Policy, Principal, Server, State, Upload, UploadError,
+    UserId,
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -279,4 +280,23 @@ async fn two_servers_are_one_fleet() {
     ada.expect_nothing().await;
     let nobody = ada.invoke_error("Ask", ("nobody",)).await;
     assert_eq!(nobody, "An unexpected error occurred invoking 'Ask' on the server.");
+}
+
+#[tokio::test]
+async fn a_client_brings_what_methods_read_of_its_request() {
+    #[derive(Clone)]
+    struct Tenant(u32);
+    async fn request(
+        cookies: Cookies,
+        Extension(Tenant(tenant)): Extension<Tenant>,
+        PeerAddress(address): PeerAddress,
+    ) -> (Option<String>, u32, String) {
+        (cookies.get("theme").map(str::to_owned), tenant, address.to_string())
+    }
+    let hub = start(Hub::new("Test").method("Request", request));
+    let address = std::net::Ipv4Addr::LOCALHOST.into();
+    let client = TestClient::connect(&hub).header("Cookie", "theme=dark").extension(Tenant(7));
+    let client = client.peer_address(address).await;
+    let read: (String, u32, String) = client.invoke("Request", ()).await;
+    assert_eq!(read, ("dark".to_owned(), 7, "127.0.0.1".to_owned()));
 }

@@ -13,7 +13,7 @@ use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{ConnectionId, UserId};
 use sha2::{Digest, Sha256};
 
-use crate::{Pipe, Resumable};
+use crate::{Pipe, RequestContext, Resumable};
 
 /// Takes over accepted connections, each for its whole life.
 pub trait ConnectionHandler: Send + Sync + 'static {
@@ -61,9 +61,27 @@ pub struct ConnectionInfo {
     /// Where that request came from: the client, or the last proxy that the host application does not look behind. `None` if the host
     /// does not tell, and once the connection was resumed through another instance.
     pub remote_address: Option<IpAddr>,
+    /// The parts of the request that opened the connection which its endpoint keeps; `None` if it keeps none. With long
+    /// polling that is the first poll. A WebSocket that takes the place of a lost one (stateful reconnect) brings those of
+    /// its own request, unless it comes in at another instance.
+    pub request: Option<Arc<RequestContext>>,
 }
 
 impl ConnectionInfo {
+    /// A connection of which nothing else is known: no principal, an empty path and query.
+    pub fn new(id: impl Into<ConnectionId>, transport: TransportKind) -> Self {
+        Self {
+            id: id.into(),
+            is_id_secret: false,
+            transport,
+            principal: None,
+            path: Box::default(),
+            query: Box::default(),
+            remote_address: None,
+            request: None,
+        }
+    }
+
     /// What others may be shown in the place of the id: the id itself, unless that is a secret, else a name of the same
     /// length that is derived from it. It is the same as long as the connection lasts, and on all instances; nobody can
     /// tell the id by it, nor send to the connection by it.
@@ -98,6 +116,7 @@ impl fmt::Debug for ConnectionInfo {
             .field("principal", &self.principal)
             .field("path", &self.path)
             .field("query", &self.query)
+            .field("request", &self.request)
             .finish()
     }
 }
@@ -113,15 +132,7 @@ mod tests {
     use super::*;
 
     fn info(id: &str, is_id_secret: bool) -> ConnectionInfo {
-        ConnectionInfo {
-            id: id.into(),
-            is_id_secret,
-            transport: TransportKind::WebSockets,
-            principal: None,
-            path: Box::default(),
-            query: Box::default(),
-            remote_address: None,
-        }
+        ConnectionInfo { is_id_secret, ..ConnectionInfo::new(id, TransportKind::WebSockets) }
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The seam between a SignalR transport and a hub connection.
 //!
 //! A transport gives every connection that it accepts to a [`ConnectionHandler`], as a [`Pipe`] and a
-//! [`ConnectionInfo`]. Above the seam nobody knows HTTP, below it nobody knows hubs.
+//! [`ConnectionInfo`]. Above the seam nobody serves HTTP, below it nobody knows hubs.
 //!
 //! What goes out are [`Frame`]s: a hub message is encoded once, gets its WebSocket header once, and all its
 //! receivers share the same bytes.
@@ -10,10 +10,12 @@ mod frame;
 mod handler;
 mod memory;
 mod pipe;
+mod request;
 mod resume;
 
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
 pub use memory::{MemoryClient, MemorySender, memory};
 pub use pipe::{CloseCode, Farewell, Pipe, PipeEnd};
+pub use request::{RequestContext, RequestParts};
 pub use resume::{ClaimError, Resumable, Resumer, Seat, SeatOffer, resumption};

@@ -77,15 +77,7 @@ impl Fleet {
 
 /// Who somebody is to others that has connected without a negotiation.
 fn shown(id: &str) -> String {
-    let info = ConnectionInfo {
-        id: id.into(),
-        is_id_secret: true,
-        transport: TransportKind::WebSockets,
-        principal: None,
-        path: Box::default(),
-        query: Box::default(),
-        remote_address: None,
-    };
+    let info = ConnectionInfo { is_id_secret: true, ..ConnectionInfo::new(id, TransportKind::WebSockets) };
     info.public_id().to_string()
 }
 

@@ -211,13 +211,9 @@ impl ConnectionManager {
         drop(endpoints);
         let authentication = rules.zip(requester.credentials.as_deref()).map(|(rules, credentials)| {
             let info = ConnectionInfo {
-                id: ticket.id.clone(),
-                is_id_secret: false,
-                transport: TransportKind::WebSockets,
                 principal: credentials.principal.clone(),
-                path: Box::default(),
                 query: credentials.query.clone(),
-                remote_address: None,
+                ..ConnectionInfo::new(ticket.id.clone(), TransportKind::WebSockets)
             };
             Authentication::new(rules, info, true)
         });

@@ -29,6 +29,7 @@ use crate::identity::{EndpointId, Identity, Presented};
 use crate::refusal::Refusal;
 use crate::relay::{Elsewhere, Relay};
 use crate::request::{Wanted, public_query};
+use crate::request_context::request_context;
 use crate::requester::{Purpose, Requester};
 use crate::response::{empty, not_stored, text};
 use crate::tickets::Verified;
@@ -205,7 +206,8 @@ impl Shared {
         let ticket = &verified.ticket;
         match requester.purpose {
             Purpose::Transport(transport) => {
-                let owner = self.owner(requester, || info(parts, ticket.id.clone(), token, transport), true);
+                let owner =
+                    self.owner(requester, || self.info(parts, ticket.id.clone(), token, transport), true);
                 self.connections.claim(token, ticket, owner)?;
             }
             _ => self.connections.claim_for_refresh(token, ticket, requester)?,
@@ -276,8 +278,23 @@ impl Shared {
         let rules = self.refresh_rules.as_ref()?;
         let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
         // Whom the connection belongs to is not a matter of its id.
-        let user = rules.handler.user_id(&info(parts, ConnectionId::from(""), "of another", transport))?;
+        let user =
+            rules.handler.user_id(&self.info(parts, ConnectionId::from(""), "of another", transport))?;
         Some(Identity::of_user(&user))
+    }
+
+    /// What is known from this request of the connection with this id and token.
+    fn info(&self, parts: &Parts, id: ConnectionId, token: &str, transport: TransportKind) -> ConnectionInfo {
+        ConnectionInfo {
+            is_id_secret: id.as_str() == token,
+            id,
+            transport,
+            principal: Presented::of(parts).principal().cloned(),
+            path: parts.uri.path().into(),
+            query: public_query(parts.uri.query().unwrap_or_default()),
+            remote_address: parts.extensions.get::<RemoteAddress>().map(|address| address.0),
+            request: request_context(parts, self.options.kept_request_parts),
+        }
     }
 
     /// Whom a connection belongs to that this request negotiates or opens.
@@ -313,19 +330,6 @@ impl Shared {
 
     fn authentication_end(&self, parts: &Parts) -> Option<SystemTime> {
         self.options.authentication_end(Presented::of(parts).principal().map(|principal| &**principal))
-    }
-}
-
-/// Of a connection with this id, whose token this is.
-fn info(parts: &Parts, id: ConnectionId, token: &str, transport: TransportKind) -> ConnectionInfo {
-    ConnectionInfo {
-        is_id_secret: id.as_str() == token,
-        id,
-        transport,
-        principal: Presented::of(parts).principal().cloned(),
-        path: parts.uri.path().into(),
-        query: public_query(parts.uri.query().unwrap_or_default()),
-        remote_address: parts.extensions.get::<RemoteAddress>().map(|address| address.0),
     }
 }
 

@@ -43,6 +43,7 @@ mod reachability;
 mod refusal;
 mod relay;
 mod request;
+mod request_context;
 mod requester;
 mod response;
 mod server_sent_events;

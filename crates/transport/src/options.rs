@@ -6,6 +6,7 @@ mod sub_protocol;
 use std::time::{Duration, SystemTime};
 
 use hubline_identity::{Policy, Principal};
+use hubline_pipe::RequestParts;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
@@ -43,6 +44,9 @@ pub struct EndpointOptions {
     /// [`close_on_authentication_expiration`](Self::close_on_authentication_expiration) connections end then. Default:
     /// as long as the token says.
     pub maximum_authentication_expiration: Option<Duration>,
+    /// Which parts of the request that opens a connection are kept for its hub, as long as the connection lasts. What a
+    /// hub's methods take has to be kept ([`RequestParts`]). Default: none.
+    pub kept_request_parts: RequestParts,
     /// Most bytes from POSTs that wait for the hub; a POST with more waits. Default: 65536.
     pub application_max_buffer_size: usize,
     /// Bytes that wait for a slow reader of server-sent events, or for the next poll, before the hub has to
@@ -92,6 +96,7 @@ impl Default for EndpointOptions {
             enable_authentication_refresh: false,
             on_authentication_refresh: None,
             maximum_authentication_expiration: None,
+            kept_request_parts: RequestParts::NONE,
             application_max_buffer_size: 64 * 1024,
             transport_max_buffer_size: 64 * 1024,
             long_polling_poll_timeout: Duration::from_secs(90),
@@ -189,6 +194,24 @@ impl EndpointOptions {
     #[must_use]
     pub fn maximum_authentication_expiration(mut self, maximum: Duration) -> Self {
         self.maximum_authentication_expiration = Some(maximum);
+        self
+    }
+
+    /// Keeps the headers of the request that opens a connection, cookies among them, for the extractors `Headers` and
+    /// `Cookies` and for [`ConnectionInfo::request`](hubline_pipe::ConnectionInfo::request). Costs each connection its
+    /// headers' size and about 100 bytes for each header.
+    #[must_use]
+    pub fn keep_headers(mut self) -> Self {
+        self.kept_request_parts.headers = true;
+        self
+    }
+
+    /// Keeps what the host's middleware has put into the request that opens a connection (`http::Extensions`), for the
+    /// extractor `Extension<T>` and for [`ConnectionInfo::request`](hubline_pipe::ConnectionInfo::request). The values
+    /// live as long as the connection.
+    #[must_use]
+    pub fn keep_extensions(mut self) -> Self {
+        self.kept_request_parts.extensions = true;
         self
     }
 

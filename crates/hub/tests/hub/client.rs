@@ -61,15 +61,7 @@ pub(crate) fn accepted(info: ConnectionInfo, frames: usize) -> (Accepted, Client
 }
 
 pub(crate) fn info(id: &str) -> ConnectionInfo {
-    ConnectionInfo {
-        is_id_secret: false,
-        id: id.into(),
-        transport: TransportKind::WebSockets,
-        principal: None,
-        path: "/hub".into(),
-        query: "".into(),
-        remote_address: None,
-    }
+    ConnectionInfo { path: "/hub".into(), ..ConnectionInfo::new(id, TransportKind::WebSockets) }
 }
 
 pub(crate) fn start<S>(hub: Hub<S>) -> HubContext {

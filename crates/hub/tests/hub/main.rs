@@ -13,5 +13,6 @@ mod filters;
 mod flooding;
 mod limits;
 mod refresh;
+mod request;
 mod stateful_reconnect;
 mod streams;

@@ -1,15 +1,17 @@
 //! How a client comes to its connection.
 
+use std::net::IpAddr;
 use std::panic::Location;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::http::{HeaderName, HeaderValue};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_identity::{Access, Claim, Principal};
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, memory};
+use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, RequestContext, RequestParts, memory};
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Dialect, HubProtocol, UserId};
 use tokio::time::timeout;
@@ -32,6 +34,8 @@ pub struct Connect {
     hub: HubHandle,
     principal: Option<Principal>,
     query: String,
+    request: RequestContext,
+    remote_address: Option<IpAddr>,
     protocol: HubProtocol,
     timeout: Duration,
     location: &'static Location<'static>,
@@ -56,6 +60,11 @@ impl Connect {
             hub: hub.clone(),
             principal: None,
             query: String::new(),
+            request: RequestContext {
+                kept: RequestParts::HEADERS.and(RequestParts::EXTENSIONS),
+                ..RequestContext::default()
+            },
+            remote_address: None,
             protocol: HubProtocol::Json,
             timeout: DEFAULT_TIMEOUT,
             location: Location::caller(),
@@ -91,6 +100,31 @@ impl Connect {
         Self { query: query.to_owned(), ..self }
     }
 
+    /// Connects with this header, beside those given before, for [`Headers`](crate::Headers) and, where it is `Cookie`,
+    /// [`Cookies`](crate::Cookies).
+    ///
+    /// # Panics
+    /// HTTP does not allow the name or the value.
+    #[track_caller]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) else {
+            panic!("`{name}: {value}` is no header of HTTP");
+        };
+        self.request.headers.append(name, value);
+        self
+    }
+
+    /// Connects with a value that a host's middleware would put into the request, for [`Extension`](crate::Extension).
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.request.extensions.insert(value);
+        self
+    }
+
+    /// Connects from this address, for [`PeerAddress`](crate::PeerAddress).
+    pub fn peer_address(self, address: IpAddr) -> Self {
+        Self { remote_address: Some(address), ..self }
+    }
+
     /// Speaks this hub protocol. Default: JSON.
     pub fn protocol(self, protocol: HubProtocol) -> Self {
         Self { protocol, ..self }
@@ -119,7 +153,8 @@ impl Connect {
     }
 
     async fn attempt(self) -> Result<TestClient, Refused> {
-        let Self { hub, principal, query, protocol, timeout: limit, location } = self;
+        let Self { hub, principal, query, request, remote_address, protocol, timeout: limit, location } =
+            self;
         let context = hub.context();
         match context.authorization().map(|policy| policy.evaluate(principal.as_ref())) {
             None | Some(Access::Granted) => {}
@@ -129,13 +164,12 @@ impl Connect {
         static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
         let id = format!("test-client-{}", CONNECTIONS.fetch_add(1, Ordering::Relaxed));
         let info = ConnectionInfo {
-            id: id.as_str().into(),
-            is_id_secret: false,
-            transport: TransportKind::WebSockets,
             principal: principal.map(Arc::new),
             path: "/".into(),
             query: query.into(),
-            remote_address: None,
+            remote_address,
+            request: Some(Arc::new(request)),
+            ..ConnectionInfo::new(id.as_str(), TransportKind::WebSockets)
         };
         let (pipe, mut client) = memory(PIPE_CAPACITY);
         let sender = client.sender();

@@ -46,7 +46,7 @@ async fn serve_with_hyper(hub: HubService) -> Http {
     http
 }
 
-async fn serve_with_hubline(app: Router) -> Http {
+pub(crate) async fn serve_with_hubline(app: Router) -> Http {
     let (listener, http) = bind().await;
     tokio::spawn(hubline::serve(listener, app, CancellationToken::new()));
     http

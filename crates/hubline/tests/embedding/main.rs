@@ -6,4 +6,5 @@ mod backplane;
 mod client;
 mod hosts;
 mod middleware;
+mod request;
 mod shutdown;

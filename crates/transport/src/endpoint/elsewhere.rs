@@ -5,7 +5,7 @@ use http::request::Parts;
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
-use super::{Shared, info};
+use super::Shared;
 use crate::Body;
 use crate::connection_manager::Negotiated;
 use crate::refusal::Refusal;
@@ -52,7 +52,7 @@ impl Shared {
         transport: TransportKind,
     ) -> Result<(), Refusal> {
         let Moved { id, is_stateful, refreshed } = moved;
-        let info = || info(parts, id.clone(), &elsewhere.token, transport);
+        let info = || self.info(parts, id.clone(), &elsewhere.token, transport);
         let owner = self.owner(&elsewhere.requester, info, elsewhere.seal().is_some());
         if let (Some(InForce(principal)), Some(authentication)) = (refreshed, &owner.authentication) {
             authentication.begin(principal);

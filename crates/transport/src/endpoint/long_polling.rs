@@ -9,7 +9,7 @@ use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
-use super::{Admitted, Shared, info, never_resumed};
+use super::{Admitted, Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
 use crate::connection_manager::{Attached, Found, Known};
@@ -67,7 +67,7 @@ impl Shared {
             attached.map_err(|error| error.refusal(TransportKind::LongPolling))?;
         let accepted = Accepted {
             pipe: Box::new(LongPollingPipe::new(polling)),
-            info: info(parts, negotiated.id, token, TransportKind::LongPolling),
+            info: self.info(parts, negotiated.id, token, TransportKind::LongPolling),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);

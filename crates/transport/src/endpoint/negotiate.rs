@@ -4,7 +4,7 @@ use http::request::Parts;
 use http::{Response, StatusCode};
 use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 
-use super::{Shared, info};
+use super::Shared;
 use crate::address_limits::OverLimit;
 use crate::connection_manager::{Negotiated, TooManyWaiting};
 use crate::request::{is_true, query_values};
@@ -44,7 +44,8 @@ impl Shared {
         };
         let body = response.to_json();
         if version == 0 {
-            let owner = self.owner(&requester, || info(parts, id.clone(), token.as_str(), transport), false);
+            let owner =
+                self.owner(&requester, || self.info(parts, id.clone(), token.as_str(), transport), false);
             let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: true };
             if let Err(TooManyWaiting) = self.connections.negotiate_version_0(negotiated) {
                 return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);

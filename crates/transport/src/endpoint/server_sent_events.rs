@@ -8,7 +8,7 @@ use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
 use super::elsewhere::Brought;
-use super::{Admitted, Shared, info, never_resumed};
+use super::{Admitted, Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
 use crate::connection_manager::Attached;
@@ -60,7 +60,7 @@ impl Shared {
         );
         let accepted = Accepted {
             pipe: Box::new(pipe),
-            info: info(parts, negotiated.id, &token, TransportKind::ServerSentEvents),
+            info: self.info(parts, negotiated.id, &token, TransportKind::ServerSentEvents),
             resumable: negotiated.is_stateful.then(never_resumed),
         };
         let accepted = negotiated.owner.open(accepted);

@@ -9,7 +9,7 @@ use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
 use super::elsewhere::Brought;
-use super::{Admitted, Shared, info};
+use super::{Admitted, Shared};
 use crate::Body;
 use crate::address_limits::OverLimit;
 use crate::authentication::Authentication;
@@ -63,7 +63,7 @@ impl Shared {
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
         };
         place.count(counted);
-        let info = info(&parts, negotiated.id, token, TransportKind::WebSockets);
+        let info = self.info(&parts, negotiated.id, token, TransportKind::WebSockets);
         self.open(upgrade, self.settings(expires), info, resumable, negotiated.owner, place).await
     }
 
@@ -78,7 +78,7 @@ impl Shared {
         };
         let upgrade = Upgrade::begin(&mut parts, &self.options);
         let id = random_id();
-        let info = info(&parts, id.clone(), id.as_str(), TransportKind::WebSockets);
+        let info = self.info(&parts, id.clone(), id.as_str(), TransportKind::WebSockets);
         let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
         let mut place = self.connections.attach_new(&info.id, owner.clone());
         place.count(counted);
@@ -125,7 +125,7 @@ impl Shared {
             Err(ClaimError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
             Err(ClaimError::Ended) => return ended_meanwhile(),
         };
-        let info = info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
+        let info = self.info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
         let expires = resumption.expires(self.expiry(&parts));
         let opening = accepted(upgrade, self.settings(expires), info, None);
         self.tasks.spawn(take_seat(seat, opening, owner.authentication));

@@ -238,13 +238,10 @@ impl Answering {
             Err(ClaimError::Ended) => return Answer::EndedMeanwhile,
         };
         let info = ConnectionInfo {
-            id: resumption.id.clone(),
             is_id_secret: resumption.id.as_str() == token,
-            transport: TransportKind::WebSockets,
-            principal: None,
             path: path.into(),
             query: query.into(),
-            remote_address: None,
+            ..ConnectionInfo::new(resumption.id.clone(), TransportKind::WebSockets)
         };
         let end = self.tunnels.open(id, &self.asking, Address::Instance(id.from.into()));
         let accepted = Accepted { pipe: end.into_pipe(expires), info, resumable: None };
