@@ -6,11 +6,14 @@ mod head_filter;
 mod host;
 mod options;
 mod progress;
+#[cfg(feature = "tls")]
+mod tls;
 mod trouble;
 mod workers;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -21,6 +24,8 @@ use tokio_util::task::TaskTracker;
 use connection::{Limits, serve_one};
 pub use forwarded::{ForwardedHeaders, InvalidIpNetwork, IpNetwork};
 pub use options::HttpOptions;
+#[cfg(feature = "tls")]
+pub use tls::{CertificateError, CertificateFiles, CertificateProblem, TlsConfig, TlsStatistics};
 use trouble::Trouble;
 pub use workers::Workers;
 
@@ -74,8 +79,8 @@ pub async fn serve_with(
     stop: CancellationToken,
     options: HttpOptions,
 ) -> io::Result<()> {
-    let limits = Limits::new(options);
-    accept(listener, stop, |socket, remote, connections, stop| {
+    let limits = Limits::new(options.clone());
+    accept(listener, stop, &options, |socket, remote, connections, stop| {
         connections.spawn(serve_one(socket, remote, app.clone(), stop, limits.clone()));
     })
     .await
@@ -85,10 +90,12 @@ pub async fn serve_with(
 async fn accept(
     listener: TcpListener,
     stop: CancellationToken,
+    options: &HttpOptions,
     mut serve: impl FnMut(TcpStream, SocketAddr, &TaskTracker, CancellationToken),
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     let mut trouble = Trouble::default();
+    let mut watching = pin!(options.watch());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
@@ -96,6 +103,7 @@ async fn accept(
                 Err(error) => pause_after(&error, &mut trouble).await?,
             },
             () = stop.cancelled() => break,
+            () = watching.as_mut() => {}
         }
     }
     drop(listener);

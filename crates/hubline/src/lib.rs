@@ -53,6 +53,7 @@
 //!   [`serve`] and [`Workers`] serve an application as the `hubline` program does, with bounds for clients that
 //!   stall, and treat requests as Kestrel does where `axum::serve` does not; [`Server::shutdown`] sends clients away
 //!   to reconnect.
+//! - **TLS**, with the feature `tls`: [`HttpOptions`]`::tls` with a certificate from PEM files, reloaded when they change.
 //! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
@@ -106,6 +107,8 @@ pub use hubline_transport::{
     EndpointOptions, ExpiredPrincipals, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
 };
 
+#[cfg(feature = "tls")]
+pub use http::{CertificateError, CertificateFiles, CertificateProblem, TlsConfig, TlsStatistics};
 pub use http::{ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with};
 pub use paths::ignore_case;
 pub use server::{HubHandle, Server, ServerBuilder};

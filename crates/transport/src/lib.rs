@@ -63,4 +63,4 @@ pub use stall::{BodyError, BodyTimeout, SendTimeout, Stalled};
 pub use statistics::{ConnectionStatistics, Durations, TransportStatistics};
 pub use tickets::{TokenKey, TokenKeyError};
 pub use token::ConnectionToken;
-pub use upgrade::BareSocket;
+pub use upgrade::{BareIo, BareSocket, Io};

@@ -25,7 +25,8 @@ impl From<Stalled> for io::Error {
     }
 }
 
-/// Measures how long something has been pending without a break. While nothing is, there is no timer.
+/// Measures how long something has been pending without a break. While nothing is, or with [`Duration::MAX`], there is no
+/// timer.
 #[derive(Debug)]
 struct StallTimer {
     limit: Duration,
@@ -44,6 +45,7 @@ impl StallTimer {
                 self.running = None;
                 Poll::Ready(Ok(progress))
             }
+            Poll::Pending if self.limit == Duration::MAX => Poll::Pending,
             Poll::Pending => {
                 let running = self.running.get_or_insert_with(|| Box::pin(sleep(self.limit)));
                 running.as_mut().poll(cx).map(|()| Err(Stalled))

@@ -1,5 +1,7 @@
 //! From an HTTP request to a WebSocket (RFC 6455, section 4).
 
+use std::fmt;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -13,6 +15,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use sha1::{Digest, Sha1};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use crate::response::empty;
@@ -21,12 +24,34 @@ use crate::{Body, EndpointOptions};
 
 const KEY_SUFFIX: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// How a host that wraps its sockets takes its layers off again, once a connection is a WebSocket.
+/// Removes the layers that a host has put around its sockets, once a connection has become a WebSocket.
 ///
-/// An extension of such a host's requests. The function returns the socket and what has been read of it already, or
-/// what it was given, if that is something else.
+/// An extension of such a host's requests. The function returns the stream and the bytes that have been read from it
+/// already, or its argument unchanged if that is not a connection of this host.
 #[derive(Debug, Clone, Copy)]
-pub struct BareSocket(pub fn(Upgraded) -> Result<(TcpStream, Bytes), Upgraded>);
+pub struct BareSocket(pub fn(Upgraded) -> Result<(BareIo, Bytes), Upgraded>);
+
+/// A connection's stream without the layers of HTTP.
+pub enum BareIo {
+    /// A TCP socket.
+    Tcp(TcpStream),
+    /// Anything else, such as a TLS stream.
+    Other(Box<dyn Io>),
+}
+
+/// A stream of bytes in both directions.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Io for T {}
+
+impl fmt::Debug for BareIo {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(socket) => f.debug_tuple("Tcp").field(socket).finish(),
+            Self::Other(_) => f.debug_tuple("Other").finish_non_exhaustive(),
+        }
+    }
+}
 
 /// An upgrade that is agreed and becomes a pipe once the response is out.
 pub(crate) struct Upgrade {
@@ -56,11 +81,14 @@ impl Upgrade {
     /// Waits for the response to be sent.
     pub(crate) async fn finish(self, settings: Settings) -> hyper::Result<Box<dyn Pipe>> {
         Ok(match bare(self.pending.await?, self.host) {
-            Ok((socket, early)) => {
+            Ok((BareIo::Tcp(socket), early)) => {
                 // Whoever accepted it may have left Nagle's algorithm on, which holds small messages back.
                 _ = socket.set_nodelay(true);
                 // A copy, because even an empty piece keeps the whole of hyper's buffer.
                 Box::new(WebSocket::new(socket, Bytes::copy_from_slice(&early), settings))
+            }
+            Ok((BareIo::Other(io), early)) => {
+                Box::new(WebSocket::new(io, Bytes::copy_from_slice(&early), settings))
             }
             Err(upgraded) => Box::new(WebSocket::new(TokioIo::new(upgraded), Bytes::new(), settings)),
         })
@@ -71,16 +99,16 @@ impl Upgrade {
 /// holds no buffer at all. Whatever else carries HTTP comes back as it is.
 ///
 /// hyper alone and `axum::serve`, whose hyper-util adds a layer of its own, are known; other hosts bring a [`BareSocket`].
-fn bare(upgraded: Upgraded, host: Option<BareSocket>) -> Result<(TcpStream, Bytes), Upgraded> {
+fn bare(upgraded: Upgraded, host: Option<BareSocket>) -> Result<(BareIo, Bytes), Upgraded> {
     if let Some(BareSocket(bare)) = host {
         return bare(upgraded);
     }
     let upgraded = match upgraded.downcast::<TokioIo<TcpStream>>() {
-        Ok(parts) => return Ok((parts.io.into_inner(), parts.read_buf)),
+        Ok(parts) => return Ok((BareIo::Tcp(parts.io.into_inner()), parts.read_buf)),
         Err(upgraded) => upgraded,
     };
     let parts = auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)?;
-    Ok((parts.io.into_inner(), parts.read_buf))
+    Ok((BareIo::Tcp(parts.io.into_inner()), parts.read_buf))
 }
 
 fn accept_key(key: &[u8]) -> String {
@@ -119,13 +147,13 @@ mod tests {
         Wrapping,
     }
 
-    fn unwrap(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
+    fn unwrap(upgraded: Upgraded) -> Result<(BareIo, Bytes), Upgraded> {
         let parts = upgraded.downcast::<TokioIo<SendTimeout<TcpStream>>>()?;
-        Ok((parts.io.into_inner().into_inner(), parts.read_buf))
+        Ok((BareIo::Tcp(parts.io.into_inner().into_inner()), parts.read_buf))
     }
 
     /// Serves one connection and hands out the socket that it is upgraded to.
-    async fn upgrade_under(host: Host, socket: TcpStream) -> Result<(TcpStream, Bytes), Upgraded> {
+    async fn upgrade_under(host: Host, socket: TcpStream) -> Result<(BareIo, Bytes), Upgraded> {
         let (send, upgraded) = oneshot::channel();
         let send = Arc::new(Mutex::new(Some(send)));
         let service = service_fn(move |request: Request<Incoming>| {
@@ -163,7 +191,7 @@ mod tests {
             client.write_all(REQUEST).await.unwrap();
             let (socket, _) = listener.accept().await.unwrap();
             let upgraded = upgrade_under(host, socket).await;
-            let Ok((mut socket, early)) = upgraded else { panic!("{host:?} hides the socket") };
+            let Ok((BareIo::Tcp(mut socket), early)) = upgraded else { panic!("{host:?} hides the socket") };
             assert_eq!(early, "early", "{host:?}");
             client.write_all(b"later").await.unwrap();
             let mut later = [0; 5];

@@ -132,11 +132,16 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> WebSocket<Io> {
                 _ => return,
             }
         }
+        if self.io.flush().await.is_err() {
+            return;
+        }
         if matches!(code, CloseCode::ProtocolError | CloseCode::InvalidPayload) {
             _ = self.io.shutdown().await;
             self.wait_for_end().await;
         } else {
             self.wait_for_close().await;
+            // Over TLS its own good-bye, without which the end looks like an attack.
+            _ = self.io.shutdown().await;
         }
     }
 
@@ -210,7 +215,8 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
                 frames.pop_front();
             }
         }
-        Poll::Ready(Ok(()))
+        // A TLS stream may hold what its socket has not taken.
+        Pin::new(&mut self.io).poll_flush(cx).map_err(|_| PipeEnd::Lost)
     }
 
     fn partly_sent(&self) -> usize {
@@ -229,5 +235,32 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
                 Err(_) => Farewell::Silent,
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, BufStream, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_stream_holds_back_is_sent_too() {
+        let (ours, mut theirs) = duplex(1024);
+        let settings = Settings { options: Arc::default(), expires: None };
+        let mut pipe = Box::new(WebSocket::new(BufStream::new(ours), Bytes::new(), settings));
+        let message = hubline_protocol::Encoded::copy_from(b"{}\x1e");
+        let mut frames = VecDeque::from([Frame::uncounted(message, hubline_protocol::TransferFormat::Text)]);
+        poll_fn(|cx| pipe.poll_send(cx, &mut frames)).await.unwrap();
+        let mut read = [0; 5];
+        theirs.read_exact(&mut read).await.unwrap();
+        assert_eq!(&read, b"\x81\x03{}\x1e");
+
+        let closing = tokio::spawn(pipe.close(CloseCode::Normal));
+        let mut close = [0; 4];
+        theirs.read_exact(&mut close).await.unwrap();
+        assert_eq!(close, [0x88, 2, 3, 232]);
+        theirs.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
+        assert_eq!(closing.await.unwrap(), Farewell::Answered);
     }
 }

@@ -15,7 +15,7 @@ use axum::http::{StatusCode, Version};
 use axum::response::{IntoResponse, Response};
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
-use hubline_transport::{BareSocket, BodyTimeout, SendTimeout};
+use hubline_transport::{BareIo, BareSocket, BodyTimeout, SendTimeout};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -25,6 +25,8 @@ use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+#[cfg(feature = "tls")]
+use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -77,7 +79,19 @@ pub(super) async fn serve_one(
         return;
     }
     bound_unsent_bytes(&socket);
-    answer(socket, remote, app, stop, limits).await;
+    let io = SendTimeout::new(socket, limits.send_timeout);
+    #[cfg(feature = "tls")]
+    if let Some(tls) = limits.options.tls.clone() {
+        let accepted = tokio::select! {
+            accepted = tls.accept(io, remote) => accepted,
+            () = stop.cancelled() => None,
+        };
+        if let Some(stream) = accepted {
+            answer(stream, remote, app, stop, limits).await;
+        }
+        return;
+    }
+    answer(io, remote, app, stop, limits).await;
 }
 
 /// What is written and not sent waits here rather than in the kernel, where it cannot be seen whether the client reads:
@@ -100,10 +114,10 @@ pub(super) async fn answer<Io>(
     stop: CancellationToken,
     limits: Limits,
 ) where
-    Io: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    Io: HttpIo,
 {
     let progress = Arc::new(Progress::default());
-    let HttpOptions { keep_alive_timeout, request_headers_timeout, forwarded_headers } = limits.options;
+    let HttpOptions { keep_alive_timeout, request_headers_timeout, forwarded_headers, .. } = limits.options;
     let head_timer = HeadTimer { progress: Arc::clone(&progress), head_timeout: request_headers_timeout };
     let filter = HeadFilter::new(io, Arc::clone(&progress));
     let service = service_fn(move |mut request: Request<Incoming>| {
@@ -113,13 +127,13 @@ pub(super) async fn answer<Io>(
         };
         request.extensions_mut().insert(ConnectInfo(client));
         let request = request.map(|body| BodyTimeout::new(body, limits.body_timeout));
-        respond(app.clone(), request, Arc::clone(&progress))
+        respond::<Io, _>(app.clone(), request, Arc::clone(&progress))
     });
     let connection = http1::Builder::new()
         .timer(head_timer)
         .header_read_timeout(keep_alive_timeout)
         .max_buf_size(limits.buffer_size)
-        .serve_connection(TokioIo::new(SendTimeout::new(filter, limits.send_timeout)), service)
+        .serve_connection(TokioIo::new(filter), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     let ended = tokio::select! {
@@ -137,7 +151,7 @@ pub(super) async fn answer<Io>(
 /// Answers a request as the client sent it, and tells the filter of an answer that makes the connection a WebSocket.
 ///
 /// hyper keeps room for this future for as long as the connection lasts, and an `async fn` would hold the request several times.
-fn respond<B>(
+fn respond<Io: HttpIo, B>(
     app: Router,
     mut request: Request<B>,
     progress: Arc<Progress>,
@@ -147,7 +161,7 @@ where
 {
     let mut is_lifted = false;
     if request.extensions().get::<OnUpgrade>().is_some() {
-        request.extensions_mut().insert(BareSocket(bare));
+        request.extensions_mut().insert(BareSocket(bare::<Io>));
         is_lifted = progress.is_lifted();
     }
     if is_lifted {
@@ -168,11 +182,33 @@ where
     }))
 }
 
-fn bare(upgraded: Upgraded) -> Result<(TcpStream, Bytes), Upgraded> {
-    let parts = upgraded.downcast::<TokioIo<SendTimeout<HeadFilter<TcpStream>>>>()?;
-    let (socket, rest) = parts.io.into_inner().into_inner().into_parts();
+fn bare<Io: HttpIo>(upgraded: Upgraded) -> Result<(BareIo, Bytes), Upgraded> {
+    let parts = upgraded.downcast::<TokioIo<HeadFilter<Io>>>()?;
+    let (io, rest) = parts.io.into_inner().into_parts();
     let early = if rest.is_empty() { parts.read_buf } else { [&parts.read_buf[..], &rest].concat().into() };
-    Ok((socket, early))
+    Ok((io.into_bare(), early))
+}
+
+/// What HTTP is served on.
+pub(super) trait HttpIo: AsyncRead + AsyncWrite + Send + Sized + Unpin + 'static {
+    /// As hubs get it, which have their own bounds for clients that do not read.
+    fn into_bare(self) -> BareIo {
+        BareIo::Other(Box::new(self))
+    }
+}
+
+impl HttpIo for SendTimeout<TcpStream> {
+    fn into_bare(self) -> BareIo {
+        BareIo::Tcp(self.into_inner())
+    }
+}
+
+#[cfg(feature = "tls")]
+impl HttpIo for TlsStream<SendTimeout<TcpStream>> {
+    fn into_bare(mut self) -> BareIo {
+        self.get_mut().0.lift();
+        BareIo::Other(Box::new(self))
+    }
 }
 
 #[cfg(test)]
@@ -190,6 +226,8 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+
+    impl HttpIo for tokio::io::DuplexStream {}
 
     const SHORT: Duration = Duration::from_millis(50);
 
@@ -319,7 +357,9 @@ mod tests {
         client.write_all(request).await.unwrap();
         let (pending, bare) = upgraded.recv().await.unwrap();
         ended.await;
-        let (mut socket, early) = bare(pending.await.unwrap()).unwrap();
+        let (BareIo::Tcp(mut socket), early) = bare(pending.await.unwrap()).unwrap() else {
+            panic!("no TCP socket")
+        };
         assert_eq!(early, "GET /# HTTP/1.1\r\n");
         client.write_all(b"GET /#").await.unwrap();
         let mut later = [0; 6];

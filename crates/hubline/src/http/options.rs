@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ForwardedHeaders;
+#[cfg(feature = "tls")]
+use super::TlsConfig;
 
 /// How [`serve_with`](crate::serve_with) and [`Workers::serve_with`](crate::Workers::serve_with) treat HTTP connections, under
 /// Kestrel's names (`KestrelServerLimits`).
@@ -18,6 +20,9 @@ pub struct HttpOptions {
     pub request_headers_timeout: Duration,
     /// Which proxies are believed about the addresses of their clients. Default: none, a request's address is that of its socket.
     pub forwarded_headers: Option<Arc<ForwardedHeaders>>,
+    /// Serves with TLS. Default: none, plain HTTP.
+    #[cfg(feature = "tls")]
+    pub tls: Option<TlsConfig>,
 }
 
 impl Default for HttpOptions {
@@ -26,11 +31,22 @@ impl Default for HttpOptions {
             keep_alive_timeout: Duration::from_secs(130),
             request_headers_timeout: Duration::from_secs(30),
             forwarded_headers: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }
 
 impl HttpOptions {
+    /// Loads certificates again whenever their files have changed. Never ends.
+    pub(super) async fn watch(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            tls.watch().await;
+        }
+        std::future::pending().await
+    }
+
     /// Closes connections that have been without a request for so long.
     #[must_use]
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
@@ -49,6 +65,14 @@ impl HttpOptions {
     #[must_use]
     pub fn forwarded_headers(mut self, forwarded: ForwardedHeaders) -> Self {
         self.forwarded_headers = Some(Arc::new(forwarded));
+        self
+    }
+
+    /// Serves with TLS.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, tls: TlsConfig) -> Self {
+        self.tls = Some(tls);
         self
     }
 }

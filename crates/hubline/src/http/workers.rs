@@ -105,10 +105,10 @@ impl Workers {
         stop: CancellationToken,
         options: HttpOptions,
     ) -> io::Result<()> {
-        let limits = Limits::new(options);
+        let limits = Limits::new(options.clone());
         // Links to Redis and the like belong to no connection.
         let before: Vec<_> = self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect();
-        accept(listener, stop, |socket, remote, connections, stop| {
+        accept(listener, stop, &options, |socket, remote, connections, stop| {
             let loads = before.iter().map(|(runtime, before)| tasks(runtime).saturating_sub(*before));
             let Some((runtime, _)) = thread_for_one_more(loads).and_then(|at| before.get(at)) else { return };
             let (app, limits) = (app.clone(), limits.clone());

@@ -26,6 +26,16 @@ impl<Io> SendTimeout<Io> {
         Self { io, timer: StallTimer::new(limit) }
     }
 
+    /// From now on a write may wait as long as it likes.
+    pub fn lift(&mut self) {
+        self.timer = StallTimer::new(Duration::MAX);
+    }
+
+    /// The socket.
+    pub fn get_ref(&self) -> &Io {
+        &self.io
+    }
+
     /// The socket alone.
     pub fn into_inner(self) -> Io {
         self.io

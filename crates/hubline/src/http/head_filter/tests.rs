@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::rewriter::Rewriter;
 use crate::http::HttpOptions;
-use crate::http::connection::{Limits, answer};
+use crate::http::connection::{HttpIo, Limits, answer};
 use crate::http::host::has_host;
 
 /// Bodies and header values that look like requests, where a filter that has lost its way would find work.
@@ -51,6 +51,8 @@ struct Client {
     answered: Arc<Mutex<Vec<u8>>>,
     takes: usize,
 }
+
+impl HttpIo for Client {}
 
 impl AsyncRead for Client {
     fn poll_read(
