@@ -10,7 +10,7 @@ use hubline::{
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisDirectoryOptions;
 
-use crate::config::{Config, ListenAddress};
+use crate::config::{Config, ListenAddress, Scheme};
 use crate::output::Output;
 use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
 use crate::{health, home, hubs, management, metrics};
@@ -69,6 +69,7 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
             host_filter: host_filter.clone(),
             management_key: config.management_key.clone(),
             token_refusals,
+            tls: config.tls.clone(),
         };
         let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
         match (&config.management_urls[..], &config.management_key) {
@@ -202,7 +203,7 @@ fn closed(config: &Config) -> Vec<String> {
 }
 
 fn browser_address(address: &ListenAddress) -> String {
-    format!("http://localhost:{}", address.port)
+    format!("{}://localhost:{}", address.scheme, address.port)
 }
 
 /// Settings that are understood and have no effect in this version, and what is open because nothing was set, each with
@@ -224,6 +225,13 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
             "anybody may use {CHAT}: there are no keys to verify tokens with. Set Jwt:Key, Jwt:JwksUrl or \
              Authentication:Schemes:Bearer, or {ANONYMOUS}=true if that is meant"
         ));
+    }
+    let has_https = config.urls.iter().chain(&config.management_urls).any(|url| url.scheme == Scheme::Https);
+    if config.tls.is_some() && !has_https {
+        notes.push(
+            "Kestrel:Certificates:Default is set, but no address is served with it; name one with --urls https://+:5001"
+                .to_owned(),
+        );
     }
     if config.redis_instance_name.is_some() && config.redis.is_none() {
         notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());

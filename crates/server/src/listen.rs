@@ -8,19 +8,20 @@ use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
 use tokio::net::{TcpListener, TcpSocket};
 
-use crate::config::{ListenAddress, ListenHost};
+use crate::config::{ListenAddress, ListenHost, Scheme};
 
 /// Connections that may wait to be accepted; the kernel's `net.core.somaxconn` goes before it.
 const BACKLOG: u32 = 1024;
 
-/// Listens on all of these, which `settings` have chosen.
+/// Listens on all of these, which `settings` have chosen, and says what is spoken there.
 ///
 /// # Errors
 /// One cannot be listened on.
-pub(crate) fn listen(addresses: &[ListenAddress], settings: &str) -> Result<Vec<TcpListener>> {
+pub(crate) fn listen(addresses: &[ListenAddress], settings: &str) -> Result<Vec<(TcpListener, Scheme)>> {
     let mut listeners = Vec::new();
     for address in addresses {
-        listeners.extend(bind(address, listener).map_err(|error| cannot_listen(address, settings, error))?);
+        let bound = bind(address, listener).map_err(|error| cannot_listen(address, settings, error))?;
+        listeners.extend(bound.into_iter().map(|listener| (listener, address.scheme)));
     }
     Ok(listeners)
 }
@@ -28,7 +29,7 @@ pub(crate) fn listen(addresses: &[ListenAddress], settings: &str) -> Result<Vec<
 fn cannot_listen(address: &ListenAddress, settings: &str, error: io::Error) -> anyhow::Error {
     let is_any_v6 = address.host == ListenHost::Ip(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
     let cure = match is_any_v6 && is_missing(&error) {
-        true => format!("this host is without IPv6, and http://*:{} needs none", address.port),
+        true => format!("this host is without IPv6, and {}://*:{} needs none", address.scheme, address.port),
         false => format!("choose another address with {settings}"),
     };
     anyhow::Error::new(error).context(format!("cannot listen on {address}; {cure}"))
@@ -129,7 +130,7 @@ mod tests {
     #[tokio::test]
     async fn every_address_is_ipv4_and_ipv6() {
         let listeners = listen(&["http://*:0".parse().unwrap()], "--urls").unwrap();
-        let port = listeners[0].local_addr().unwrap().port();
+        let port = listeners[0].0.local_addr().unwrap().port();
         let mut reached = 0;
         for address in [format!("127.0.0.1:{port}"), format!("[::1]:{port}")] {
             match tokio::net::TcpStream::connect(&address).await {

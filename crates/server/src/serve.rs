@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Routers};
-use crate::config::Config;
+use crate::config::{Config, Scheme};
 use crate::listen::listen;
 use crate::output::Output;
 
@@ -36,11 +36,12 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let options = app::http_options(config);
     let mut serving = JoinSet::new();
     let public = public.into_iter().map(|listener| (listener, &routers.public));
-    for (listener, app) in
+    for ((listener, scheme), app) in
         public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
     {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
-        let options = options.clone();
+        let mut options = options.clone();
+        options.tls = config.tls.clone().filter(|_| scheme == Scheme::Https);
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
     announce(app::banner(config))?;

@@ -114,7 +114,7 @@ async fn mistakes_are_told_at_the_start_and_show_no_key() {
     for (key, value, said) in [
         ("Management__Key", "too-short-a-secret", "openssl rand -base64 32"),
         ("Management__Key", "has blanks has blanks has blanks has", "without blanks"),
-        ("Management__Urls", "https://localhost:9090", "TLS is terminated in front"),
+        ("Management__Urls", "https://localhost:9090", "https needs a certificate"),
         ("Management__Urls", "9090", "expected http://host:port"),
         ("Management__Kee", KEY, "did you mean Management:Key?"),
     ] {

@@ -28,6 +28,7 @@ pub struct Launch {
     environment: Vec<(OsString, OsString)>,
     standard_error: Option<Arc<OwnedFd>>,
     port: u16,
+    https_port: Option<u16>,
 }
 
 impl Launch {
@@ -39,7 +40,15 @@ impl Launch {
             environment: Vec::new(),
             standard_error: None,
             port: free_port(),
+            https_port: None,
         }
+    }
+
+    /// Has it listen with TLS too, on a free port.
+    #[must_use]
+    pub fn with_https(mut self) -> Self {
+        self.https_port = Some(free_port());
+        self
     }
 
     /// Adds an argument.
@@ -61,6 +70,11 @@ impl Launch {
     pub fn standard_error(mut self, file: impl Into<OwnedFd>) -> Self {
         self.standard_error = Some(Arc::new(file.into()));
         self
+    }
+
+    /// The port it listens on with TLS, if it does.
+    pub fn https_port(&self) -> Option<u16> {
+        self.https_port
     }
 
     /// The port it listens on, every time this launch is used.
@@ -97,10 +111,11 @@ impl ServerProcess {
             Some(file) => file.try_clone()?.into(),
             None => Stdio::piped(),
         };
+        let https = launch.https_port.map(|port| format!(";https://127.0.0.1:{port}")).unwrap_or_default();
         let mut child = Command::new(&launch.program)
             .args(&launch.arguments)
             .arg("--urls")
-            .arg(format!("http://127.0.0.1:{}", launch.port))
+            .arg(format!("http://127.0.0.1:{}{https}", launch.port))
             .envs(launch.environment)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

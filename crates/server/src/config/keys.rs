@@ -5,6 +5,9 @@ pub(super) const HTTP_PORTS: &str = "http_ports";
 pub(super) const HTTPS_PORTS: &str = "https_ports";
 pub(super) const KESTREL_KEEP_ALIVE_TIMEOUT: &str = "Kestrel:Limits:KeepAliveTimeout";
 pub(super) const KESTREL_REQUEST_HEADERS_TIMEOUT: &str = "Kestrel:Limits:RequestHeadersTimeout";
+pub(super) const CERTIFICATE_PATH: &str = "Kestrel:Certificates:Default:Path";
+pub(super) const CERTIFICATE_KEY_PATH: &str = "Kestrel:Certificates:Default:KeyPath";
+pub(super) const CERTIFICATE_PASSWORD: &str = "Kestrel:Certificates:Default:Password";
 pub(super) const CONNECTIONS_PER_ADDRESS: &str = "Limits:ConnectionsPerAddress";
 pub(super) const NEGOTIATIONS_PER_ADDRESS: &str = "Limits:NegotiationsPerSecondPerAddress";
 pub(super) const KNOWN_PROXIES: &str = "ForwardedHeaders:KnownProxies";
@@ -90,6 +93,9 @@ const KNOWN: &[&str] = &[
     HTTPS_PORTS,
     KESTREL_KEEP_ALIVE_TIMEOUT,
     KESTREL_REQUEST_HEADERS_TIMEOUT,
+    CERTIFICATE_PATH,
+    CERTIFICATE_KEY_PATH,
+    CERTIFICATE_PASSWORD,
     CONNECTIONS_PER_ADDRESS,
     NEGOTIATIONS_PER_ADDRESS,
     KNOWN_PROXIES,
@@ -231,13 +237,44 @@ pub(super) fn hub_of(key: &str) -> Option<&str> {
     (section.eq_ignore_ascii_case(HUB_NAMES) && !hub.is_empty()).then_some(hub)
 }
 
-/// Whether the key is in a section that has no other keys than the program's own, as far as somebody may rely on them.
-pub(super) fn is_ours(key: &str) -> bool {
-    ["SignalR", "Limits", "ForwardedHeaders", "Redis", "Cors", "Prometheus", "Management"]
-        .iter()
-        .any(|ours| ours.eq_ignore_ascii_case(section(key)))
-        // Of Kestrel's limits the program reads two, and whoever sets another has to know.
-        || key.to_ascii_lowercase().starts_with("kestrel:limits:")
+/// Sections that .NET, its logging and other schemes have keys in that mean nothing here.
+const SHARED_SECTIONS: [&str; 4] = ["Authentication", "ConnectionStrings", "HostOptions", "Logging"];
+
+/// What is below this is ASP.NET Core's, of which the program reads a part, and who sets something else has to know.
+const BEARER_SECTION: &str = "Authentication:Schemes:Bearer:";
+
+/// Kestrel's own way to configure addresses, which has a warning of its own.
+const KESTREL_ENDPOINTS: &str = "Kestrel:Endpoints:";
+
+/// How much like a known key one has to be, from 0 to 1, to be taken for a misspelt one: in a section of the program's, where
+/// nothing else should be, and elsewhere.
+const LIKENESS: f64 = 0.6;
+const LIKENESS_ELSEWHERE: f64 = 0.88;
+
+/// Whether nothing reads the key, and whoever set it has to know: all keys are known in the program's own sections, and elsewhere
+/// those are meant that are spelt almost as a known one.
+pub(super) fn is_stray(key: &str) -> bool {
+    !is_known(key) && !starts_with(key, KESTREL_ENDPOINTS) && (is_ours(key) || is_misspelt(key))
+}
+
+/// Whether the key configures one of Kestrel's endpoints.
+pub(super) fn is_kestrel_endpoint(key: &str) -> bool {
+    starts_with(key, KESTREL_ENDPOINTS)
+}
+
+/// Whether the key is in a section that has no other keys than those the program reads. [`KNOWN`] has all of these sections.
+fn is_ours(key: &str) -> bool {
+    let has_section = |known: &&str| known.contains(':') && section(known).eq_ignore_ascii_case(section(key));
+    let is_shared = || SHARED_SECTIONS.iter().any(|shared| shared.eq_ignore_ascii_case(section(key)));
+    (KNOWN.iter().any(has_section) && !is_shared()) || starts_with(key, BEARER_SECTION)
+}
+
+fn is_misspelt(key: &str) -> bool {
+    key.contains(':') && most_like(key).is_some_and(|(likeness, _)| likeness >= LIKENESS_ELSEWHERE)
+}
+
+fn starts_with(key: &str, section: &str) -> bool {
+    key.get(..section.len()).is_some_and(|start| start.eq_ignore_ascii_case(section))
 }
 
 /// The known keys of the section a key is in, if that section is ours.
@@ -253,15 +290,16 @@ fn section(key: &str) -> &str {
 
 /// The known key a misspelt one was probably meant to be.
 pub(super) fn nearest(key: &str) -> Option<&'static str> {
+    most_like(key).filter(|(likeness, _)| *likeness >= LIKENESS).map(|(_, known)| known)
+}
+
+/// The known key that is most like this one, or like the list that it is an element of, and how much.
+fn most_like(key: &str) -> Option<(f64, &'static str)> {
     let key = key.to_ascii_lowercase();
-    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(&key, &known.to_ascii_lowercase());
-    KNOWN
-        .iter()
-        .copied()
-        .map(|known| (likeness(known), known))
-        .filter(|(likeness, _)| *likeness >= 0.6)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, known)| known)
+    let list = key.rsplit_once(':').filter(|(_, element)| element.bytes().all(|byte| byte.is_ascii_digit()));
+    let spelt = list.map_or(&*key, |(list, _)| list);
+    let likeness = |known: &str| strsim::normalized_damerau_levenshtein(spelt, &known.to_ascii_lowercase());
+    KNOWN.iter().map(|known| (likeness(known), *known)).max_by(|a, b| a.0.total_cmp(&b.0))
 }
 
 /// The environment variable that sets a key.

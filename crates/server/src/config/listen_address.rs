@@ -4,13 +4,42 @@ use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 
-/// One address to listen on: `http://host:port`.
+/// One address to listen on: `http://host:port` or `https://host:port`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ListenAddress {
+    /// Whether with TLS.
+    pub(crate) scheme: Scheme,
     /// Which of the machine's addresses.
     pub(crate) host: ListenHost,
-    /// The TCP port; 0 picks a free one. Default 80, as in every http URL.
+    /// The TCP port; 0 picks a free one. Default 80, and 443 for https.
     pub(crate) port: u16,
+}
+
+/// What is spoken at an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    /// HTTP without TLS.
+    Http,
+    /// HTTP over TLS.
+    Https,
+}
+
+impl Scheme {
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        })
+    }
 }
 
 /// Which of the machine's addresses to listen on.
@@ -26,12 +55,12 @@ pub(crate) enum ListenHost {
 
 impl ListenAddress {
     /// Listens on every address at this port.
-    pub(crate) fn any(port: u16) -> Self {
-        Self { host: ListenHost::Any, port }
+    pub(crate) fn any(scheme: Scheme, port: u16) -> Self {
+        Self { scheme, host: ListenHost::Any, port }
     }
 
     /// `http://localhost:5000`.
-    pub(crate) const DEFAULT: Self = Self { host: ListenHost::Localhost, port: 5000 };
+    pub(crate) const DEFAULT: Self = Self { scheme: Scheme::Http, host: ListenHost::Localhost, port: 5000 };
 
     /// What to listen on, as far as the machine has it: it may be without IPv6, or without IPv4. Of the two for
     /// [`ListenHost::Any`] the first that is there is all, since `[::]` takes IPv4 too; of localhost's both are wanted.
@@ -61,11 +90,11 @@ impl ListenAddress {
 
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let port = self.port;
-        match self.host {
-            ListenHost::Any => write!(f, "http://*:{port}"),
-            ListenHost::Localhost => write!(f, "http://localhost:{port}"),
-            ListenHost::Ip(ip) => write!(f, "http://{}", SocketAddr::new(ip, port)),
+        let Self { scheme, host, port } = *self;
+        match host {
+            ListenHost::Any => write!(f, "{scheme}://*:{port}"),
+            ListenHost::Localhost => write!(f, "{scheme}://localhost:{port}"),
+            ListenHost::Ip(ip) => write!(f, "{scheme}://{}", SocketAddr::new(ip, port)),
         }
     }
 }
@@ -78,15 +107,11 @@ impl FromStr for ListenAddress {
             return Err(ListenAddressError::UserInformation);
         }
         let (scheme, rest) = url.split_once("://").ok_or(ListenAddressError::NoUrl)?;
-        match scheme.to_ascii_lowercase().as_str() {
-            "http" => {}
-            "https" => {
-                return Err(ListenAddressError::Https { rest: rest.to_owned() });
-            }
-            _ => {
-                return Err(ListenAddressError::Scheme { scheme: scheme.to_owned() });
-            }
-        }
+        let scheme = match scheme.to_ascii_lowercase().as_str() {
+            "http" => Scheme::Http,
+            "https" => Scheme::Https,
+            _ => return Err(ListenAddressError::Scheme { scheme: scheme.to_owned() }),
+        };
         if rest.starts_with("unix:") || rest.starts_with("pipe:") {
             return Err(ListenAddressError::NotTcp);
         }
@@ -96,7 +121,7 @@ impl FromStr for ListenAddress {
         }
         let (host, port) = host_and_port(authority);
         let port = match port {
-            None => 80,
+            None => scheme.default_port(),
             Some(port) => {
                 parse_port(port).ok_or_else(|| ListenAddressError::Port { port: port.to_owned() })?
             }
@@ -105,7 +130,7 @@ impl FromStr for ListenAddress {
             parse_host(host).ok_or_else(|| ListenAddressError::Host { host: host.to_owned(), port })?;
         match (host, port) {
             (ListenHost::Localhost, 0) => Err(ListenAddressError::AnyPortOfLocalhost),
-            _ => Ok(Self { host, port }),
+            _ => Ok(Self { scheme, host, port }),
         }
     }
 }
@@ -146,9 +171,7 @@ pub(crate) enum ListenAddressError {
     NoUrl,
     #[error("there is no user and no password in an address to listen on, expected http://host:port")]
     UserInformation,
-    #[error("TLS is terminated in front of this server, not by it; expected http://{rest}")]
-    Https { rest: String },
-    #[error("'{scheme}' is not a scheme to serve, expected http")]
+    #[error("'{scheme}' is not a scheme to serve, expected http or https")]
     Scheme { scheme: String },
     #[error("only TCP is served, expected http://host:port")]
     NotTcp,
@@ -181,6 +204,9 @@ mod tests {
             ("http://0.0.0.0:5000", "http://0.0.0.0:5000", "0.0.0.0:5000"),
             ("http://[::]:5000", "http://[::]:5000", "[::]:5000"),
             ("http://[::1]:0", "http://[::1]:0", "[::1]:0"),
+            ("HTTPS://+", "https://*:443", "[::]:443 0.0.0.0:443"),
+            ("https://localhost:5001", "https://localhost:5001", "127.0.0.1:5001 [::1]:5001"),
+            ("https://127.0.0.1:0/", "https://127.0.0.1:0", "127.0.0.1:0"),
             ("http://127.0.0.2:0", "http://127.0.0.2:0", "127.0.0.2:0"),
             ("http://[::ffff:127.0.0.1]:1", "http://[::ffff:127.0.0.1]:1", "[::ffff:127.0.0.1]:1"),
         ];
@@ -205,6 +231,7 @@ mod tests {
             ("http://0.0.0.0:1", "http://[::1]:1", false),
             ("http://10.0.0.1:1", "http://10.0.0.2:1", false),
             ("http://+:0", "http://+:0", false),
+            ("https://+:1", "http://10.0.0.1:1", true),
         ] {
             let (one, other): (ListenAddress, ListenAddress) = (one.parse().unwrap(), other.parse().unwrap());
             assert_eq!((one.overlaps(other), other.overlaps(one)), (meet, meet), "{one} {other}");
@@ -215,7 +242,8 @@ mod tests {
     fn mistakes() {
         let report: Vec<String> = [
             "5000",
-            "https://+:5001",
+            "https://+:5001/chat",
+            "https://localhost:0",
             "ftp://+:21",
             "http://unix:/run/hubline.sock",
             "http://+:5000/chat",

@@ -1,5 +1,6 @@
 //! Who may see how the server is, and where.
 
+use super::addresses::Addresses;
 use super::listen_address::ListenAddress;
 use super::reader::Reader;
 use super::report::Source;
@@ -12,15 +13,11 @@ pub(super) fn key(reader: &mut Reader) -> Option<ManagementKey> {
 }
 
 /// Reads `Management:Urls`, which share nothing with those that are `served` to everybody.
-pub(super) fn urls(reader: &mut Reader, served: &[ListenAddress]) -> Vec<ListenAddress> {
-    let Some(addresses) = addresses::read_management(&reader.settings, served) else {
-        reader.note(keys::MANAGEMENT_URLS, "none".to_owned(), Source::Default);
-        return Vec::new();
-    };
-    let shown: Vec<_> = addresses.served.iter().map(ToString::to_string).collect();
-    let source = addresses.setting.map_or(Source::Default, |setting| setting.source.clone());
-    let addresses::Addresses { served, mistakes, .. } = addresses;
-    reader.mistakes.extend(mistakes);
-    reader.note(keys::MANAGEMENT_URLS, shown.join(";"), source);
-    served
+pub(super) fn urls(reader: &mut Reader, served: &[ListenAddress]) -> Option<Addresses> {
+    let mut addresses = addresses::read_management(&reader.settings, served);
+    match &mut addresses {
+        Some(addresses) => addresses.note(reader),
+        None => reader.note(keys::MANAGEMENT_URLS, "none".to_owned(), Source::Default),
+    }
+    addresses
 }

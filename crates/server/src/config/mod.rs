@@ -10,6 +10,7 @@
 
 mod addresses;
 mod bearer;
+mod certificate;
 mod describe;
 mod forwarded;
 mod gather;
@@ -35,7 +36,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use hubline::{AddressLimits, BackplaneFailureMode, HubLimits, HubProtocol, TokenKey, TransportKind};
+use hubline::{
+    AddressLimits, BackplaneFailureMode, HubLimits, HubProtocol, TlsConfig, TokenKey, TransportKind,
+};
 use hubline_auth::{AllowedHost, AllowedOrigins, BearerOptions};
 use hubline_redis::RedisOptions;
 use tracing::level_filters::LevelFilter;
@@ -45,11 +48,12 @@ pub(crate) use forwarded::Forwarded;
 pub(crate) use host_environment::HostEnvironment;
 pub(crate) use hub_names::HubNames;
 pub(crate) use keys::is_known as is_known_key;
-pub(crate) use listen_address::{ListenAddress, ListenHost};
-pub(crate) use report::{ConfigErrors, Source, Warning};
+pub(crate) use listen_address::{ListenAddress, ListenHost, Scheme};
+pub(crate) use report::{ConfigErrors, Warning};
 
 use crate::cli::ConfigArgs;
 use crate::management::ManagementKey;
+use addresses::Addresses;
 use reader::Reader;
 
 /// Everything that can be configured. An environment variable is the key with `__` for `:`.
@@ -58,9 +62,12 @@ use reader::Reader;
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
     /// `Urls` (`--urls`, `ASPNETCORE_URLS`), separated by `;`; without it `http_ports`
-    /// (`ASPNETCORE_HTTP_PORTS`), ports to listen at on every address.
+    /// (`ASPNETCORE_HTTP_PORTS`) and `https_ports` (`ASPNETCORE_HTTPS_PORTS`), ports to listen at on every address.
     /// Never empty; default `http://localhost:5000`.
     pub(crate) urls: Vec<ListenAddress>,
+    /// `Kestrel:Certificates:Default:Path`, `KeyPath` and `Password`: the certificate of addresses with https and its key, PEM
+    /// files relative to the content root. Default none; never `None` if there is such an address.
+    pub(crate) tls: Option<TlsConfig>,
     /// `Kestrel:Limits:KeepAliveTimeout`: how long an HTTP connection may stay without a request. Default 130 s.
     pub(crate) keep_alive_timeout: Duration,
     /// `Kestrel:Limits:RequestHeadersTimeout`: how long the head of a request may take. Default 30 s.
@@ -221,9 +228,11 @@ impl Config {
         let (environment, source) = gathered.environment;
         reader.note(keys::ENVIRONMENT, environment.to_string(), source);
         let (content_root, source) = gathered.content_root;
+        let directory = working_directory.join(&content_root);
         reader.note(keys::CONTENT_ROOT, content_root.display().to_string(), source);
-        let config = Self::read(&mut reader, environment);
+        let config = Self::read(&mut reader, environment, &directory);
         reader.warn_of_unknown_keys();
+        reader.warn_of_unexpanded_values();
 
         let Reader { effective: settings, mistakes, warnings, .. } = reader;
         match mistakes.is_empty() {
@@ -237,14 +246,17 @@ impl Config {
         self.allow_anonymous.unwrap_or(self.bearer.is_none())
     }
 
-    fn read(reader: &mut Reader, environment: HostEnvironment) -> Self {
-        let urls = read_urls(reader);
+    fn read(reader: &mut Reader, environment: HostEnvironment, content_root: &Path) -> Self {
+        let public = read_urls(reader);
+        let urls: Vec<ListenAddress> = public.iter().flat_map(|urls| urls.served.iter().copied()).collect();
+        let management = management::urls(reader, &urls);
         let shutdown_timeout =
             [keys::SHUTDOWN_TIMEOUT, keys::HOST_OPTIONS_SHUTDOWN_TIMEOUT, keys::SHUTDOWN_TIMEOUT_SECONDS];
         let shutdown_timeout = reader.preferred(&shutdown_timeout);
         Self {
             management_key: management::key(reader),
-            management_urls: management::urls(reader, &urls),
+            tls: certificate::read(reader, public.iter().chain(&management), content_root),
+            management_urls: management.map(|management| management.served).unwrap_or_default(),
             urls,
             keep_alive_timeout: reader.interval(keys::KESTREL_KEEP_ALIVE_TIMEOUT, Duration::from_secs(130)),
             request_headers_timeout: reader
@@ -294,15 +306,15 @@ impl Config {
     }
 }
 
-fn read_urls(reader: &mut Reader) -> Vec<ListenAddress> {
-    reader.preferred(&[keys::URLS, keys::HTTP_PORTS, keys::HTTPS_PORTS]);
-    let addresses = addresses::read(&reader.settings);
-    let shown: Vec<String> = addresses.served.iter().map(ToString::to_string).collect();
-    let source = addresses.setting.map_or(Source::Default, |setting| setting.source.clone());
-    let addresses::Addresses { key, served, mistakes, .. } = addresses;
-    reader.mistakes.extend(mistakes);
-    reader.note(key, shown.join(";"), source);
-    served
+fn read_urls(reader: &mut Reader) -> Vec<Addresses> {
+    for ports in [keys::HTTP_PORTS, keys::HTTPS_PORTS] {
+        reader.preferred(&[keys::URLS, ports]);
+    }
+    let mut addresses = addresses::read(&reader.settings);
+    for addresses in &mut addresses {
+        addresses.note(reader);
+    }
+    addresses
 }
 
 /// An Npgsql connection string; `Debug` hides it.

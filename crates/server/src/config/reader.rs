@@ -157,21 +157,32 @@ impl Reader {
         self.mistakes.push(Mistake::in_value(key, &setting.value, setting.source.clone(), problem));
     }
 
-    /// Warns about keys of our sections, or of the command line, that nothing reads.
+    /// Warns about keys that nothing reads: of our sections, of the command line, and misspelt ones.
     pub(super) fn warn_of_unknown_keys(&mut self) {
-        let ours = |setting: &&Setting| {
-            keys::is_ours(&setting.key) || matches!(setting.source, Source::CommandLine(_))
+        let is_unknown = |setting: &&Setting| {
+            let is_flag = matches!(setting.source, Source::CommandLine(_)) && !keys::is_known(&setting.key);
+            is_flag || keys::is_stray(&setting.key)
         };
-        let unknown = self.settings.iter().filter(ours).filter(|setting| !keys::is_known(&setting.key));
+        let unknown = self.settings.iter().filter(is_unknown);
         self.warnings.extend(unknown.map(|setting| Warning::UnknownKey {
             key: setting.key.clone(),
             source: setting.source.clone(),
             nearest: keys::nearest(&setting.key),
         }));
-        let kestrel = |setting: &&Setting| setting.key.to_ascii_lowercase().starts_with("kestrel:endpoints:");
+        let kestrel = |setting: &&Setting| keys::is_kestrel_endpoint(&setting.key);
         if let Some(setting) = self.settings.iter().find(kestrel) {
             self.warnings.push(Warning::KestrelEndpoints { source: setting.source.clone() });
         }
+    }
+
+    /// Warns about values that a deployment should have filled in, one for each key.
+    pub(super) fn warn_of_unexpanded_values(&mut self) {
+        let read = self.settings.iter().filter(|setting| keys::is_known(&setting.key));
+        let unexpanded = read.filter_map(|Setting { key, value, source }| {
+            let reference = unexpanded(value)?.to_owned();
+            Some(Warning::Unexpanded { key: key.clone(), source: source.clone(), reference })
+        });
+        self.warnings.extend(unexpanded);
     }
 
     fn value<T>(
@@ -215,6 +226,21 @@ impl Reader {
         });
         value
     }
+}
+
+/// A reference to a variable, `$(NAME)` or `${NAME}`, that nobody has replaced by its value. Names of variables are upper case;
+/// other text between brackets may be part of a secret.
+fn unexpanded(value: &str) -> Option<&str> {
+    let is_name = |name: &str| {
+        name.starts_with(|first: char| first.is_ascii_uppercase() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+    };
+    value.match_indices('$').find_map(|(at, _)| {
+        let (open, close) = if value[at..].starts_with("$(") { ('(', ')') } else { ('{', '}') };
+        let rest = value[at + 1..].strip_prefix(open)?;
+        let (name, _) = rest.split_once(close)?;
+        is_name(name).then(|| &value[at..at + name.len() + 3])
+    })
 }
 
 fn parse_interval(value: &str) -> Result<Duration, &'static str> {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io;
 
+use hubline::CertificateError;
 use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
@@ -157,6 +158,28 @@ pub(crate) enum Problem {
     /// One of the hosts.
     #[error(transparent)]
     Host(#[from] InvalidHost),
+    /// A certificate, or its key, that cannot be used.
+    #[error(transparent)]
+    Certificate(CertificateError),
+    /// A key that is encrypted.
+    #[error("{_0}; set {}", keys::variable(keys::CERTIFICATE_PASSWORD))]
+    NoCertificatePassword(CertificateError),
+    /// A certificate without its key.
+    #[error("{_0}; if the key is in another file, set {}", keys::variable(keys::CERTIFICATE_KEY_PATH))]
+    NoCertificateKey(CertificateError),
+    /// A key, or a password, without a certificate.
+    #[error("there is no certificate that it belongs to; set {}", keys::variable(keys::CERTIFICATE_PATH))]
+    NoCertificatePath,
+    /// An address with https without a certificate.
+    #[error(
+        "https needs a certificate; set {} and {} to PEM files. There is no development certificate as in .NET: \
+         `mkcert localhost` makes one that this machine trusts, \
+         `openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
+         -keyout key.pem -out certificate.pem` one that nobody does",
+        keys::variable(keys::CERTIFICATE_PATH),
+        keys::variable(keys::CERTIFICATE_KEY_PATH)
+    )]
+    NoCertificate,
     /// A file that is there and cannot be read.
     #[error("cannot be read: {0}")]
     Unreadable(#[from] io::Error),
@@ -215,6 +238,15 @@ pub(crate) enum Warning {
         /// Where it stands.
         source: Source,
     },
+    /// A value with the name of a variable in it, where the variable's value belongs.
+    Unexpanded {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        source: Source,
+        /// Such as `$(REDIS_PASSWORD)`.
+        reference: String,
+    },
     /// Kestrel's own way to configure addresses.
     KestrelEndpoints {
         /// Where it stands.
@@ -248,6 +280,13 @@ impl fmt::Display for Warning {
                     f,
                     "{key} ({source}) has quotes, blanks or a byte order mark around it, which are part of the secret as in \
                      ASP.NET Core; tokens are believed only if their issuer has them too"
+                )
+            }
+            Self::Unexpanded { key, source, reference } => {
+                write!(
+                    f,
+                    "{key} ({source}) has {reference} in it as it stands: nothing here replaces it. Kubernetes does so where \
+                     that variable is in the same container's env, before this one; else write the value itself"
                 )
             }
             Self::KestrelEndpoints { source } => {

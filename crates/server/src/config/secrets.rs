@@ -13,7 +13,11 @@ pub(super) fn shown(key: &str, value: &str) -> String {
         redact_connection_string(value)
     } else if is(keys::DATABASE) {
         redact_database(value)
-    } else if keys::is_signing_key_value(key) || keys::is_token_key(key) || is(keys::MANAGEMENT_KEY) {
+    } else if keys::is_signing_key_value(key)
+        || keys::is_token_key(key)
+        || is(keys::MANAGEMENT_KEY)
+        || is(keys::CERTIFICATE_PASSWORD)
+    {
         HIDDEN.to_owned()
     } else if keys::is_url(key) {
         redact_url(value, true)

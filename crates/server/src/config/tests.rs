@@ -2,6 +2,7 @@ mod access;
 mod edge;
 mod limits;
 mod secrets;
+mod tls;
 
 use std::fs;
 
@@ -216,6 +217,60 @@ fn warnings() {
         .set("Lgging:LogLevel:Default", "Debug")
         .warnings();
     insta::assert_snapshot!(warnings);
+}
+
+#[test]
+fn misspelt_keys_are_reported_in_every_section() {
+    for (key, meant) in [
+        ("Jwt:Isuer", "Jwt:Issuer"),
+        ("Kestrel:Certficates:Default:Path", "Kestrel:Certificates:Default:Path"),
+        ("Kestrel:Certificates:Default:Pasword", "Kestrel:Certificates:Default:Password"),
+        ("Authentication:AllowAnonymus", "Authentication:AllowAnonymous"),
+        ("Authentication:Schemes:Bearer:ValidAudence", "Authentication:Schemes:Bearer:ValidAudience"),
+        ("ConnectionStrings:RedisSignlR", "ConnectionStrings:RedisSignalR"),
+        ("Logging:LogLevel:Defualt", "Logging:LogLevel:Default"),
+        ("HostOptions:ShutdownTimeuot", "HostOptions:ShutdownTimeout"),
+        ("SignlR:MaximumMessageSize", "SignalR:MaximumMessageSize"),
+        ("Corss:AllowedOrigins:0", "Cors:AllowedOrigins"),
+        ("Cors:AlowedOrigins:0", "Cors:AllowedOrigins"),
+    ] {
+        let warnings = Setup::new().variable(&key.replace(':', "__"), "1").warnings();
+        assert!(warnings.contains(&format!("{key} (environment")), "{warnings}");
+        assert!(warnings.ends_with(&format!("did you mean {meant}?")), "{warnings}");
+    }
+    for not_ours in [
+        "Logging:LogLevel:Microsoft.AspNetCore",
+        "Logging:Console:LogLevel:Default",
+        "ConnectionStrings:DefaultConnection",
+        "Authentication:Google:ClientId",
+        "HostOptions:BackgroundServiceExceptionBehavior",
+        "Serilog:MinimumLevel:Default",
+        "REDIS_PORT",
+        "URL",
+    ] {
+        assert_eq!(Setup::new().variable(&not_ours.replace(':', "__"), "1").warnings(), "", "{not_ours}");
+    }
+    let unread = Setup::new().variable("Authentication__Schemes__Bearer__SaveToken", "true").warnings();
+    assert!(unread.contains("Bearer:SaveToken") && unread.contains("not a known key"), "{unread}");
+}
+
+#[test]
+fn a_variable_that_was_not_expanded_is_named_with_the_cure() {
+    let redis = "redis:6379,password=$(REDIS_PASSWORD)";
+    let warnings = Setup::new().variable("Redis__ConnectionString", redis).warnings();
+    assert!(
+        warnings.starts_with(
+            "Redis:ConnectionString (environment variable Redis__ConnectionString) has $(REDIS_PASSWORD)"
+        ),
+        "{warnings}"
+    );
+    assert!(warnings.contains("env, before this one") && warnings.lines().count() == 1, "{warnings}");
+    let file = r#"{"SignalR": {"ChannelPrefix": "${STAGE}-chat"}, "Unrelated": "$(PATH)"}"#;
+    let warnings = Setup::new().file("appsettings.json", file).warnings();
+    assert!(warnings.starts_with("SignalR:ChannelPrefix (appsettings.json) has ${STAGE}"), "{warnings}");
+    for value in ["$(lower)", "a$b", "$", "$(", "$()", "${NO", "$$", "A$(B-C)", "é$(ä)"] {
+        assert_eq!(Setup::new().variable("SignalR__ChannelPrefix", value).warnings(), "", "{value}");
+    }
 }
 
 #[test]

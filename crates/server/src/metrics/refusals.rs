@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use hubline::Server;
+use hubline::{Server, TlsConfig};
 use hubline_auth::{CrossOrigin, HostFilter, TokenRefusals};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
@@ -20,6 +20,8 @@ pub(crate) struct RefusalCollector {
     pub(crate) management_key: Option<ManagementKey>,
     /// None if there are no keys to verify tokens with.
     pub(crate) token_refusals: Option<TokenRefusals>,
+    /// None without https.
+    pub(crate) tls: Option<TlsConfig>,
 }
 
 impl Collector for RefusalCollector {
@@ -48,6 +50,20 @@ impl Collector for RefusalCollector {
                 MetricType::Counter,
             )?;
             ConstCounter::new(key.refused()).encode(management)?;
+        }
+        if let Some(tls) = &self.tls {
+            let mut failed = encoder.encode_descriptor(
+                "hubline_tls_handshakes_failed",
+                "Connections to addresses of https that did not become TLS, by why.",
+                None,
+                MetricType::Counter,
+            )?;
+            let counts = tls.statistics();
+            for (reason, count) in
+                [("error", counts.failed), ("timeout", counts.timed_out), ("plain_http", counts.plain_http)]
+            {
+                ConstCounter::new(count).encode(failed.encode_family(&[("reason", reason)])?)?;
+            }
         }
         let Some(tokens) = &self.token_refusals else { return Ok(()) };
         let mut refused = encoder.encode_descriptor(
