@@ -18,8 +18,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hubline::{Caller, Clients, Hub, HubContext, HubError, Server};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
 
 /// How long clients may take to go at the end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -99,25 +97,5 @@ async fn main() -> std::io::Result<()> {
 
     let listener = TcpListener::bind("localhost:5000").await?;
     println!("listening on http://{}", listener.local_addr()?);
-    let stop = CancellationToken::new();
-    let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let serving = tokio::spawn(serving.into_future());
-
-    stop_signal().await?;
-    stop.cancel();
-    // axum waits for the responses under way, among them event streams and polls; the hubs end those, and
-    // the WebSockets that axum does not know of any more.
-    let all_gone = async { tokio::join!(serving, server.shutdown(GRACE)) };
-    if tokio::time::timeout(GRACE, all_gone).await.is_err() {
-        println!("stopped before everybody had gone");
-    }
-    Ok(())
-}
-
-async fn stop_signal() -> std::io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    tokio::select! {
-        _ = terminate.recv() => Ok(()),
-        interrupted = tokio::signal::ctrl_c() => interrupted,
-    }
+    hubline::run(listener, app, &server, GRACE).await
 }

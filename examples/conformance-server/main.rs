@@ -23,8 +23,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{ArgAction, Parser};
 use hubline::{
-    EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy, Server, TransportKind, UserId,
-    Workers,
+    Connection, ConnectionError, EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy,
+    Server, TransportKind, UserId, Workers,
 };
 use hubline_auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOrigin, VerificationKey};
 use hubline_redis::{RedisBackplane, RedisOptions};
@@ -129,16 +129,24 @@ fn app(server: &Server) -> anyhow::Result<Router> {
         ("/refreshing-authorized", refreshing().authorize(Policy::authenticated())),
         ("/refreshing-capped", refreshing().maximum_authentication_expiration(Duration::from_secs(30))),
     ];
-    let spelled = paths.iter().map(|(path, _)| *path).chain(["/benchhub", "/health"]).collect::<Vec<_>>();
     let mut app = Router::new()
         .route("/health", get(|| async { "Healthy" }))
         .merge(bench.map("/benchhub"))
+        .merge(server.map_connections("/echo", echo))
         .merge(sends(hub.context().clone()));
     for (path, options) in paths {
         app = app.merge(hub.map_with(path, options));
     }
     let app = app.layer(authentication()?).layer(CrossOrigin::new(AllowedOrigins::Any));
-    Ok(hubline::ignore_case(app, spelled))
+    Ok(hubline::ignore_case(app, server.paths().into_iter().chain(["/health".to_owned()])))
+}
+
+/// A connection without a hub, which the reference server does not have.
+async fn echo(mut connection: Connection) -> Result<(), ConnectionError> {
+    while let Some(bytes) = connection.receive().await {
+        connection.send_text(String::from_utf8_lossy(&bytes)).await?;
+    }
+    Ok(())
 }
 
 /// Authentication refresh for everybody who does not get the role `Refused`.

@@ -72,8 +72,10 @@
 //! What is not here yet: group changes and client results for connections of another instance, resuming on
 //! another instance, HTTP/2.
 
+mod connections;
 mod http;
 mod paths;
+mod run;
 mod server;
 mod service;
 mod statistics;
@@ -107,10 +109,12 @@ pub use hubline_transport::{
     EndpointOptions, ExpiredPrincipals, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
 };
 
+pub use connections::{Connection, ConnectionError};
 #[cfg(feature = "tls")]
 pub use http::{CertificateError, CertificateFiles, CertificateProblem, TlsConfig, TlsStatistics};
 pub use http::{ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with};
 pub use paths::ignore_case;
+pub use run::{run, run_until};
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;
-pub use statistics::ServerStatistics;
+pub use statistics::{ConnectionHandlerStatistics, ServerStatistics};

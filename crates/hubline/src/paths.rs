@@ -13,21 +13,27 @@ use tower::ServiceExt;
 /// Serves these paths of an application in any letter case, with a slash at the end, and with characters written as
 /// `%` and their code, as ASP.NET Core does. axum tells all of that apart.
 ///
-/// Give the paths as they are routed. Other paths keep axum's rule, and so do the parts of a path behind a
-/// given one, except for a hub's `negotiate` and `refresh`.
+/// Paths are given as they are routed; [`Server::paths`](crate::Server::paths) has those of hubs. Other paths keep axum's
+/// rule, and so do the parts of a path behind a given one, except for a hub's `negotiate` and `refresh`.
 ///
 /// ```
-/// use axum::Router;
-/// use axum::routing::get;
-///
-/// let app = Router::new().route("/health", get(|| async { "Healthy" }));
+/// # use axum::Router;
+/// # use axum::routing::get;
+/// # use hubline::{Hub, Server};
+/// let server = Server::new();
+/// let chat = server.add_hub(Hub::new("Chat"));
+/// let app = Router::new().route("/health", get(|| async { "Healthy" })).merge(chat.map("/chatHub"));
+/// let app = hubline::ignore_case(app, server.paths());
+/// // With a path of the application's own:
 /// let app = hubline::ignore_case(app, ["/health"]);
 /// ```
-pub fn ignore_case<'a>(app: Router, paths: impl IntoIterator<Item = &'a str>) -> Router {
+pub fn ignore_case(app: Router, paths: impl IntoIterator<Item: AsRef<str>>) -> Router {
     let known: HashMap<String, String> = paths
         .into_iter()
-        .map(|path| path.trim_end_matches('/'))
-        .flat_map(|path| ["", "/negotiate", "/refresh"].map(|end| format!("{path}{end}")))
+        .flat_map(|path| {
+            let path = path.as_ref().trim_end_matches('/').to_owned();
+            ["", "/negotiate", "/refresh"].map(|end| format!("{path}{end}"))
+        })
         .map(|path| (folded(&path), path))
         .collect();
     let known = Arc::new(known);

@@ -1,18 +1,21 @@
 //! Hubs and the paths they are mapped on.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
+use hubline_pipe::ConnectionHandler;
 use hubline_transport::{AddressLimits, Connections, Endpoint, EndpointOptions, TokenKey};
 use parking_lot::Mutex;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::{HubService, ServerStatistics};
+use crate::{ConnectionHandlerStatistics, HubService, ServerStatistics};
 
 /// The hubs of a process, their connections and their backplane. Cloning shares them.
 #[derive(Debug, Clone)]
@@ -26,6 +29,11 @@ struct Shared {
     connections: Connections,
     tasks: TaskTracker,
     hubs: Mutex<Vec<HubContext>>,
+    connection_handlers: Mutex<Vec<(Arc<str>, Arc<AtomicUsize>)>>,
+    /// Where hubs and connection handlers are mapped.
+    paths: Mutex<Vec<String>>,
+    /// Ends the connections without a hub.
+    stopping: CancellationToken,
 }
 
 /// Puts a [`Server`] together.
@@ -88,15 +96,23 @@ impl Server {
         self.0.backplane.statistics()
     }
 
-    /// How many connections this instance has, over all hubs.
+    /// How many connections this instance has, over all hubs and connection handlers.
     pub fn connection_count(&self) -> usize {
-        self.hubs().iter().map(HubContext::connection_count).sum()
+        let hubs = self.hubs().iter().map(HubContext::connection_count).sum::<usize>();
+        hubs + self.connection_handlers().iter().map(|handler| handler.connections).sum::<usize>()
+    }
+
+    /// The paths that hubs and connection handlers were mapped on, as they were given: without the prefix of a router
+    /// that they are nested in. For [`ignore_case`](crate::ignore_case).
+    pub fn paths(&self) -> Vec<String> {
+        self.0.paths.lock().clone()
     }
 
     /// What this instance has counted so far, and how many connections there are.
     pub fn statistics(&self) -> ServerStatistics {
         ServerStatistics {
             hubs: self.hubs().iter().map(HubContext::statistics).collect(),
+            connection_handlers: self.connection_handlers(),
             connections: self.0.connections.statistics(),
             backplane: self.backplane_statistics(),
         }
@@ -126,6 +142,7 @@ impl Server {
     /// Dropped early, clients have been told all the same; it may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.0.connections.stopping();
+        self.0.stopping.cancel();
         for hub in self.hubs() {
             hub.close_all();
         }
@@ -145,6 +162,52 @@ impl Server {
 
     fn hubs(&self) -> Vec<HubContext> {
         self.0.hubs.lock().clone()
+    }
+
+    fn connection_handlers(&self) -> Vec<ConnectionHandlerStatistics> {
+        let handlers = self.0.connection_handlers.lock();
+        let statistics = |(name, connections): &(Arc<str>, Arc<AtomicUsize>)| ConnectionHandlerStatistics {
+            name: name.to_string(),
+            connections: connections.load(Ordering::Relaxed),
+        };
+        handlers.iter().map(statistics).collect()
+    }
+
+    /// Where the connections of a new handler are counted.
+    pub(crate) fn add_connection_handler(&self, name: Arc<str>) -> Arc<AtomicUsize> {
+        let count = Arc::default();
+        self.0.connection_handlers.lock().push((name, Arc::clone(&count)));
+        count
+    }
+
+    /// Cancelled when the server stops.
+    pub(crate) fn stopping(&self) -> &CancellationToken {
+        &self.0.stopping
+    }
+
+    /// An endpoint of this server, whose connections go to `handler`.
+    pub(crate) fn endpoint(
+        &self,
+        name: &str,
+        handler: Arc<dyn ConnectionHandler>,
+        options: EndpointOptions,
+    ) -> HubService {
+        let (connections, tasks) = (self.0.connections.clone(), self.0.tasks.clone());
+        HubService::new(Endpoint::new(name, handler, connections, options, tasks))
+    }
+
+    /// Routes for what is served at `path`.
+    pub(crate) fn routes<S>(&self, path: &str, has_refresh: bool, service: HubService) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let path = path.trim_end_matches('/');
+        let root = if path.is_empty() { "/" } else { path };
+        let router = Router::new()
+            .route_service(root, service.clone())
+            .route_service(&format!("{path}/negotiate"), service.clone());
+        self.0.paths.lock().push(root.to_owned());
+        if has_refresh { router.route_service(&format!("{path}/refresh"), service) } else { router }
     }
 }
 
@@ -209,6 +272,9 @@ impl ServerBuilder {
             connections,
             tasks: TaskTracker::new(),
             hubs: Mutex::default(),
+            connection_handlers: Mutex::default(),
+            paths: Mutex::default(),
+            stopping: CancellationToken::new(),
         }))
     }
 }
@@ -243,7 +309,7 @@ impl HubHandle {
     /// path under several prefixes. If a method of the hub takes a part of its connection's request that the options do
     /// not keep ([`EndpointOptions::keep_headers`], [`EndpointOptions::keep_extensions`]).
     #[track_caller]
-    pub fn map(&self, path: &str) -> Router {
+    pub fn map<S: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<S> {
         self.map_with(path, EndpointOptions::default())
     }
 
@@ -252,15 +318,12 @@ impl HubHandle {
     /// # Panics
     /// As [`HubHandle::map`].
     #[track_caller]
-    pub fn map_with(&self, path: &str, options: EndpointOptions) -> Router {
+    pub fn map_with<S>(&self, path: &str, options: EndpointOptions) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
         let has_refresh = options.enable_authentication_refresh;
-        let service = self.service(path, options);
-        let path = path.trim_end_matches('/');
-        let hub = if path.is_empty() { "/" } else { path };
-        let router = Router::new()
-            .route_service(hub, service.clone())
-            .route_service(&format!("{path}/negotiate"), service.clone());
-        if has_refresh { router.route_service(&format!("{path}/refresh"), service) } else { router }
+        self.server.routes(path, has_refresh, self.service(path, options))
     }
 
     /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own; one that
@@ -284,14 +347,6 @@ impl HubHandle {
         if let Err(missing) = self.context.check_request_parts(options.kept_request_parts) {
             panic!("{missing}");
         }
-        let shared = &self.server.0;
-        let handler = Arc::new(self.context.clone());
-        HubService::new(Endpoint::new(
-            name,
-            handler,
-            shared.connections.clone(),
-            options,
-            shared.tasks.clone(),
-        ))
+        self.server.endpoint(name, Arc::new(self.context.clone()), options)
     }
 }

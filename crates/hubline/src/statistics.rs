@@ -24,8 +24,20 @@ use hubline_transport::ConnectionStatistics;
 pub struct ServerStatistics {
     /// Each hub, in the order in which they were added.
     pub hubs: Vec<HubStatistics>,
-    /// Connections by transport, over all hubs.
+    /// Each mapping of a connection handler, in the order in which they were mapped.
+    pub connection_handlers: Vec<ConnectionHandlerStatistics>,
+    /// Connections by transport, over all hubs and connection handlers.
     pub connections: ConnectionStatistics,
     /// Messages for the other instances. All zero if there are none.
     pub backplane: Statistics,
+}
+
+/// What a server counts of one mapping of a connection handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConnectionHandlerStatistics {
+    /// The path that it is mapped on, or the name of its service.
+    pub name: String,
+    /// Connections that are open.
+    pub connections: usize,
 }

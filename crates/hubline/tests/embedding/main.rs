@@ -4,6 +4,7 @@
 
 mod backplane;
 mod client;
+mod connections;
 mod hosts;
 mod middleware;
 mod request;

@@ -44,5 +44,5 @@ async fn methods_read_the_request_on_every_transport() {
 #[should_panic = "`GetHeader` of the hub `Test` takes headers of the request, which the endpoint does not keep: map the hub \
                   with `map_with(path, EndpointOptions::default().keep_headers().keep_extensions())`"]
 fn a_hub_that_takes_what_its_endpoint_does_not_keep_cannot_be_mapped() {
-    _ = Server::new().add_hub(hub()).map("/hub");
+    _ = Server::new().add_hub(hub()).map::<()>("/hub");
 }

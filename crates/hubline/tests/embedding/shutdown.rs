@@ -8,9 +8,11 @@ use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
-use hubline::{Hub, Server, State};
+use hubline::testing::TestClient;
+use hubline::{Hub, HubHandle, Server, State};
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::client::{Client, Http, TRANSPORTS};
@@ -92,7 +94,7 @@ async fn whoever_comes_later_is_told_at_once() {
     assert!(server.shutdown(GRACE).await, "they have gone too");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_method_that_does_not_end_costs_the_grace_and_no_more() {
     let server = Server::new();
     let (begin, mut begun) = mpsc::channel::<()>(1);
@@ -101,11 +103,71 @@ async fn a_method_that_does_not_end_costs_the_grace_and_no_more() {
         std::future::pending::<()>().await;
     };
     let hub = server.add_hub(Hub::with_state("Test", begin).method("Forever", forever));
-    let http = crate::hosts::serve(hub.map("/hub")).await;
-    let mut client = http.connect("/hub", TRANSPORTS[0]).await;
-    client.send("{\"type\":1,\"target\":\"Forever\",\"arguments\":[]}\u{1e}").await;
+    let client = TestClient::connect(&hub).await;
+    client.send("Forever", ()).await;
     begun.recv().await.unwrap();
-    let client = tokio::spawn(everything(client));
-    assert!(!server.shutdown(Duration::from_millis(100)).await, "the method still runs");
-    assert_eq!(client.await.unwrap(), [RECONNECT]);
+    let began = Instant::now();
+    assert!(!server.shutdown(GRACE).await, "the method still runs");
+    assert_eq!(began.elapsed(), GRACE);
+    assert!(client.closed().await.allow_reconnect);
+}
+
+/// A hub whose method is over when the sender is dropped.
+fn slow_hub(server: &Server) -> (HubHandle, watch::Sender<()>) {
+    let (end, ended) = watch::channel(());
+    let slow = async |State(ended): State<watch::Receiver<()>>| {
+        let mut ended = ended.clone();
+        while ended.changed().await.is_ok() {}
+        "over"
+    };
+    (server.add_hub(Hub::with_state("Test", ended).method("Slow", slow)), end)
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_to_stop_lets_running_calls_finish_and_one_that_is_asked_twice_does_not() {
+    for is_patient in [true, false] {
+        let server = Server::new();
+        let (hub, end) = slow_hub(&server);
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (app, stopping) = (hub.map("/hub"), server.clone());
+        let running = tokio::spawn(async move { hubline::run(listener, app, &stopping, GRACE).await });
+        let mut client = Http::to(address).connect("/hub", TRANSPORTS[0]).await;
+        client.send("{\"type\":1,\"target\":\"Slow\",\"arguments\":[]}\u{1e}").await;
+        // Who is answered was accepted, so signals are listened for; and the call before has begun.
+        client.send("{\"type\":4,\"invocationId\":\"1\",\"target\":\"X\",\"arguments\":[]}\u{1e}").await;
+        assert!(client.receive().await.unwrap().contains("Method does not exist."));
+        ask_to_stop();
+        assert_eq!(everything(client).await, [RECONNECT]);
+        assert!(!running.is_finished(), "the call still runs");
+        if is_patient {
+            drop(end);
+        } else {
+            ask_to_stop();
+        }
+        running.await.unwrap().unwrap();
+        assert!(tokio::net::TcpStream::connect(address).await.is_err(), "nobody listens any more");
+    }
+}
+
+fn ask_to_stop() {
+    let me = std::process::id().to_string();
+    assert!(std::process::Command::new("kill").args(["-TERM", &me]).status().unwrap().success());
+}
+
+#[tokio::test]
+async fn a_program_may_stop_when_it_likes() {
+    let server = Server::new();
+    let hub = server.add_hub(Hub::new("Test"));
+    let client = TestClient::connect(&hub).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async { drop(stopped.await) };
+    let running = hubline::run_until(listener, hub.map("/hub"), &server, GRACE, stopped);
+    let stopping = async {
+        drop(stop);
+        assert!(client.closed().await.allow_reconnect);
+    };
+    let (ran, ()) = tokio::join!(running, stopping);
+    ran.unwrap();
 }
