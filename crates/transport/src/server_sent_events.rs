@@ -86,11 +86,12 @@ impl State {
     /// One event, a line for each line of the payload. JSON has only one.
     fn push_event(&mut self, payload: &Bytes) {
         let mut begin = 0;
-        for end in memchr::memchr_iter(b'\n', payload) {
-            let line = payload.slice(begin..end);
-            let trimmed = line.strip_suffix(b"\r").unwrap_or(&line).len();
-            self.push_line(line.slice(..trimmed));
-            begin = end + 1;
+        for end in memchr::memchr2_iter(b'\n', b'\r', payload) {
+            // The second half of a CRLF ends no line.
+            if end >= begin {
+                self.push_line(payload.slice(begin..end));
+                begin = end + 1 + usize::from(payload.slice(end..).starts_with(b"\r\n"));
+            }
         }
         self.push_line(payload.slice(begin..));
         self.outgoing.push_copy(LINE_END);
