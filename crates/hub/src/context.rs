@@ -19,7 +19,7 @@ use crate::hub::Definition;
 use crate::inbox::HubInbox;
 use crate::request::MissingRequestParts;
 use crate::router::Router;
-use crate::statistics::{Closed, Counters, Limit};
+use crate::statistics::{Closed, Counters, Limit, sum};
 use crate::{CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics};
 
 /// How much one sender may have posted to the backplane before one of its sends waits, as a part of
@@ -139,6 +139,7 @@ impl HubContext {
 
     /// What has been counted since the hub was started, and how many connections there are.
     pub fn statistics(&self) -> HubStatistics {
+        let methods = || self.0.hub.methods().map(|method| &method.counters);
         let mut statistics = HubStatistics {
             name: self.name().to_owned(),
             connections: self.connection_count(),
@@ -146,6 +147,8 @@ impl HubContext {
             senders_held: 0,
             sender_holds_timed_out: 0,
             limited: BTreeMap::new(),
+            binding_failures: sum(methods().map(|counters| &counters.binding_failures)),
+            blocking_polls: sum(methods().map(|counters| &counters.blocking_polls)),
         };
         self.0.counters.write(&mut statistics);
         statistics

@@ -2,9 +2,11 @@
 //!
 //! The texts are ASP.NET Core's; users and tests match them.
 
+use std::borrow::Cow;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use futures_util::FutureExt;
@@ -14,6 +16,7 @@ use hubline_protocol::encode::{self, CompletionOutcome};
 use hubline_protocol::{BindError, Encoded};
 use tokio_util::sync::CancellationToken;
 
+use crate::activity::{Activity, Callback};
 use crate::extract::Binding;
 use crate::filter::{self, EncodedArguments};
 use crate::handler::{Call, ErasedHandler};
@@ -22,6 +25,9 @@ use crate::invocation::{CallParts, Occasion};
 use crate::result::Kind;
 use crate::statistics::Limit;
 use crate::{Caller, CloseReason, Disconnected, HubContext, HubError, Returned};
+
+/// Bytes of a log line that tell why arguments do not fit.
+const LONGEST_BINDING_ERROR: usize = 200;
 
 /// A call that is bound and may begin.
 pub(crate) struct BoundCall {
@@ -45,6 +51,8 @@ pub(crate) struct Reply {
     pub(crate) invocation_id: Option<Box<str>>,
     /// The method as registered, or as the client spelled one that does not exist; for error texts.
     method: Arc<str>,
+    /// Of a call that has begun.
+    activity: Option<Activity>,
 }
 
 /// Binds an invocation to its method.
@@ -60,12 +68,13 @@ pub(crate) fn bind(
     let longest = context.0.options.limits.method_name_bytes;
     let is_too_long = (1..target.len()).contains(&longest);
     let found = if is_too_long { None } else { context.0.hub.find(&target) };
-    let target = if is_too_long { shortened(&target, longest).into() } else { target };
+    let target = if is_too_long { shortened(&target, longest).into_owned().into() } else { target };
     let reply = Reply {
         context: context.clone(),
         caller: caller.clone(),
         invocation_id: invocation_id.map(|id| id.into()),
         method: found.map_or_else(|| Arc::from(&*target), |method| Arc::clone(&method.name)),
+        activity: None,
     };
     if is_too_long {
         context.limited(caller, Limit::MethodNameBytes);
@@ -78,7 +87,10 @@ pub(crate) fn bind(
     };
     let arguments = match arguments {
         Ok(arguments) => arguments,
-        Err(error) => return Err(reply.does_not_bind(&error)),
+        Err(error) => {
+            reply.log_binding_failure(method, &error.to_string());
+            return Err(reply.does_not_bind(&error));
+        }
     };
     if arguments.len() != method.arguments {
         let message = format!(
@@ -86,6 +98,7 @@ pub(crate) fn bind(
             arguments.len(),
             method.arguments
         );
+        reply.log_binding_failure(method, &message);
         return Err(reply.failed_to_invoke(&HubError::hidden("InvalidDataException", message)));
     }
     let takes_slot = !streaming && method.streams == 0;
@@ -97,7 +110,7 @@ pub(crate) fn bind(
     let call = match method.handler.call(binding) {
         Ok(call) => call,
         Err(error) => {
-            tracing::debug!(hub = context.name(), method = %reply.method, %error, "the arguments do not fit");
+            reply.log_binding_failure(method, &error.to_string());
             return Err(reply.does_not_bind(&BindError::new(
                 "Error binding arguments. Make sure that the types of the provided values match the types of the hub method being invoked.",
             )));
@@ -108,10 +121,13 @@ pub(crate) fn bind(
     Ok(BoundCall { reply, parts, stream_ids, streaming, method, call, arguments: encoded })
 }
 
-/// The beginning of a name, for texts.
-fn shortened(name: &str, bytes: usize) -> String {
+/// The beginning of a text that is longer than this.
+fn shortened(name: &str, bytes: usize) -> Cow<'_, str> {
+    if name.len() <= bytes {
+        return name.into();
+    }
     let end = (0..=bytes.min(name.len())).rev().find(|end| name.is_char_boundary(*end)).unwrap_or(0);
-    format!("{}…", &name[..end])
+    format!("{}…", &name[..end]).into()
 }
 
 impl BoundCall {
@@ -173,12 +189,14 @@ impl BoundCall {
 
     /// The call itself with the hub's filters around it. A panic fails it and nothing else.
     pub(crate) fn into_future(self) -> (Reply, BoxFuture<'static, Result<Returned, HubError>>) {
-        let Self { reply, call, method, arguments, .. } = self;
+        let Self { mut reply, call, method, arguments, .. } = self;
+        let name = Arc::clone(&method.name);
+        reply.activity = Some(Activity::of_call(&reply.context, &reply.caller, method));
         let Some(arguments) = arguments else { return (reply, call) };
         let invocation = filter::Invocation {
             context: reply.context.clone(),
             caller: reply.caller.clone(),
-            method: Arc::clone(&method.name),
+            method: name,
             arguments,
         };
         let call = reply.context.0.hub.filters.around_call(&invocation, call);
@@ -186,12 +204,7 @@ impl BoundCall {
     }
 }
 
-/// Runs a call or a callback. A panic is an error like any other.
-pub(crate) async fn caught<T>(mut call: BoxFuture<'static, Result<T, HubError>>) -> Result<T, HubError> {
-    poll_fn(|cx| poll_caught(cx, &mut call)).await
-}
-
-/// As [`caught`], one step.
+/// Runs a call or a callback on. A panic is an error like any other.
 pub(crate) fn poll_caught<T>(
     cx: &mut Context<'_>,
     call: &mut BoxFuture<'static, Result<T, HubError>>,
@@ -203,6 +216,26 @@ pub(crate) fn poll_caught<T>(
 }
 
 impl Reply {
+    /// Runs the call, or the stream that it has returned, on.
+    pub(crate) fn poll<T>(
+        &self,
+        cx: &mut Context<'_>,
+        call: &mut BoxFuture<'static, Result<T, HubError>>,
+    ) -> Poll<Result<T, HubError>> {
+        match &self.activity {
+            Some(activity) => activity.poll(&self.context, cx, call),
+            None => poll_caught(cx, call),
+        }
+    }
+
+    /// As [`poll`](Self::poll), to its end.
+    pub(crate) async fn run<T>(
+        &self,
+        mut call: BoxFuture<'static, Result<T, HubError>>,
+    ) -> Result<T, HubError> {
+        poll_fn(|cx| self.poll(cx, &mut call)).await
+    }
+
     /// The completion of a call that is not a stream.
     pub(crate) fn outcome(&self, outcome: Result<Returned, HubError>) -> Option<Encoded> {
         match outcome.map(|returned| returned.0) {
@@ -249,18 +282,45 @@ impl Reply {
     /// Logs a failure, and returns it as the hub's rules put it.
     fn log(&self, error: HubError) -> HubError {
         let error = self.context.0.hub.error_rules.apply(error);
-        let causes = format_args!("{error:#}");
-        if error.is_cancelled() {
-            tracing::debug!(hub = self.context.name(), method = %self.method, "a hub method was cancelled");
-        } else if !error.is_for_caller() {
-            tracing::error!(hub = self.context.name(), method = %self.method, error = %causes, "a hub method failed");
-        } else if error.source().is_some() {
-            tracing::info!(hub = self.context.name(), method = %self.method, error = %causes, "a hub method failed, and its client was told");
+        match &self.activity {
+            Some(activity) => activity.failed(&error, || self.log_failure(&error)),
+            None => self.log_failure(&error),
         }
         if error.is_fatal() {
             self.caller.0.outbox.close(CloseReason::Unwritable(error.to_string().into()));
         }
         error
+    }
+
+    fn log_failure(&self, error: &HubError) {
+        let (hub, method, connection) = (self.context.name(), &*self.method, self.caller.public_id());
+        let causes = format_args!("{error:#}");
+        if error.is_cancelled() {
+            tracing::debug!(hub, method, %connection, "a hub method was cancelled");
+        } else if !error.is_for_caller() {
+            tracing::error!(hub, method, %connection, error = %causes, "a hub method failed");
+        } else if error.source().is_some() {
+            tracing::info!(hub, method, %connection, error = %causes, "a hub method failed, and its client was told");
+        }
+    }
+
+    /// The first of each method is a warning, since such a client and this server have different ideas of the method.
+    fn log_binding_failure(&self, method: &Method, error: &str) {
+        let (hub, method_name, connection) = (self.context.name(), &*method.name, self.caller.public_id());
+        // What does not fit may be quoted in it, and be long.
+        let error = shortened(error, LONGEST_BINDING_ERROR);
+        if method.counters.binding_failures.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                hub,
+                method = method_name,
+                %connection,
+                error = &*error,
+                "a client's arguments do not fit the parameters of the hub method, so its call failed. Further cases \
+                 of this method are counted, and logged at level debug"
+            );
+        } else {
+            tracing::debug!(hub, method = method_name, %connection, error = &*error, "the arguments do not fit");
+        }
     }
 
     fn does_not_bind(&self, error: &BindError) -> Option<Encoded> {
@@ -295,7 +355,8 @@ pub(crate) async fn connected(context: &HubContext, caller: &Caller) -> Result<(
         return Ok(());
     }
     let own = callback(hub.on_connected.as_deref(), Occasion::Connecting, context, caller, None)?;
-    let connected = caught(hub.filters.around_connected(caller, own)).await;
+    let activity = Activity::of_callback(context, caller, Callback::Connected);
+    let connected = activity.run(context, hub.filters.around_connected(caller, own)).await;
     connected.map_err(|error| hub.error_rules.apply(error))
 }
 
@@ -310,14 +371,18 @@ pub(crate) async fn disconnected(
         return Ok(());
     }
     let own = callback(hub.on_disconnected.as_deref(), Occasion::Free, context, caller, Some(disconnected))?;
-    caught(hub.filters.around_disconnected(caller, disconnected, own)).await
+    let activity = Activity::of_callback(context, caller, Callback::Disconnected);
+    activity.run(context, hub.filters.around_disconnected(caller, disconnected, own)).await
 }
 
 /// Runs `on_authentication_refreshed`; its failure is logged.
 pub(crate) async fn refreshed(context: HubContext, caller: Caller) {
     let Some(handler) = context.0.hub.on_authentication_refreshed.as_deref() else { return };
     let outcome = match callback(Some(handler), Occasion::Connecting, &context, &caller, None) {
-        Ok(callback) => caught(callback).await,
+        Ok(callback) => {
+            let activity = Activity::of_callback(&context, &caller, Callback::AuthenticationRefreshed);
+            activity.run(&context, callback).await
+        }
         Err(error) => Err(error),
     };
     if let Err(error) = outcome {

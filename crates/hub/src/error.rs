@@ -102,6 +102,10 @@ impl HubError {
         &self.message
     }
 
+    pub(crate) fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+
     /// The error that this one comes from; of one made by `?` that error itself.
     pub fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.source.as_deref().map(|source| source as &(dyn Error + 'static))

@@ -11,6 +11,7 @@ use crate::error_rules::ErrorRules;
 use crate::filter::Filters;
 use crate::handler::{Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
 use crate::request::{MissingRequestParts, TakenParts};
+use crate::statistics::MethodCounters;
 use crate::{HubError, HubFilter};
 
 /// A hub: methods by name, callbacks, and state of type `S` for them to share.
@@ -46,6 +47,7 @@ pub(crate) struct Method {
     pub(crate) is_streaming: bool,
     pub(crate) authorization: Option<Policy>,
     pub(crate) handler: Arc<dyn ErasedHandler>,
+    pub(crate) counters: MethodCounters,
 }
 
 pub(crate) type UserIdProvider = Arc<dyn Fn(&ConnectionInfo) -> Option<UserId> + Send + Sync>;
@@ -112,6 +114,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             is_streaming: false,
             authorization: None,
             handler,
+            counters: MethodCounters::default(),
         })
     }
 
@@ -139,6 +142,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             is_streaming: true,
             authorization: None,
             handler,
+            counters: MethodCounters::default(),
         })
     }
 
@@ -344,6 +348,10 @@ impl<S: Send + Sync + 'static> Hub<S> {
 impl Definition {
     pub(crate) fn check_request_parts(&self, kept: RequestParts) -> Result<(), MissingRequestParts> {
         self.taken_parts.check(&self.name, kept)
+    }
+
+    pub(crate) fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.methods.values().map(|method| &**method)
     }
 
     pub(crate) fn find(&self, target: &str) -> Option<&Arc<Method>> {

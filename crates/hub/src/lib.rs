@@ -30,6 +30,7 @@
 //! Nothing is served and no Redis is spoken here: connections come as [`hubline_pipe::Pipe`]s, other instances are behind a
 //! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
+mod activity;
 mod caller;
 mod cancellation;
 mod client_results;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::activity::Callback;
 use crate::connection::METRIC_LABELS;
 
 /// What a hub counts on one instance.
@@ -26,6 +27,19 @@ pub struct HubStatistics {
     pub sender_holds_timed_out: u64,
     /// How often a client met one of the [`HubLimits`](crate::HubLimits), by the limit's name there; every name is there.
     pub limited: BTreeMap<&'static str, u64>,
+    /// How many invocations failed because their arguments did not fit the parameters of the method, in number or in type.
+    /// The first of each method is logged as a warning.
+    pub binding_failures: u64,
+    /// How often a method or a callback of the hub kept its thread for more than 100 ms without an await, while the other
+    /// connections of the thread waited. The first time of each method is logged as a warning.
+    pub blocking_polls: u64,
+}
+
+/// What is counted of one method.
+#[derive(Debug, Default)]
+pub(crate) struct MethodCounters {
+    pub(crate) binding_failures: AtomicU64,
+    pub(crate) blocking_polls: AtomicU64,
 }
 
 /// A limit of [`HubLimits`](crate::HubLimits).
@@ -75,6 +89,7 @@ pub(crate) struct Counters {
     senders_held: AtomicU64,
     sender_holds_timed_out: AtomicU64,
     limited: [AtomicU64; Limit::ALL.len()],
+    blocking_polls: [AtomicU64; Callback::ALL.len()],
 }
 
 impl Counters {
@@ -92,12 +107,22 @@ impl Counters {
         self.limited[limit as usize].fetch_add(1, Ordering::Relaxed)
     }
 
+    /// How often a callback blocked its thread.
+    pub(crate) fn blocking_polls(&self, callback: Callback) -> &AtomicU64 {
+        &self.blocking_polls[callback as usize]
+    }
+
     pub(crate) fn write(&self, statistics: &mut HubStatistics) {
+        statistics.blocking_polls += sum(&self.blocking_polls);
         statistics.senders_held = self.senders_held.load(Ordering::Relaxed);
         statistics.sender_holds_timed_out = self.sender_holds_timed_out.load(Ordering::Relaxed);
         let counts = self.limited.iter().map(|count| count.load(Ordering::Relaxed));
         statistics.limited = Limit::ALL.into_iter().map(Limit::label).zip(counts).collect();
     }
+}
+
+pub(crate) fn sum<'a>(counts: impl IntoIterator<Item = &'a AtomicU64>) -> u64 {
+    counts.into_iter().map(|count| count.load(Ordering::Relaxed)).sum()
 }
 
 /// Counts connections that end.

@@ -69,8 +69,12 @@
 //! axum's paths are case-sensitive, ASP.NET Core's are not: clients must spell a path as it was mapped, or the
 //! application is wrapped in [`ignore_case`].
 //!
-//! What is not here yet: group changes and client results for connections of another instance, resuming on
-//! another instance, HTTP/2.
+//! What happens is logged through [`tracing`](https://docs.rs/tracing), with a span for each call. A program that sets up no
+//! subscriber (`tracing_subscriber::fmt().init()`) sees no error of a hub method, no lost link to Redis and no refused request;
+//! [`observability`] has the details, and OpenTelemetry.
+//!
+//! What is not here yet: resuming on another instance after a crash, and HTTP/2. A host that serves with `axum::serve` enables HTTP/2
+//! by axum's own feature `http2`; no part of Hubline is compiled for it.
 
 mod connections;
 mod http;
@@ -84,6 +88,9 @@ pub mod testing;
 
 #[doc = include_str!("../../../docs/coming-from-aspnetcore.md")]
 pub mod coming_from_aspnetcore {}
+
+#[doc = include_str!("../../../docs/observability.md")]
+pub mod observability {}
 
 pub use hubline_backplane::{Backplane, InProcess, Reach, Statistics, Status};
 pub use hubline_directory as directory;

@@ -20,6 +20,10 @@ use std::process::ExitCode;
 use cli::{Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
 use output::Output;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 /// Exit code for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -62,11 +66,15 @@ fn with_configuration(
 
 fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
+    // The program's own methods log nothing that needs the span of its call, and a span costs as much as a delivery.
+    let calls = if config.log_level >= LevelFilter::DEBUG { config.log_level } else { LevelFilter::OFF };
     tracing_subscriber::fmt()
         .with_max_level(config.log_level)
         .with_writer(log.clone())
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
+        .finish()
+        .with(Targets::new().with_default(config.log_level).with_target("hubline::call", calls))
         .init();
     for warning in warnings {
         tracing::warn!("{warning}");

@@ -95,7 +95,10 @@ async fn connections_of_each_transport_are_counted_and_gone_afterwards() {
     };
     let limited = "hubline_hub_clients_limited_total{hub=\"ChatHub\",limit=\"bytes_per_second\"}";
     let held = "hubline_hub_senders_held_total{hub=\"ChatHub\",end=\"timeout\"}";
-    assert_eq!([counted.value(limited), counted.value(held)], [0.0; 2], "what has not happened is there");
+    let binding = "hubline_hub_binding_failures_total{hub=\"ChatHub\"}";
+    let blocking = "hubline_hub_blocking_polls_total{hub=\"ChatHub\"}";
+    let absent = [limited, held, binding, blocking].map(|name| counted.value(name));
+    assert_eq!(absent, [0.0; 4], "what has not happened is there");
     assert_eq!(["transport_lost", "handshake_lost", "slow_client"].map(closed), [1.0, 2.0, 0.0]);
 }
 

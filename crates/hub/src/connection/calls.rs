@@ -11,7 +11,7 @@ use hubline_protocol::Encoded;
 
 use super::ids::{Held, Ids, Refused};
 use super::streaming;
-use crate::dispatcher::{self, BoundCall};
+use crate::dispatcher::BoundCall;
 use crate::invocation::Slot;
 use crate::{Caller, Cancelled};
 
@@ -112,13 +112,13 @@ impl Calls {
         };
         self.slots_taken += usize::from(!matches!(slot, SlotUse::None));
         let (reply, mut future) = call.into_future();
-        if let Poll::Ready(outcome) = dispatcher::poll_caught(cx, &mut future) {
+        if let Poll::Ready(outcome) = reply.poll(cx, &mut future) {
             return Ok(Begun::Ended(self.ended(Ended { completion: reply.outcome(outcome), slot, ids })));
         }
         self.has_new = true;
         self.running.push(
             async move {
-                let outcome = dispatcher::caught(future).await;
+                let outcome = reply.run(future).await;
                 Ended { completion: reply.outcome(outcome), slot, ids }
             }
             .boxed(),

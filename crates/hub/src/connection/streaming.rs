@@ -10,7 +10,7 @@ use hubline_pipe::Frame;
 use hubline_protocol::{Encoded, encode};
 use tokio_util::sync::CancellationToken;
 
-use crate::dispatcher::{self, Reply};
+use crate::dispatcher::Reply;
 use crate::outbox::Outbox;
 use crate::result::Kind;
 use crate::{HubError, ItemStream, Returned};
@@ -28,12 +28,12 @@ pub(super) async fn run(
     cancellation: CancellationToken,
     drops: bool,
 ) -> Option<Encoded> {
-    let stream = match dispatcher::caught(call).await.map(|returned| returned.0) {
+    let stream = match reply.run(call).await.map(|returned| returned.0) {
         Ok(Kind::Stream(stream)) => stream,
         Ok(Kind::NoStream | Kind::Value(_)) => return reply.no_stream(),
         Err(error) => return reply.failed(error),
     };
-    let items = dispatcher::caught(Box::pin(send_items(
+    let items = reply.run(Box::pin(send_items(
         reply.caller().clone(),
         reply.invocation_id.clone().unwrap_or_default(),
         stream,

@@ -7,6 +7,7 @@ use crate::dispatcher::BoundCall;
 pub(super) struct Turns(Option<Box<Waiting>>);
 
 /// Whose turn it is.
+#[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and kept nowhere")]
 pub(super) enum Turn {
     Call(BoundCall),
     /// The hub is to be told of a refreshed authentication.

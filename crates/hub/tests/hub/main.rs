@@ -14,5 +14,6 @@ mod flooding;
 mod limits;
 mod refresh;
 mod request;
+mod spans;
 mod stateful_reconnect;
 mod streams;

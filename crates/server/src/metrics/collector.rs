@@ -148,6 +148,29 @@ fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Res
             ConstCounter::new(*count).encode(limited.encode_family(&labels)?)?;
         }
     }
+    hub_methods(encoder, hubs)
+}
+
+/// What goes wrong in hub methods.
+fn hub_methods(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {
+    type Count = fn(&HubStatistics) -> u64;
+    let counters: [(&str, &str, Count); 2] = [
+        ("hubline_hub_binding_failures", "Invocations whose arguments did not fit the method.", |hub| {
+            hub.binding_failures
+        }),
+        (
+            "hubline_hub_blocking_polls",
+            "How often a hub method kept its thread for more than 100 ms.",
+            |hub| hub.blocking_polls,
+        ),
+    ];
+    for (name, help, count) in counters {
+        let mut family = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        for hub in hubs {
+            let labels = [("hub", hub.name.as_str())];
+            ConstCounter::new(count(hub)).encode(family.encode_family(&labels)?)?;
+        }
+    }
     Ok(())
 }
 
