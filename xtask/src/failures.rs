@@ -1,4 +1,4 @@
-//! Which tests failed and what they told, read from what test programs print.
+//! Failed tests and their output, read from what test programs print.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::counts::Counts;
 pub(crate) struct Failure {
     /// Its name in the words of its program, with the test file where the name alone does not say it.
     pub(crate) name: String,
-    /// What its program told about it; may be empty.
+    /// What its program printed about it; may be empty.
     account: Vec<String>,
 }
 
@@ -61,7 +61,7 @@ impl Format {
     }
 }
 
-/// The failures that lines told so far.
+/// The failures in the lines so far.
 #[derive(Debug, Default)]
 pub(crate) struct Failures {
     list: Vec<Failure>,

@@ -1,4 +1,4 @@
-//! Everything there is to run: tests, conformance, benchmarks.
+//! Tasks of the repository: tests, conformance, benchmarks.
 
 mod autobahn;
 mod bench;
@@ -29,7 +29,7 @@ use clap::Parser;
 use results::Results;
 use transcript::Transcript;
 
-/// Everything there is to run
+/// Tasks of the repository
 #[derive(Debug, Parser)]
 #[command(bin_name = "cargo xtask")]
 enum Task {
@@ -38,7 +38,7 @@ enum Task {
         #[command(subcommand)]
         part: Option<TestPart>,
     },
-    /// What reviewers would say anyway: formatting, the order of crates, and clippy, whose warnings are errors
+    /// Formatting, the order of crates, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),

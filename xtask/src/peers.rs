@@ -1,4 +1,4 @@
-//! The real servers and clients that `HUBLINE_PEER` leads to, made ready.
+//! Unpacks the real servers and clients that `HUBLINE_PEER` leads to.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! What tests need besides Rust: programs that Debian packages have, installed if that is allowed, and Node.
+//! Checks what tests need besides Rust: programs of Debian packages, which are installed where that is allowed, and Node.
 
 use std::process::{Command, Stdio};
 
@@ -32,7 +32,7 @@ const PROGRAMS: [Program; 5] = [
     },
 ];
 
-/// Makes sure that everything is there that tests need.
+/// Installs what `cargo xtask test` needs, or names it.
 ///
 /// # Errors
 /// Something is missing; the error names all of it.
@@ -48,7 +48,7 @@ pub(crate) fn ensure_all() -> Result<()> {
     Ok(())
 }
 
-/// Makes sure that everything is there that the Rust tests and the recorded cases need.
+/// Installs what the Rust tests and the recorded cases need, or names it.
 ///
 /// # Errors
 /// Something is missing; the error names all of it.

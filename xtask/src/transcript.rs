@@ -1,4 +1,4 @@
-//! What a step prints and counts.
+//! The output and the counts of a step.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -57,12 +57,12 @@ impl Transcript {
         }
     }
 
-    /// Names what failed; the last lines tell why.
+    /// Adds a failure of this name, with the last lines as its output.
     pub(crate) fn failed(&mut self, name: &str) {
         self.failures.add(Failure::new(name, self.last.iter().cloned().collect()));
     }
 
-    /// What failed of the step of this name: the tests that were told, or the step itself.
+    /// The failures of the step of this name: the tests that its output named, or the step itself.
     pub(crate) fn into_failures(mut self, step: &str) -> Vec<Failure> {
         if self.failures.is_empty() && self.counts.failed > 0 {
             self.failed(step);

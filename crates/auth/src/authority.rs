@@ -1,4 +1,4 @@
-//! Where a request goes: a host and perhaps a port, as in a `Host` header.
+//! The authority of a request: a host and optionally a port, as in a `Host` header.
 
 use std::borrow::Cow;
 
@@ -30,7 +30,7 @@ pub(crate) fn in_ascii(host: &str) -> Option<Cow<'_, str>> {
     }
 }
 
-/// What a request says where it goes, in `Host` and in its target; more than one only if it contradicts the standard.
+/// The authorities that a request names, in `Host` and in its target. More than one contradicts the standard.
 pub(crate) fn named<B>(request: &Request<B>) -> impl Iterator<Item = &[u8]> {
     let in_target = request.uri().authority().map(|authority| authority.as_str().as_bytes());
     request.headers().get_all(HOST).iter().map(HeaderValue::as_bytes).chain(in_target)

@@ -1,4 +1,4 @@
-//! Who calls a hub, from which page and under which name: middleware for hosts of hubs.
+//! Tower layers for hosts of hubs: bearer authentication, allowed origins (CORS) and allowed hosts.
 //!
 //! [`BearerAuthentication`] reads the bearer token of a request, verifies it and puts an
 //! `Arc<`[`Principal`]`>` into the request's extensions, where a hub's path looks for it:
@@ -24,12 +24,12 @@
 //!
 //! All are [`tower_layer::Layer`]s: they wrap an axum `Router` and any other service over `http` types.
 //!
-//! This crate does not issue tokens, has no cookies and no sessions, and refuses nobody for lack of a good
-//! token unless it is [told to](BearerOptions::refuse_invalid_tokens): the wrapped service decides, by its policy, and
-//! answers 401 or 403. The first refusal of each kind is logged with what helps, all are
-//! [counted](BearerAuthentication::refusals). Signatures are verified by `ring`, which TLS is linked with anyway. A
-//! browser cannot send headers with a WebSocket, so its token travels in the query: see that the access log of a proxy in
-//! front leaves out queries.
+//! This crate issues no tokens and has no cookies and no sessions. A request without a valid token is passed on without a
+//! principal, and the wrapped service answers 401 or 403 by its policy, unless
+//! [`refuse_invalid_tokens`](BearerOptions::refuse_invalid_tokens) is on. The first refusal of each kind is logged with its
+//! remedy, all are [counted](BearerAuthentication::refusals). Signatures are verified by `ring`, which TLS is linked with
+//! anyway. A browser cannot send headers with a WebSocket, so its token travels in the query: configure the access log of a
+//! proxy in front to leave out queries.
 
 mod authority;
 mod bearer;

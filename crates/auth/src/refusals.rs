@@ -1,16 +1,16 @@
-//! What a layer has refused: told at first, then counted.
+//! Counts of what a layer refused, the first of which are logged.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-/// How many different causes are told. Whoever attacks can make up causes, and shall fill no log with them.
+/// How many different causes are logged. Clients can make up causes, so there is a bound.
 const TOLD: usize = 10;
 
-/// Longest part of a cause that is told, in bytes.
+/// Longest part of a cause that is logged, in bytes.
 const TOLD_BYTES: usize = 200;
 
-/// Counts refusals and remembers the first causes, to tell each once.
+/// Counts refusals, and remembers the first causes to log each once.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
     count: AtomicU64,
@@ -18,7 +18,7 @@ pub(crate) struct Refusals {
 }
 
 impl Refusals {
-    /// Counts a refusal; returns its cause, shortened, if this one is to be told.
+    /// Counts a refusal; returns its cause, shortened, if it is to be logged.
     pub(crate) fn count(&self, cause: &str) -> Option<String> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let cause: String = cause.chars().take(TOLD_BYTES).filter(|c| !c.is_control()).collect();
@@ -30,7 +30,7 @@ impl Refusals {
         Some(cause)
     }
 
-    /// How many there were.
+    /// The number of refusals.
     pub(crate) fn total(&self) -> u64 {
         self.count.load(Ordering::Relaxed)
     }

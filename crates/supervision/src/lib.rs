@@ -1,8 +1,8 @@
-//! Tasks that have to live for as long as somebody holds them.
+//! Tasks that are restarted after a panic, for as long as their handle lives.
 //!
-//! A task that panics is gone, and tokio tells only who joins it. For the task behind a link to Redis that means a server which
-//! looks well and never delivers anything again. So a task on which others rely is a [`Vital`] one: its panic is logged and counted
-//! ([`restarts`]), and it runs again on what it has left behind. One that returns is over, because its work is.
+//! A task that panics ends, and tokio reports that only to the task that joins it. For the task behind a link to Redis that would
+//! mean a server that looks healthy and delivers nothing any more. Such a task is a [`Vital`] one: its panic is logged and counted
+//! ([`restarts`]), and it is run again with the state that it left. A task that returns is not run again.
 //!
 //! ```
 //! use hubline_supervision::{Vital, spawn};
@@ -29,7 +29,7 @@
 //! # }
 //! ```
 //!
-//! Nothing here ends a process, and nothing starts again what was aborted or whose runtime has gone.
+//! Nothing here ends a process. A task that was aborted, or whose runtime has ended, is not run again.
 
 mod pauses;
 mod task;
@@ -45,12 +45,12 @@ pub use thread::supervise_thread;
 
 static RESTARTS: AtomicU64 = AtomicU64::new(0);
 
-/// How often a task or thread of this process was started again after a panic.
+/// How often a task or thread of this process was run again after a panic.
 pub fn restarts() -> u64 {
     RESTARTS.load(Ordering::Relaxed)
 }
 
-/// Counts and logs a panic. Whatever takes the log may be what panics, so that must not come through.
+/// Counts and logs a panic. A panic of the subscriber that takes the log is caught.
 fn panicked(name: &str, panic: &(dyn Any + Send), pause: Duration) {
     RESTARTS.fetch_add(1, Ordering::Relaxed);
     let said = panic.downcast_ref::<&str>().copied();

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
-/// Who has run for so long begins with the first pause again.
+/// A task that has run for so long begins with the first pause again.
 const WELL_AFTER: Duration = Duration::from_secs(60);
 
 /// Doubled with each panic, so that one that comes at once costs no processor.

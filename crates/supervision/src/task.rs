@@ -8,18 +8,18 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::panicked;
 use crate::pauses::Pauses;
 
-/// Work that others rely on.
+/// The work of a task that is run again after a panic.
 ///
-/// What has to outlive a panic belongs into `self`; what [`run`](Self::run) holds itself is dropped with the panic.
+/// State that must survive a panic belongs into `self`; local variables of [`run`](Self::run) are dropped with the panic.
 pub trait Vital: Send + 'static {
-    /// What it is, for the log.
+    /// Name of the task in the log.
     const NAME: &'static str;
 
-    /// Does the work, until there is none any more. After a panic it is called again, with `self` as it was then.
+    /// Does the work and returns when there is none left. After a panic it is called again, with `self` as the panic left it.
     fn run(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Runs it in a task of the current runtime, which ends with the handle.
+/// Supervises it in a task of the current runtime. Dropping the handle aborts the task.
 ///
 /// # Panics
 /// Outside a tokio runtime.
@@ -27,15 +27,15 @@ pub fn spawn(task: impl Vital) -> AbortOnDropHandle<()> {
     spawn_on(&Handle::current(), task)
 }
 
-/// [`spawn`] on this runtime.
+/// As [`spawn`], on this runtime.
 pub fn spawn_on(runtime: &Handle, task: impl Vital) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(runtime.spawn(supervise(task)))
 }
 
-/// Runs it until it returns, after a pause of 0.1 to 10 s again each time that it has panicked.
+/// Runs it until it returns. After each panic it runs again, after a pause of 0.1 s that doubles to at most 10 s.
 ///
 /// # Cancel safety
-/// Dropping this drops the task.
+/// Dropping the future drops the task.
 pub async fn supervise<T: Vital>(mut task: T) {
     let mut pauses = Pauses::new();
     loop {

@@ -1,8 +1,8 @@
 use crate::panicked;
 use crate::pauses::Pauses;
 
-/// Calls `run` until it returns, after a pause of 0.1 to 10 s again each time that it has panicked: for the first function of a
-/// thread.
+/// Calls `run` until it returns; meant for the outermost function of a thread. After each panic it is called again, after a pause
+/// of 0.1 s that doubles to at most 10 s.
 pub fn supervise_thread(name: &str, mut run: impl FnMut()) {
     let mut pauses = Pauses::new();
     loop {

@@ -11,7 +11,7 @@ pub struct Certificates {
 }
 
 impl Certificates {
-    /// For these names and addresses.
+    /// A certificate for these host names and IP addresses.
     ///
     /// # Errors
     /// When one of them is no name, or there is no place for temporary files.

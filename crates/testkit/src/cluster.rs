@@ -5,10 +5,10 @@ use crate::{Certificates, RedisServer, free_port};
 const SLOTS: usize = 16384;
 
 /// A Redis Cluster: masters with equal shares of the slots, in their order, and a replica of each if wanted.
-/// A second of silence counts as death.
+/// A server that is silent for a second counts as failed.
 #[derive(Debug)]
 pub struct Cluster {
-    /// The masters at first, then the replica of each.
+    /// The masters, then the replica of each.
     pub servers: Vec<RedisServer>,
     masters: usize,
 }
@@ -22,7 +22,7 @@ impl Cluster {
         Self::begin(masters, masters, None).await
     }
 
-    /// The same with ports for TLS, which its [connection string](Self::connection_string) has then.
+    /// As [`start`](Self::start), with TLS ports, which the [connection string](Self::connection_string) names.
     ///
     /// # Errors
     /// When they do not come up or do not come together.
@@ -30,7 +30,7 @@ impl Cluster {
         Self::begin(masters, masters, Some(certificates)).await
     }
 
-    /// The same with a replica of each.
+    /// As [`start`](Self::start), with a replica of each master.
     ///
     /// # Errors
     /// When they do not come up or do not come together.
@@ -67,7 +67,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Starts a master more, without slots. Returns its place.
+    /// Starts one more master, without slots. Returns its index in `servers`.
     ///
     /// # Errors
     /// When it does not come up or does not come together with the others.
@@ -84,7 +84,7 @@ impl Cluster {
         Ok(self.servers.len() - 1)
     }
 
-    /// Waits until every one that runs says that all slots are served.
+    /// Waits until every running server reports that all slots are served.
     async fn agree(&self) -> Result<()> {
         for server in &self.servers {
             server.command_until(&["CLUSTER", "INFO"], |info| info.starts_with("cluster_state:ok")).await?;
@@ -142,7 +142,7 @@ impl Cluster {
         self.servers[0].command(&["CLUSTER", "KEYSLOT", name]).await?.parse().context("a slot")
     }
 
-    /// What servers are given to reach it, in StackExchange.Redis syntax: all of them.
+    /// The StackExchange.Redis connection string, with all servers.
     pub fn connection_string(&self) -> String {
         let port = |server: &RedisServer| server.tls_port().unwrap_or(server.port());
         let servers: Vec<_> =

@@ -26,7 +26,7 @@ pub struct RedisServer {
     tls_port: Option<u16>,
     directory: TempDir,
     arguments: Vec<String>,
-    /// For `redis-cli`.
+    /// Password that `redis-cli` uses.
     password: Option<String>,
     child: Option<Child>,
 }
@@ -40,7 +40,7 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// The same with more options of `redis-server`, such as `["--requirepass", "secret"]`.
+    /// As [`start`](Self::start), with further options of `redis-server`, such as `["--requirepass", "secret"]`.
     ///
     /// # Errors
     /// When `redis-server` is not installed or does not come up.
@@ -53,7 +53,7 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// The same with a second port for TLS, see [`tls_port`](Self::tls_port). Clients need no certificate;
+    /// As [`start_with`](Self::start_with), with a second port for TLS, see [`tls_port`](Self::tls_port). Clients need no certificate;
     /// with `["--tls-auth-clients", "yes"]` they need one of the same authority.
     ///
     /// # Errors
@@ -88,7 +88,7 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// One that follows another.
+    /// Starts a replica of another server.
     ///
     /// # Errors
     /// When `redis-server` is not installed or does not come up.
@@ -120,7 +120,7 @@ impl RedisServer {
         Ok(server)
     }
 
-    /// One that is not there yet: a port that refuses connections until
+    /// A server that does not run yet: a port that refuses connections until
     /// [`start_again`](Self::start_again).
     ///
     /// # Errors
@@ -187,7 +187,7 @@ impl RedisServer {
         self.signal(Signal::STOP)
     }
 
-    /// Lets it go on after [`pause`](Self::pause).
+    /// Resumes it after [`pause`](Self::pause).
     ///
     /// # Errors
     /// When it does not run.
@@ -195,7 +195,7 @@ impl RedisServer {
         self.signal(Signal::CONT)
     }
 
-    /// What `redis-cli` prints for a command; the error of one that is refused too.
+    /// Runs a command with `redis-cli` and returns its output, also of a command that is refused.
     ///
     /// # Errors
     /// When it cannot be reached, or `redis-cli` is not installed.
@@ -249,7 +249,7 @@ impl RedisServer {
         self.tls_port.unwrap_or(self.port)
     }
 
-    /// What servers are given to reach it, in StackExchange.Redis syntax.
+    /// The StackExchange.Redis connection string.
     pub fn connection_string(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -11,7 +11,7 @@ const SERVICE: &str = "mymaster";
 pub struct Sentinels {
     /// The master at first, and its replica.
     pub servers: [RedisServer; 2],
-    /// Those who watch.
+    /// The Sentinels.
     pub sentinels: Vec<RedisServer>,
 }
 
@@ -25,7 +25,7 @@ impl Sentinels {
         Self::watch(servers, &[], None, None).await
     }
 
-    /// The same where both want a password, each their own.
+    /// As `start`, with one password for the servers and another one for the Sentinels.
     ///
     /// # Errors
     /// When one of them does not come up.
@@ -39,7 +39,7 @@ impl Sentinels {
         Self::watch(servers(&options).await?, &lines, Some(of_sentinels), None).await
     }
 
-    /// The same with TLS between all of them.
+    /// As `start`, with TLS between all of them.
     ///
     /// # Errors
     /// When one of them does not come up.
@@ -76,7 +76,7 @@ impl Sentinels {
         Ok(started)
     }
 
-    /// What servers are given to reach the master, in StackExchange.Redis syntax.
+    /// The StackExchange.Redis connection string of the master.
     pub fn connection_string(&self) -> String {
         let sentinels = self.sentinels.iter().map(|sentinel| format!("127.0.0.1:{}", sentinel.known_port()));
         let sentinels: Vec<_> = sentinels.collect();

@@ -151,7 +151,7 @@ impl ServerProcess {
         result.with_context(|| self.lines().join("\n"))
     }
 
-    /// Where it listens, without a slash at the end.
+    /// The URL it listens at, without a slash at the end.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
@@ -161,7 +161,7 @@ impl ServerProcess {
         health(self.port).await
     }
 
-    /// What it printed so far, on standard output and standard error.
+    /// The lines it has printed so far, on standard output and standard error.
     pub fn lines(&self) -> Vec<String> {
         self.output.borrow().clone()
     }

@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-/// What is read at once, and how much of that is on its way in each direction at most.
+/// Bytes that are read at once, and such pieces under way in each direction at most.
 const CHUNK_BYTES: usize = 4096;
 const LIMIT_CHUNKS: usize = 256;
 
@@ -25,7 +25,7 @@ pub struct SlowLink {
 struct Pace {
     delay: Duration,
     bytes_per_second: Option<u32>,
-    /// Of connections that are older than this one nothing passes.
+    /// Connections older than this one are stalled.
     stalled_below: u64,
     /// How many there have been.
     connections: u64,
@@ -45,27 +45,27 @@ impl SlowLink {
         Ok(Self { port, pace, _connections: connections })
     }
 
-    /// From now on everything arrives this much later.
+    /// Delays everything by this much from now on.
     pub fn delay(&self, delay: Duration) {
         self.pace.send_modify(|pace| pace.delay = delay);
     }
 
-    /// From now on no more than this passes, or whatever comes.
+    /// Limits the bytes per second from now on; `None` lifts the limit.
     pub fn throttle(&self, bytes_per_second: Option<u32>) {
         self.pace.send_modify(|pace| pace.bytes_per_second = bytes_per_second);
     }
 
-    /// From now on nothing passes on the connections there are, which stay open; on new ones it does.
+    /// Stalls the present connections, which stay open. New connections are not affected.
     pub fn stall(&self) {
         self.pace.send_modify(|pace| pace.stalled_below = pace.connections);
     }
 
-    /// Lets pass what [`stall`](Self::stall) has held up.
+    /// Undoes [`stall`](Self::stall), and forwards what it has held up.
     pub fn go_on(&self) {
         self.pace.send_modify(|pace| pace.stalled_below = 0);
     }
 
-    /// What servers are given to use it, in StackExchange.Redis syntax.
+    /// The StackExchange.Redis connection string of the link.
     pub fn connection_string(&self) -> String {
         format!("127.0.0.1:{}", self.port)
     }

@@ -1,4 +1,7 @@
-//! Bounds for clients that keep their HTTP connection and stop taking part in it.
+//! Time limits for clients that keep their HTTP connection and stop sending or reading.
+//!
+//! tower-http bounds a request's body in the same way (`TimeoutBody`), with a timer for every poll and errors that are boxes; it has
+//! nothing for a socket that takes no byte, and its other timeouts are for whole responses, which event streams outlast.
 
 mod body;
 mod socket;

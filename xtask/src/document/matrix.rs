@@ -1,4 +1,4 @@
-//! What each client could do.
+//! The table of clients and features.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

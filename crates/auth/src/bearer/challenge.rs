@@ -5,7 +5,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use crate::TokenError;
 
-/// Tells whoever was not let in how to come in, unless the service has said so itself.
+/// Adds `WWW-Authenticate` to a 401 that has none.
 pub(super) fn add<B>(response: &mut Response<B>, error: Option<&TokenError>, include_details: bool) {
     if response.status() == StatusCode::UNAUTHORIZED && !response.headers().contains_key(WWW_AUTHENTICATE) {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge(error.filter(|_| include_details)));

@@ -1,4 +1,4 @@
-//! The middleware.
+//! The tower layer that authenticates requests by bearer token.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,10 +15,9 @@ use crate::{TokenError, Verifier};
 
 /// A [`Layer`] that puts an `Arc<`[`Principal`](crate::Principal)`>` into the extensions of requests that bring a good bearer token.
 ///
-/// Requests without one, or with a bad one, go on without: what they may do is for the wrapped service to
-/// say, unless [bad ones are refused](BearerOptions::refuse_invalid_tokens). One that is merely expired leaves an
-/// [`ExpiredPrincipal`], which lets nobody in. To each 401 the layer adds the header `WWW-Authenticate`, with what is wrong
-/// with the token.
+/// Requests without a token, or with one that does not verify, reach the wrapped service without a principal, unless
+/// [invalid tokens are refused](BearerOptions::refuse_invalid_tokens). A token that is valid but for its expiry leaves an
+/// [`ExpiredPrincipal`], which grants no access. To each 401 the layer adds the header `WWW-Authenticate` with the reason.
 ///
 /// Clones share their keys and counts.
 #[derive(Debug, Clone)]
@@ -31,17 +30,17 @@ impl BearerAuthentication {
     /// Middleware for these options. With [`RemoteKeys`](crate::RemoteKeys), starts to fetch them.
     ///
     /// # Errors
-    /// Those of [`Verifier::new`].
+    /// As [`Verifier::new`].
     pub fn new(options: BearerOptions) -> Result<Self, BearerOptionsError> {
         Ok(Self { verifier: Arc::new(Verifier::new(options)?), refusals: TokenRefusals::default() })
     }
 
-    /// How many tokens were not believed, by why.
+    /// Counts of the requests whose token was refused, by reason.
     pub fn refusals(&self) -> &TokenRefusals {
         &self.refusals
     }
 
-    /// What verifies the tokens.
+    /// The verifier of the tokens.
     pub fn verifier(&self) -> &Verifier {
         &self.verifier
     }
@@ -55,7 +54,7 @@ impl<S> Layer<S> for BearerAuthentication {
     }
 }
 
-/// A service with [`BearerAuthentication`] around it.
+/// The service that [`BearerAuthentication`] makes of another one.
 #[derive(Debug, Clone)]
 pub struct BearerService<S> {
     inner: S,
@@ -96,11 +95,11 @@ where
     }
 }
 
-/// What a request has shown of who it comes from.
+/// The identity that a request's token proves.
 enum Shown {
     Nothing,
     Good,
-    /// Somebody whose time is over.
+    /// A token that is valid but for its expiry.
     Expired(TokenError),
     Invalid(TokenError),
 }
@@ -115,7 +114,7 @@ impl Shown {
 }
 
 impl BearerAuthentication {
-    /// Tells the wrapped service who a request comes from.
+    /// Puts the identity into the request's extensions.
     async fn authenticate<B>(&self, request: &mut Request<B>) -> Shown {
         let options = self.verifier.options();
         let token = presented::token(request.uri(), request.headers(), options.token_from_query);

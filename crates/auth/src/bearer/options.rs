@@ -1,24 +1,24 @@
-//! What tokens must be like.
+//! Options of bearer authentication.
 
 use std::time::Duration;
 
 use crate::keys::{RemoteKeys, RemoteKeysError, VerificationKey};
 
-/// Which tokens are believed and where they are looked for. The defaults are ASP.NET Core's.
+/// Which tokens are valid, and where in a request they are. The defaults are ASP.NET Core's.
 ///
-/// Without issuers any issuer will do, as long as a key fits, and without audiences a token that was meant
-/// for another service of the same issuer will do too.
+/// Without `issuers` a token of any issuer is valid if a key fits, and without `audiences` one that was issued for
+/// another service of the same issuer is valid too.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct BearerOptions {
-    /// Keys that are known from the start. Default none.
+    /// Keys for verifying signatures. Default none.
     pub keys: Vec<VerificationKey>,
     /// Keys to be fetched, besides `keys`. Default none.
     pub remote_keys: Option<RemoteKeys>,
-    /// Issuers whose tokens are believed (`iss`, ASP.NET Core's `ValidIssuers`). Default any; with the metadata
-    /// of a provider, the one named there comes to them.
+    /// Issuers whose tokens are valid (`iss`, ASP.NET Core's `ValidIssuers`). Default any. The issuer that the metadata of
+    /// `remote_keys` names is added.
     pub issuers: Vec<String>,
-    /// Audiences one of which a token must be meant for (`aud`, ASP.NET Core's `ValidAudiences`). A slash at
+    /// Audiences, one of which a token must name (`aud`, ASP.NET Core's `ValidAudiences`). A slash at
     /// the end makes no difference. Default any.
     pub audiences: Vec<String>,
     /// How far the clocks of issuer and server may differ. Default 5 minutes.
@@ -29,16 +29,16 @@ pub struct BearerOptions {
     pub token_from_query: bool,
     /// Whether a 401 says what is wrong with the token. Default true.
     pub include_error_details: bool,
-    /// Whether a request whose token is not believed is answered 401 without the wrapped service. One whose token is merely
-    /// expired goes on, as an [`ExpiredPrincipal`](crate::ExpiredPrincipal): what it may still do is for the wrapped
-    /// service to say, and a hub's path lets it do nothing new with `ExpiredPrincipals::KeepOwnConnections`. Default
-    /// false, as in ASP.NET Core: such a request is nobody's, and gets in where nobody needs to be signed in.
+    /// Whether a request with an invalid token is answered 401 without the wrapped service. One whose token is expired, and
+    /// valid otherwise, still reaches it, as an [`ExpiredPrincipal`](crate::ExpiredPrincipal): with
+    /// `ExpiredPrincipals::KeepOwnConnections` a hub's path lets it go on with its own connections and open none. Default
+    /// false, as in ASP.NET Core: a request with an invalid token is anonymous.
     pub refuse_invalid_tokens: bool,
-    /// Claims that are the user's id, besides `sub`, `nameid` and .NET's long name. Default none.
+    /// Names of claims that hold the user's id, besides `sub`, `nameid` and .NET's long name. Default none.
     pub name_identifier_claims: Vec<String>,
-    /// Claims that are the user's name, besides `unique_name` and .NET's long name. Default none.
+    /// Names of claims that hold the user's name, besides `unique_name` and .NET's long name. Default none.
     pub name_claims: Vec<String>,
-    /// Claims that are roles, besides `role`, `roles` and .NET's long name. Default none.
+    /// Names of claims that hold roles, besides `role`, `roles` and .NET's long name. Default none.
     pub role_claims: Vec<String>,
 }
 
@@ -68,7 +68,7 @@ impl BearerOptions {
         self
     }
 
-    /// Fetches keys.
+    /// Sets [`remote_keys`](Self::remote_keys).
     #[must_use]
     pub fn remote_keys(mut self, keys: RemoteKeys) -> Self {
         self.remote_keys = Some(keys);
@@ -89,14 +89,14 @@ impl BearerOptions {
         self
     }
 
-    /// Answers 401 to tokens that are not believed, whatever is asked for.
+    /// Sets [`refuse_invalid_tokens`](Self::refuse_invalid_tokens).
     #[must_use]
     pub fn refuse_invalid_tokens(mut self) -> Self {
         self.refuse_invalid_tokens = true;
         self
     }
 
-    /// Lets clocks differ by this much.
+    /// Sets [`clock_skew`](Self::clock_skew).
     #[must_use]
     pub fn clock_skew(mut self, clock_skew: Duration) -> Self {
         self.clock_skew = clock_skew;
@@ -104,11 +104,11 @@ impl BearerOptions {
     }
 }
 
-/// Why nothing can be verified by these options.
+/// Why a verifier cannot be made of these options.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BearerOptionsError {
-    /// Without keys no token is good.
+    /// There are no keys and no [`RemoteKeys`]: no token could be valid.
     #[error("there is no key to verify tokens with")]
     NoKeys,
     /// The keys cannot be fetched.

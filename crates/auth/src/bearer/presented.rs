@@ -1,4 +1,4 @@
-//! The token that a request brings along.
+//! Reads the token of a request.
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Uri};
@@ -6,14 +6,14 @@ use http::{HeaderMap, Uri};
 /// The query parameter of SignalR's clients, and of RFC 6750, section 2.3.
 const QUERY_PARAMETER: &str = "access_token";
 
-/// The token of a request: of its query if that is asked for, else of its header.
+/// The token of a request: from its query if that is enabled and has one, else from its header.
 pub(super) fn token(uri: &Uri, headers: &HeaderMap, from_query: bool) -> Option<String> {
     let in_query = if from_query { of_query(uri.query().unwrap_or_default()) } else { None };
     in_query.or_else(|| of_header(headers))
 }
 
-/// As ASP.NET Core reads a query: names without case, and of several values all, separated by commas, which
-/// make no token.
+/// Reads a query as ASP.NET Core does: names are case-insensitive, and several values are joined with commas, which is
+/// no token.
 fn of_query(query: &str) -> Option<String> {
     let pairs = form_urlencoded::parse(query.as_bytes());
     let values = pairs.filter(|(name, _)| name.eq_ignore_ascii_case(QUERY_PARAMETER));
@@ -21,7 +21,7 @@ fn of_query(query: &str) -> Option<String> {
     Some(values.join(",")).filter(|token| !token.is_empty())
 }
 
-/// As ASP.NET Core reads the header: the scheme without case, then a space. Several headers are one, with commas.
+/// Reads the header as ASP.NET Core does: a case-insensitive scheme, then a space. Several headers are joined with commas.
 fn of_header(headers: &HeaderMap) -> Option<String> {
     let values = headers.get_all(AUTHORIZATION).iter().map(|value| value.to_str().ok());
     let header = values.collect::<Option<Vec<_>>>()?.join(",");

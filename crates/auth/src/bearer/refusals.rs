@@ -1,22 +1,22 @@
-//! How often which tokens were not believed.
+//! Counts of refused tokens.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::TokenError;
 
-/// Counts requests by why their bearer tokens were not believed. Clones share the counts.
+/// Counts requests whose bearer token was refused, by reason. Clones share the counts.
 #[derive(Debug, Clone, Default)]
 pub struct TokenRefusals(Arc<[AtomicU64; KINDS.len()]>);
 
 /// A kind of refusal.
 struct Kind {
     name: &'static str,
-    /// What helps whoever should have been believed.
+    /// What to change if such a token should be valid.
     cure: &'static str,
 }
 
-/// Of a request that was answered 401 and had no token.
+/// The kind of a request that was answered 401 and had no token.
 const MISSING: usize = 0;
 
 /// In the order of [`index`].
@@ -69,7 +69,7 @@ impl TokenRefusals {
         KINDS.iter().zip(self.0.iter()).map(|(kind, count)| (kind.name, count.load(Ordering::Relaxed)))
     }
 
-    /// Counts a request with such a token; `None` for one without a token. Tells of the first of each kind.
+    /// Counts a request with such a token, or without one if it is `None`. Logs the first of each kind.
     pub(super) fn add(&self, error: Option<&TokenError>) {
         let index = error.map_or(MISSING, index);
         let first = self.0[index].fetch_add(1, Ordering::Relaxed) == 0;

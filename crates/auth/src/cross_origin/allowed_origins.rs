@@ -5,23 +5,23 @@ use std::sync::Arc;
 
 use super::{Origin, OriginPattern};
 
-/// Pages of which origins may use a server, besides its own.
+/// The origins whose pages may use a server. Its own pages always may.
 #[derive(Debug, Clone)]
 pub enum AllowedOrigins {
     /// Any: for development, and for servers that know their callers by tokens alone.
     Any,
     /// These; `"https://*.example.org".parse()` stands for all subdomains.
     List(Vec<OriginPattern>),
-    /// Those that a function lets in: [`AllowedOrigins::matching`].
+    /// Origins for which a function returns true; made by [`AllowedOrigins::matching`].
     Matching(OriginPredicate),
 }
 
-/// Says of an origin whether it is allowed.
+/// The function of [`AllowedOrigins::Matching`].
 #[derive(Clone)]
 pub struct OriginPredicate(Arc<dyn Fn(&Origin) -> bool + Send + Sync>);
 
 impl AllowedOrigins {
-    /// Lets in the origins of which the function says true, as ASP.NET Core's `SetIsOriginAllowed`.
+    /// Allows the origins for which `predicate` returns true, as ASP.NET Core's `SetIsOriginAllowed`.
     ///
     /// It is asked at every request that names an origin, on a thread that serves connections: it should not
     /// wait. It gets the origin taken apart, so that nothing but the host is compared with a host; a text that is no

@@ -1,4 +1,8 @@
-//! CORS, and the same for WebSockets, which know no CORS.
+//! CORS, and the same for WebSockets, to which browsers do not apply CORS.
+//!
+//! tower-http's `CorsLayer` could answer the preflights alone, and other than ASP.NET Core: with 200 instead of 204, and with `Vary` on
+//! every response. Refusing WebSockets, telling the server's own pages, logging and counting would be a second layer around it,
+//! which would have to judge each origin again.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,7 +24,7 @@ use crate::refusals::Refusals;
 /// A [`Layer`] that lets pages of some origins use a server, with credentials, and keeps those of others out.
 ///
 /// - Pages of allowed origins get what they ask for: any method, any header, and their cookies.
-/// - Pages of other origins are not told the answers to their requests, and cannot open WebSockets: these
+/// - Pages of other origins cannot read the responses to their requests, and cannot open WebSockets: these
 ///   get 403. A browser lets any page open one, with the cookies of the server, and only the server can
 ///   tell by `Origin` (RFC 6455, section 10.2).
 /// - Requests without `Origin` pass, as they come from no page. So do those of the server's own pages, whose
@@ -53,7 +57,7 @@ struct Shared {
 }
 
 impl CrossOrigin {
-    /// Lets these origins in.
+    /// A layer that allows these origins.
     pub fn new(allowed: AllowedOrigins) -> Self {
         Self(Arc::new(Shared { allowed, refusals: Refusals::default() }))
     }
@@ -72,17 +76,17 @@ impl<S> Layer<S> for CrossOrigin {
     }
 }
 
-/// A service with [`CrossOrigin`] around it.
+/// The service that [`CrossOrigin`] makes of another one.
 #[derive(Debug, Clone)]
 pub struct CrossOriginService<S> {
     inner: S,
     shared: Arc<Shared>,
 }
 
-/// Where a request comes from.
+/// The origin of a request, judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Caller {
-    /// No page, or one of the server itself.
+    /// No `Origin`, or the server's own.
     Own,
     /// A page that is allowed, of this origin.
     Allowed(HeaderValue),
@@ -166,7 +170,7 @@ impl Shared {
     }
 }
 
-/// Where the request goes: `Host`, or `:authority` in HTTP/2. Nowhere, if it names several places.
+/// The host a request is for: `Host`, or `:authority` in HTTP/2. `None` if it names several.
 fn host_of<B>(request: &Request<B>) -> Option<&str> {
     let mut named = authority::named(request);
     let host = std::str::from_utf8(named.next()?).ok()?;

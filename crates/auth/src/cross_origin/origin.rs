@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::authority::{host_and_port, in_ascii};
 
-/// Where a page comes from: scheme, host and port, or `null`.
+/// The origin of a page (RFC 6454): scheme, host and port, or `null`.
 ///
 /// Compares as browsers do: host and scheme without case, and the scheme's own port is the same as none.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -53,7 +53,7 @@ impl Origin {
         }
     }
 
-    /// Whether this is where a request with this `Host` header goes.
+    /// Whether this origin is that of the server which the `Host` header names.
     ///
     /// A proxy in front changes what is compared. One that ends TLS makes another scheme of it, so schemes are not
     /// compared; one that passes on the host alone leaves out the port, and one that moves it puts its own there,

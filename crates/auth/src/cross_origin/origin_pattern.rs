@@ -22,7 +22,7 @@ enum StandsFor {
 }
 
 impl OriginPattern {
-    /// Whether this origin is one of those.
+    /// Whether the pattern includes this origin.
     pub fn matches(&self, origin: &Origin) -> bool {
         match self.stands_for {
             StandsFor::Itself => *origin == self.origin,

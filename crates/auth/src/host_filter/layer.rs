@@ -47,7 +47,7 @@ struct Shared {
 }
 
 impl HostFilter {
-    /// Lets requests for these hosts pass. Without any, only those that name none do.
+    /// A layer that passes on requests for these hosts, and those without a host.
     pub fn new(allowed: Vec<AllowedHost>) -> Self {
         Self(Arc::new(Shared { allowed, refusals: Refusals::default() }))
     }
@@ -66,7 +66,7 @@ impl<S> Layer<S> for HostFilter {
     }
 }
 
-/// A service with [`HostFilter`] around it.
+/// The service that [`HostFilter`] makes of another one.
 #[derive(Debug, Clone)]
 pub struct HostFilterService<S> {
     inner: S,

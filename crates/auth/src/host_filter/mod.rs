@@ -1,4 +1,4 @@
-//! Under which names a server may be reached.
+//! Host filtering: the names under which a server may be reached.
 
 mod allowed_host;
 mod layer;

@@ -1,7 +1,7 @@
-//! Where the key fetch may be sent by what it was told on its way.
+//! Which addresses metadata may name for its keys.
 //!
-//! Metadata names the URL of the keys. Whoever can change it, and could do so much with tokens already, shall not also
-//! make this machine ask what only this machine can reach.
+//! The provider of the metadata decides where the keys are fetched. That must not let it send requests of this machine to addresses
+//! that only this machine can reach.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,7 +15,7 @@ use tower_service::Service;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Reach {
     Anywhere,
-    /// Those that are the same for everybody.
+    /// Public addresses.
     Public,
 }
 

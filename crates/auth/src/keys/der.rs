@@ -66,7 +66,7 @@ pub(super) fn certificate(der: &[u8]) -> Result<Material, KeyError> {
     public_key_info(&parsed.subject_public_key_info())
 }
 
-/// What is in a sequence that takes all of these bytes.
+/// The content of a sequence that takes all of these bytes.
 fn members(der: &[u8]) -> Option<Vec<AnyRef<'_>>> {
     let sequence = AnyRef::from_der(der).ok().filter(|any| any.tag() == Tag::Sequence)?;
     let mut reader = SliceReader::new(sequence.value()).ok()?;

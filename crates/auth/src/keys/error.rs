@@ -1,12 +1,12 @@
-//! Why something is no key.
+//! Why a key cannot be used.
 
 use std::fmt;
 
-/// Why something is no key that tokens can be verified with. Says nothing of the key itself.
+/// Why tokens cannot be verified with a key. Quotes nothing of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum KeyError {
-    /// A secret that others could guess by trying; HS256 needs 32 bytes, RFC 7518, section 3.2. Blanks and quotes
+    /// A secret that is short enough to be guessed; HS256 needs 32 bytes, RFC 7518, section 3.2. Blanks and quotes
     /// around a text do not count.
     #[error("the secret has {bytes} bytes, it needs at least 32")]
     SecretTooShort {
@@ -25,20 +25,19 @@ pub enum KeyError {
     /// A certificate that is broken, or of X.509 before version 3.
     #[error("the certificate cannot be read; give its public key (openssl x509 -pubkey -noout -in FILE)")]
     Certificate,
-    /// Whoever verifies tokens need not be able to make them.
+    /// A private key. Verifying takes the public key alone.
     #[error("this is a private key; give the public one (openssl pkey -pubout -in FILE)")]
     PrivateKey,
-    /// Where a secret is asked for there is a public key or a certificate, in some wrapping: everybody who knows it
-    /// could sign tokens.
+    /// A public key or a certificate where a secret is expected: everybody who knows it could sign tokens.
     #[error(
         "this is a public key or a certificate, and no secret; give it as PEM or JWK where public keys are expected, \
          such as Jwt:Key"
     )]
     NotASecret,
-    /// Others can fetch it too, and sign tokens with it.
+    /// A shared secret in a set of keys that is fetched: others can fetch it too, and sign tokens with it.
     #[error("a shared secret (oct) that is published is none")]
     PublishedSecret,
-    /// Too small to be safe, or so large that tokens which nobody has signed cost too much.
+    /// An RSA key that is too small to be safe, or so large that verifying forged tokens takes too much CPU.
     #[error("the RSA key has {bits} bits, it needs 2048 to 4096")]
     RsaSize {
         /// How long its modulus is.
@@ -52,7 +51,7 @@ pub enum KeyError {
     Unsuitable(Unsuitable),
 }
 
-/// What stands where a key should.
+/// Something that is given in the place of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unsuitable {
@@ -62,13 +61,13 @@ pub enum Unsuitable {
     Ssh,
     /// .NET's `<RSAKeyValue>`.
     Xml,
-    /// What `openssl` prints for people.
+    /// The text form of a key that `openssl` prints.
     Printed,
-    /// Where a key is published.
+    /// A URL.
     Url,
-    /// Where a key is kept.
+    /// The path of a file.
     FileName,
-    /// What a key has signed.
+    /// A token.
     Token,
 }
 

@@ -33,11 +33,11 @@ pub(crate) struct Fetcher {
     known: Option<(Uri, HeaderValue)>,
 }
 
-/// What one fetch found.
+/// The result of a fetch.
 pub(super) struct Fetched {
     /// `None` if the keys are those that were fetched before.
     pub(super) keys: Option<Vec<VerificationKey>>,
-    /// Of the metadata.
+    /// The issuer that the metadata names.
     pub(super) issuer: Option<String>,
     /// How long this is fresh.
     pub(super) fresh_for: Duration,
@@ -115,7 +115,7 @@ impl Fetcher {
         Ok(Fetched { keys, issuer, fresh_for })
     }
 
-    /// Where the keys are, who signs with them, and where they may be fetched.
+    /// Reads the metadata: the URL of the keys, the issuer, and which addresses the keys may be fetched from.
     async fn metadata(&mut self, url: Uri) -> Result<(Uri, Option<String>, Reach), FetchError> {
         let answer = self.get(url, None, Reach::Anywhere).await?;
         if answer.status != StatusCode::OK {

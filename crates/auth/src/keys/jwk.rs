@@ -18,7 +18,7 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Where keys come from.
+/// The origin of a set of keys.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Source {
     /// Shared secrets may be among them, and what is wrong with one is said.

@@ -1,4 +1,4 @@
-//! Keys that are fetched, and fetched again.
+//! Keys that are fetched and kept fresh.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use super::{Fetcher, RemoteKeys, RemoteKeysError, VerificationKey};
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(60);
 
-/// The newest keys of one place. A task fetches them as long as this lives.
+/// The newest keys of one URL. A task fetches them until this is dropped.
 pub(crate) struct RemoteKeySet {
     published: watch::Receiver<Snapshot>,
     unknown_key: Arc<Notify>,
@@ -25,7 +25,7 @@ pub(crate) struct RemoteKeySet {
     _task: AbortOnDropHandle<()>,
 }
 
-/// What was known at one time.
+/// The state after a fetch.
 #[derive(Clone, Default)]
 pub(crate) struct Snapshot {
     keys: Arc<[VerificationKey]>,
@@ -84,7 +84,7 @@ impl Snapshot {
         self.issuer.as_deref()
     }
 
-    /// Another number for other keys.
+    /// A number that changes with the keys.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }

@@ -1,4 +1,4 @@
-//! Where keys are fetched.
+//! Options of fetched keys.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -28,11 +28,11 @@ pub struct RemoteKeys {
     /// How many bytes an answer may have. Default 256 KiB.
     pub limit_bytes: usize,
     /// Whether `http` will do for hosts other than this machine (`RequireHttpsMetadata=false` in ASP.NET
-    /// Core). Whoever is between here and there can then sign tokens. Default false.
+    /// Core). Anybody on the network path can then sign tokens. Default false.
     pub allow_insecure_http: bool,
-    /// Whether metadata from a public address may name keys at a loopback, link-local or private one, so that whoever
-    /// can change it makes this machine ask others in its network. Metadata that comes from such an address itself may
-    /// always. Addresses are looked at once names are resolved. Default false.
+    /// Whether metadata from a public address may name keys at a loopback, link-local or private one. It lets the provider
+    /// of the metadata send requests into this machine's network. Metadata that is itself fetched from such an address may
+    /// always do so. Names are resolved before they are judged. Default false.
     pub allow_private_key_addresses: bool,
 }
 
@@ -62,7 +62,7 @@ impl RemoteKeys {
     }
 
     /// The keys of the provider with this metadata, usually `.../.well-known/openid-configuration`
-    /// (`MetadataAddress` in ASP.NET Core). Its `issuer` becomes one whose tokens are believed.
+    /// (`MetadataAddress` in ASP.NET Core). Its `issuer` is added to the valid issuers.
     ///
     /// # Errors
     /// [`RemoteKeysError::Url`].
@@ -79,7 +79,7 @@ impl RemoteKeys {
         Self::of_metadata(&format!("{base}/.well-known/openid-configuration"))
     }
 
-    /// Whether the keys may be fetched from where they are.
+    /// Checks that the URL is safe to fetch keys from.
     ///
     /// # Errors
     /// [`RemoteKeysError::Insecure`].

@@ -29,7 +29,7 @@ pub(crate) enum Algorithm {
     EdDsa,
 }
 
-/// What an RSA key may be used with.
+/// The algorithms of an RSA key.
 const RSA: [Algorithm; 6] = [
     Algorithm::Rs256,
     Algorithm::Rs384,
@@ -137,7 +137,7 @@ impl Material {
         if key.len() == 32 { Ok(Self::Ed25519(key.into())) } else { Err(KeyError::Unusable) }
     }
 
-    /// What it may be used with; a secret by its length (RFC 7518, section 3.2).
+    /// Its algorithms; of a secret they depend on its length (RFC 7518, section 3.2).
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         match self {
             Self::Secret(_) => vec![Algorithm::Hs256, Algorithm::Hs384, Algorithm::Hs512],

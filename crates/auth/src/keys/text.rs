@@ -20,7 +20,7 @@ const MOST_LAYERS: u8 = 4;
 /// The shortest base64 that is looked into: an Ed25519 key has 44 bytes of DER.
 const SHORTEST_ENCODED: usize = 40;
 
-/// What base64 makes of `-----BEGIN`.
+/// `-----BEGIN` in base64.
 const PEM_IN_BASE64: &str = "LS0tLS1CRUdJTi";
 
 /// Texts are searched for keys as far as this.
@@ -41,7 +41,7 @@ pub(super) fn keys(text: &str) -> Result<Option<Vec<VerificationKey>>, KeyError>
     found_in_text(text, 0).transpose()
 }
 
-/// The same for bytes, which may also be DER.
+/// As [`keys`], for bytes, which may also be DER.
 pub(super) fn keys_in_bytes(bytes: &[u8]) -> Result<Option<Vec<VerificationKey>>, KeyError> {
     found_in_bytes(bytes, 0).transpose()
 }
@@ -151,7 +151,7 @@ fn is_comment(line: &str) -> bool {
     ["#", "//", ";", "/*", "*", "<!--"].iter().any(|mark| line.starts_with(mark))
 }
 
-/// What names a key, or holds one in a form that is not read.
+/// Finds a reference to a key, or a key in a form that is not supported.
 fn named_otherwise(text: &str, layer: u8) -> Option<Unsuitable> {
     let lower = text.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|word| lower.contains(word));
@@ -216,7 +216,7 @@ fn in_one_alphabet(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace()).map(ordinary).collect()
 }
 
-/// What a text is that is base64 from end to end.
+/// The kind of a text that is base64 from end to end.
 fn decoded(text: &str, layer: u8) -> Found {
     let text = text.trim_end_matches('=');
     if text.len() < SHORTEST_ENCODED || text.contains('=') {

@@ -74,7 +74,7 @@ impl VerificationKey {
     /// Core.
     ///
     /// # Errors
-    /// Those of the kind that the text seems to be. What seems to be a key, and is broken, is never taken for a secret.
+    /// The error of the kind of key that the text looks like. A text that looks like a key, and is broken, is never a secret.
     pub fn from_text(text: &str) -> Result<Vec<Self>, KeyError> {
         match text::keys(text)? {
             Some(keys) => Ok(keys),
@@ -98,7 +98,7 @@ impl VerificationKey {
         Self { id: None, algorithms: material.algorithms(), material }
     }
 
-    /// A secret of which is known that it is no public key.
+    /// A secret that is known not to be a public key.
     fn symmetric(secret: &[u8]) -> Result<Self, KeyError> {
         // Blanks and quotes around a text are no secret. Bytes that are no text may begin and end as they like.
         let bytes = std::str::from_utf8(secret).map_or(secret.len(), |text| text::bare(text).len());
@@ -111,7 +111,7 @@ impl VerificationKey {
         }
     }
 
-    /// Keeps only one of the algorithms; none if it was not there.
+    /// Restricts the key to one of its algorithms; to none if it has not that one.
     pub(super) fn only(mut self, algorithm: Algorithm) -> Option<Self> {
         self.algorithms.retain(|own| *own == algorithm);
         (!self.algorithms.is_empty()).then_some(self)

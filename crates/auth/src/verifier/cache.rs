@@ -21,17 +21,17 @@ pub(super) struct Cache(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    /// By which keys these were verified.
+    /// Number of the key set that verified these.
     keys: u64,
     young: HashMap<Digest, Verified>,
     old: HashMap<Digest, Verified>,
 }
 
-/// Names a token without telling anything of it.
+/// Digest of a token.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Digest([u8; 32]);
 
-/// What was found out about a token but for the time.
+/// The outcome of verifying a token, except for its lifetime.
 #[derive(Clone)]
 pub(super) struct Verified {
     pub(super) principal: Arc<Principal>,
@@ -53,7 +53,7 @@ impl Cache {
         Self(Mutex::default())
     }
 
-    /// What a token says that the keys of this number have verified.
+    /// The claims of a token, if it was verified by the key set of this number.
     pub(super) fn get(&self, token: &Digest, keys: u64) -> Option<Verified> {
         let mut generations = self.0.lock();
         if generations.keys != keys {
@@ -67,7 +67,7 @@ impl Cache {
         Some(verified)
     }
 
-    /// Keeps a token that the keys of this number have verified. What other keys have verified is forgotten.
+    /// Keeps a token that the key set of this number has verified, and drops those of other key sets.
     pub(super) fn insert(&self, token: Digest, keys: u64, verified: Verified) {
         let mut generations = self.0.lock();
         if generations.keys < keys {
@@ -78,7 +78,7 @@ impl Cache {
         }
     }
 
-    /// Forgets a token.
+    /// Removes a token.
     pub(super) fn remove(&self, token: &Digest) {
         let mut generations = self.0.lock();
         generations.young.remove(token);

@@ -1,4 +1,4 @@
-//! What is wrong with a token.
+//! Why a token is invalid.
 
 use std::fmt::Write;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use time::OffsetDateTime;
 /// Characters of a token's issuer or audience that an error repeats.
 const LONGEST_QUOTE: usize = 200;
 
-/// Why a token is not believed. The texts are those of ASP.NET Core's `error_description`, where it has one.
+/// Why a token is invalid. The texts are those of ASP.NET Core's `error_description`, where it has one.
 ///
 /// The issuer and the audience are the only things an error repeats of a token, without anything that could
 /// end a quoted string of a header, and only if its signature is good.
@@ -46,13 +46,13 @@ pub enum TokenError {
     /// Not meant for this server.
     #[error("The audience '{0}' is invalid")]
     AudienceInvalid(Box<str>),
-    /// From somebody else.
+    /// It was issued by another issuer.
     #[error("The issuer '{0}' is invalid")]
     IssuerInvalid(Box<str>),
 }
 
 impl TokenError {
-    /// What ASP.NET Core puts into `error_description`; `None` where it puts nothing.
+    /// The text that ASP.NET Core writes as `error_description`; `None` where it writes none.
     pub fn description(&self) -> Option<String> {
         (*self != Self::Malformed).then(|| self.to_string())
     }
@@ -69,7 +69,7 @@ impl TokenError {
     }
 }
 
-/// What may stand in a quoted string of a header, RFC 9110, section 5.6.4.
+/// Whether a character may stand in a quoted string of a header (RFC 9110, section 5.6.4).
 fn quotable(text: &str) -> Box<str> {
     let harmless = |c: &char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
     text.chars().filter(harmless).take(LONGEST_QUOTE).collect::<String>().into()

@@ -1,4 +1,4 @@
-//! From the text of a token to a principal.
+//! Verifies a token and makes a principal of it.
 
 mod cache;
 mod claims;
@@ -38,7 +38,7 @@ pub struct Verifier {
 #[derive(Debug)]
 pub(crate) struct Refused {
     pub(crate) error: TokenError,
-    /// Who has it, if its time is over and everything else is right.
+    /// The principal of a token that is expired, and valid otherwise.
     pub(crate) expired: Option<Box<Principal>>,
 }
 
@@ -67,30 +67,30 @@ impl Verifier {
         Ok(Self { options, remote, cache: Cache::new() })
     }
 
-    /// Who has this token, by the keys that are known at the moment.
+    /// Verifies a token by the keys that are known now, and returns its principal.
     ///
     /// # Errors
-    /// [`TokenError`] says what is wrong with the token, and never what is in it.
+    /// [`TokenError`] names the reason and quotes nothing of the token but, once its signature is verified, issuer and audience.
     pub fn verify(&self, token: &str) -> Result<Principal, TokenError> {
         self.verify_at(token, SystemTime::now(), &self.snapshot())
             .map(Arc::unwrap_or_clone)
             .map_err(Into::into)
     }
 
-    /// Who has this token. If no key fits, remote keys are fetched once more, unless that was done a moment
-    /// ago.
+    /// Verifies a token and returns its principal. If no key fits, remote keys are fetched first, at most once per
+    /// [`refetch_interval`](crate::RemoteKeys::refetch_interval).
     ///
     /// # Errors
-    /// Those of [`verify`](Self::verify).
+    /// As [`verify`](Self::verify).
     ///
     /// # Cancel safety
-    /// Safe: fetching goes on elsewhere.
+    /// Safe: a task of its own fetches the keys, and goes on.
     pub async fn verify_with_newest_keys(&self, token: &str) -> Result<Principal, TokenError> {
         self.authenticate(token).await.map(Arc::unwrap_or_clone).map_err(Into::into)
     }
 
-    /// [`verify_with_newest_keys`](Self::verify_with_newest_keys), which also tells who has a token that is merely
-    /// expired.
+    /// [`verify_with_newest_keys`](Self::verify_with_newest_keys), which also returns the principal of a token
+    /// that is expired, and valid otherwise.
     pub(crate) async fn authenticate(&self, token: &str) -> Result<Arc<Principal>, Refused> {
         let known = self.snapshot();
         let verified = self.verify_at(token, SystemTime::now(), &known);
@@ -104,7 +104,7 @@ impl Verifier {
         }
     }
 
-    /// What this verifies by.
+    /// The options.
     pub(crate) fn options(&self) -> &BearerOptions {
         &self.options
     }
@@ -137,7 +137,7 @@ impl Verifier {
         }
     }
 
-    /// Who has a token that was verified by these keys before, if its time is right.
+    /// The principal of a token that these keys have verified before, if its lifetime is valid.
     fn remembered(&self, token: &Digest, now: SystemTime, remote: &Snapshot) -> Option<Arc<Principal>> {
         let Verified { principal, not_before } = self.cache.get(token, remote.generation())?;
         match lifetime::check(not_before, principal.expires, now, self.options.clock_skew) {
@@ -149,7 +149,7 @@ impl Verifier {
         }
     }
 
-    /// What a token says whose signature is good, and whether its time is right.
+    /// The claims of a token whose signature is valid, and whether its lifetime is.
     fn claims(
         &self,
         token: &str,

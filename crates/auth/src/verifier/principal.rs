@@ -1,4 +1,4 @@
-//! From claims to a principal, by the names that ASP.NET Core maps.
+//! Makes a principal of claims, by the names that ASP.NET Core maps.
 
 use hubline_identity::{Claim, Principal};
 
@@ -15,7 +15,7 @@ const NAME: [&str; 2] = ["unique_name", "http://schemas.xmlsoap.org/ws/2005/05/i
 /// `ClaimTypes.Role`, and what is mapped to it.
 const ROLE: [&str; 3] = ["role", "roles", "http://schemas.microsoft.com/ws/2008/06/identity/claims/role"];
 
-/// Who the claims are about. The first claim in the token's order that is an id, or a name, counts.
+/// The principal of these claims. Of several ids, or names, the first in the token's order counts.
 pub(super) fn of(claims: Claims, options: &BearerOptions) -> Principal {
     let mut principal = Principal::default();
     for (name, value) in claims.all {
