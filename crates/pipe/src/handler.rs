@@ -38,7 +38,7 @@ pub struct Accepted {
     pub info: ConnectionInfo,
     /// With stateful reconnect granted: where the pipes come from that take the place of this one. On a
     /// transport that cannot be resumed there is one too, because messages are counted and acknowledged as
-    /// everywhere, but no claim ever comes through it.
+    /// everywhere, but no request to resume ever comes through it.
     pub resumable: Option<Resumable>,
 }
 

@@ -16,6 +16,6 @@ mod resume;
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
 pub use memory::{MemoryClient, MemorySender, memory};
-pub use pipe::{CloseCode, Farewell, Pipe, PipeEnd};
+pub use pipe::{CloseCode, CloseOutcome, Pipe, PipeEnd};
 pub use request::{RequestContext, RequestParts};
-pub use resume::{ClaimError, Resumable, Resumer, Seat, SeatOffer, resumption};
+pub use resume::{Resumable, ResumeError, ResumePermit, ResumeRequest, Resumer, resumption};

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::sync::mpsc;
 use tokio_util::sync::PollSender;
 
-use crate::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
+use crate::{CloseCode, CloseOutcome, Frame, Pipe, PipeEnd};
 
 /// A connected pair. `capacity` bounds the units under way in each direction; a full direction waits.
 pub fn memory(capacity: usize) -> (Box<dyn Pipe>, MemoryClient) {
@@ -123,12 +123,12 @@ impl Pipe for MemoryPipe {
         Poll::Ready(Ok(()))
     }
 
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         Box::pin(async move {
             if let Some(sender) = self.outgoing.get_ref() {
                 _ = sender.send(Sent::Close(code)).await;
             }
-            Farewell::Answered
+            CloseOutcome::Answered
         })
     }
 }

@@ -58,12 +58,12 @@ pub trait Pipe: Send + 'static {
     }
 
     /// Says good-bye as the transport does it and waits a bounded time for the other side.
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>>;
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>>;
 }
 
 /// How the other side took the good-bye.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Farewell {
+pub enum CloseOutcome {
     /// It answered.
     Answered,
     /// The transport was lost, or has no answer to give.

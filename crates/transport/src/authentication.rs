@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 use bytes::BytesMut;
 use futures_util::FutureExt;
 use hubline_identity::Principal;
-use hubline_pipe::{Accepted, CloseCode, ConnectionHandler, ConnectionInfo, Farewell, Frame, Pipe, PipeEnd};
+use hubline_pipe::{
+    Accepted, CloseCode, CloseOutcome, ConnectionHandler, ConnectionInfo, Frame, Pipe, PipeEnd,
+};
 use hubline_protocol::negotiate::TransportKind;
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
@@ -325,7 +327,7 @@ impl Pipe for AuthenticatedPipe {
         self.pipe.partly_sent()
     }
 
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         self.pipe.close(code)
     }
 }

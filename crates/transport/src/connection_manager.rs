@@ -31,7 +31,7 @@ use crate::tickets::{Seal, Ticket, Tickets, Verified};
 use crate::token::DISCONNECT_TIMEOUT;
 use crate::{AddressLimits, ConnectionToken};
 use claims::Claim;
-use table::{Table, Waiting, Why};
+use table::{Pending, PendingReason, Table};
 
 pub(crate) use attached::{AttachError, Attached, Found, Known, Negotiated, Owner, Resumption};
 pub(crate) use attachment::Attachment;
@@ -70,9 +70,9 @@ struct Registered {
 /// A [`ConnectionManager`] that may be gone.
 pub(crate) struct WeakConnectionManager(Weak<Shared>);
 
-/// As many wait already as may.
+/// As many connections are pending for that reason as may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct TooManyWaiting;
+pub(crate) struct TooManyPending;
 
 impl ConnectionManager {
     /// Those of one instance of a fleet.
@@ -172,9 +172,9 @@ impl ConnectionManager {
     }
 
     /// Adds a connection of version 0, which has [`DISCONNECT_TIMEOUT`] to attach its transport.
-    pub(crate) fn negotiate_version_0(&self, negotiated: Negotiated) -> Result<(), TooManyWaiting> {
+    pub(crate) fn negotiate_version_0(&self, negotiated: Negotiated) -> Result<(), TooManyPending> {
         let token = ConnectionToken::from(&negotiated.id);
-        self.wait(token, negotiated, Why::Version0)
+        self.add_pending(token, negotiated, PendingReason::Version0)
     }
 
     /// Whether a connection was negotiated here that nobody has claimed yet.
@@ -182,12 +182,12 @@ impl ConnectionManager {
         self.0.tickets.is_own_and_fresh(ticket) && !self.lock().claims.contains(ticket.seal)
     }
 
-    /// Claims a connection for the transport that has come in here. If somebody else was faster he has it.
+    /// Claims a connection for a transport on this instance. If another request was faster, that one keeps it.
     pub(crate) fn claim(&self, token: &str, ticket: &Ticket, owner: Owner) -> Result<(), Refusal> {
-        self.begin(token, ticket, owner, Why::Claimed)
+        self.begin(token, ticket, owner, PendingReason::Claimed)
     }
 
-    /// The same for the instance where a transport has come in.
+    /// Claims a connection for a transport on another instance.
     pub(crate) fn claim_for_another(&self, ticket: &Ticket) -> Result<(), Refusal> {
         let mut table = self.lock();
         let claim = table.claims.claim(ticket.seal, Instant::now());
@@ -199,7 +199,8 @@ impl ConnectionManager {
         }
     }
 
-    /// The same for a refresh, before there is a transport: from now on the connection has an authentication of its own.
+    /// Claims a connection for a refresh that comes before its transport: from now on the connection has an authentication
+    /// of its own.
     pub(crate) fn claim_for_refresh(
         &self,
         token: &str,
@@ -218,10 +219,16 @@ impl ConnectionManager {
             Authentication::new(rules, info, true)
         });
         let owner = Owner { endpoint: ticket.endpoint, identity: requester.identity, authentication };
-        self.begin(token, ticket, owner, Why::Refreshed)
+        self.begin(token, ticket, owner, PendingReason::Refreshed)
     }
 
-    fn begin(&self, token: &str, ticket: &Ticket, owner: Owner, why: Why) -> Result<(), Refusal> {
+    fn begin(
+        &self,
+        token: &str,
+        ticket: &Ticket,
+        owner: Owner,
+        reason: PendingReason,
+    ) -> Result<(), Refusal> {
         let (id, is_stateful) = (ticket.id.clone(), ticket.is_stateful);
         match self.lock().claims.claim(ticket.seal, Instant::now()) {
             Claim::Granted => {}
@@ -229,8 +236,8 @@ impl ConnectionManager {
             Claim::Full => return Err(Refusal::TooMany),
         }
         let negotiated = Negotiated { id, is_stateful, owner, is_looked_for: false };
-        self.wait(ConnectionToken::from_text(token), negotiated, why)
-            .map_err(|TooManyWaiting| Refusal::TooMany)
+        self.add_pending(ConnectionToken::from_text(token), negotiated, reason)
+            .map_err(|TooManyPending| Refusal::TooMany)
     }
 
     /// Adds a connection that was negotiated elsewhere, for the transport that has come in here; `seal` is its token's, if
@@ -249,16 +256,25 @@ impl ConnectionManager {
                 Claim::Full => return Err(Refusal::TooMany),
             }
         }
-        let waits = self.wait(ConnectionToken::from_text(token), negotiated, Why::Claimed);
-        waits.map_err(|TooManyWaiting| Refusal::TooMany)
+        let added = self.add_pending(ConnectionToken::from_text(token), negotiated, PendingReason::Claimed);
+        added.map_err(|TooManyPending| Refusal::TooMany)
     }
 
-    fn wait(&self, token: ConnectionToken, negotiated: Negotiated, why: Why) -> Result<(), TooManyWaiting> {
+    fn add_pending(
+        &self,
+        token: ConnectionToken,
+        negotiated: Negotiated,
+        reason: PendingReason,
+    ) -> Result<(), TooManyPending> {
         let mut table = self.lock();
-        let waits =
-            table.wait(token, Waiting::Negotiated(negotiated), why, Instant::now() + DISCONNECT_TIMEOUT);
+        let added = table.add_pending(
+            token,
+            Pending::Negotiated(negotiated),
+            reason,
+            Instant::now() + DISCONNECT_TIMEOUT,
+        );
         self.keep_swept(&mut table);
-        if waits.is_err() {
+        if added.is_err() {
             table.statistics.refused += 1;
             if table.statistics.refused == 1 {
                 tracing::warn!(
@@ -268,16 +284,15 @@ impl ConnectionManager {
                 );
             }
         }
-        waits
+        added
     }
 
-    /// Gives a connection without a transport to the instance that asks for it, and forgets it. `None` if there is
-    /// none.
+    /// Removes a connection without a transport, for the instance that asks for it. `None` if there is none.
     pub(crate) fn hand_over(&self, token: &str) -> Option<Negotiated> {
         self.lock().take_negotiated(token).map(|(_, negotiated)| negotiated)
     }
 
-    /// Puts a transport on a negotiated connection. `make` is called if it is there to be had.
+    /// Attaches a transport to a negotiated connection. `make` is called with the connection, if it has no transport.
     pub(crate) fn attach<T>(
         &self,
         token: &str,
@@ -308,8 +323,8 @@ impl ConnectionManager {
         self.lock().find(token)
     }
 
-    /// Sees to it that what waits too long is dropped although nobody asks for it. The sweeper ends when
-    /// nothing waits, and is replaced if its runtime has gone.
+    /// Starts a task that drops expired entries, unless one runs. It ends when nothing is pending, and is replaced if its
+    /// runtime has gone.
     fn keep_swept(&self, table: &mut Table) {
         let now = Instant::now();
         if table.swept.is_some_and(|swept| now < swept + 3 * SWEEP_INTERVAL) {

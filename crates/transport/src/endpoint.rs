@@ -1,11 +1,11 @@
 //! Everything under one hub path.
 
-mod elsewhere;
 mod long_polling;
 mod negotiate;
 mod refresh;
 mod send;
 mod server_sent_events;
+mod transport;
 mod web_socket;
 
 use std::fmt;
@@ -27,7 +27,7 @@ use crate::authentication::{Authentication, Credentials, Expiry, RefreshRules};
 use crate::connection_manager::{Attachment, ConnectionManager, Found, Owner};
 use crate::identity::{EndpointId, Identity, Presented};
 use crate::refusal::Refusal;
-use crate::relay::{Elsewhere, Relay};
+use crate::relay::{Relay, RemoteConnection};
 use crate::request::{Wanted, public_query};
 use crate::request_context::request_context;
 use crate::requester::{Purpose, Requester};
@@ -57,7 +57,7 @@ struct Shared {
 enum Admitted<'a> {
     Here(Found),
     /// The instance that has it judges what the token does not tell.
-    Elsewhere(&'a Relay, Box<Elsewhere>),
+    Remote(&'a Relay, Box<RemoteConnection>),
 }
 
 /// Where a connection is.
@@ -65,7 +65,7 @@ enum Located<'a> {
     Here(Found),
     /// It was negotiated here, and its token is all there is of it.
     Unclaimed(Box<Verified>),
-    Elsewhere(&'a Relay, Box<Elsewhere>),
+    Remote(&'a Relay, Box<RemoteConnection>),
     /// Nowhere, as far as this endpoint is concerned.
     Unknown,
 }
@@ -183,8 +183,8 @@ impl Shared {
             Located::Unclaimed(verified) => {
                 self.admit_unclaimed(parts, token, &verified, &requester).await.map(Admitted::Here)
             }
-            Located::Elsewhere(relay, elsewhere) => {
-                elsewhere.judged_by_token().map(|()| Admitted::Elsewhere(relay, elsewhere))
+            Located::Remote(relay, remote) => {
+                remote.judged_by_token().map(|()| Admitted::Remote(relay, remote))
             }
             Located::Unknown => Err(Refusal::Unknown),
         };
@@ -231,8 +231,8 @@ impl Shared {
             }
             verified => {
                 let Some(relay) = self.relay.as_deref() else { return Located::Unknown };
-                match relay.elsewhere(token, verified, requester) {
-                    Some(elsewhere) => Located::Elsewhere(relay, Box::new(elsewhere)),
+                match relay.remote_connection(token, verified, requester) {
+                    Some(remote) => Located::Remote(relay, Box::new(remote)),
                     None => Located::Unknown,
                 }
             }

@@ -107,8 +107,8 @@ impl Found {
             Known::Attached(Attached::LongPolling(polling)) => polling.end(),
             Known::Attached(Attached::WebSocket(Some(resumption))) => {
                 // Nothing to end if it has ended meanwhile.
-                if let Ok(seat) = resumption.resumer.claim().await {
-                    seat.end();
+                if let Ok(permit) = resumption.resumer.request().await {
+                    permit.abort();
                 }
             }
             _ => {}

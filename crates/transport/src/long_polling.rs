@@ -42,7 +42,7 @@ pub(crate) struct LongPolling {
 struct State {
     outgoing: Outgoing,
     /// What was given to a poll at another instance, which has not said yet that it arrived.
-    in_doubt: Option<VecDeque<Bytes>>,
+    unconfirmed: Option<VecDeque<Bytes>>,
     turns: Turns,
     phase: Phase,
     /// The pipe is gone: nothing will be added to what waits.
@@ -70,16 +70,16 @@ enum Phase {
 
 /// What became of what was in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Receipt {
+pub(crate) enum Delivery {
     Arrived,
     Lost,
 }
 
 /// How a poll is given what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Given {
-    ForGood,
-    InDoubt,
+enum Handout {
+    Final,
+    Unconfirmed,
 }
 
 /// How a poll ends.
@@ -107,7 +107,7 @@ impl LongPolling {
     ) -> Self {
         let state = State {
             outgoing: Outgoing::new(buffer_size),
-            in_doubt: None,
+            unconfirmed: None,
             turns: Turns::new(),
             phase: Phase::Open,
             finished: false,
@@ -172,20 +172,20 @@ impl LongPolling {
     /// # Cancel safety
     /// Data leaves only with the answer; if the client goes away before, the next poll gets it.
     pub(crate) async fn poll(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
-        self.poll_and(poll_timeout, expiry, Given::ForGood).await
+        self.poll_and(poll_timeout, expiry, Handout::Final).await
     }
 
-    /// The same for a poll at another instance. What it is given stays in doubt until it is
-    /// [settled](LongPolling::settle), and nothing else is given out meanwhile.
-    pub(crate) async fn poll_from_afar(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
-        self.poll_and(poll_timeout, expiry, Given::InDoubt).await
+    /// The same for a poll at another instance. What it is given stays unconfirmed until
+    /// [`confirm`](LongPolling::confirm), and nothing else is given out meanwhile.
+    pub(crate) async fn poll_remotely(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
+        self.poll_and(poll_timeout, expiry, Handout::Unconfirmed).await
     }
 
     /// Says what became of what was in doubt.
-    pub(crate) fn settle(&self, receipt: Receipt) {
+    pub(crate) fn confirm(&self, delivery: Delivery) {
         let mut state = self.lock();
-        let Some(pieces) = state.in_doubt.take() else { return };
-        if receipt == Receipt::Lost {
+        let Some(pieces) = state.unconfirmed.take() else { return };
+        if delivery == Delivery::Lost {
             state.outgoing.put_back(pieces);
         }
         if let Some(poll) = state.poll.take() {
@@ -193,12 +193,12 @@ impl LongPolling {
         }
     }
 
-    async fn poll_and(&self, poll_timeout: Duration, expiry: Expiry, given: Given) -> Polled {
+    async fn poll_and(&self, poll_timeout: Duration, expiry: Expiry, handout: Handout) -> Polled {
         let turn = match self.begin(expiry) {
             Ok(turn) => turn,
             Err(refused) => return refused,
         };
-        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn, given)))
+        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn, handout)))
             .await
             .unwrap_or(Polled::TimedOut)
     }
@@ -222,12 +222,12 @@ impl LongPolling {
         Ok(Turn { connection: self, number })
     }
 
-    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, given: Given) -> Poll<Polled> {
+    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, handout: Handout) -> Poll<Polled> {
         let mut state = self.lock();
         if !state.turns.is_current(turn.number) || state.phase == Phase::Over {
             return Poll::Ready(Polled::NoMore);
         }
-        if state.in_doubt.is_some() {
+        if state.unconfirmed.is_some() {
             state.poll = Some(cx.waker().clone());
             return Poll::Pending;
         }
@@ -236,7 +236,7 @@ impl LongPolling {
                 pipe.wake();
             }
             let pieces = state.outgoing.take_all();
-            state.in_doubt = (given == Given::InDoubt).then(|| pieces.clone());
+            state.unconfirmed = (handout == Handout::Unconfirmed).then(|| pieces.clone());
             return Poll::Ready(Polled::Found(pieces));
         }
         if state.finished {

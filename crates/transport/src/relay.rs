@@ -2,23 +2,23 @@
 //!
 //! Load balancers send each request anywhere. Every instance can read a connection's token ([`crate::tickets`]): it names
 //! the instance that negotiated, and nobody else can make one. So a request for a connection that is not
-//! here is either forged, or asked on ([`asking`]) and carried out where the connection is ([`answering`]):
+//! here is either forged, or sent on ([`client`]) and carried out by the instance with the connection ([`server`]):
 //!
 //! - A request that brings a transport gets the connection itself handed over: a connection is where its
 //!   WebSocket, its event stream or its first poll came in. A connection that has moved so listens at an
 //!   address of its own; all others are found at their negotiator.
-//! - Polls, POSTs and DELETEs are carried out where the connection is, and get its answer.
+//! - Polls, POSTs and DELETEs are carried out where the connection is, and get its reply.
 //! - If the negotiator is gone, whoever asks first claims the connection, which the token describes whole.
 //!   While no instance can be reached at all, the transport is served where it came in.
 //!
 //! With version 0 the token is the public id and says nothing: such connections always listen at their own
-//! address, and a note tells for 15 s who has negotiated.
+//! address, and a record in the fleet's store tells for 15 s which instance has negotiated.
 
-mod answering;
-mod asking;
+mod client;
 mod message;
-mod note;
-mod pace;
+mod negotiation_record;
+mod rate_limit;
+mod server;
 mod tunnel;
 
 use std::fmt;
@@ -32,11 +32,11 @@ use hubline_protocol::ConnectionId;
 use hubline_supervision::{Vital, supervise};
 use tokio::time::{interval, timeout};
 
-use self::answering::Answering;
-use self::asking::Asking;
+use self::client::RelayClient;
 use self::message::Message;
-use self::note::Note;
-use self::pace::Pace;
+use self::negotiation_record::NegotiationRecord;
+use self::rate_limit::RateLimit;
+use self::server::RelayServer;
 use crate::connection_manager::{ConnectionManager, WeakConnectionManager};
 use crate::reachability::Reachability;
 use crate::refusal::Refusal;
@@ -44,37 +44,37 @@ use crate::requester::Requester;
 use crate::tickets::{Seal, Tickets, Verified};
 use crate::token::DISCONNECT_TIMEOUT;
 
-pub(crate) use asking::{AskError, Exchange};
-pub(crate) use message::{Answer, InForce, Wish, milliseconds};
+pub(crate) use client::{Exchange, RelayError};
+pub(crate) use message::{Operation, RefreshedPrincipal, Reply, milliseconds};
 pub(crate) use tunnel::TunnelEnd;
 
 /// Between looks at whether the fleet still signs with the same key.
 const BETWEEN_AGREEMENTS: u32 = 10;
 const TICK: Duration = Duration::from_secs(1);
-/// How long a negotiation waits until its note is left, and an answer of its negotiator may take.
-const NOTE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a negotiation waits until its record is stored.
+const RECORD_PATIENCE: Duration = Duration::from_secs(1);
 const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
 /// An older socket may take 5 s to close, and an application 10 s to judge the newer principal.
 const RESUME_PATIENCE: Duration = Duration::from_secs(16);
 /// A claim outlives the token by far.
 const CLAIMED_FOR: Duration = Duration::from_secs(60);
-const WHERE_NEGOTIATED: &str = "negotiated:";
-const WHO_CLAIMED: &str = "claimed:";
+const NEGOTIATION_PREFIX: &str = "negotiated:";
+const CLAIM_PREFIX: &str = "claimed:";
 
-/// One instance's part in a fleet.
+/// Carries requests to the instances with their connections, and carries out those of other instances.
 pub(crate) struct Relay {
     fleet: Arc<dyn Fleet>,
     tickets: Arc<Tickets>,
-    asking: Arc<Asking>,
-    answering: Answering,
-    /// For questions at a connection's own address, where anybody may have made it up.
-    pace: Pace,
+    client: Arc<RelayClient>,
+    server: RelayServer,
+    /// For requests at a connection's own address, where anybody may have made it up.
+    rate_limit: RateLimit,
     reach: Arc<Reachability>,
 }
 
 /// A connection that a client has shown a good token of, and that is not here.
 #[derive(Debug, Clone)]
-pub(crate) struct Elsewhere {
+pub(crate) struct RemoteConnection {
     pub(crate) token: String,
     id: ConnectionId,
     /// `None` in version 0.
@@ -83,22 +83,22 @@ pub(crate) struct Elsewhere {
     pub(crate) requester: Requester,
 }
 
-/// How a connection that was elsewhere can be served here.
+/// A connection that another instance has given to this one.
 #[derive(Debug)]
-pub(crate) struct Moved {
+pub(crate) struct HandedOver {
     pub(crate) id: ConnectionId,
     pub(crate) is_stateful: bool,
     /// Its principal, if it was refreshed there.
-    pub(crate) refreshed: Option<InForce>,
+    pub(crate) refreshed: Option<RefreshedPrincipal>,
 }
 
-/// Where a wish has led.
+/// What became of an operation.
 #[derive(Debug)]
-pub(crate) enum Reached {
+pub(crate) enum RelayOutcome {
     /// The connection has no transport and belongs here now.
-    Moved(Moved),
-    /// It is elsewhere, and this is what became of the wish.
-    Answered(Answer),
+    HandedOver(HandedOver),
+    /// It is at another instance, which has replied.
+    Replied(Reply),
     /// The request is not let through to it.
     Refused(Refusal),
     /// There is no such connection.
@@ -116,28 +116,34 @@ impl Relay {
     /// Joins the fleet of these connections, `None` if they have none. Needs a tokio runtime then.
     pub(crate) fn join(connections: &ConnectionManager) -> Option<Arc<Self>> {
         let (fleet, reach) = connections.fleet().cloned().zip(connections.reachability().cloned())?;
-        let asking = Asking::new(Arc::clone(&fleet));
+        let client = RelayClient::new(Arc::clone(&fleet));
         let relay = Arc::new(Self {
             tickets: Arc::clone(connections.tickets()),
-            pace: Pace::new(),
-            answering: Answering::new(Arc::clone(&fleet), Arc::clone(&asking)),
-            asking,
+            rate_limit: RateLimit::new(),
+            server: RelayServer::new(Arc::clone(&fleet), Arc::clone(&client)),
+            client,
             reach,
             fleet,
         });
         relay
             .fleet
             .join(Arc::new(Inbox { relay: Arc::downgrade(&relay), connections: connections.downgrade() }));
-        tokio::spawn(supervise(Attendant(Arc::downgrade(&relay))));
+        tokio::spawn(supervise(RelayTask(Arc::downgrade(&relay))));
         Some(relay)
     }
 
-    /// Leaves a note of where a connection of version 0 was negotiated.
-    pub(crate) async fn announce(&self, id: &ConnectionId, is_stateful: bool, requester: &Requester) {
-        let note = Note::of(self.fleet.instance(), is_stateful, requester).to_bytes();
-        let name = format!("{WHERE_NEGOTIATED}{id}");
+    /// Stores for other instances where a connection of version 0 was negotiated, for as long as it may wait for its
+    /// transport.
+    pub(crate) async fn record_negotiation(
+        &self,
+        id: &ConnectionId,
+        is_stateful: bool,
+        requester: &Requester,
+    ) {
+        let note = NegotiationRecord::of(self.fleet.instance(), is_stateful, requester).to_bytes();
+        let name = format!("{NEGOTIATION_PREFIX}{id}");
         let left = self.fleet.put_if_absent(&name, note, Some(DISCONNECT_TIMEOUT));
-        if !matches!(timeout(NOTE_PATIENCE, left).await, Ok(Ok(_))) {
+        if !matches!(timeout(RECORD_PATIENCE, left).await, Ok(Ok(_))) {
             // Its id is its token.
             tracing::debug!("no other instance can be told of a connection of version 0");
         }
@@ -145,185 +151,193 @@ impl Relay {
 
     /// Where to ask for a connection that is not here: by what its token tells, or else by what may be an id of version 0.
     /// `None` if it is neither.
-    pub(crate) fn elsewhere(
+    pub(crate) fn remote_connection(
         &self,
         token: &str,
         verified: Option<Verified>,
         requester: &Requester,
-    ) -> Option<Elsewhere> {
+    ) -> Option<RemoteConnection> {
         let is_id = || token.len() == 22 && URL_SAFE_NO_PAD.decode(token).is_ok();
         let id = match &verified {
             Some(verified) => verified.ticket.id.clone(),
             None => is_id().then(|| token.into())?,
         };
-        Some(Elsewhere { token: token.to_owned(), id, ticket: verified, requester: requester.clone() })
+        Some(RemoteConnection { token: token.to_owned(), id, ticket: verified, requester: requester.clone() })
     }
 
-    /// Brings a wish to where the connection is. The exchange goes on for the further pieces of a body.
+    /// Has an operation carried out by the instance with the connection. The exchange is for the further pieces of a body.
     pub(crate) async fn request(
         &self,
-        elsewhere: &Elsewhere,
-        wish: Wish,
+        remote: &RemoteConnection,
+        operation: Operation,
         patience: Option<Duration>,
-    ) -> (Reached, Option<Exchange>) {
-        let wants_transport = matches!(wish, Wish::Connect | Wish::Poll { .. });
+    ) -> (RelayOutcome, Option<Exchange>) {
+        let wants_transport = matches!(operation, Operation::Connect | Operation::Poll { .. });
         // A poll may be the first one or not.
-        let is_first = wish == Wish::Connect;
-        let was_found = self.asking.place_of(&elsewhere.token).is_some();
-        let is_expired = elsewhere.requester.is_expired;
-        match self.try_request(elsewhere, wish, patience).await {
+        let is_first = operation == Operation::Connect;
+        let was_found = self.client.place_of(&remote.token).is_some();
+        let is_expired = remote.requester.is_expired;
+        match self.try_request(remote, operation, patience).await {
             // What nobody has would begin here.
-            Err(AskError::Unreachable) if is_first && is_expired => {
-                (Reached::Refused(Refusal::Expired), None)
+            Err(RelayError::Unreachable) if is_first && is_expired => {
+                (RelayOutcome::Refused(Refusal::Expired), None)
             }
-            Err(AskError::Unreachable) if is_first => (self.serve_alone(elsewhere), None),
-            Err(AskError::Nobody) if wants_transport && !was_found && is_expired => {
-                (Reached::Refused(Refusal::Expired), None)
+            Err(RelayError::Unreachable) if is_first => (self.serve_alone(remote), None),
+            Err(RelayError::NoListener) if wants_transport && !was_found && is_expired => {
+                (RelayOutcome::Refused(Refusal::Expired), None)
             }
-            Err(AskError::Nobody) if wants_transport && !was_found => (self.claim(elsewhere).await, None),
-            Err(AskError::Nobody) => (Reached::Unknown, None),
-            Err(AskError::Unreachable | AskError::Silent) => (Reached::Unreachable, None),
-            Err(AskError::Busy) => (Reached::Answered(Answer::Busy), None),
-            Ok((Answer::Unknown, _)) => (Reached::Unknown, None),
-            Ok((Answer::Refused(refusal), _)) => (Reached::Refused(refusal), None),
-            Ok((Answer::HandedOver { is_stateful, refreshed }, _)) => {
-                (Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed }), None)
+            Err(RelayError::NoListener) if wants_transport && !was_found => (self.claim(remote).await, None),
+            Err(RelayError::NoListener) => (RelayOutcome::Unknown, None),
+            Err(RelayError::Unreachable | RelayError::TimedOut) => (RelayOutcome::Unreachable, None),
+            Err(RelayError::Busy) => (RelayOutcome::Replied(Reply::Busy), None),
+            Ok((Reply::Unknown, _)) => (RelayOutcome::Unknown, None),
+            Ok((Reply::Refused(refusal), _)) => (RelayOutcome::Refused(refusal), None),
+            Ok((Reply::HandedOver { is_stateful, refreshed }, _)) => {
+                (RelayOutcome::HandedOver(HandedOver { id: remote.id.clone(), is_stateful, refreshed }), None)
             }
-            Ok((answer, exchange)) => (Reached::Answered(answer), Some(exchange)),
+            Ok((reply, exchange)) => (RelayOutcome::Replied(reply), Some(exchange)),
         }
     }
 
-    /// Claims the place of a lost WebSocket for one that has come in here, where [`Relay::request`] has found the
-    /// connection.
+    /// Resumes a connection, which [`Relay::request`] has found, with a WebSocket of this instance.
     pub(crate) async fn resume(
         &self,
-        elsewhere: &Elsewhere,
-        wish: Wish,
-    ) -> Result<(Answer, TunnelEnd), AskError> {
-        let place = self.asking.place_of(&elsewhere.token).ok_or(AskError::Nobody)?;
+        remote: &RemoteConnection,
+        operation: Operation,
+    ) -> Result<(Reply, TunnelEnd), RelayError> {
+        let place = self.client.place_of(&remote.token).ok_or(RelayError::NoListener)?;
         let address = Address::Instance(place);
-        let requester = Some(elsewhere.requester.clone());
-        let mut exchange = self.asking.begin(address.clone(), &elsewhere.token, requester)?;
-        let end = self.answering.tunnels.open(exchange.id, &self.asking, address);
-        Ok((exchange.ask(wish, Some(RESUME_PATIENCE)).await?, end))
+        let requester = Some(remote.requester.clone());
+        let mut exchange = self.client.begin(address.clone(), &remote.token, requester)?;
+        let end = self.server.tunnels.open(exchange.id, &self.client, address);
+        Ok((exchange.request(operation, Some(RESUME_PATIENCE)).await?, end))
     }
 
-    /// Asks where the connection was found last, else its negotiator, else at its own address. [`AskError::Nobody`]
+    /// Asks where the connection was found last, else its negotiator, else at its own address. [`RelayError::NoListener`]
     /// means that its negotiator is gone.
     async fn try_request(
         &self,
-        elsewhere: &Elsewhere,
-        wish: Wish,
+        remote: &RemoteConnection,
+        operation: Operation,
         patience: Option<Duration>,
-    ) -> Result<(Answer, Exchange), AskError> {
-        if let Some(place) = self.asking.place_of(&elsewhere.token) {
-            match self.ask(Address::Instance(place), elsewhere, &wish, patience).await {
-                Err(AskError::Nobody) => {}
-                Ok((Answer::Unknown, _)) => self.asking.forget_place(&elsewhere.token),
+    ) -> Result<(Reply, Exchange), RelayError> {
+        if let Some(place) = self.client.place_of(&remote.token) {
+            match self.request_at(Address::Instance(place), remote, &operation, patience).await {
+                Err(RelayError::NoListener) => {}
+                Ok((Reply::Unknown, _)) => self.client.forget_place(&remote.token),
                 outcome => return outcome,
             }
         }
-        let negotiator = elsewhere.ticket.as_ref().map(|verified| verified.ticket.negotiator);
-        let own_address = Address::Connection(elsewhere.id.clone());
+        let negotiator = remote.ticket.as_ref().map(|verified| verified.ticket.negotiator);
+        let own_address = Address::Connection(remote.id.clone());
         let asked = match negotiator {
-            Some(negotiator) => self.ask_negotiator(negotiator, elsewhere, &wish, patience).await,
-            None => Err(AskError::Nobody),
+            Some(negotiator) => self.request_at_negotiator(negotiator, remote, &operation, patience).await,
+            None => Err(RelayError::NoListener),
         };
         match asked {
-            Ok((Answer::Unknown, _)) | Err(AskError::Nobody) => {}
+            Ok((Reply::Unknown, _)) | Err(RelayError::NoListener) => {}
             outcome => return outcome,
         }
-        self.pace.turn().await.map_err(|_| AskError::Busy)?;
-        match self.ask(own_address.clone(), elsewhere, &wish, patience).await {
-            Err(AskError::Nobody) => {}
+        self.rate_limit.acquire().await.map_err(|_| RelayError::Busy)?;
+        match self.request_at(own_address.clone(), remote, &operation, patience).await {
+            Err(RelayError::NoListener) => {}
             outcome => return outcome,
         }
         match (asked, negotiator) {
             // Its negotiator is there, and nobody has it.
             (Ok(unknown), _) => Ok(unknown),
-            (_, Some(_)) => Err(AskError::Nobody),
-            (_, None) => match self.note(elsewhere).await.map_err(|_| AskError::Unreachable)? {
-                Some(note) => self.ask_negotiator(note.negotiator(), elsewhere, &wish, patience).await,
-                None => Ok((Answer::Unknown, self.asking.begin(own_address, &elsewhere.token, None)?)),
+            (_, Some(_)) => Err(RelayError::NoListener),
+            (_, None) => match self.negotiation_record(remote).await.map_err(|_| RelayError::Unreachable)? {
+                Some(record) => {
+                    self.request_at_negotiator(record.negotiator(), remote, &operation, patience).await
+                }
+                None => Ok((Reply::Unknown, self.client.begin(own_address, &remote.token, None)?)),
             },
         }
     }
 
-    async fn ask_negotiator(
+    async fn request_at_negotiator(
         &self,
         negotiator: InstanceId,
-        elsewhere: &Elsewhere,
-        wish: &Wish,
+        remote: &RemoteConnection,
+        operation: &Operation,
         patience: Option<Duration>,
-    ) -> Result<(Answer, Exchange), AskError> {
+    ) -> Result<(Reply, Exchange), RelayError> {
         if negotiator == self.fleet.instance() {
-            let exchange = self.asking.begin(Address::Instance(negotiator), &elsewhere.token, None)?;
-            return Ok((Answer::Unknown, exchange));
+            let exchange = self.client.begin(Address::Instance(negotiator), &remote.token, None)?;
+            return Ok((Reply::Unknown, exchange));
         }
-        self.ask(Address::Instance(negotiator), elsewhere, wish, patience).await
+        self.request_at(Address::Instance(negotiator), remote, operation, patience).await
     }
 
-    async fn ask(
+    async fn request_at(
         &self,
         address: Address,
-        elsewhere: &Elsewhere,
-        wish: &Wish,
+        remote: &RemoteConnection,
+        operation: &Operation,
         patience: Option<Duration>,
-    ) -> Result<(Answer, Exchange), AskError> {
+    ) -> Result<(Reply, Exchange), RelayError> {
         // Of version 0, which has no tokens, anybody can make up an id.
-        let may_be_made_up = elsewhere.ticket.is_none() && matches!(address, Address::Connection(_));
-        let requester = Some(elsewhere.requester.clone());
-        let mut exchange = self.asking.begin(address, &elsewhere.token, requester)?;
+        let may_be_made_up = remote.ticket.is_none() && matches!(address, Address::Connection(_));
+        let requester = Some(remote.requester.clone());
+        let mut exchange = self.client.begin(address, &remote.token, requester)?;
         if may_be_made_up {
-            exchange.nobody_patience = Duration::ZERO;
+            exchange.listener_patience = Duration::ZERO;
         }
-        let patience = if *wish == Wish::Connect { Some(CONNECT_PATIENCE) } else { patience };
-        let answer = exchange.ask(wish.clone(), patience).await?;
-        Ok((answer, exchange))
+        let patience = if *operation == Operation::Connect { Some(CONNECT_PATIENCE) } else { patience };
+        let reply = exchange.request(operation.clone(), patience).await?;
+        Ok((reply, exchange))
     }
 
-    /// What is noted of a connection of version 0.
-    async fn note(&self, elsewhere: &Elsewhere) -> Result<Option<Note>, Unreachable> {
-        let note = self.fleet.get(&format!("{WHERE_NEGOTIATED}{}", elsewhere.id)).await?;
-        Ok(note.and_then(|note| Note::from_bytes(&note)))
+    /// The record of a connection of version 0.
+    async fn negotiation_record(
+        &self,
+        remote: &RemoteConnection,
+    ) -> Result<Option<NegotiationRecord>, Unreachable> {
+        let record = self.fleet.get(&format!("{NEGOTIATION_PREFIX}{}", remote.id)).await?;
+        Ok(record.and_then(|record| NegotiationRecord::from_bytes(&record)))
     }
 
     /// The negotiator is gone: the first who says so has the connection.
-    async fn claim(&self, elsewhere: &Elsewhere) -> Reached {
-        let negotiated = match &elsewhere.ticket {
+    async fn claim(&self, remote: &RemoteConnection) -> RelayOutcome {
+        let negotiated = match &remote.ticket {
             Some(verified) => self.tickets.may_open(verified),
-            None => match self.note(elsewhere).await {
-                Ok(note) => note.ok_or(Refusal::Unknown).and_then(|note| note.may_open(&elsewhere.requester)),
-                Err(_) => return Reached::Unreachable,
+            None => match self.negotiation_record(remote).await {
+                Ok(record) => {
+                    record.ok_or(Refusal::Unknown).and_then(|record| record.may_open(&remote.requester))
+                }
+                Err(_) => return RelayOutcome::Unreachable,
             },
         };
         let is_stateful = match negotiated {
             Ok(is_stateful) => is_stateful,
-            Err(refusal) => return Reached::Refused(refusal),
+            Err(refusal) => return RelayOutcome::Refused(refusal),
         };
-        let name = format!("{WHO_CLAIMED}{}", elsewhere.id);
+        let name = format!("{CLAIM_PREFIX}{}", remote.id);
         let own = self.fleet.instance().to_bytes().to_vec();
         match self.fleet.put_if_absent(&name, own, Some(CLAIMED_FOR)).await {
-            Ok(None) => Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed: None }),
+            Ok(None) => {
+                RelayOutcome::HandedOver(HandedOver { id: remote.id.clone(), is_stateful, refreshed: None })
+            }
             // It had a transport at somebody who is gone too, or has one that came in this instant.
-            Ok(Some(_)) => Reached::Unknown,
-            Err(_) => Reached::Unreachable,
+            Ok(Some(_)) => RelayOutcome::Unknown,
+            Err(_) => RelayOutcome::Unreachable,
         }
     }
 
-    /// Nobody can be asked whether it has a transport already. That it has not is all but certain, and to
-    /// refuse it would be to serve nobody while Redis is away.
-    fn serve_alone(&self, elsewhere: &Elsewhere) -> Reached {
-        match elsewhere.ticket.as_ref().map(|verified| self.tickets.may_open(verified)) {
+    /// Serves a connection here while no instance can be asked whether it has a transport already. That is unlikely, and
+    /// refusing it would serve nobody while Redis is away.
+    fn serve_alone(&self, remote: &RemoteConnection) -> RelayOutcome {
+        match remote.ticket.as_ref().map(|verified| self.tickets.may_open(verified)) {
             Some(Ok(is_stateful)) => {
-                Reached::Moved(Moved { id: elsewhere.id.clone(), is_stateful, refreshed: None })
+                RelayOutcome::HandedOver(HandedOver { id: remote.id.clone(), is_stateful, refreshed: None })
             }
-            Some(Err(_)) | None => Reached::Unreachable,
+            Some(Err(_)) | None => RelayOutcome::Unreachable,
         }
     }
 }
 
-impl Elsewhere {
+impl RemoteConnection {
     /// Refuses what the token alone proves wrong.
     pub(crate) fn judged_by_token(&self) -> Result<(), Refusal> {
         match &self.ticket {
@@ -338,20 +352,20 @@ impl Elsewhere {
     }
 }
 
-struct Attendant(Weak<Relay>);
+struct RelayTask(Weak<Relay>);
 
-impl Vital for Attendant {
+impl Vital for RelayTask {
     const NAME: &'static str = "part in the fleet";
 
     async fn run(&mut self) {
-        attend(self.0.clone()).await;
+        maintain(self.0.clone()).await;
     }
 }
 
-/// Keeps an instance's part in the fleet in order, as long as it is there.
-async fn attend(relay: Weak<Relay>) {
-    let Some((mut status, asking)) =
-        relay.upgrade().map(|relay| (relay.fleet.status(), Arc::clone(&relay.asking)))
+/// Sends acknowledgements, drops old exchanges and agrees on token keys, as long as the relay is there.
+async fn maintain(relay: Weak<Relay>) {
+    let Some((mut status, client)) =
+        relay.upgrade().map(|relay| (relay.fleet.status(), Arc::clone(&relay.client)))
     else {
         return;
     };
@@ -364,7 +378,7 @@ async fn attend(relay: Weak<Relay>) {
                 Ok(()) => (true, true),
                 Err(_) => return,
             },
-            () = asking.has_farewells.notified() => (false, false),
+            () = client.acknowledgements_due.notified() => (false, false),
             _ = tick.tick() => {
                 ticks += 1;
                 (false, ticks % BETWEEN_AGREEMENTS == 1)
@@ -387,8 +401,8 @@ async fn attend(relay: Weak<Relay>) {
                 Err(error) => tracing::debug!(%error, "still no agreement on a key for connection tokens"),
             }
         }
-        relay.asking.say_farewells().await;
-        relay.answering.sweep(&relay.reach);
+        relay.client.send_acknowledgements().await;
+        relay.server.sweep(&relay.reach);
     }
 }
 
@@ -398,11 +412,11 @@ impl FleetInbox for Inbox {
             return Ok(());
         };
         match Message::from_bytes(message).ok_or(NotUnderstood)? {
-            Message::Question(question) => relay.answering.asked(question, connections),
-            Message::Answer(piece) => relay.asking.answered(piece),
-            Message::Heard { exchange } => relay.asking.heard(exchange),
-            Message::Finished { exchanges } => relay.answering.finished(&exchanges),
-            Message::Cancelled { exchange } => relay.answering.cancelled(exchange),
+            Message::Request(request) => relay.server.receive_request(request, connections),
+            Message::Reply(piece) => relay.client.receive_reply(piece),
+            Message::InProgress { exchange } => relay.client.receive_progress(exchange),
+            Message::Acknowledged { exchanges } => relay.server.acknowledged(&exchanges),
+            Message::Cancelled { exchange } => relay.server.cancelled(exchange),
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
+use hubline_pipe::{CloseCode, CloseOutcome, Frame, Pipe, PipeEnd};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::{Instant, timeout};
 
@@ -187,7 +187,7 @@ impl Pipe for EventPipe {
 
     /// Lets the response end behind what waits. Nobody answers, so reading to the end is all the answer
     /// there is.
-    fn close(self: Box<Self>, _: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(self: Box<Self>, _: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         // What is still being posted was sent to a living connection; the client leaves as soon as it reads the end.
         self.shared.inbox.drop_rest();
         Box::pin(async move {
@@ -202,8 +202,8 @@ impl Pipe for EventPipe {
                 Poll::Pending
             });
             match timeout(self.close_timeout, read_to_the_end).await {
-                Ok(()) => Farewell::Lost,
-                Err(_) => Farewell::Silent,
+                Ok(()) => CloseOutcome::Lost,
+                Err(_) => CloseOutcome::Silent,
             }
         })
     }

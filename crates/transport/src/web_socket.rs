@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
+use hubline_pipe::{CloseCode, CloseOutcome, Frame, Pipe, PipeEnd};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout};
 
@@ -223,16 +223,16 @@ impl<Io: AsyncRead + AsyncWrite + Unpin + Send + 'static> Pipe for WebSocket<Io>
         self.sent
     }
 
-    fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(mut self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         Box::pin(async move {
             // Behind half a frame nothing can be said, and whoever left it there does not read.
             if self.sent > 0 {
-                return Farewell::Silent;
+                return CloseOutcome::Silent;
             }
             match timeout(self.settings.options.web_sockets_close_timeout, self.say_goodbye(code)).await {
-                Ok(()) if self.ended == Some(PipeEnd::Closed) => Farewell::Answered,
-                Ok(()) => Farewell::Lost,
-                Err(_) => Farewell::Silent,
+                Ok(()) if self.ended == Some(PipeEnd::Closed) => CloseOutcome::Answered,
+                Ok(()) => CloseOutcome::Lost,
+                Err(_) => CloseOutcome::Silent,
             }
         })
     }
@@ -261,6 +261,6 @@ mod tests {
         theirs.read_exact(&mut close).await.unwrap();
         assert_eq!(close, [0x88, 2, 3, 232]);
         theirs.write_all(&[0x88, 0x80, 0, 0, 0, 0]).await.unwrap();
-        assert_eq!(closing.await.unwrap(), Farewell::Answered);
+        assert_eq!(closing.await.unwrap(), CloseOutcome::Answered);
     }
 }

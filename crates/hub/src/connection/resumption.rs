@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hubline_pipe::{Accepted, CloseCode, Farewell, Frame, Pipe, Resumable, SeatOffer};
+use hubline_pipe::{Accepted, CloseCode, CloseOutcome, Frame, Pipe, Resumable, ResumeRequest};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -36,8 +36,8 @@ enum Presence {
     },
     /// Somebody wants the place of a pipe that seems to be alive, which is being closed.
     Leaving {
-        farewell: Pin<Box<dyn Future<Output = Farewell> + Send>>,
-        offer: SeatOffer,
+        closing: Pin<Box<dyn Future<Output = CloseOutcome> + Send>>,
+        request: ResumeRequest,
     },
     /// The place is promised to a request that is still being answered.
     Coming {
@@ -51,7 +51,7 @@ pub(super) enum Resumed {
     With(Accepted),
     /// The older pipe was alive and has answered the good-bye.
     GivenUp,
-    /// The application has refused the principal of the request that claimed the place.
+    /// The application has refused the principal of the request that was to resume the connection.
     Refused,
 }
 
@@ -123,30 +123,30 @@ impl Stateful {
         loop {
             match &mut self.presence {
                 Presence::Here => {
-                    let offer = ready!(self.poll_claim(cx));
+                    let request = ready!(self.poll_request(cx));
                     let Some(pipe) = pipe.take() else { return Poll::Pending };
                     self.outbox.client_left();
-                    let farewell = pipe.close(CloseCode::Normal);
-                    self.presence = Presence::Leaving { farewell, offer };
+                    let closing = pipe.close(CloseCode::Normal);
+                    self.presence = Presence::Leaving { closing, request };
                 }
                 Presence::Away { until } => {
                     let until = *until;
-                    let taken = ready!(self.poll_claim(cx)).grant();
+                    let taken = ready!(self.poll_request(cx)).accept();
                     self.presence = Presence::Coming { until, taken };
                 }
-                Presence::Leaving { farewell, .. } => {
-                    let farewell = ready!(farewell.as_mut().poll(cx));
+                Presence::Leaving { closing, .. } => {
+                    let closing = ready!(closing.as_mut().poll(cx));
                     let until = Instant::now() + DISCONNECT_TIMEOUT;
-                    let Presence::Leaving { offer, .. } =
+                    let Presence::Leaving { request, .. } =
                         std::mem::replace(&mut self.presence, Presence::Away { until })
                     else {
                         continue;
                     };
-                    match farewell {
+                    match closing {
                         // As ASP.NET Core has it: a client that is alive and answers has ended the connection.
-                        Farewell::Answered => return Poll::Ready(Resumed::GivenUp),
-                        Farewell::Lost | Farewell::Silent => {
-                            self.presence = Presence::Coming { until, taken: offer.grant() };
+                        CloseOutcome::Answered => return Poll::Ready(Resumed::GivenUp),
+                        CloseOutcome::Lost | CloseOutcome::Silent => {
+                            self.presence = Presence::Coming { until, taken: request.accept() };
                         }
                     }
                 }
@@ -167,11 +167,11 @@ impl Stateful {
         }
     }
 
-    fn poll_claim(&mut self, cx: &mut Context<'_>) -> Poll<SeatOffer> {
+    fn poll_request(&mut self, cx: &mut Context<'_>) -> Poll<ResumeRequest> {
         let Some(resumable) = &mut self.resumable else { return Poll::Pending };
-        match ready!(resumable.poll_claim(cx)) {
-            Some(offer) => Poll::Ready(offer),
-            // Nobody is left who could claim.
+        match ready!(resumable.poll_request(cx)) {
+            Some(request) => Poll::Ready(request),
+            // Nobody is left who could ask.
             None => Poll::Pending,
         }
     }

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use hubline_hub::{Caller, Clients, Disconnected, Hub, HubContext, HubError, HubOptions, State};
 use hubline_identity::{Policy, Principal};
 use hubline_pipe::{
-    Accepted, CloseCode, ConnectionHandler, Farewell, Frame, Pipe, PipeEnd, Resumer, resumption,
+    Accepted, CloseCode, CloseOutcome, ConnectionHandler, Frame, Pipe, PipeEnd, Resumer, resumption,
 };
 use hubline_protocol::negotiate::TransportKind;
 use tokio::sync::{Notify, mpsc};
@@ -50,7 +50,7 @@ impl Pipe for Refreshed {
         self.pipe.poll_send(cx, frames)
     }
 
-    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         self.pipe.close(code)
     }
 }
@@ -374,10 +374,10 @@ async fn a_client_that_was_away_has_its_newer_principal_once_it_is_back() {
     let hub = start(telling(&Gate::default()));
     let (client, _refresher, resumer) = connect_stateful(&hub).await;
     drop(client);
-    let seat = resumer.claim().await.unwrap();
+    let permit = resumer.request().await.unwrap();
     let (accepted, mut client, refresher) = opened();
     refresher.refresh("Doctor");
-    seat.take(accepted);
+    permit.finish(accepted);
     client.send(&["{\"type\":9,\"sequenceId\":1}␞".to_owned(), call(1, "Roles", "")].concat()).await;
     assert_eq!(client.next().await, "{\"type\":9,\"sequenceId\":1}␞");
     assert_eq!(client.next().await, told("Doctor"));
@@ -395,8 +395,8 @@ async fn a_principal_that_the_application_refuses_ends_a_connection_that_was_awa
     ));
     let (client, _refresher, resumer) = connect_stateful(&hub).await;
     drop(client);
-    resumer.claim().await.unwrap().end();
+    resumer.request().await.unwrap().abort();
     assert_eq!(logged.recv().await.unwrap(), "the application refused the newer principal, None");
     assert_eq!(hub.statistics().closed["refresh_refused"], 1);
-    assert!(resumer.claim().await.is_err());
+    assert!(resumer.request().await.is_err());
 }

@@ -121,7 +121,7 @@ async fn a_resumed_connection_shows_the_newer_request_unless_that_came_in_elsewh
     for (id, request) in [(1, Some(Arc::new(newer))), (2, None)] {
         drop(client);
         let (resumed, resuming) = accepted(ConnectionInfo { request, ..info("a") }, 64);
-        resumer.claim().await.unwrap().take(resumed);
+        resumer.request().await.unwrap().finish(resumed);
         client = resuming;
         assert!(client.next().await.contains(r#""type":9"#));
         client.send(&format!("{{\"type\":9,\"sequenceId\":{id}}}␞")).await;

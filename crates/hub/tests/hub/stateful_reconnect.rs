@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hubline_hub::{Caller, Cancellation, Clients, Groups, Hub, HubContext, HubOptions, SendError};
-use hubline_pipe::{ClaimError, ConnectionHandler, ConnectionInfo, Resumer, resumption};
+use hubline_pipe::{ConnectionHandler, ConnectionInfo, ResumeError, Resumer, resumption};
 use tokio::sync::Notify;
 use tokio::time::{Instant, advance, sleep};
 
@@ -32,7 +32,7 @@ async fn connect(hub: &HubContext, version: i32) -> (Client, Resumer) {
 
 async fn resume(resumer: &Resumer) -> Client {
     let (accepted, client) = accepted(ConnectionInfo { query: "again".into(), ..info("a") }, 64);
-    resumer.claim().await.unwrap().take(accepted);
+    resumer.request().await.unwrap().finish(accepted);
     client
 }
 
@@ -169,7 +169,7 @@ async fn a_client_that_left_messages_out_is_closed() {
     assert_eq!(client.next().await, sequence(1));
     assert!(client.next().await.starts_with(r#"{"type":7,"error":"#));
     client.closed().await;
-    assert_eq!(resumer.claim().await.unwrap_err(), ClaimError::NotResumable);
+    assert_eq!(resumer.request().await.unwrap_err(), ResumeError::NotResumable);
 }
 
 #[tokio::test(start_paused = true)]
@@ -183,14 +183,14 @@ async fn a_client_that_stays_away_is_forgotten() {
     drop(client);
     sleep(Duration::from_secs(16)).await;
     assert_eq!(hub.connection_count(), 0);
-    assert_eq!(resumer.claim().await.unwrap_err(), ClaimError::NotResumable);
+    assert_eq!(resumer.request().await.unwrap_err(), ResumeError::NotResumable);
 }
 
 #[tokio::test]
 async fn a_living_client_that_answers_the_good_bye_ends_the_connection() {
     let hub = start(hub());
     let (mut client, resumer) = connect(&hub, 2).await;
-    assert_eq!(resumer.claim().await.unwrap_err(), ClaimError::Ended);
+    assert_eq!(resumer.request().await.unwrap_err(), ResumeError::Ended);
     client.closed().await;
 }
 
@@ -198,13 +198,13 @@ async fn a_living_client_that_answers_the_good_bye_ends_the_connection() {
 async fn nobody_resumes_without_the_version_for_it_or_after_a_close() {
     let hub = start(hub());
     let (client, resumer) = connect(&hub, 1).await;
-    assert_eq!(resumer.claim().await.unwrap_err(), ClaimError::NotResumable);
+    assert_eq!(resumer.request().await.unwrap_err(), ResumeError::NotResumable);
     drop(client);
     let (mut client, resumer) = connect(&hub, 2).await;
     client.send("{\"type\":7}␞").await;
     assert_eq!(client.next().await, "{\"type\":7}␞");
     client.closed().await;
-    assert_eq!(resumer.claim().await.unwrap_err(), ClaimError::NotResumable);
+    assert_eq!(resumer.request().await.unwrap_err(), ResumeError::NotResumable);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use hubline_protocol::ConnectionId;
 use tokio::time::Instant;
 
 use super::listening::Listening;
-use super::table::{Waiting, Why};
+use super::table::{Pending, PendingReason};
 use super::{Attached, ConnectionManager};
 use crate::ConnectionToken;
 use crate::address_limits::Counted;
@@ -52,9 +52,9 @@ impl Drop for Attachment {
             return;
         };
         if let Some(linger) = polling.linger() {
-            let ended = Waiting::Ended { polling, owner, _listening: self.listening.take() };
+            let ended = Pending::Ended { polling, owner, _listening: self.listening.take() };
             // Where too many wait its last messages are lost with it.
-            _ = table.wait(self.token.clone(), ended, Why::Ended, Instant::now() + linger);
+            _ = table.add_pending(self.token.clone(), ended, PendingReason::Ended, Instant::now() + linger);
             self.connections.keep_swept(&mut table);
         }
     }

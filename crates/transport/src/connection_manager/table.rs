@@ -1,4 +1,4 @@
-//! The maps behind the lock.
+//! The tables of connections, behind the lock of the connection manager.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::claims::Claims;
 use super::listening::Listening;
-use super::{Attached, Found, Known, Negotiated, Owner, TooManyWaiting};
+use super::{Attached, Found, Known, Negotiated, Owner, TooManyPending};
 use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
 use crate::statistics::{ConnectionStatistics, EndStatus};
@@ -22,30 +22,30 @@ const ADOPTED_FOR: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Table {
     attached: HashMap<ConnectionToken, (Attached, Owner)>,
-    waiting: HashMap<ConnectionToken, Entry>,
-    /// How many wait for each reason.
-    counts: [usize; Why::COUNT],
+    pending: HashMap<ConnectionToken, Entry>,
+    /// Number of pending connections by reason.
+    counts: [usize; PendingReason::COUNT],
     /// Tokens of this instance.
     pub(super) claims: Claims,
     /// Tokens of others, for connections that have come here.
     pub(super) adopted: Claims,
     pub(super) statistics: ConnectionStatistics,
-    /// Whether what ends now ends with the server.
+    /// Whether the server is stopping: connections that end now count as ended by that.
     pub(super) is_stopping: bool,
-    /// When what waits was last searched for what has expired; `None` without a sweeper.
+    /// When expired entries were last removed; `None` without a sweeper.
     pub(super) swept: Option<Instant>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    waiting: Waiting,
-    why: Why,
+    pending: Pending,
+    reason: PendingReason,
     expires: Instant,
 }
 
-/// A connection that is forgotten unless its client comes in time.
+/// A connection that is forgotten unless its client makes its next request in time.
 #[derive(Debug)]
-pub(super) enum Waiting {
+pub(super) enum Pending {
     Negotiated(Negotiated),
     /// The hub is done with it, but polls may fetch its last messages.
     Ended {
@@ -55,9 +55,9 @@ pub(super) enum Waiting {
     },
 }
 
-/// Why something waits, which says how much of it may.
+/// Why a connection is pending, which decides how many may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Why {
+pub(super) enum PendingReason {
     /// Its token tells nothing.
     Version0,
     /// Its authentication was refreshed before its transport came.
@@ -67,10 +67,11 @@ pub(super) enum Why {
     Ended,
 }
 
-impl Why {
+impl PendingReason {
     const COUNT: usize = 4;
 
-    /// Most that wait for this reason: about 3 MB for 10,000, and what those have to tell that have ended.
+    /// Most connections that are pending for this reason. 10,000 take about 3 MB, and the last messages of those that have
+    /// ended.
     fn limit(self) -> usize {
         match self {
             Self::Version0 | Self::Refreshed => 10_000,
@@ -83,8 +84,8 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             attached: HashMap::new(),
-            waiting: HashMap::new(),
-            counts: [0; Why::COUNT],
+            pending: HashMap::new(),
+            counts: [0; PendingReason::COUNT],
             claims: Claims::kept_for(CLAIMED_FOR),
             adopted: Claims::kept_for(ADOPTED_FOR),
             statistics: ConnectionStatistics::default(),
@@ -97,22 +98,22 @@ impl Default for Table {
 impl Table {
     /// Whether there is nothing that would have to be forgotten.
     pub(super) fn is_swept_clean(&self) -> bool {
-        self.waiting.is_empty() && self.claims.is_empty() && self.adopted.is_empty()
+        self.pending.is_empty() && self.claims.is_empty() && self.adopted.is_empty()
     }
 
-    pub(super) fn wait(
+    pub(super) fn add_pending(
         &mut self,
         token: ConnectionToken,
-        waiting: Waiting,
-        why: Why,
+        pending: Pending,
+        reason: PendingReason,
         expires: Instant,
-    ) -> Result<(), TooManyWaiting> {
-        if self.counts[why as usize] >= why.limit() {
-            return Err(TooManyWaiting);
+    ) -> Result<(), TooManyPending> {
+        if self.counts[reason as usize] >= reason.limit() {
+            return Err(TooManyPending);
         }
-        self.counts[why as usize] += 1;
-        if let Some(before) = self.waiting.insert(token, Entry { waiting, why, expires }) {
-            self.counts[before.why as usize] -= 1;
+        self.counts[reason as usize] += 1;
+        if let Some(before) = self.pending.insert(token, Entry { pending, reason, expires }) {
+            self.counts[before.reason as usize] -= 1;
         }
         Ok(())
     }
@@ -135,26 +136,26 @@ impl Table {
     }
 
     pub(super) fn take_negotiated(&mut self, token: &str) -> Option<(ConnectionToken, Negotiated)> {
-        match self.waiting.get(token)? {
-            Entry { waiting: Waiting::Negotiated(_), expires, .. } if *expires > Instant::now() => {}
+        match self.pending.get(token)? {
+            Entry { pending: Pending::Negotiated(_), expires, .. } if *expires > Instant::now() => {}
             _ => return None,
         }
-        let (token, Entry { waiting, why, .. }) = self.waiting.remove_entry(token)?;
-        self.counts[why as usize] -= 1;
-        match waiting {
-            Waiting::Negotiated(negotiated) => Some((token, negotiated)),
-            Waiting::Ended { .. } => None,
+        let (token, Entry { pending, reason, .. }) = self.pending.remove_entry(token)?;
+        self.counts[reason as usize] -= 1;
+        match pending {
+            Pending::Negotiated(negotiated) => Some((token, negotiated)),
+            Pending::Ended { .. } => None,
         }
     }
 
     pub(super) fn find(&self, token: &str) -> Option<Found> {
-        let (attached, owner) = match (self.attached.get(token), self.waiting.get(token)) {
+        let (attached, owner) = match (self.attached.get(token), self.pending.get(token)) {
             (Some((attached, owner)), _) => (attached.clone(), owner),
             (None, Some(Entry { expires, .. })) if *expires <= Instant::now() => return None,
-            (None, Some(Entry { waiting: Waiting::Negotiated(negotiated), .. })) => {
+            (None, Some(Entry { pending: Pending::Negotiated(negotiated), .. })) => {
                 return Some(Found { known: Known::Negotiated, owner: negotiated.owner.clone() });
             }
-            (None, Some(Entry { waiting: Waiting::Ended { polling, owner, .. }, .. })) => {
+            (None, Some(Entry { pending: Pending::Ended { polling, owner, .. }, .. })) => {
                 (Attached::LongPolling(Arc::clone(polling)), owner)
             }
             (None, None) => return None,
@@ -168,10 +169,10 @@ impl Table {
     /// Drops what has expired.
     pub(super) fn sweep(&mut self, now: Instant) {
         self.swept = Some(now);
-        let Self { waiting, counts, .. } = self;
-        waiting.retain(|_, entry| {
+        let Self { pending, counts, .. } = self;
+        pending.retain(|_, entry| {
             let is_kept = entry.expires > now;
-            counts[entry.why as usize] -= usize::from(!is_kept);
+            counts[entry.reason as usize] -= usize::from(!is_kept);
             is_kept
         });
         self.claims.sweep(now);

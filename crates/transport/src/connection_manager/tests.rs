@@ -152,10 +152,10 @@ async fn only_so_many_refreshed_ones_may_wait() {
     let connections = alone();
     let refreshed = || {
         let token = ConnectionToken::from_text(random_id().as_str());
-        connections.wait(token, of_version_0(), Why::Refreshed)
+        connections.add_pending(token, of_version_0(), PendingReason::Refreshed)
     };
     (0..10_000).for_each(|_| refreshed().unwrap());
-    assert_eq!(refreshed(), Err(TooManyWaiting));
+    assert_eq!(refreshed(), Err(TooManyPending));
     let token = negotiated(&connections);
     let ticket = ticket(&connections, &token).await;
     let refused = connections.claim_for_refresh(token.as_str(), &ticket, &nobody());
@@ -173,12 +173,12 @@ async fn only_so_many_of_version_0_may_wait_and_nobody_else_is_concerned() {
     for _ in 1..10_000 {
         connections.negotiate_version_0(of_version_0()).unwrap();
     }
-    assert_eq!(connections.negotiate_version_0(of_version_0()), Err(TooManyWaiting));
+    assert_eq!(connections.negotiate_version_0(of_version_0()), Err(TooManyPending));
     assert_eq!(connections.statistics().refused, 1);
     drop(attach(&connections, &claimed(&connections).await).unwrap());
     let attached = attach(&connections, &token).unwrap();
     connections.negotiate_version_0(of_version_0()).unwrap();
-    assert_eq!(connections.negotiate_version_0(of_version_0()), Err(TooManyWaiting));
+    assert_eq!(connections.negotiate_version_0(of_version_0()), Err(TooManyPending));
     sleep(DISCONNECT_TIMEOUT + SWEEP_INTERVAL).await;
     connections.negotiate_version_0(of_version_0()).unwrap();
     drop(attached);

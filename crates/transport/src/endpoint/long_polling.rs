@@ -9,6 +9,7 @@ use http::{Response, StatusCode};
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
+use super::transport::{Decision, NotDecided};
 use super::{Admitted, Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
@@ -16,7 +17,7 @@ use crate::connection_manager::{Attached, Found, Known};
 use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
 use crate::refusal::Refusal;
-use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish, milliseconds};
+use crate::relay::{Operation, RelayOutcome, Reply, milliseconds};
 use crate::request::token_of;
 use crate::requester::Purpose;
 use crate::response::{found, id_required, refused, text, too_many_connections, unreachable_now};
@@ -28,21 +29,31 @@ const GRACE: Duration = Duration::from_secs(10);
 impl Shared {
     pub(super) async fn poll(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        match self.admit(parts, PURPOSE, &token).await {
-            Ok(Admitted::Here(Found { known: Known::Attached(Attached::LongPolling(polling)), .. })) => {
-                let timeout = self.options.long_polling_poll_timeout;
-                return answer(polling.poll(timeout, self.expiry(parts)).await);
+        let timeout = self.options.long_polling_poll_timeout;
+        let operation =
+            Operation::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
+        let transport = TransportKind::LongPolling;
+        let decision = self.decide(parts, transport, &token, operation, Some(timeout + GRACE)).await;
+        match decision {
+            Ok(Decision::Attach) => {
+                let begun = self.begin_polling(parts, &token).await;
+                begun.unwrap_or_else(|refusal| refused(refusal, PURPOSE))
             }
-            Ok(Admitted::Here(_)) => {}
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                let polled = Box::pin(self.poll_elsewhere(parts, relay, &elsewhere)).await;
-                if let Some(response) = polled {
-                    return response;
-                }
+            Ok(Decision::Resume(Attached::LongPolling(polling), _)) => {
+                answer(polling.poll(timeout, self.expiry(parts)).await)
             }
-            Err(refusal) => return refused(refusal, PURPOSE),
+            Ok(Decision::Resume(..)) => refused(Refusal::TransportChanged, PURPOSE),
+            Ok(Decision::Remote(_, _, reply)) => match reply {
+                Reply::Found(bytes) => found([bytes.into()].into()),
+                Reply::TimedOut => answer(Polled::TimedOut),
+                Reply::NoMore => answer(Polled::NoMore),
+                Reply::Conflict => answer(Polled::Conflict),
+                _ => unreachable_now(),
+            },
+            // The client polls again.
+            Err(NotDecided::Unreachable) => text(StatusCode::OK, ""),
+            Err(NotDecided::Refused(refusal)) => refused(refusal, PURPOSE),
         }
-        self.begin_polling(parts, &token).await.unwrap_or_else(|refusal| refused(refusal, PURPOSE))
     }
 
     /// The first poll starts the connection and is answered at once.
@@ -77,34 +88,6 @@ impl Shared {
         Ok(found(VecDeque::new()))
     }
 
-    /// Polls elsewhere. `None`: the connection had no transport, and is here now.
-    async fn poll_elsewhere(
-        &self,
-        parts: &Parts,
-        relay: &Relay,
-        elsewhere: &Elsewhere,
-    ) -> Option<Response<Body>> {
-        let timeout = self.options.long_polling_poll_timeout;
-        let wish = Wish::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
-        Some(match relay.request(elsewhere, wish, Some(timeout + GRACE)).await.0 {
-            Reached::Moved(moved) => match self.adopt(parts, elsewhere, moved, TransportKind::LongPolling) {
-                Ok(()) => return None,
-                Err(refusal) => refused(refusal, PURPOSE),
-            },
-            Reached::Refused(refusal) => refused(refusal, PURPOSE),
-            Reached::Unknown => refused(Refusal::Unknown, PURPOSE),
-            // The client polls again.
-            Reached::Unreachable => text(StatusCode::OK, ""),
-            Reached::Answered(polled) => match polled {
-                Answer::Found(bytes) => found([bytes.into()].into()),
-                Answer::TimedOut => answer(Polled::TimedOut),
-                Answer::NoMore => answer(Polled::NoMore),
-                Answer::Conflict => answer(Polled::Conflict),
-                _ => unreachable_now(),
-            },
-        })
-    }
-
     pub(super) async fn delete(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         let unknown = || refused(Refusal::Unknown, Purpose::Delete);
@@ -117,12 +100,14 @@ impl Shared {
                 }
             }
             Ok(Admitted::Here(_)) => refused(Refusal::NoDelete, Purpose::Delete),
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                match Box::pin(relay.request(&elsewhere, Wish::Delete, Some(GRACE))).await.0 {
-                    Reached::Answered(Answer::Deleted) => text(StatusCode::ACCEPTED, ""),
-                    Reached::Refused(refusal) => refused(refusal, Purpose::Delete),
-                    Reached::Unknown => unknown(),
-                    Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => unreachable_now(),
+            Ok(Admitted::Remote(relay, remote)) => {
+                match Box::pin(relay.request(&remote, Operation::Delete, Some(GRACE))).await.0 {
+                    RelayOutcome::Replied(Reply::Deleted) => text(StatusCode::ACCEPTED, ""),
+                    RelayOutcome::Refused(refusal) => refused(refusal, Purpose::Delete),
+                    RelayOutcome::Unknown => unknown(),
+                    RelayOutcome::Replied(_) | RelayOutcome::HandedOver(_) | RelayOutcome::Unreachable => {
+                        unreachable_now()
+                    }
                 }
             }
             Err(refusal) => refused(refusal, Purpose::Delete),

@@ -6,7 +6,7 @@ use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 
 use super::Shared;
 use crate::address_limits::OverLimit;
-use crate::connection_manager::{Negotiated, TooManyWaiting};
+use crate::connection_manager::{Negotiated, TooManyPending};
 use crate::request::{is_true, query_values};
 use crate::requester::Purpose;
 use crate::response::{TOO_MANY_WAIT, json, over_limit, text};
@@ -47,11 +47,11 @@ impl Shared {
             let owner =
                 self.owner(&requester, || self.info(parts, id.clone(), token.as_str(), transport), false);
             let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: true };
-            if let Err(TooManyWaiting) = self.connections.negotiate_version_0(negotiated) {
+            if let Err(TooManyPending) = self.connections.negotiate_version_0(negotiated) {
                 return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);
             }
             if let Some(relay) = self.relay.as_deref() {
-                relay.announce(&id, is_stateful, &requester).await;
+                relay.record_negotiation(&id, is_stateful, &requester).await;
             }
         }
         json(StatusCode::OK, body)

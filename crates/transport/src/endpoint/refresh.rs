@@ -11,7 +11,7 @@ use hubline_protocol::negotiate;
 use super::{Admitted, Shared};
 use crate::Body;
 use crate::refusal::Refusal;
-use crate::relay::{Answer, Elsewhere, Reached, Relay, Wish};
+use crate::relay::{Operation, Relay, RelayOutcome, RemoteConnection, Reply};
 use crate::request::refresh_token_of;
 use crate::requester::Purpose;
 use crate::response::{json, refused};
@@ -27,12 +27,10 @@ impl Shared {
         };
         let refreshed = match self.admit(parts, Purpose::Refresh, &token).await {
             Ok(Admitted::Here(_)) => Ok(()),
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                match Box::pin(refresh_elsewhere(relay, &elsewhere)).await {
-                    Some(refreshed) => refreshed,
-                    None => return error(StatusCode::SERVICE_UNAVAILABLE, "connection_unreachable"),
-                }
-            }
+            Ok(Admitted::Remote(relay, remote)) => match Box::pin(refresh_remotely(relay, &remote)).await {
+                Some(refreshed) => refreshed,
+                None => return error(StatusCode::SERVICE_UNAVAILABLE, "connection_unreachable"),
+            },
             Err(refusal) => Err(refusal),
         };
         match refreshed {
@@ -50,11 +48,11 @@ impl Shared {
 }
 
 /// `None`: the instance with the connection cannot be asked, or has not said what became of it.
-async fn refresh_elsewhere(relay: &Relay, elsewhere: &Elsewhere) -> Option<Result<(), Refusal>> {
-    match relay.request(elsewhere, Wish::Refresh, Some(REFRESH_PATIENCE)).await.0 {
-        Reached::Answered(Answer::Refreshed) => Some(Ok(())),
-        Reached::Refused(refusal) => Some(Err(refusal)),
-        Reached::Unknown => Some(Err(Refusal::Unknown)),
-        Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => None,
+async fn refresh_remotely(relay: &Relay, remote: &RemoteConnection) -> Option<Result<(), Refusal>> {
+    match relay.request(remote, Operation::Refresh, Some(REFRESH_PATIENCE)).await.0 {
+        RelayOutcome::Replied(Reply::Refreshed) => Some(Ok(())),
+        RelayOutcome::Refused(refusal) => Some(Err(refusal)),
+        RelayOutcome::Unknown => Some(Err(Refusal::Unknown)),
+        RelayOutcome::Replied(_) | RelayOutcome::HandedOver(_) | RelayOutcome::Unreachable => None,
     }
 }

@@ -13,7 +13,7 @@ use crate::Body;
 use crate::connection_manager::{Found, Known};
 use crate::inbox::PostError;
 use crate::refusal::Refusal;
-use crate::relay::{Answer, AskError, Elsewhere, Reached, Relay, Wish};
+use crate::relay::{Operation, Relay, RelayError, RelayOutcome, RemoteConnection, Reply};
 use crate::request::token_of;
 use crate::requester::Purpose;
 use crate::response::{ended_meanwhile, id_required, refused, text, unreachable_now};
@@ -30,42 +30,42 @@ impl Shared {
                 None => refused(Refusal::Unknown, Purpose::Send),
             },
             Ok(Admitted::Here(_)) => refused(Refusal::NoTransport, Purpose::Send),
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                Box::pin(send_elsewhere(relay, &elsewhere, body)).await
-            }
+            Ok(Admitted::Remote(relay, remote)) => Box::pin(send_remotely(relay, &remote, body)).await,
             Err(refusal) => refused(refusal, Purpose::Send),
         }
     }
 }
 
 /// Sends a body on piece by piece, each when the one before has entered.
-async fn send_elsewhere<B: HttpBody>(relay: &Relay, elsewhere: &Elsewhere, body: B) -> Response<Body> {
+async fn send_remotely<B: HttpBody>(relay: &Relay, remote: &RemoteConnection, body: B) -> Response<Body> {
     let mut body = pin!(body);
     let mut exchange = None;
     for piece in 0.. {
         let Ok((data, is_last)) = next_piece(body.as_mut()).await else {
             return text(StatusCode::BAD_REQUEST, "");
         };
-        let wish = Wish::Post { piece, is_last, data };
+        let operation = Operation::Post { piece, is_last, data };
         let reached = match &mut exchange {
             None => {
-                let (reached, begun) = relay.request(elsewhere, wish, None).await;
+                let (reached, begun) = relay.request(remote, operation, None).await;
                 exchange = begun;
                 reached
             }
-            Some(exchange) => match exchange.ask(wish, None).await {
-                Ok(Answer::Unknown) | Err(AskError::Nobody) => Reached::Unknown,
-                Ok(answer) => Reached::Answered(answer),
-                Err(_) => Reached::Unreachable,
+            Some(exchange) => match exchange.request(operation, None).await {
+                Ok(Reply::Unknown) | Err(RelayError::NoListener) => RelayOutcome::Unknown,
+                Ok(answer) => RelayOutcome::Replied(answer),
+                Err(_) => RelayOutcome::Unreachable,
             },
         };
         return match reached {
-            Reached::Answered(Answer::PieceTaken) => continue,
-            Reached::Answered(Answer::Posted) => answer(Ok(())),
-            Reached::Answered(Answer::NotPosted(error)) => answer(Err(error)),
-            Reached::Refused(refusal) => refused(refusal, Purpose::Send),
-            Reached::Unknown => refused(Refusal::Unknown, Purpose::Send),
-            Reached::Answered(_) | Reached::Moved(_) | Reached::Unreachable => unreachable_now(),
+            RelayOutcome::Replied(Reply::PieceTaken) => continue,
+            RelayOutcome::Replied(Reply::Posted) => answer(Ok(())),
+            RelayOutcome::Replied(Reply::NotPosted(error)) => answer(Err(error)),
+            RelayOutcome::Refused(refusal) => refused(refusal, Purpose::Send),
+            RelayOutcome::Unknown => refused(Refusal::Unknown, Purpose::Send),
+            RelayOutcome::Replied(_) | RelayOutcome::HandedOver(_) | RelayOutcome::Unreachable => {
+                unreachable_now()
+            }
         };
     }
     unreachable_now()

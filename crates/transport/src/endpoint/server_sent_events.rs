@@ -7,16 +7,17 @@ use http::request::Parts;
 use hubline_pipe::Accepted;
 use hubline_protocol::negotiate::TransportKind;
 
-use super::elsewhere::Brought;
-use super::{Admitted, Shared, never_resumed};
+use super::transport::{Decision, NotDecided};
+use super::{Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
 use crate::connection_manager::Attached;
 use crate::inbox::Inbox;
 use crate::refusal::Refusal;
+use crate::relay::{Operation, Reply};
 use crate::request::token_of;
 use crate::requester::Purpose;
-use crate::response::{events, id_required, refused, too_many_connections};
+use crate::response::{events, id_required, refused, too_many_connections, unreachable_now};
 use crate::server_sent_events;
 
 const PURPOSE: Purpose = Purpose::Transport(TransportKind::ServerSentEvents);
@@ -24,17 +25,15 @@ const PURPOSE: Purpose = Purpose::Transport(TransportKind::ServerSentEvents);
 impl Shared {
     pub(super) async fn server_sent_events(&self, parts: &Parts) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
-        match self.admit(parts, PURPOSE, &token).await {
-            Ok(Admitted::Here(_)) => {}
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                match Box::pin(self.bring(parts, relay, &elsewhere, TransportKind::ServerSentEvents)).await {
-                    Brought::Here => {}
-                    Brought::Refused(refusal) => return refused(refusal, PURPOSE),
-                    Brought::Resumable => return refused(Refusal::TransportChanged, PURPOSE),
-                    Brought::Unreachable(response) => return response,
-                }
+        let transport = TransportKind::ServerSentEvents;
+        match self.decide(parts, transport, &token, Operation::Connect, None).await {
+            Ok(Decision::Attach) => {}
+            Ok(Decision::Resume(..)) => return refused(Refusal::Attached, PURPOSE),
+            Ok(Decision::Remote(_, _, Reply::Resumable)) => {
+                return refused(Refusal::TransportChanged, PURPOSE);
             }
-            Err(refusal) => return refused(refusal, PURPOSE),
+            Ok(Decision::Remote(..)) | Err(NotDecided::Unreachable) => return unreachable_now(),
+            Err(NotDecided::Refused(refusal)) => return refused(refusal, PURPOSE),
         }
         if let Err(refusal) = self.may_open(parts) {
             return refused(refusal, PURPOSE);

@@ -4,18 +4,18 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use http::{Response, StatusCode};
-use hubline_pipe::{Accepted, ClaimError, ConnectionInfo, Resumable, Seat, resumption};
+use hubline_pipe::{Accepted, ConnectionInfo, Resumable, ResumeError, ResumePermit, resumption};
 use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
-use super::elsewhere::Brought;
-use super::{Admitted, Shared};
+use super::Shared;
+use super::transport::{Decision, NotDecided};
 use crate::Body;
 use crate::address_limits::OverLimit;
 use crate::authentication::Authentication;
-use crate::connection_manager::{Attached, Attachment, Found, Known, Negotiated, Owner, Resumption};
+use crate::connection_manager::{Attached, Attachment, Negotiated, Owner, Resumption};
 use crate::refusal::Refusal;
-use crate::relay::{Answer, Elsewhere, Relay, Wish};
+use crate::relay::{Operation, Relay, RemoteConnection, Reply};
 use crate::request::{public_query, token_of};
 use crate::requester::Purpose;
 use crate::response::{ended_meanwhile, refused, text, too_many_connections, unreachable_now};
@@ -28,22 +28,18 @@ const PURPOSE: Purpose = Purpose::Transport(TransportKind::WebSockets);
 impl Shared {
     pub(super) async fn web_socket(self: &Arc<Self>, parts: Parts) -> Response<Body> {
         let Some(token) = token_of(&parts) else { return self.open_unnegotiated(parts).await };
-        match self.admit(&parts, PURPOSE, &token).await {
-            Ok(Admitted::Here(Found {
-                known: Known::Attached(Attached::WebSocket(Some(resumption))),
-                owner,
-            })) => self.resume(parts, &token, &resumption, owner).await,
-            Ok(Admitted::Here(_)) => self.open_negotiated(parts, &token).await,
-            Ok(Admitted::Elsewhere(relay, elsewhere)) => {
-                let transport = TransportKind::WebSockets;
-                match Box::pin(self.bring(&parts, relay, &elsewhere, transport)).await {
-                    Brought::Here => self.open_negotiated(parts, &token).await,
-                    Brought::Resumable => Box::pin(self.resume_elsewhere(parts, relay, &elsewhere)).await,
-                    Brought::Refused(refusal) => refused(refusal, PURPOSE),
-                    Brought::Unreachable(response) => response,
-                }
+        let transport = TransportKind::WebSockets;
+        match self.decide(&parts, transport, &token, Operation::Connect, None).await {
+            Ok(Decision::Attach) => self.open_negotiated(parts, &token).await,
+            Ok(Decision::Resume(Attached::WebSocket(Some(resumption)), owner)) => {
+                self.resume(parts, &token, &resumption, owner).await
             }
-            Err(refusal) => refused(refusal, PURPOSE),
+            Ok(Decision::Resume(..)) => refused(Refusal::Attached, PURPOSE),
+            Ok(Decision::Remote(relay, remote, Reply::Resumable)) => {
+                Box::pin(self.resume_remotely(parts, relay, &remote)).await
+            }
+            Ok(Decision::Remote(..)) | Err(NotDecided::Unreachable) => unreachable_now(),
+            Err(NotDecided::Refused(refusal)) => refused(refusal, PURPOSE),
         }
     }
 
@@ -120,37 +116,37 @@ impl Shared {
         let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
             return cannot_upgrade();
         };
-        let seat = match resumption.resumer.claim().await {
-            Ok(seat) => seat,
-            Err(ClaimError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
-            Err(ClaimError::Ended) => return ended_meanwhile(),
+        let permit = match resumption.resumer.request().await {
+            Ok(permit) => permit,
+            Err(ResumeError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
+            Err(ResumeError::Ended) => return ended_meanwhile(),
         };
         let info = self.info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
         let expires = resumption.expires(self.expiry(&parts));
         let opening = accepted(upgrade, self.settings(expires), info, None);
-        self.tasks.spawn(take_seat(seat, opening, owner.authentication));
+        self.tasks.spawn(finish_resume(permit, opening, owner.authentication));
         response
     }
 
     /// The same for a connection of another instance.
-    async fn resume_elsewhere(
+    async fn resume_remotely(
         &self,
         mut parts: Parts,
         relay: &Relay,
-        elsewhere: &Elsewhere,
+        remote: &RemoteConnection,
     ) -> Response<Body> {
         let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
             return cannot_upgrade();
         };
-        let wish = Wish::Resume {
+        let operation = Operation::Resume {
             path: parts.uri.path().to_owned(),
             query: public_query(parts.uri.query().unwrap_or_default()).into(),
             expires_ms: self.expires_ms(&parts),
         };
-        let end = match relay.resume(elsewhere, wish).await {
-            Ok((Answer::Resumed, end)) => end,
-            Ok((Answer::Refused(refusal), _)) => return refused(refusal, PURPOSE),
-            Ok((Answer::Unknown | Answer::EndedMeanwhile, _)) => return ended_meanwhile(),
+        let end = match relay.resume(remote, operation).await {
+            Ok((Reply::Resumed, end)) => end,
+            Ok((Reply::Refused(refusal), _)) => return refused(refusal, PURPOSE),
+            Ok((Reply::Unknown | Reply::EndedMeanwhile, _)) => return ended_meanwhile(),
             Ok(_) | Err(_) => return unreachable_now(),
         };
         let settings = self.settings(self.expires(&parts));
@@ -196,13 +192,13 @@ async fn accepted(
     }
 }
 
-async fn take_seat(
-    seat: Seat,
+async fn finish_resume(
+    permit: ResumePermit,
     opening: impl Future<Output = Option<Accepted>>,
     authentication: Option<Arc<Authentication>>,
 ) {
     let Some(accepted) = opening.await else { return };
-    seat.take(match authentication {
+    permit.finish(match authentication {
         Some(authentication) => authentication.over(accepted),
         None => accepted,
     });

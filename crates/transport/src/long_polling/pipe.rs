@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use hubline_pipe::{CloseCode, Farewell, Frame, Pipe, PipeEnd};
+use hubline_pipe::{CloseCode, CloseOutcome, Frame, Pipe, PipeEnd};
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{LongPolling, Phase};
@@ -80,9 +80,9 @@ impl Pipe for LongPollingPipe {
     }
 
     /// Does not wait: what is left is kept for the polls to come, without the hub.
-    fn close(self: Box<Self>, _: CloseCode) -> Pin<Box<dyn Future<Output = Farewell> + Send>> {
+    fn close(self: Box<Self>, _: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>> {
         drop(self);
-        Box::pin(ready(Farewell::Lost))
+        Box::pin(ready(CloseOutcome::Lost))
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use hubline_backplane::InstanceId;
 use hubline_identity::Principal;
-use hubline_pipe::{CloseCode, Farewell, PipeEnd};
+use hubline_pipe::{CloseCode, CloseOutcome, PipeEnd};
 use serde::{Deserialize, Serialize};
 
 use crate::encoded_principal;
@@ -17,60 +17,60 @@ use crate::requester::Requester;
 /// Everything that goes over the fleet.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Message {
-    Question(Question),
-    /// A piece of an answer.
-    Answer(AnswerPiece),
-    /// A question is being carried out, which takes a while.
-    Heard {
+    Request(RelayRequest),
+    /// A piece of a reply.
+    Reply(ReplyPiece),
+    /// A request is being carried out, which takes a while.
+    InProgress {
         exchange: ExchangeId,
     },
-    /// Answers to these questions have arrived; what was kept to repeat them can go.
-    Finished {
+    /// Replies to these requests have arrived; what was kept to repeat them can go.
+    Acknowledged {
         exchanges: Vec<ExchangeId>,
     },
-    /// Nobody waits for the answer any more, and nobody has it.
+    /// The request was given up without its reply.
     Cancelled {
         exchange: ExchangeId,
     },
 }
 
-/// Names a question: who asks, and a number that he uses once.
+/// Identifies a request: the instance that makes it, and a number that it uses once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct ExchangeId {
-    pub(super) from: Instance,
+    pub(super) from: EncodedInstanceId,
     pub(super) number: u64,
 }
 
 /// An [`InstanceId`] as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub(crate) struct Instance([u8; 8]);
+pub(crate) struct EncodedInstanceId([u8; 8]);
 
 /// A request that has come to an instance without its connection.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(super) struct Question {
+pub(super) struct RelayRequest {
     pub(super) exchange: ExchangeId,
     /// The token that the client has shown.
     pub(super) token: String,
     /// Who the client is; nobody asks for what is in a tunnel.
     pub(super) requester: Option<Requester>,
-    pub(super) wish: Wish,
-    /// Which earlier answers have arrived.
-    pub(super) finished: Vec<ExchangeId>,
+    pub(super) operation: Operation,
+    /// Which earlier replies have arrived.
+    pub(super) acknowledged: Vec<ExchangeId>,
 }
 
-/// What the request wants.
+/// What another instance shall do for a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Wish {
-    /// The connection itself, for a transport, if it has none.
+pub(crate) enum Operation {
+    /// Hands the connection over for a transport, if it has none.
     Connect,
-    /// What waits for the client; the connection itself, if it has no transport.
+    /// Waits for messages to the client; hands the connection over if it has no transport.
     Poll {
         timeout_ms: u64,
         /// Until the authentication of this poll ends.
         expires_ms: Option<u64>,
     },
-    /// To send this.
+    /// Puts a piece of a POST's body into the connection's inbox.
     Post {
         /// Numbered from 0.
         piece: u32,
@@ -78,39 +78,38 @@ pub(crate) enum Wish {
         #[serde(with = "serde_bytes")]
         data: Vec<u8>,
     },
-    /// To end the connection.
+    /// Ends the connection.
     Delete,
-    /// To put a new WebSocket in the place of a lost one. Its bytes go through the tunnel that whoever asks
-    /// names by this question.
+    /// Puts a new WebSocket in the place of a lost one. Its bytes go through the tunnel with the id of this exchange.
     Resume { path: String, query: String, expires_ms: Option<u64> },
-    /// To replace the connection's principal.
+    /// Replaces the connection's principal.
     Refresh,
-    /// To pass this on.
-    Tunnel { id: ExchangeId, load: Load },
+    /// Passes a message of a tunnel on.
+    Tunnel { id: ExchangeId, message: TunnelMessage },
 }
 
 /// The principal of a connection's authentication, `None` for nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct InForce(#[serde(with = "encoded_principal")] pub(crate) Option<Arc<Principal>>);
+pub(crate) struct RefreshedPrincipal(#[serde(with = "encoded_principal")] pub(crate) Option<Arc<Principal>>);
 
 /// What goes through a tunnel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Load {
+pub(crate) enum TunnelMessage {
     /// From the client.
     Bytes(serde_bytes::ByteBuf),
     /// The client sends nothing more.
-    Ended(End),
+    Ended(EncodedPipeEnd),
     /// To the client.
-    Frames(Vec<FrameOnItsWay>),
-    /// A good-bye to the client, with the code of the close frame.
+    Frames(Vec<EncodedFrame>),
+    /// Closes the client's WebSocket with this code.
     Close(u16),
-    /// How the client took it.
-    Farewell(Taken),
+    /// How the client took the close frame.
+    CloseOutcome(EncodedCloseOutcome),
 }
 
-/// A [`Farewell`] as it is written.
+/// A [`CloseOutcome`] as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Taken {
+pub(crate) enum EncodedCloseOutcome {
     Answered,
     Lost,
     Silent,
@@ -118,42 +117,42 @@ pub(crate) enum Taken {
 
 /// A hub message in its encoding.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct FrameOnItsWay {
+pub(crate) struct EncodedFrame {
     pub(super) is_binary: bool,
     pub(super) payload: serde_bytes::ByteBuf,
 }
 
 /// A [`PipeEnd`] as it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum End {
+pub(crate) enum EncodedPipeEnd {
     Closed,
     InputEnded,
     Lost,
     Violation(u16),
 }
 
-/// Part of an [`Answer`] in bytes.
+/// Part of a [`Reply`] in bytes.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct AnswerPiece {
+pub(super) struct ReplyPiece {
     pub(super) exchange: ExchangeId,
-    /// Who answers.
-    pub(super) by: Instance,
+    /// Who replies.
+    pub(super) by: EncodedInstanceId,
     pub(super) piece: u32,
     pub(super) pieces: u32,
     #[serde(with = "serde_bytes")]
     pub(super) data: Vec<u8>,
 }
 
-/// What became of a wish.
+/// What became of an operation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// There is no such connection here.
     Unknown,
     /// It is here, and the request is not let through to it.
     Refused(Refusal),
     /// It had no transport yet, and belongs to whoever asked from now on, with the principal of a refresh if there was
     /// one.
-    HandedOver { is_stateful: bool, refreshed: Option<InForce> },
+    HandedOver { is_stateful: bool, refreshed: Option<RefreshedPrincipal> },
     /// It has a WebSocket whose place may be claimed.
     Resumable,
     /// What waited.
@@ -174,11 +173,11 @@ pub(crate) enum Answer {
     Deleted,
     /// The principal is in force.
     Refreshed,
-    /// This load of a tunnel has been taken.
-    Taken,
-    /// The place is the new WebSocket's.
+    /// This message of a tunnel has been taken.
+    TunnelDelivered,
+    /// The connection goes on with the new WebSocket.
     Resumed,
-    /// It was lost before it could be had: the connection has ended.
+    /// The connection ended before it could be resumed.
     EndedMeanwhile,
     /// More is asked of this instance than it bears.
     Busy,
@@ -195,7 +194,7 @@ impl Message {
     }
 }
 
-impl Answer {
+impl Reply {
     pub(super) fn to_bytes(&self) -> Bytes {
         rmp_serde::to_vec(self).unwrap_or_default().into()
     }
@@ -205,19 +204,19 @@ impl Answer {
     }
 }
 
-impl From<InstanceId> for Instance {
+impl From<InstanceId> for EncodedInstanceId {
     fn from(id: InstanceId) -> Self {
         Self(id.to_bytes())
     }
 }
 
-impl From<Instance> for InstanceId {
-    fn from(Instance(bytes): Instance) -> Self {
+impl From<EncodedInstanceId> for InstanceId {
+    fn from(EncodedInstanceId(bytes): EncodedInstanceId) -> Self {
         Self::from_bytes(bytes)
     }
 }
 
-impl From<PipeEnd> for End {
+impl From<PipeEnd> for EncodedPipeEnd {
     fn from(end: PipeEnd) -> Self {
         match end {
             PipeEnd::Closed => Self::Closed,
@@ -228,33 +227,33 @@ impl From<PipeEnd> for End {
     }
 }
 
-impl From<End> for PipeEnd {
-    fn from(end: End) -> Self {
+impl From<EncodedPipeEnd> for PipeEnd {
+    fn from(end: EncodedPipeEnd) -> Self {
         match end {
-            End::Closed => Self::Closed,
-            End::InputEnded => Self::InputEnded,
-            End::Lost => Self::Lost,
-            End::Violation(code) => Self::Violation(close_code(code)),
+            EncodedPipeEnd::Closed => Self::Closed,
+            EncodedPipeEnd::InputEnded => Self::InputEnded,
+            EncodedPipeEnd::Lost => Self::Lost,
+            EncodedPipeEnd::Violation(code) => Self::Violation(close_code(code)),
         }
     }
 }
 
-impl From<Farewell> for Taken {
-    fn from(farewell: Farewell) -> Self {
-        match farewell {
-            Farewell::Answered => Self::Answered,
-            Farewell::Lost => Self::Lost,
-            Farewell::Silent => Self::Silent,
+impl From<CloseOutcome> for EncodedCloseOutcome {
+    fn from(outcome: CloseOutcome) -> Self {
+        match outcome {
+            CloseOutcome::Answered => Self::Answered,
+            CloseOutcome::Lost => Self::Lost,
+            CloseOutcome::Silent => Self::Silent,
         }
     }
 }
 
-impl From<Taken> for Farewell {
-    fn from(taken: Taken) -> Self {
-        match taken {
-            Taken::Answered => Self::Answered,
-            Taken::Lost => Self::Lost,
-            Taken::Silent => Self::Silent,
+impl From<EncodedCloseOutcome> for CloseOutcome {
+    fn from(outcome: EncodedCloseOutcome) -> Self {
+        match outcome {
+            EncodedCloseOutcome::Answered => Self::Answered,
+            EncodedCloseOutcome::Lost => Self::Lost,
+            EncodedCloseOutcome::Silent => Self::Silent,
         }
     }
 }

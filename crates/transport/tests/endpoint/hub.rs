@@ -11,7 +11,9 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hubline_identity::Principal;
 use hubline_pipe::Resumable;
-use hubline_pipe::{Accepted, CloseCode, ConnectionHandler, ConnectionInfo, Farewell, Frame, Pipe, PipeEnd};
+use hubline_pipe::{
+    Accepted, CloseCode, CloseOutcome, ConnectionHandler, ConnectionInfo, Frame, Pipe, PipeEnd,
+};
 use hubline_protocol::{Encoded, TransferFormat};
 use hubline_transport::{Body, Connections, Endpoint, EndpointOptions};
 use tokio::sync::{mpsc, oneshot};
@@ -200,11 +202,11 @@ impl Connection {
         poll_fn(|cx| self.pipe().poll_send(cx, &mut frames)).await
     }
 
-    pub(crate) async fn close(&mut self) -> Farewell {
+    pub(crate) async fn close(&mut self) -> CloseOutcome {
         self.close_with(CloseCode::Normal).await
     }
 
-    pub(crate) async fn close_with(&mut self, code: CloseCode) -> Farewell {
+    pub(crate) async fn close_with(&mut self, code: CloseCode) -> CloseOutcome {
         self.pipe.take().unwrap().close(code).await
     }
 }

@@ -3,7 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
-use hubline_pipe::{Farewell, PipeEnd};
+use hubline_pipe::{CloseOutcome, PipeEnd};
 use hubline_transport::Connections;
 use tokio::time::{advance, sleep};
 
@@ -105,7 +105,7 @@ async fn the_end_is_the_last_data_then_204_then_404() {
     let mut hub = Hub::new(options());
     let (token, mut connection) = open(&mut hub).await;
     connection.send("bye").await.unwrap();
-    assert_eq!(connection.close().await, Farewell::Lost);
+    assert_eq!(connection.close().await, CloseOutcome::Lost);
     drop(connection);
     tokio::task::yield_now().await;
     assert_eq!(hub.post(&token, b"x").await.status, 404);
@@ -140,7 +140,7 @@ async fn delete_ends_the_input_and_the_waiting_poll_gets_the_rest() {
     assert_eq!(connection.receive().await, Err(PipeEnd::InputEnded));
 
     connection.send("close").await.unwrap();
-    assert_eq!(connection.close().await, Farewell::Lost);
+    assert_eq!(connection.close().await, CloseOutcome::Lost);
     drop(connection);
     assert_eq!(poll.await.summary(), (200, FOUND, "close"));
     assert_eq!(hub.get(&token).await.summary(), (204, TEXT, ""));

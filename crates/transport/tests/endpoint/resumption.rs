@@ -53,7 +53,7 @@ impl Away {
 
 /// How the connection goes on: with a new pipe, or not.
 async fn granted(resumable: &mut Resumable) -> &'static str {
-    let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
+    let taken = poll_fn(|cx| resumable.poll_request(cx)).await.unwrap().accept();
     match taken.await.unwrap() {
         Some(_) => "resumed",
         None => "ended",
@@ -108,7 +108,7 @@ async fn a_resumption_with_an_expired_token_leaves_the_end_of_the_authentication
             let query = format!("?id={}", away.token);
             let opened = tokio::spawn(async move { Client::open(address, &query).await });
             let resumable = away.connection.resumable.as_mut().unwrap();
-            let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
+            let taken = poll_fn(|cx| resumable.poll_request(cx)).await.unwrap().accept();
             let pipe = taken.await.unwrap().unwrap().pipe;
             let after = pipe.expires().unwrap();
             match who {
@@ -147,7 +147,7 @@ async fn a_resumption_refreshes_and_one_with_an_older_token_does_not() {
             let query = format!("?id={}", away.token);
             let client = tokio::spawn(async move { Client::open(address, &query).await });
             let resumable = away.connection.resumable.as_mut().unwrap();
-            let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
+            let taken = poll_fn(|cx| resumable.poll_request(cx)).await.unwrap().accept();
             away.connection.pipe = Some(taken.await.unwrap().unwrap().pipe);
             let principals = away.connection.principals().await;
             let principals: Vec<_> =
@@ -169,7 +169,7 @@ async fn a_refresh_while_the_client_is_away_waits_for_its_return() {
         let query = format!("?id={}", away.token);
         let _client = tokio::spawn(async move { Client::open(address, &query).await });
         let resumable = away.connection.resumable.as_mut().unwrap();
-        let taken = poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap().grant();
+        let taken = poll_fn(|cx| resumable.poll_request(cx)).await.unwrap().accept();
         away.connection.pipe = Some(taken.await.unwrap().unwrap().pipe);
         let principals = away.connection.principals().await;
         assert_eq!(principals[0].as_deref(), Newer.principal().as_ref());

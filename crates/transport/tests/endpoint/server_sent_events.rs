@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt;
-use hubline_pipe::{Farewell, PipeEnd};
+use hubline_pipe::{CloseOutcome, PipeEnd};
 use hubline_transport::{Aborted, Body};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -68,7 +68,7 @@ async fn the_stream_ends_behind_the_last_event() {
         assert_eq!(next(&mut response).await.unwrap().unwrap(), "data: last\r\n\r\n");
         assert!(next(&mut response).await.is_none());
     });
-    assert_eq!(connection.close().await, Farewell::Lost);
+    assert_eq!(connection.close().await, CloseOutcome::Lost);
     reader.await.unwrap();
     drop(connection);
     tokio::task::yield_now().await;
@@ -80,7 +80,7 @@ async fn a_client_that_does_not_read_to_the_end_is_silent() {
     let mut hub = Hub::new(options());
     let (_, mut response, mut connection) = open(&mut hub).await;
     connection.send("last").await.unwrap();
-    assert_eq!(connection.close().await, Farewell::Silent);
+    assert_eq!(connection.close().await, CloseOutcome::Silent);
     assert_eq!(next(&mut response).await, Some(Err(Aborted)));
 }
 

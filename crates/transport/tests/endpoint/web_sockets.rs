@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::task::Poll;
 
-use hubline_pipe::{CloseCode, Farewell, PipeEnd};
+use hubline_pipe::{CloseCode, CloseOutcome, PipeEnd};
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -103,7 +103,7 @@ async fn bytes_go_both_ways_and_the_peer_answers_the_close() {
         client.send(CLOSE, &[3, 232]).await;
         client
     });
-    assert_eq!(connection.close().await, Farewell::Answered);
+    assert_eq!(connection.close().await, CloseOutcome::Answered);
     peer.await.unwrap();
 }
 
@@ -113,7 +113,7 @@ async fn a_peer_that_does_not_answer_the_close_is_silent() {
     let mut hub = Hub::new(options().web_sockets_close_timeout(timeout));
     let address = serve(&hub).await;
     let (_client, mut connection) = open(&mut hub, address, "").await;
-    assert_eq!(connection.close().await, Farewell::Silent);
+    assert_eq!(connection.close().await, CloseOutcome::Silent);
 }
 
 #[tokio::test]
@@ -129,7 +129,7 @@ async fn bad_close_frames_are_violations() {
         let closing = tokio::spawn(async move { connection.close_with(code).await });
         assert_eq!(client.receive().await, (CLOSE, code.number().to_be_bytes().to_vec()));
         drop(client);
-        assert_eq!(closing.await.unwrap(), Farewell::Lost);
+        assert_eq!(closing.await.unwrap(), CloseOutcome::Lost);
     }
 }
 
@@ -165,8 +165,8 @@ async fn a_lost_web_socket_is_followed_by_another() {
     assert_eq!(connection.receive().await, Err(PipeEnd::Lost));
     let mut resumable = connection.resumable.take().unwrap();
     let again = tokio::spawn(async move { Client::open(address, &format!("{query}&name=newer")).await });
-    let offer = std::future::poll_fn(|cx| resumable.poll_claim(cx)).await.unwrap();
-    let accepted = offer.grant().await.unwrap().unwrap();
+    let request = std::future::poll_fn(|cx| resumable.poll_request(cx)).await.unwrap();
+    let accepted = request.accept().await.unwrap().unwrap();
     assert_eq!(accepted.info.id, connection.info.id);
     assert_eq!(&*accepted.info.query, "name=newer");
     assert!(accepted.resumable.is_none());
@@ -186,7 +186,7 @@ async fn a_claim_that_is_refused_is_a_404_and_one_that_is_not_taken_a_409() {
         let query = query.clone();
         async move { Client::open(address, &query).await.err() }
     });
-    drop(std::future::poll_fn(|cx| resumable.poll_claim(cx)).await);
+    drop(std::future::poll_fn(|cx| resumable.poll_request(cx)).await);
     assert_eq!(refused.await.unwrap(), Some((404, String::new())));
     drop(resumable);
     assert_eq!(Client::open(address, &query).await.err(), Some((409, String::new())));
@@ -198,6 +198,6 @@ async fn other_transports_are_never_resumed_although_it_is_granted() {
     let token = hub.negotiate_with("&useStatefulReconnect=true").await;
     let _stream = hub.events(&token).await;
     let mut resumable = hub.accept().await.resumable.unwrap();
-    let claim = std::future::poll_fn(|cx| Poll::Ready(resumable.poll_claim(cx))).await;
+    let claim = std::future::poll_fn(|cx| Poll::Ready(resumable.poll_request(cx))).await;
     assert!(matches!(claim, Poll::Ready(None)), "it is known at once that nobody comes");
 }

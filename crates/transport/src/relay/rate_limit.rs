@@ -1,43 +1,43 @@
-//! Bounds how often the others are asked for connections that may not exist.
+//! Limits how often other instances are asked for connections that may not exist: 1,000 requests a second.
 
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
-/// Between two questions, once those that may come at once have come: 1,000 a second.
+/// Between two requests, once those that may come at once have come: 1,000 a second.
 const BETWEEN: Duration = Duration::from_millis(1);
 /// How many may come at once, by the time that they take.
 const AT_ONCE: Duration = Duration::from_millis(200);
-/// How long a question waits for its turn at most.
+/// How long a request waits for its turn at most.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Turns, in the order in which they were asked for.
+/// Lets requests through in the order in which they came.
 #[derive(Debug)]
-pub(super) struct Pace {
+pub(super) struct RateLimit {
     next: Mutex<Instant>,
 }
 
-/// A turn would come too late.
+/// The request would have to wait for more than 5 s.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct TooMany;
+pub(super) struct RateLimited;
 
-impl Pace {
+impl RateLimit {
     pub(super) fn new() -> Self {
         Self { next: Mutex::new(Instant::now()) }
     }
 
-    /// Waits for a turn.
+    /// Waits until a request may be made.
     ///
     /// # Errors
-    /// It would take more than 5 s.
-    pub(super) async fn turn(&self) -> Result<(), TooMany> {
+    /// That would take more than 5 s.
+    pub(super) async fn acquire(&self) -> Result<(), RateLimited> {
         let turn = {
             let mut next = self.next.lock();
             let now = Instant::now();
             let turn = next.max(now.checked_sub(AT_ONCE).unwrap_or(now));
             if turn > now + PATIENCE {
-                return Err(TooMany);
+                return Err(RateLimited);
             }
             *next = turn + BETWEEN;
             turn
@@ -55,16 +55,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn some_come_at_once_others_in_turn_and_more_are_refused() {
-        let pace = Pace::new();
+        let rate_limit = RateLimit::new();
         tokio::time::advance(Duration::from_secs(60)).await;
         let begin = Instant::now();
         let turns =
-            join_all((0..10_000).map(|_| async { pace.turn().await.map(|()| begin.elapsed()) })).await;
+            join_all((0..10_000).map(|_| async { rate_limit.acquire().await.map(|()| begin.elapsed()) }))
+                .await;
         let waited: Vec<Duration> = turns.iter().flatten().copied().collect();
         let at_once = waited.iter().filter(|waited| **waited == Duration::ZERO).count();
         assert_eq!((at_once, waited.len()), (201, 5201));
         assert_eq!(waited.last(), Some(&PATIENCE));
-        assert_eq!(turns.last(), Some(&Err(TooMany)));
-        assert_eq!(pace.turn().await, Ok(()), "who has waited has made room");
+        assert_eq!(turns.last(), Some(&Err(RateLimited)));
+        assert_eq!(rate_limit.acquire().await, Ok(()), "who has waited has made room");
     }
 }

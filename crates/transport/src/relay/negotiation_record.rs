@@ -1,23 +1,23 @@
-//! What is noted of a connection of version 0, whose token says nothing, until it is claimed.
+//! The record of a connection of version 0, whose token says nothing, for other instances until it is claimed.
 
 use hubline_backplane::InstanceId;
 use serde::{Deserialize, Serialize};
 
-use super::message::Instance;
+use super::message::EncodedInstanceId;
 use crate::identity::{EndpointId, Identity};
 use crate::refusal::Refusal;
 use crate::requester::Requester;
 
 /// Who has negotiated a connection, where, and as what.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Note {
-    by: Instance,
+pub(super) struct NegotiationRecord {
+    by: EncodedInstanceId,
     is_stateful: bool,
     endpoint: EndpointId,
     identity: Identity,
 }
 
-impl Note {
+impl NegotiationRecord {
     pub(super) fn of(negotiator: InstanceId, is_stateful: bool, requester: &Requester) -> Self {
         let (endpoint, identity) = (requester.endpoint, requester.identity);
         Self { by: negotiator.into(), is_stateful, endpoint, identity }

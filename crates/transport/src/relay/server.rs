@@ -1,7 +1,7 @@
-//! The side of the instance that has the connection.
+//! Carries out requests of other instances for connections that are here.
 //!
-//! Each question is carried out once, however often it comes; its answer is kept until whoever asked says that
-//! he has it. What a poll was given is in doubt until then, and goes back if nobody has got it.
+//! Each request is carried out once, however often it comes. Its reply is kept until the other instance acknowledges it.
+//! Messages that were given to a poll are unconfirmed until then, and go back if the reply did not arrive.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,56 +14,56 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 use hubline_backplane::{Address, Fleet, Status};
-use hubline_pipe::{Accepted, ClaimError, ConnectionInfo};
+use hubline_pipe::{Accepted, ConnectionInfo, ResumeError};
 use hubline_protocol::negotiate::TransportKind;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::asking::Asking;
-use super::message::{Answer, AnswerPiece, ExchangeId, InForce, Message, Question, Wish};
+use super::client::RelayClient;
+use super::message::{ExchangeId, Message, Operation, RefreshedPrincipal, RelayRequest, Reply, ReplyPiece};
 use super::tunnel::Tunnels;
 use crate::authentication::Expiry;
 use crate::connection_manager::{Attached, ConnectionManager, Found, Known, Negotiated, Owner, Resumption};
 use crate::inbox::{Inbox, PostError};
-use crate::long_polling::{LongPolling, Polled, Receipt};
+use crate::long_polling::{Delivery, LongPolling, Polled};
 use crate::reachability::Reachability;
 use crate::refusal::Refusal;
 use crate::requester::{Purpose, Requester};
 
-/// Questions that are being carried out, or whose answers are kept. More are refused.
+/// Requests that are being carried out, or whose replies are kept. More are refused.
 const LIMIT_EXCHANGES: usize = 200_000;
-/// How long an answer is kept that nobody has acknowledged.
+/// How long a reply is kept that is not acknowledged.
 const KEPT_FOR: Duration = Duration::from_secs(60);
-/// How long after an answer whoever has it may take to say so, before he is asked by repeating it.
+/// How long the acknowledgement of a reply with messages may take, before the reply is repeated.
 const DOUBT: Duration = Duration::from_secs(2);
-/// A question that takes longer gets word that it has been heard.
-const UNHEARD: Duration = Duration::from_secs(1);
-/// Bytes of an answer in one message: well below what a Redis gives a subscriber to fall behind.
+/// A request that takes longer is reported to be in progress.
+const PROGRESS_AFTER: Duration = Duration::from_secs(1);
+/// Bytes of a reply in one message: well below what a Redis gives a subscriber to fall behind.
 const PIECE_BYTES: usize = 256 * 1024;
 /// How long the next piece of a body may take.
 const PIECE_PATIENCE: Duration = Duration::from_secs(30);
 /// How long whoever asked may be out of reach.
 const RETURN_PATIENCE: Duration = Duration::from_secs(30);
-const NOBODY_PATIENCE: Duration = Duration::from_secs(2);
+const LISTENER_PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
-pub(super) struct Answering {
+pub(super) struct RelayServer {
     fleet: Arc<dyn Fleet>,
-    asking: Arc<Asking>,
+    client: Arc<RelayClient>,
     pub(super) tunnels: Tunnels,
-    exchanges: Arc<Mutex<HashMap<ExchangeId, Exchange>>>,
+    exchanges: Arc<Mutex<HashMap<ExchangeId, ServedExchange>>>,
 }
 
-struct Exchange {
+struct ServedExchange {
     next_piece: u32,
     pieces: Option<mpsc::Sender<Piece>>,
-    /// The newest answer and the piece that it is for.
-    answer: Option<(u32, Bytes)>,
-    /// What is given out for good when the answer has arrived.
-    given: Option<Arc<LongPolling>>,
+    /// The newest reply and the piece that it is for.
+    reply: Option<(u32, Bytes)>,
+    /// The poll whose messages are confirmed once the reply has arrived.
+    unconfirmed: Option<Arc<LongPolling>>,
     since: Instant,
     stop: CancellationToken,
 }
@@ -76,151 +76,155 @@ struct Piece {
 /// A body that comes in pieces from another instance.
 struct Pieces(mpsc::Receiver<Bytes>);
 
-impl Answering {
-    pub(super) fn new(fleet: Arc<dyn Fleet>, asking: Arc<Asking>) -> Self {
-        Self { fleet, asking, tunnels: Tunnels::default(), exchanges: Arc::default() }
+impl RelayServer {
+    pub(super) fn new(fleet: Arc<dyn Fleet>, client: Arc<RelayClient>) -> Self {
+        Self { fleet, client, tunnels: Tunnels::default(), exchanges: Arc::default() }
     }
 
-    /// A question has come, perhaps again.
-    pub(super) fn asked(&self, question: Question, connections: ConnectionManager) {
-        self.finished(&question.finished);
-        let id = question.exchange;
-        let piece = question.wish.piece();
+    /// A request has come, perhaps again.
+    pub(super) fn receive_request(&self, request: RelayRequest, connections: ConnectionManager) {
+        self.acknowledged(&request.acknowledged);
+        let id = request.exchange;
+        let piece = request.operation.piece();
         let mut exchanges = self.lock();
         let is_full = exchanges.len() >= LIMIT_EXCHANGES;
         match exchanges.entry(id) {
             Entry::Occupied(mut known) => {
                 let known = known.get_mut();
-                if let Some((of, answer)) = &known.answer
+                if let Some((of, reply)) = &known.reply
                     && *of == piece
                 {
-                    self.send(id, answer.clone());
+                    self.send(id, reply.clone());
                 } else if piece == known.next_piece
-                    && let (Some(pieces), Wish::Post { is_last, data, .. }) = (&known.pieces, question.wish)
+                    && let (Some(pieces), Operation::Post { is_last, data, .. }) =
+                        (&known.pieces, request.operation)
                     && pieces.try_send(Piece { is_last, data: data.into() }).is_ok()
                 {
                     known.next_piece += 1;
                 }
             }
-            Entry::Vacant(_) if is_full => self.send(id, Answer::Busy.to_bytes()),
-            Entry::Vacant(_) if piece > 0 => self.send(id, Answer::Unknown.to_bytes()),
+            Entry::Vacant(_) if is_full => self.send(id, Reply::Busy.to_bytes()),
+            Entry::Vacant(_) if piece > 0 => self.send(id, Reply::Unknown.to_bytes()),
             Entry::Vacant(new) => {
                 let stop = CancellationToken::new();
                 let (send, pieces) = mpsc::channel(1);
-                new.insert(Exchange {
+                new.insert(ServedExchange {
                     next_piece: 1,
-                    pieces: matches!(question.wish, Wish::Post { is_last: false, .. }).then_some(send),
-                    answer: None,
-                    given: None,
+                    pieces: matches!(request.operation, Operation::Post { is_last: false, .. })
+                        .then_some(send),
+                    reply: None,
+                    unconfirmed: None,
                     since: Instant::now(),
                     stop: stop.clone(),
                 });
-                let answering = self.clone();
+                let server = self.clone();
                 tokio::spawn(stop.run_until_cancelled_owned(async move {
-                    answering.carry_out(question, pieces, connections).await;
+                    server.carry_out(request, pieces, connections).await;
                 }));
             }
         }
     }
 
-    /// These answers have arrived.
-    pub(super) fn finished(&self, ids: &[ExchangeId]) {
+    /// The other instance has these replies.
+    pub(super) fn acknowledged(&self, ids: &[ExchangeId]) {
         let mut exchanges = self.lock();
         for id in ids {
-            if let Some(polling) = exchanges.remove(id).and_then(|exchange| exchange.given) {
-                polling.settle(Receipt::Arrived);
+            if let Some(polling) = exchanges.remove(id).and_then(|exchange| exchange.unconfirmed) {
+                polling.confirm(Delivery::Arrived);
             }
         }
     }
 
-    /// Nobody waits for this answer, and nobody has it.
+    /// The request was given up without its reply.
     pub(super) fn cancelled(&self, id: ExchangeId) {
         let Some(exchange) = self.lock().remove(&id) else { return };
         exchange.stop.cancel();
         exchange.take_back();
     }
 
-    /// Forgets what nobody asks about any more.
+    /// Drops exchanges that are over, and repeats replies that are not confirmed.
     pub(super) fn sweep(&self, reach: &Reachability) {
         let now = Instant::now();
         self.lock().retain(|id, exchange| {
-            let (Some((_, answer)), Some(since)) = (&exchange.answer, reach.counted_from(exchange.since))
+            let (Some((_, reply)), Some(since)) = (&exchange.reply, reach.counted_from(exchange.since))
             else {
                 return true;
             };
-            if exchange.given.is_some() && now >= since + DOUBT {
+            if exchange.unconfirmed.is_some() && now >= since + DOUBT {
                 exchange.since = now;
-                self.send(*id, answer.clone());
+                self.send(*id, reply.clone());
             }
-            exchange.given.is_some() || now < since + KEPT_FOR
+            exchange.unconfirmed.is_some() || now < since + KEPT_FOR
         });
     }
 
     async fn carry_out(
         &self,
-        question: Question,
+        request: RelayRequest,
         pieces: mpsc::Receiver<Piece>,
         connections: ConnectionManager,
     ) {
-        let Question { exchange, token, requester, wish, .. } = question;
-        if let Wish::Tunnel { id, load } = wish {
-            let taken = self.tunnels.take(id, load).await;
-            return self.answer(exchange, 0, taken, None);
+        let RelayRequest { exchange, token, requester, operation, .. } = request;
+        if let Operation::Tunnel { id, message } = operation {
+            let taken = self.tunnels.take(id, message).await;
+            return self.reply(exchange, 0, taken, None);
         }
-        let Some(requester) = requester else { return self.answer(exchange, 0, Answer::Unknown, None) };
-        if let Some(answer) = unclaimed(&token, &requester, &wish, &connections).await {
-            return self.answer(exchange, 0, answer, None);
+        let Some(requester) = requester else { return self.reply(exchange, 0, Reply::Unknown, None) };
+        if let Some(reply) = unclaimed(&token, &requester, &operation, &connections).await {
+            return self.reply(exchange, 0, reply, None);
         }
         let Some(found) = connections.find(&token) else {
-            return self.answer(exchange, 0, Answer::Unknown, None);
+            return self.reply(exchange, 0, Reply::Unknown, None);
         };
-        let admitted = admit(&found, &requester, &wish);
-        if let Err(refusal) = self.heard_after_a_while(exchange, admitted).await {
-            return self.answer(exchange, 0, Answer::Refused(refusal), None);
+        let admitted = admit(&found, &requester, &operation);
+        if let Err(refusal) = self.report_progress(exchange, admitted).await {
+            return self.reply(exchange, 0, Reply::Refused(refusal), None);
         }
-        let answer = match (wish, found.known) {
-            (Wish::Connect | Wish::Poll { .. }, Known::Negotiated) => match connections.hand_over(&token) {
+        let reply = match (operation, found.known) {
+            (Operation::Connect | Operation::Poll { .. }, Known::Negotiated) => match connections
+                .hand_over(&token)
+            {
                 Some(Negotiated { is_stateful, owner, .. }) => {
                     let refreshed = owner.authentication.and_then(|authentication| authentication.in_force());
-                    Answer::HandedOver { is_stateful, refreshed: refreshed.map(InForce) }
+                    Reply::HandedOver { is_stateful, refreshed: refreshed.map(RefreshedPrincipal) }
                 }
                 // Another transport was faster.
-                None => Answer::Refused(Refusal::Attached),
+                None => Reply::Refused(Refusal::Attached),
             },
-            (Wish::Connect, Known::Attached(_)) => Answer::Resumable,
-            (Wish::Poll { timeout_ms, expires_ms }, Known::Attached(Attached::LongPolling(polling))) => {
+            (Operation::Connect, Known::Attached(_)) => Reply::Resumable,
+            (Operation::Poll { timeout_ms, expires_ms }, Known::Attached(Attached::LongPolling(polling))) => {
                 return self.poll(exchange, polling, timeout_ms, requester.expiry(expires_ms)).await;
             }
             (
-                Wish::Resume { path, query, expires_ms },
+                Operation::Resume { path, query, expires_ms },
                 Known::Attached(Attached::WebSocket(Some(resumption))),
             ) => {
                 let expires = resumption.expires(requester.expiry(expires_ms));
                 let request = (&*token, path, query);
                 self.resume(exchange, &resumption, request, expires, found.owner).await
             }
-            (Wish::Post { is_last, data, .. }, Known::Attached(attached)) => {
+            (Operation::Post { is_last, data, .. }, Known::Attached(attached)) => {
                 let Some(inbox) = attached.inbox() else {
-                    return self.answer(exchange, 0, Answer::Unknown, None);
+                    return self.reply(exchange, 0, Reply::Unknown, None);
                 };
                 let first = Piece { is_last, data: data.into() };
-                let (piece, answer) = self.take_body(exchange, &inbox, first, pieces).await;
-                return self.answer(exchange, piece, answer, None);
+                let (piece, reply) = self.take_body(exchange, &inbox, first, pieces).await;
+                return self.reply(exchange, piece, reply, None);
             }
-            (Wish::Delete, Known::Attached(Attached::LongPolling(polling))) if polling.delete() => {
-                Answer::Deleted
+            (Operation::Delete, Known::Attached(Attached::LongPolling(polling))) if polling.delete() => {
+                Reply::Deleted
             }
-            (Wish::Refresh, _) => Answer::Refreshed,
-            _ => Answer::Unknown,
+            (Operation::Refresh, _) => Reply::Refreshed,
+            _ => Reply::Unknown,
         };
-        self.answer(exchange, 0, answer, None);
+        self.reply(exchange, 0, reply, None);
     }
 
     async fn poll(&self, exchange: ExchangeId, polling: Arc<LongPolling>, timeout_ms: u64, expiry: Expiry) {
-        let poll = polling.poll_from_afar(Duration::from_millis(timeout_ms), expiry);
-        let answer = Answer::from(self.heard_after_a_while(exchange, poll).await);
-        let given = matches!(answer, Answer::Found(_)).then_some(polling);
-        self.answer(exchange, 0, answer, given);
+        let poll = polling.poll_remotely(Duration::from_millis(timeout_ms), expiry);
+        let reply = Reply::from(self.report_progress(exchange, poll).await);
+        let unconfirmed = matches!(reply, Reply::Found(_)).then_some(polling);
+        self.reply(exchange, 0, reply, unconfirmed);
     }
 
     /// Puts a WebSocket of the instance that asks in the place of a lost one.
@@ -231,11 +235,11 @@ impl Answering {
         (token, path, query): (&str, String, String),
         expires: Option<Instant>,
         owner: Owner,
-    ) -> Answer {
-        let seat = match resumption.resumer.claim().await {
-            Ok(seat) => seat,
-            Err(ClaimError::NotResumable) => return Answer::Refused(Refusal::Attached),
-            Err(ClaimError::Ended) => return Answer::EndedMeanwhile,
+    ) -> Reply {
+        let permit = match resumption.resumer.request().await {
+            Ok(permit) => permit,
+            Err(ResumeError::NotResumable) => return Reply::Refused(Refusal::Attached),
+            Err(ResumeError::Ended) => return Reply::EndedMeanwhile,
         };
         let info = ConnectionInfo {
             is_id_secret: resumption.id.as_str() == token,
@@ -243,34 +247,34 @@ impl Answering {
             query: query.into(),
             ..ConnectionInfo::new(resumption.id.clone(), TransportKind::WebSockets)
         };
-        let end = self.tunnels.open(id, &self.asking, Address::Instance(id.from.into()));
+        let end = self.tunnels.open(id, &self.client, Address::Instance(id.from.into()));
         let accepted = Accepted { pipe: end.into_pipe(expires), info, resumable: None };
-        seat.take(match owner.authentication {
+        permit.finish(match owner.authentication {
             Some(authentication) => authentication.over(accepted),
             None => accepted,
         });
-        Answer::Resumed
+        Reply::Resumed
     }
 
-    async fn heard_after_a_while<T>(&self, exchange: ExchangeId, work: impl Future<Output = T>) -> T {
+    async fn report_progress<T>(&self, exchange: ExchangeId, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
-        if let Ok(done) = timeout(UNHEARD, work.as_mut()).await {
+        if let Ok(done) = timeout(PROGRESS_AFTER, work.as_mut()).await {
             return done;
         }
-        let heard = Message::Heard { exchange }.to_bytes();
-        // If it is lost the question comes again.
-        _ = self.fleet.send(&Address::Instance(exchange.from.into()), heard).await;
+        let in_progress = Message::InProgress { exchange }.to_bytes();
+        // If it is lost the request comes again.
+        _ = self.fleet.send(&Address::Instance(exchange.from.into()), in_progress).await;
         work.await
     }
 
-    /// Puts a body in, piece by piece. The last piece and what became of it.
+    /// Puts a body into the inbox, piece by piece. Returns the number of the last piece and its reply.
     async fn take_body(
         &self,
         id: ExchangeId,
         inbox: &Inbox,
         first: Piece,
         mut pieces: mpsc::Receiver<Piece>,
-    ) -> (u32, Answer) {
+    ) -> (u32, Reply) {
         let (feed, body) = mpsc::channel(1);
         let mut posted = pin!(inbox.post(Pieces(body)));
         let (mut number, mut piece) = (0, first);
@@ -290,67 +294,67 @@ impl Answering {
                 outcome = posted.as_mut() => return (number, outcome.into()),
                 _ = feed.reserve() => {}
             }
-            self.answer(id, number, Answer::PieceTaken, None);
+            self.reply(id, number, Reply::PieceTaken, None);
             number += 1;
             piece = tokio::select! {
                 outcome = posted.as_mut() => return (number, outcome.into()),
                 next = timeout(PIECE_PATIENCE, pieces.recv()) => match next {
                     Ok(Some(next)) => next,
-                    Ok(None) | Err(_) => return (number, Answer::NotPosted(PostError::Unreadable)),
+                    Ok(None) | Err(_) => return (number, Reply::NotPosted(PostError::Unreadable)),
                 },
             };
         }
     }
 
-    fn answer(&self, id: ExchangeId, piece: u32, answer: Answer, given: Option<Arc<LongPolling>>) {
-        let answer = answer.to_bytes();
+    fn reply(&self, id: ExchangeId, piece: u32, reply: Reply, unconfirmed: Option<Arc<LongPolling>>) {
+        let reply = reply.to_bytes();
         match self.lock().get_mut(&id) {
             Some(exchange) => {
-                exchange.answer = Some((piece, answer.clone()));
-                exchange.given = given;
+                exchange.reply = Some((piece, reply.clone()));
+                exchange.unconfirmed = unconfirmed;
                 exchange.since = Instant::now();
             }
             // Cancelled in this instant.
             None => {
-                if let Some(polling) = given {
-                    polling.settle(Receipt::Lost);
+                if let Some(polling) = unconfirmed {
+                    polling.confirm(Delivery::Lost);
                 }
                 return;
             }
         }
-        self.send(id, answer);
+        self.send(id, reply);
     }
 
-    fn send(&self, id: ExchangeId, answer: Bytes) {
-        let answering = self.clone();
+    fn send(&self, id: ExchangeId, reply: Bytes) {
+        let server = self.clone();
         tokio::spawn(async move {
-            if !answering.deliver(id, &answer).await {
-                answering.cancelled(id);
+            if !server.deliver(id, &reply).await {
+                server.cancelled(id);
             }
         });
     }
 
-    /// Whether whoever asked was there to get it, as far as can be known.
-    async fn deliver(&self, id: ExchangeId, answer: &Bytes) -> bool {
+    /// Sends a reply in pieces; `false` if nobody listens for it any more.
+    async fn deliver(&self, id: ExchangeId, reply: &Bytes) -> bool {
         let by = self.fleet.instance().into();
         let address = Address::Instance(id.from.into());
-        let pieces = answer.len().div_ceil(PIECE_BYTES).max(1);
+        let pieces = reply.len().div_ceil(PIECE_BYTES).max(1);
         let mut status = self.fleet.status();
-        let mut nobody_since = None;
+        let mut no_listener_since = None;
         let mut piece = 0;
         while piece < pieces {
-            let end = answer.len().min((piece + 1) * PIECE_BYTES);
-            let message = Message::Answer(AnswerPiece {
+            let end = reply.len().min((piece + 1) * PIECE_BYTES);
+            let message = Message::Reply(ReplyPiece {
                 exchange: id,
                 by,
                 piece: u32::try_from(piece).unwrap_or(u32::MAX),
                 pieces: u32::try_from(pieces).unwrap_or(u32::MAX),
-                data: answer[piece * PIECE_BYTES..end].to_vec(),
+                data: reply[piece * PIECE_BYTES..end].to_vec(),
             });
             match self.fleet.send(&address, message.to_bytes()).await {
                 Ok(0) => {
-                    let since = *nobody_since.get_or_insert_with(Instant::now);
-                    if since.elapsed() >= NOBODY_PATIENCE {
+                    let since = *no_listener_since.get_or_insert_with(Instant::now);
+                    if since.elapsed() >= LISTENER_PATIENCE {
                         return false;
                     }
                     sleep(PAUSE).await;
@@ -359,7 +363,7 @@ impl Answering {
                 Err(_) => {
                     sleep(PAUSE).await;
                     let up = status.wait_for(|status| *status == Status::Connected);
-                    // Whoever asked repeats the question, if he still waits.
+                    // The other instance repeats the request if it still waits.
                     if timeout(RETURN_PATIENCE, up).await.is_err() {
                         return true;
                     }
@@ -370,20 +374,20 @@ impl Answering {
         true
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ExchangeId, Exchange>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ExchangeId, ServedExchange>> {
         self.exchanges.lock()
     }
 }
 
-impl Exchange {
+impl ServedExchange {
     fn take_back(&self) {
-        if let Some(polling) = &self.given {
-            polling.settle(Receipt::Lost);
+        if let Some(polling) = &self.unconfirmed {
+            polling.confirm(Delivery::Lost);
         }
     }
 }
 
-impl Wish {
+impl Operation {
     fn piece(&self) -> u32 {
         match self {
             Self::Post { piece, .. } => *piece,
@@ -397,9 +401,9 @@ impl Wish {
 async fn unclaimed(
     token: &str,
     requester: &Requester,
-    wish: &Wish,
+    operation: &Operation,
     connections: &ConnectionManager,
-) -> Option<Answer> {
+) -> Option<Reply> {
     if connections.find(token).is_some() {
         return None;
     }
@@ -408,23 +412,25 @@ async fn unclaimed(
         return None;
     }
     if let Err(refusal) = requester.judged_unclaimed(verified.resemblance) {
-        return Some(Answer::Refused(refusal));
+        return Some(Reply::Refused(refusal));
     }
-    let claimed = match wish {
-        Wish::Connect | Wish::Poll { .. } => connections
+    let claimed = match operation {
+        Operation::Connect | Operation::Poll { .. } => connections
             .claim_for_another(&verified.ticket)
-            .map(|()| Some(Answer::HandedOver { is_stateful: verified.ticket.is_stateful, refreshed: None })),
-        Wish::Refresh => connections.claim_for_refresh(token, &verified.ticket, requester).map(|()| None),
-        _ => Ok(Some(Answer::Unknown)),
+            .map(|()| Some(Reply::HandedOver { is_stateful: verified.ticket.is_stateful, refreshed: None })),
+        Operation::Refresh => {
+            connections.claim_for_refresh(token, &verified.ticket, requester).map(|()| None)
+        }
+        _ => Ok(Some(Reply::Unknown)),
     };
-    claimed.unwrap_or_else(|refusal| Some(Answer::Refused(refusal)))
+    claimed.unwrap_or_else(|refusal| Some(Reply::Refused(refusal)))
 }
 
 /// Lets a request of another instance through the gate. A transport that finds a WebSocket to be resumed asks again for
 /// that, and is judged then.
-async fn admit(found: &Found, requester: &Requester, wish: &Wish) -> Result<(), Refusal> {
-    match (wish, &found.known) {
-        (Wish::Connect, Known::Attached(Attached::WebSocket(Some(_))))
+async fn admit(found: &Found, requester: &Requester, operation: &Operation) -> Result<(), Refusal> {
+    match (operation, &found.known) {
+        (Operation::Connect, Known::Attached(Attached::WebSocket(Some(_))))
             if requester.purpose == Purpose::Transport(TransportKind::WebSockets)
                 && requester.endpoint == found.owner.endpoint =>
         {
@@ -446,7 +452,7 @@ fn instant(milliseconds: Option<u64>) -> Option<Instant> {
     Instant::now().checked_add(Duration::from_millis(milliseconds?))
 }
 
-impl From<Polled> for Answer {
+impl From<Polled> for Reply {
     fn from(polled: Polled) -> Self {
         match polled {
             Polled::Found(pieces) => {
@@ -463,7 +469,7 @@ impl From<Polled> for Answer {
     }
 }
 
-impl From<Result<(), PostError>> for Answer {
+impl From<Result<(), PostError>> for Reply {
     fn from(posted: Result<(), PostError>) -> Self {
         match posted {
             Ok(()) => Self::Posted,
