@@ -376,6 +376,12 @@ impl SingleClientProxy<'_> {
 }
 
 /// The arguments of a client's method: a tuple of up to twelve values, or a `Vec` of as many as there are.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the arguments of a client's method",
+    label = "neither a tuple nor a `Vec` of values that can be serialized",
+    note = "arguments are a tuple, also a single one: `send(\"Receive\", (text,))`; `()` is none",
+    note = "each argument needs `#[derive(serde::Serialize)]`"
+)]
 pub trait ClientArguments: sealed::Sealed + Send + Sync {
     /// Encodes a call with these arguments.
     ///

@@ -70,9 +70,11 @@ impl<'a, S> Binding<'a, S> {
 /// let hub: Hub = Hub::new("Example").method("WhereAmI", where_am_i);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a parameter of a hub method",
-    label = "neither an extractor nor deserializable",
-    note = "arguments of the client need `serde::Deserialize`; others need `FromInvocation`"
+    message = "`{Self}` cannot be a parameter of a method of a hub whose state is `{S}`",
+    label = "neither an argument of the client nor something that the server gives",
+    note = "an argument needs `#[derive(serde::Deserialize)]`, and is owned: `String`, not `&str`",
+    note = "what the server gives is `Clients`, `Caller`, `Groups`, `HubContext`, `Upload<T>`, `Cancellation`, `Headers`, `Items`, `hubline::State<T>` (not axum's) and what implements `FromInvocation`",
+    note = "`State<T>` takes a `T: Clone`, which is the state of the hub (`Hub::with_state(name, state)`), or a part of it by `FromRef`; `#[hubline::method(state = App)]` names that state"
 )]
 pub trait FromInvocation<S>: Sized {
     /// How many arguments of the client it takes.
@@ -89,6 +91,7 @@ pub trait FromInvocation<S>: Sized {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError>;
 }
 
+#[diagnostic::do_not_recommend]
 impl<S, T: DeserializeOwned> FromInvocation<S> for T {
     const ARGUMENTS: usize = 1;
 
@@ -172,6 +175,12 @@ impl<S, T: FromRef<S>> FromInvocation<S> for State<T> {
 }
 
 /// A part of a state. Everything that can be cloned is a part of itself.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no part of a hub's state `{S}`",
+    label = "no `{Self}` can be taken from `{S}`",
+    note = "`Hub::with_state(name, state)` gives a hub its state; methods that take `State` are added to that hub",
+    note = "a `State<T>` is a clone: derive `Clone` for `T`, or make it an `Arc<T>`; a part of the state implements `FromRef`"
+)]
 pub trait FromRef<S> {
     /// Takes the part.
     fn from_ref(state: &S) -> Self;

@@ -20,9 +20,11 @@ pub(crate) type Call = BoxFuture<'static, Result<Returned, HubError>>;
 ///
 /// `M` is found by the compiler and never written.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a hub method",
-    note = "a hub method is an `async fn`: first what it needs from the server (`Clients`, `Caller`, `State<T>` ...), then the client's arguments (`serde::Deserialize`)",
-    note = "it returns a `serde::Serialize`, nothing, or a `Result` of these whose error converts into `HubError`; its future must be `Send`",
+    message = "`{Self}` cannot be a method of a hub whose state is `{S}`",
+    note = "`#[hubline::method]` (feature `macros`) on the function tells which parameter or result it is that does not fit",
+    note = "a hub method is an `async fn` of 12 parameters at most, whose future is `Send`: what it needs from the server (`Clients`, `Caller`, `State<T>` ...), and the client's arguments, owned (`String`, not `&str`) and `serde::Deserialize`",
+    note = "`State<T>` is `hubline::State`, not axum's, and comes from `Hub::with_state(name, state)`, whose methods are added after it",
+    note = "it returns nothing, a `serde::Serialize`, or a `Result` of these whose error converts into a `HubError`",
     note = "a method that returns a stream is registered with `Hub::stream`"
 )]
 pub trait Handler<M, S>: Send + Sync + 'static {
@@ -50,8 +52,10 @@ pub trait Handler<M, S>: Send + Sync + 'static {
 /// A function that can be a streaming hub method: as [`Handler`], but it returns a [`HubStream`], at once or
 /// as an `async fn`.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a streaming hub method",
-    note = "a streaming hub method is a function, `async` or not, that returns a `Stream` of `serde::Serialize` items, or a `Result` or `Option` of one; stream and future must be `Send` and own what they use"
+    message = "`{Self}` cannot be a streaming method of a hub whose state is `{S}`",
+    note = "`#[hubline::method]` (feature `macros`) on the function tells which parameter it is that does not fit",
+    note = "a streaming hub method is a function, `async` or not, that returns a `Stream` of `serde::Serialize` items, or a `Result` or `Option` of one; stream and future must be `Send` and own what they use",
+    note = "its parameters are those of any hub method; one that returns a value is registered with `Hub::method`"
 )]
 pub trait StreamHandler<M, S>: Send + Sync + 'static {
     /// How many arguments the client must send.

@@ -19,7 +19,7 @@ use crate::{HubError, HubFilter};
 /// See the crate's example. A hub that was made by [`Hub::new`] has no state, and is a `Hub<()>`.
 pub struct Hub<S = ()> {
     pub(crate) definition: Definition,
-    state: Arc<S>,
+    shared: Arc<S>,
 }
 
 /// A hub whose methods have the state that they take.
@@ -89,7 +89,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
             authorization: None,
             taken_parts: TakenParts::default(),
         };
-        Self { definition, state: Arc::new(state) }
+        Self { definition, shared: Arc::new(state) }
     }
 
     /// Adds a method. Clients may call it in any letter case.
@@ -106,7 +106,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
     {
         refuse_result_as_value(name, H::result_as_value());
         self.definition.taken_parts.add(name, H::REQUEST_PARTS);
-        let handler = Arc::new(Erased::new(handler, Arc::clone(&self.state)));
+        let handler = Arc::new(Erased::new(handler, Arc::clone(&self.shared)));
         self.add(Method {
             name: name.into(),
             arguments: H::ARGUMENTS,
@@ -134,7 +134,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
     {
         refuse_result_as_value(name, H::result_as_value());
         self.definition.taken_parts.add(name, H::REQUEST_PARTS);
-        let handler = Arc::new(ErasedStream::new(handler, Arc::clone(&self.state)));
+        let handler = Arc::new(ErasedStream::new(handler, Arc::clone(&self.shared)));
         self.add(Method {
             name: name.into(),
             arguments: H::ARGUMENTS,
@@ -213,7 +213,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
         };
         refuse_result_as_value("on_connected", H::result_as_value());
         self.definition.taken_parts.add("on_connected", H::REQUEST_PARTS);
-        self.definition.on_connected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
+        self.definition.on_connected = Some(Box::new(Erased::new(handler, Arc::clone(&self.shared))));
         self
     }
 
@@ -236,7 +236,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
         };
         refuse_result_as_value("on_disconnected", H::result_as_value());
         self.definition.taken_parts.add("on_disconnected", H::REQUEST_PARTS);
-        self.definition.on_disconnected = Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
+        self.definition.on_disconnected = Some(Box::new(Erased::new(handler, Arc::clone(&self.shared))));
         self
     }
 
@@ -267,7 +267,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
         refuse_result_as_value("on_authentication_refreshed", H::result_as_value());
         self.definition.taken_parts.add("on_authentication_refreshed", H::REQUEST_PARTS);
         self.definition.on_authentication_refreshed =
-            Some(Box::new(Erased::new(handler, Arc::clone(&self.state))));
+            Some(Box::new(Erased::new(handler, Arc::clone(&self.shared))));
         self
     }
 
@@ -318,7 +318,9 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self.definition.error_rules.add(rule);
         self
     }
+}
 
+impl<S> Hub<S> {
     /// The name other servers know it by.
     pub fn name(&self) -> &str {
         &self.definition.name

@@ -61,6 +61,13 @@ mod stream;
 mod upload;
 mod wakes;
 
+/// What the attribute `#[hubline::method]` writes.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::result::{IsHubError, is_hub_result};
+    pub use serde::Serialize;
+}
+
 pub use caller::Caller;
 pub use cancellation::{Cancellation, Cancelled};
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SingleClientProxy};

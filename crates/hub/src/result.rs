@@ -55,6 +55,21 @@ impl<T: Serialize + Send> IntoHubResult<Value> for T {
     }
 }
 
+/// Compiles if a method can return this `Result`.
+pub fn is_hub_result<T: Serialize + Send, E: IsHubError>(_: Result<T, E>) {}
+
+/// An error that a method can fail with.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the error of a hub method",
+    label = "no `HubError` can be made of `{Self}`",
+    note = "return a `HubError`, or implement `std::error::Error` for `{Self}`, which has to be `Send + Sync + 'static`",
+    note = "clients are told nothing of such an error unless `Hub::map_error` says so; `HubError::new(text)` is what they are told"
+)]
+pub trait IsHubError {}
+
+#[diagnostic::do_not_recommend]
+impl<E: Into<HubError> + Send> IsHubError for E {}
+
 /// Whether this is the name of a [`Result`] of any types.
 fn is_result(type_name_of: &str) -> bool {
     let any_result = type_name::<Result<(), ()>>();

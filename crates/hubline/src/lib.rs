@@ -35,6 +35,7 @@
 //! - **Methods** take what they need from the server first ([`Clients`], [`Caller`], [`Groups`], [`State`],
 //!   [`Cancellation`], [`Upload`], [`HubContext`]), then the client's arguments: [`Hub::method`]. They return a
 //!   value or a `Result` whose error becomes a [`HubError`].
+//!   What keeps a function from being a method the compiler tells by name under `#[hubline::method]` (feature `macros`).
 //! - **Errors**: [`HubError`] says which of them clients are told, [`OrHubError`] tells them a text in a word, and
 //!   [`Hub::map_error`] has rules for an application's own.
 //! - **The request that opened a connection**: [`Headers`], [`Cookies`], [`Extension`] and [`PeerAddress`] are parameters of
@@ -95,15 +96,19 @@ pub mod observability {}
 pub use hubline_backplane::{Backplane, InProcess, Reach, Statistics, Status};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
+#[doc(hidden)]
+pub use hubline_hub::__private;
 pub use hubline_hub::{
     BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
     CloseReason, Cookies, Directory, Disconnected, Extension, FromInvocation, FromRef, GroupError, Groups,
     Handler, Headers, Hub, HubClients, HubContext, HubError, HubFilter, HubLimits, HubOptions, HubStatistics,
-    HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Items, MissingRequestParts, Next,
-    NextCallback, OrHubError, PeerAddress, Returned, SendError, SingleClientProxy, State, StreamHandler,
-    Upload, UploadError,
+    HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Items, MethodFuture, MissingRequestParts,
+    Next, NextCallback, OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State,
+    StreamHandler, Upload, UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal};
+#[cfg(feature = "macros")]
+pub use hubline_macros::method;
 pub use hubline_pipe::{ConnectionInfo, RequestContext, RequestParts};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;

@@ -64,12 +64,27 @@ impl Server {
     }
 
     /// Starts a hub. Map it on one or several paths next; all of them share its groups and targets.
+    ///
+    /// # Panics
+    /// If the server has a hub of this name: both would get each other's messages.
+    #[track_caller]
     pub fn add_hub<S>(&self, hub: Hub<S>) -> HubHandle {
         self.add_hub_with(hub, self.0.options.clone())
     }
 
     /// [`Server::add_hub`] with options of its own instead of the server's.
+    ///
+    /// # Panics
+    /// As [`Server::add_hub`].
+    #[track_caller]
     pub fn add_hub_with<S>(&self, hub: Hub<S>, options: HubOptions) -> HubHandle {
+        let mut hubs = self.0.hubs.lock();
+        assert!(
+            !hubs.iter().any(|known| known.name() == hub.name()),
+            "the server has a hub named `{0}`: map that one on several paths with its `HubHandle`, or give this one another name with \
+             `Hub::named`",
+            hub.name()
+        );
         let context = HubContext::start(
             hub,
             options,
@@ -77,7 +92,8 @@ impl Server {
             self.0.directory.as_deref(),
             self.0.tasks.clone(),
         );
-        self.0.hubs.lock().push(context.clone());
+        hubs.push(context.clone());
+        drop(hubs);
         HubHandle { server: self.clone(), context }
     }
 

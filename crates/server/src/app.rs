@@ -18,9 +18,6 @@ use crate::{health, home, hubs, management, metrics};
 /// What lets users in who have not signed in.
 const ANONYMOUS: &str = "Authentication:AllowAnonymous";
 
-/// The hubs' own names, which `SignalR:HubNames` maps to others.
-const HUBS: [&str; 2] = [hubs::chat::NAME, hubs::navigation_state::NAME];
-
 /// What is served to whom.
 #[derive(Debug)]
 pub(crate) struct Routers {
@@ -236,12 +233,14 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
     if config.redis_instance_name.is_some() && config.redis.is_none() {
         notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());
     }
-    for (hub, _) in
-        config.hub_names.iter().filter(|(hub, _)| !HUBS.iter().any(|known| known.eq_ignore_ascii_case(hub)))
+    for (hub, _) in config
+        .hub_names
+        .iter()
+        .filter(|(hub, _)| !hubs::NAMES.iter().any(|known| known.eq_ignore_ascii_case(hub)))
     {
         notes.push(format!(
             "SignalR:HubNames:{hub} names a hub that is not served; there are {}",
-            HUBS.join(" and ")
+            hubs::NAMES.join(" and ")
         ));
     }
     notes

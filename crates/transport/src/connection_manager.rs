@@ -142,6 +142,7 @@ impl ConnectionManager {
     ///
     /// # Panics
     /// Another endpoint has it.
+    #[track_caller]
     pub(crate) fn add_endpoint(&self, name: &str, refresh_rules: Option<Arc<RefreshRules>>) -> EndpointId {
         let id = EndpointId::named(name);
         match self.0.endpoints.lock().entry(id) {

@@ -76,6 +76,7 @@ impl Endpoint {
     ///
     /// # Panics
     /// `connections` has an endpoint of that name already.
+    #[track_caller]
     pub fn new(
         path: &str,
         handler: Arc<dyn ConnectionHandler>,

@@ -1,6 +1,7 @@
 //! Whatever serves HTTP serves hubs, on every transport.
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 
 use axum::Router;
 use hubline::{EndpointOptions, Hub, HubService, Server, Workers};
@@ -91,4 +92,36 @@ async fn a_hub_has_one_set_of_clients_on_all_its_paths() {
         hub.context().clients().all().send("Receive", (path,)).await.unwrap();
         assert!(client.receive().await.unwrap().contains(path));
     }
+}
+
+#[tokio::test]
+#[should_panic(
+    expected = "the server has a hub named `Chat`: map that one on several paths with its `HubHandle`"
+)]
+async fn two_hubs_of_one_name_are_refused() {
+    let server = Server::new();
+    server.add_hub(Hub::new("chat"));
+    server.add_hub(Hub::new("Chat"));
+    server.add_hub(Hub::new("Chat"));
+}
+
+/// The attribute reaches everything it needs through the crate `hubline`.
+#[hubline::method]
+async fn rename(names: hubline::State<Arc<[String]>>, to: String) -> Result<usize, String> {
+    let hubline::State(names) = names;
+    if names.contains(&to) { Err(format!("there is a {to}")) } else { Ok(names.len()) }
+}
+
+#[tokio::test]
+async fn a_method_under_the_attribute_fails_with_its_text() {
+    let names: Arc<[String]> = Arc::new(["ada".to_owned()]);
+    assert_eq!(rename(hubline::State(names.clone()), "bob".into()).await, Ok(1));
+    let hub = Server::new().add_hub(Hub::with_state("Test", names).method("Rename", rename));
+    let http = serve(hub.map("/hub")).await;
+    let mut client = http.connect("/hub", TRANSPORTS[0]).await;
+    client
+        .send("{\"type\":1,\"invocationId\":\"1\",\"target\":\"Rename\",\"arguments\":[\"ada\"]}\u{1e}")
+        .await;
+    let text = "An unexpected error occurred invoking 'Rename' on the server. HubException: there is a ada";
+    assert!(client.receive().await.unwrap().contains(text));
 }

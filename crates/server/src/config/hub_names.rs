@@ -2,6 +2,8 @@
 
 use super::keys;
 use super::reader::Reader;
+use super::report::Problem;
+use crate::hubs;
 
 /// Names on Redis by the names of hubs, `SignalR:HubNames:{hub}`.
 ///
@@ -16,9 +18,18 @@ impl HubNames {
         let named: Vec<_> = settings
             .filter_map(|setting| Some((keys::hub_of(&setting.key)?.to_owned(), setting.clone())))
             .collect();
-        let mut names = Vec::new();
+        let is_set = |hub: &str| named.iter().any(|(known, _)| known.eq_ignore_ascii_case(hub));
+        let keep_theirs: Vec<&str> = hubs::NAMES.into_iter().filter(|hub| !is_set(hub)).collect();
+        let mut names: Vec<(String, String)> = Vec::new();
         for (hub, setting) in named {
             let name = setting.value.trim().to_owned();
+            let is_another =
+                |known: &&(String, String)| !known.0.eq_ignore_ascii_case(&hub) && known.1 == name;
+            if names.iter().any(|known| is_another(&known)) || keep_theirs.contains(&&*name) {
+                let problem =
+                    Problem::Expected("a name that no other hub has: both would get each other's messages");
+                reader.mistake(&setting.key, &setting, problem);
+            }
             reader.note(&setting.key, name.clone(), setting.source);
             names.push((hub, name));
         }

@@ -494,6 +494,18 @@ fn limits_of_signalr() {
 }
 
 #[test]
+fn two_hubs_cannot_have_one_name() {
+    let (chat, navigation) = ("SignalR:HubNames:ChatHub", "SignalR:HubNames:NavigationStateHub");
+    let both = Setup::new().set(chat, "Clinic.Hub").set(navigation, "Clinic.Hub").errors();
+    let its_own = Setup::new().set(chat, "NavigationStateHub").errors();
+    for mistakes in [both, its_own] {
+        assert!(mistakes.contains("a name that no other hub has"), "{mistakes}");
+    }
+    let exchanged = Setup::new().set(chat, "NavigationStateHub").set(navigation, "ChatHub").config();
+    assert_eq!(exchanged.hub_names.get("ChatHub"), Some("NavigationStateHub"));
+}
+
+#[test]
 fn clients_may_refresh_their_authentication_unless_told_otherwise() {
     let config = Setup::new().config();
     assert!(config.authentication_refresh && config.maximum_authentication_expiration.is_none());
