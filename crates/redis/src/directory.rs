@@ -30,7 +30,7 @@ use self::pending::Pending;
 use self::presence::{Presence, Request};
 use self::writer::Writer;
 use crate::client::names::new_server_name;
-use crate::{CommandError, RawChannels, RedisClient};
+use crate::{CommandError, RawChannels, RedisBackplane, RedisClient};
 
 /// A session directory that the instances of a fleet share through Redis.
 ///
@@ -156,6 +156,20 @@ impl RedisDirectory {
         let presence = spawn(Presence::new(Arc::clone(&shared), channels, requests));
         let tasks = [writer, presence];
         Self { shared, watches, _tasks: Arc::new(tasks) }
+    }
+}
+
+impl RedisBackplane {
+    /// Starts a session directory with default options on the same Redis. Changes of watched groups come over this backplane's
+    /// links. Needs a tokio runtime. Give it to a server before the backplane itself:
+    /// `builder.directory(backplane.directory()).backplane(backplane)`.
+    pub fn directory(&self) -> RedisDirectory {
+        self.directory_with(RedisDirectoryOptions::default())
+    }
+
+    /// [`RedisBackplane::directory`] with options.
+    pub fn directory_with(&self, options: RedisDirectoryOptions) -> RedisDirectory {
+        RedisDirectory::start(self.client().clone(), Some(self.raw_channels()), options)
     }
 }
 

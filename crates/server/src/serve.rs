@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
-use hubline_redis::{RedisBackplane, RedisDirectory};
+use hubline_redis::RedisBackplane;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -85,8 +85,7 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
     let server = match &config.redis {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;
-            let (client, channels) = (backplane.client().clone(), backplane.raw_channels());
-            let directory = RedisDirectory::start(client, Some(channels), app::directory_options(&config));
+            let directory = backplane.directory_with(app::directory_options(&config));
             server.backplane(backplane).directory(directory).build()
         }
         None => server.directory(InProcess::default()).build(),

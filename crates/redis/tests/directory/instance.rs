@@ -37,9 +37,8 @@ impl Instance {
 
     pub(crate) async fn start_with(connection_string: &str, options: RedisDirectoryOptions) -> Self {
         let redis: RedisOptions = connection_string.parse().unwrap();
-        let backplane = RedisBackplane::connect(redis.clone()).await.unwrap();
-        let client = RedisClient::new(redis).unwrap();
-        let directory = RedisDirectory::start(client, Some(backplane.raw_channels()), options);
+        let backplane = RedisBackplane::connect(redis).await.unwrap();
+        let directory = backplane.directory_with(options);
         Self { hub: directory.attach("Chat"), directory, backplane: Some(backplane) }
     }
 
