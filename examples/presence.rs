@@ -20,8 +20,8 @@ use axum::extract::State;
 use axum::routing::get;
 use futures_util::stream::{Stream, StreamExt};
 use hubline::directory::{GroupEvent, InProcess, Member, Scope};
+use hubline::redis::RedisBackplane;
 use hubline::{Caller, Directory, GroupError, Groups, Hub, HubContext, Server, UserId};
-use hubline_redis::{RedisBackplane, RedisDirectory, RedisDirectoryOptions};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -72,9 +72,7 @@ async fn main() -> Result<()> {
     let server = match arguments.next() {
         Some(redis) => {
             let backplane = RedisBackplane::connect(redis.parse()?).await?;
-            let (client, channels) = (backplane.client().clone(), backplane.raw_channels());
-            let directory = RedisDirectory::start(client, Some(channels), RedisDirectoryOptions::default());
-            Server::builder().backplane(backplane).directory(directory).build()
+            Server::builder().directory(backplane.directory()).backplane(backplane).build()
         }
         None => Server::builder().directory(InProcess::default()).build(),
     };

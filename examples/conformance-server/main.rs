@@ -22,12 +22,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{ArgAction, Parser};
+use hubline::auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOrigin, VerificationKey};
+use hubline::redis::{RedisBackplane, RedisOptions};
 use hubline::{
     Connection, ConnectionError, EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy,
     Server, TransportKind, UserId, Workers,
 };
-use hubline_auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOrigin, VerificationKey};
-use hubline_redis::{RedisBackplane, RedisOptions};
 use serde::Deserialize;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};

@@ -13,6 +13,19 @@ pub(crate) fn formatting(transcript: &mut Transcript) -> Result<()> {
     transcript.run(cargo().args(["fmt", "--all", "--check"]))
 }
 
+/// Checks the library without features, with its default ones, and with all; everything else is built with more.
+///
+/// # Errors
+/// One of them does not compile without a warning.
+pub(crate) fn features(transcript: &mut Transcript) -> Result<()> {
+    for features in [&["--no-default-features"][..], &[], &["--all-features"]] {
+        let mut cargo = cargo_in_background();
+        cargo.args(["clippy", "--package", "hubline", "--lib"]).args(features);
+        transcript.run(cargo.args(["--", "--deny", "warnings"]))?;
+    }
+    Ok(())
+}
+
 /// Runs clippy on the workspace at a low priority.
 ///
 /// # Errors

@@ -74,6 +74,7 @@ fn run(task: Task) -> Result<()> {
             let mut transcript = Transcript::on_standard_output();
             check::formatting(&mut transcript)?;
             crate_order::check(&mut transcript)?;
+            check::features(&mut transcript)?;
             check::clippy(&mut transcript)
         }
         Task::Conformance(options) => conformance::run(&options),

@@ -126,6 +126,7 @@ fn build(report: &mut Report) -> (Programs, Programs) {
             targets = fuzz::build(cargo_in_background(), transcript)?;
             Ok(())
         }),
+        Step::new("features", check::features),
         Step::new("clippy", check::clippy),
     ]);
     (programs, targets)

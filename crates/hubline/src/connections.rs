@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
+#[cfg(feature = "axum")]
 use axum::Router;
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
@@ -45,6 +46,7 @@ impl Server {
     ///
     /// # Panics
     /// As [`HubHandle::map`](crate::HubHandle::map).
+    #[cfg(feature = "axum")]
     #[track_caller]
     pub fn map_connections<S, F, Fut, E>(&self, path: &str, handler: F) -> Router<S>
     where
@@ -60,6 +62,7 @@ impl Server {
     ///
     /// # Panics
     /// As [`Server::map_connections`]. If the options allow stateful reconnects, which are a matter of the hub protocol.
+    #[cfg(feature = "axum")]
     #[track_caller]
     pub fn map_connections_with<S, F, Fut, E>(
         &self,

@@ -46,7 +46,7 @@
 //! - **Outside of methods** the same clients and groups come from [`HubHandle::context`].
 //! - **Who may do what**: [`Hub::authorize`], [`Hub::authorize_method`], [`EndpointOptions::authorize`]. Who somebody
 //!   is says an `Arc<`[`Principal`]`>` in the request's extensions, put there by a layer of yours or by that of the
-//!   crate `hubline-auth`, which reads bearer tokens.
+//!   module `auth`, which reads bearer tokens.
 //! - **Filters** around methods and connections: [`Hub::filter`], [`HubFilter`].
 //! - **Options** under ASP.NET Core's names: [`HubOptions`] for hubs, [`EndpointOptions`] for paths.
 //! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
@@ -55,7 +55,7 @@
 //!   stall, and treat requests as Kestrel does where `axum::serve` does not; [`Server::shutdown`] sends clients away
 //!   to reconnect.
 //! - **TLS**, with the feature `tls`: [`HttpOptions`]`::tls` with a certificate from PEM files, reloaded when they change.
-//! - **Several instances** become one with a Redis backplane (crate `hubline-redis`), byte-compatible with ASP.NET
+//! - **Several instances** become one with a Redis backplane (feature `redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
 //!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
@@ -66,6 +66,21 @@
 //!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
 //! - **Tests** of your hub, with a client in memory: the module `testing`, behind the feature of that name.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
+//!
+//! # Features
+//!
+//! | feature | default | what it adds | crates |
+//! | --- | --- | --- | --- |
+//! | none | | hubs, all transports; [`HubHandle::service`] for any tower host | 94 |
+//! | `axum` | yes | [`HubHandle::map`], [`Server::map_connections`], [`run`], [`serve`], [`Workers`], [`ignore_case`] | +11 |
+//! | `tls` | | TLS in [`serve_with`] and [`Workers`], by rustls | +25 |
+//! | `redis` | | the module `redis`: the backplane and the session directory in Redis | +54 |
+//! | `auth` | | the module `auth`: bearer tokens, allowed origins and hosts | +44 |
+//! | `macros` | | the attribute `#[hubline::method]` | +1 |
+//! | `testing` | | the module `testing`: a client in memory; for `[dev-dependencies]` | +0 |
+//! | `anyhow`, `bytes`, `rust_decimal`, `time`, `uuid` | | conversions from and to these crates' types | +1 each |
+//!
+//! Each is counted alone, beside `axum`; `tls`, `redis` and `auth` share rustls and ring.
 //!
 //! axum's paths are case-sensitive, ASP.NET Core's are not: clients must spell a path as it was mapped, or the
 //! application is wrapped in [`ignore_case`].
@@ -78,8 +93,11 @@
 //! by axum's own feature `http2`; no part of Hubline is compiled for it.
 
 mod connections;
+#[cfg(feature = "axum")]
 mod http;
+#[cfg(feature = "axum")]
 mod paths;
+#[cfg(feature = "axum")]
 mod run;
 mod server;
 mod service;
@@ -118,14 +136,24 @@ pub use hubline_protocol::{
 };
 pub use hubline_transport::{
     AddressLimits, AddressRefusals, AuthenticationRefresh, Body, ConnectionStatistics, Durations,
-    EndpointOptions, ExpiredPrincipals, RefreshError, TokenKey, TokenKeyError, TransportStatistics,
+    EndpointOptions, ExpiredPrincipals, RefreshError, RemoteAddress, TokenKey, TokenKeyError,
+    TransportStatistics,
 };
 
-pub use connections::{Connection, ConnectionError};
 #[cfg(feature = "tls")]
-pub use http::{CertificateError, CertificateFiles, CertificateProblem, TlsConfig, TlsStatistics};
-pub use http::{ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with};
+pub use self::http::{CertificateError, CertificateFiles, CertificateProblem, TlsConfig, TlsStatistics};
+#[cfg(feature = "axum")]
+pub use self::http::{
+    ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with,
+};
+pub use connections::{Connection, ConnectionError};
+#[cfg(feature = "auth")]
+pub use hubline_auth as auth;
+#[cfg(feature = "redis")]
+pub use hubline_redis as redis;
+#[cfg(feature = "axum")]
 pub use paths::ignore_case;
+#[cfg(feature = "axum")]
 pub use run::{run, run_until};
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+#[cfg(feature = "axum")]
 use axum::Router;
 use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
@@ -213,6 +214,7 @@ impl Server {
     }
 
     /// Routes for what is served at `path`.
+    #[cfg(feature = "axum")]
     pub(crate) fn routes<S>(&self, path: &str, has_refresh: bool, service: HubService) -> Router<S>
     where
         S: Clone + Send + Sync + 'static,
@@ -324,6 +326,7 @@ impl HubHandle {
     /// already: an endpoint's name is its path, unless [`EndpointOptions::name`] is another, as it has to be for the same
     /// path under several prefixes. If a method of the hub takes a part of its connection's request that the options do
     /// not keep ([`EndpointOptions::keep_headers`], [`EndpointOptions::keep_extensions`]).
+    #[cfg(feature = "axum")]
     #[track_caller]
     pub fn map<S: Clone + Send + Sync + 'static>(&self, path: &str) -> Router<S> {
         self.map_with(path, EndpointOptions::default())
@@ -333,6 +336,7 @@ impl HubHandle {
     ///
     /// # Panics
     /// As [`HubHandle::map`].
+    #[cfg(feature = "axum")]
     #[track_caller]
     pub fn map_with<S>(&self, path: &str, options: EndpointOptions) -> Router<S>
     where

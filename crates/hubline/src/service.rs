@@ -1,20 +1,25 @@
 //! A hub path as a tower service.
 
 use std::convert::Infallible;
+#[cfg(feature = "axum")]
 use std::net::SocketAddr;
 use std::task::{Context, Poll};
 
+use ::http::{Request, Response};
+#[cfg(feature = "axum")]
 use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_transport::{Body, Endpoint, RemoteAddress};
+#[cfg(feature = "axum")]
+use hubline_transport::RemoteAddress;
+use hubline_transport::{Body, Endpoint};
 use tower_service::Service;
 
 /// One hub path. Works under axum, or over hyper alone with `TowerToHyperService`; the HTTP connection must
 /// be served with upgrades.
 ///
-/// The address that a request comes from is its extension [`ConnectInfo`]`<SocketAddr>`, if it has one.
+/// The address that a request comes from is its extension [`RemoteAddress`](crate::RemoteAddress) or, with the feature
+/// `axum`, `axum::extract::ConnectInfo<SocketAddr>`, if it has one.
 #[derive(Debug, Clone)]
 pub struct HubService(Endpoint);
 
@@ -38,12 +43,19 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request<B>) -> Self::Future {
-        if let Some(ConnectInfo(remote)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
-            let address = RemoteAddress(remote.ip().to_canonical());
-            request.extensions_mut().insert(address);
-        }
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        #[cfg(feature = "axum")]
+        let request = with_remote_address(request);
         let endpoint = self.0.clone();
         async move { Ok(endpoint.respond(request).await) }.boxed()
     }
+}
+
+#[cfg(feature = "axum")]
+fn with_remote_address<B>(mut request: Request<B>) -> Request<B> {
+    if let Some(ConnectInfo(remote)) = request.extensions().get::<ConnectInfo<SocketAddr>>() {
+        let address = RemoteAddress(remote.ip().to_canonical());
+        request.extensions_mut().insert(address);
+    }
+    request
 }

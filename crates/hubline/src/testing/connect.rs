@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use axum::http::{HeaderName, HeaderValue};
+use ::http::{HeaderName, HeaderValue};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_identity::{Access, Claim, Principal};

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use hubline::redis::{OutboxOptions, RedisBackplane, RedisOptions};
 use hubline::{
     BackplaneFailureMode, Clients, Hub, HubOptions, Reach, SendError, Server, Status, TransportKind,
 };
-use hubline_redis::{OutboxOptions, RedisBackplane, RedisOptions};
 use hubline_testkit::RedisServer;
 
 use crate::client::Client;
