@@ -1,4 +1,4 @@
-//! What goes out: bytes built once and shared by all who receive them.
+//! Outgoing messages, encoded once and shared by all receivers.
 
 use bytes::Bytes;
 use hubline_protocol::{Encoded, TransferFormat};
@@ -16,8 +16,8 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Finishes an encoded call, stream item or completion (types 1 to 5) for a connection of this format.
-    /// With stateful reconnect these are counted, and sent again if a socket is lost with them.
+    /// A frame of an encoded invocation, stream item, completion or cancellation (types 1 to 5) for connections of this
+    /// format. With stateful reconnect these messages are counted, and sent again if a socket is lost with them.
     pub fn new(encoded: Encoded, format: TransferFormat) -> Self {
         let (header, header_length) = web_socket_header(format, encoded.payload().len());
         let (buffer, start) = encoded.prepend(&header[..header_length]);
@@ -25,32 +25,32 @@ impl Frame {
         Self { bytes, payload_at: u8::try_from(header_length).unwrap_or(u8::MAX), counted: true }
     }
 
-    /// Finishes any other message: pings, acknowledgements, handshakes and the like.
+    /// A frame of any other message: ping, acknowledgement, sequence, Close, handshake.
     pub fn uncounted(encoded: Encoded, format: TransferFormat) -> Self {
         Self { counted: false, ..Self::new(encoded, format) }
     }
 
-    /// Whether stateful reconnect counts it.
+    /// Whether stateful reconnect counts the message.
     pub fn is_counted(&self) -> bool {
         self.counted
     }
 
-    /// The message behind its WebSocket header.
+    /// The whole WebSocket frame: its header and the message.
     pub fn web_socket(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// The message alone, with its VarInt or its separator.
+    /// The message without the WebSocket header, with its length prefix (MessagePack) or record separator (JSON).
     pub fn payload(&self) -> Bytes {
         self.bytes.slice(usize::from(self.payload_at)..)
     }
 
-    /// How long the message alone is, in bytes.
+    /// Size of the message without the WebSocket header, in bytes.
     pub fn payload_size(&self) -> usize {
         self.bytes.len() - usize::from(self.payload_at)
     }
 
-    /// Whether it is text or binary.
+    /// The format of the frame: text or binary.
     pub fn format(&self) -> TransferFormat {
         match self.bytes.first() {
             Some(&FINAL_TEXT) => TransferFormat::Text,
@@ -58,7 +58,7 @@ impl Frame {
         }
     }
 
-    /// What it counts against an outbound limit, in bytes.
+    /// Size of the whole WebSocket frame in bytes, which counts against an outbound limit.
     pub fn size(&self) -> usize {
         self.bytes.len()
     }

@@ -1,4 +1,4 @@
-//! Who takes the connections that a transport accepts.
+//! The seam above transports: who runs the connections that they accept.
 
 use std::fmt;
 use std::future::Future;
@@ -15,48 +15,48 @@ use sha2::{Digest, Sha256};
 
 use crate::{Pipe, RequestContext, Resumable};
 
-/// Takes over accepted connections, each for its whole life.
+/// Runs accepted connections.
 pub trait ConnectionHandler: Send + Sync + 'static {
     /// Runs the connection to its end.
     fn run(&self, accepted: Accepted) -> Pin<Box<dyn Future<Output = ()> + Send>>;
 
-    /// Whom a connection belongs to, by what its request says (ASP.NET Core's `IUserIdProvider`). Default: the
+    /// The user id of a connection (ASP.NET Core's `IUserIdProvider`); `None` for an anonymous user. Default: the
     /// principal's name identifier.
     ///
-    /// Where authentication refresh is on, a principal may replace another one if both give the same user id. It is
-    /// asked from the negotiation on, when `transport` is not decided yet and names the first one that is offered.
+    /// Where authentication refresh is on, a principal may replace another one if both give the same user id. Then it is
+    /// called from the negotiation on, when `transport` is not known yet and is the first one that is offered.
     fn user_id(&self, info: &ConnectionInfo) -> Option<UserId> {
         info.principal.as_ref()?.name_identifier.clone()
     }
 }
 
-/// A connection whose transport is attached and which nobody has spoken on.
+/// A connection whose transport is attached, before its first message.
 pub struct Accepted {
-    /// Its bytes.
+    /// The connection's bytes.
     pub pipe: Box<dyn Pipe>,
-    /// Who it is and how it came.
+    /// What its HTTP request said.
     pub info: ConnectionInfo,
-    /// With stateful reconnect granted: where the pipes come from that take the place of this one. On a
-    /// transport that cannot be resumed there is one too, because messages are counted and acknowledged as
-    /// everywhere, but no request to resume ever comes through it.
+    /// Where later pipes of the connection come from; `None` unless stateful reconnect was negotiated. A transport that
+    /// cannot be resumed has one too, because messages are counted and acknowledged there as well, but no request to resume
+    /// ever comes through it.
     pub resumable: Option<Resumable>,
 }
 
 /// What is known of a connection from its HTTP request.
 #[derive(Clone)]
 pub struct ConnectionInfo {
-    /// The id, by which hubs know it and clients themselves.
+    /// The connection's id.
     pub id: ConnectionId,
-    /// Whether the id is the connection token too, so that whoever learns it can take part in the connection: after a
-    /// negotiation of version 0, and without any. Then others may be shown the [`public_id`](Self::public_id) alone.
+    /// Whether the id is the connection token too: after a negotiation of version 0, and without a negotiation. Such an id
+    /// lets others take part in the connection, so show them only the [`public_id`](Self::public_id).
     pub is_id_secret: bool,
-    /// What carries it.
+    /// The connection's transport.
     pub transport: TransportKind,
-    /// Who it was authenticated as by the host application, if anyone.
+    /// The principal that the host has authenticated; `None` for an anonymous user.
     pub principal: Option<Arc<Principal>>,
     /// Path of the request that attached the transport.
     pub path: Box<str>,
-    /// Its query without the question mark and without the token parameters `id` and `access_token`.
+    /// Query of that request, without the question mark and without the token parameters `id` and `access_token`.
     pub query: Box<str>,
     /// Where that request came from: the client, or the last proxy that the host application does not look behind. `None` if the host
     /// does not tell, and once the connection was resumed through another instance.

@@ -1,4 +1,4 @@
-//! A pipe without a network, for testing what stands above the seam.
+//! A pipe in memory, for tests of hubs and connection handlers.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -11,7 +11,7 @@ use tokio_util::sync::PollSender;
 
 use crate::{CloseCode, CloseOutcome, Frame, Pipe, PipeEnd};
 
-/// A connected pair. `capacity` bounds the units under way in each direction; a full direction waits.
+/// A connected pair of a pipe and its client. At most `capacity` sends are under way in each direction; more wait.
 pub fn memory(capacity: usize) -> (Box<dyn Pipe>, MemoryClient) {
     let (to_server, from_client) = mpsc::channel(capacity);
     let (to_client, from_server) = mpsc::channel(capacity);
@@ -35,7 +35,7 @@ impl MemorySender {
         _ = self.0.send(bytes.into()).await;
     }
 
-    /// The same at once; whether there was room.
+    /// Sends bytes without waiting; `false` if there is no room, and nothing was sent.
     pub fn try_send(&self, bytes: impl Into<Bytes>) -> bool {
         self.0.try_send(bytes.into()).is_ok()
     }
@@ -49,7 +49,7 @@ impl MemorySender {
     }
 }
 
-/// The far end of a [`memory`] pipe.
+/// The client of a [`memory`] pipe.
 #[derive(Debug)]
 pub struct MemoryClient {
     outgoing: MemorySender,
@@ -59,16 +59,22 @@ pub struct MemoryClient {
 
 impl MemoryClient {
     /// As [`MemorySender::send`].
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it is ready, nothing was sent.
     pub async fn send(&self, bytes: impl Into<Bytes>) {
         self.outgoing.send(bytes).await;
     }
 
-    /// One more way to send.
+    /// A sender for this client.
     pub fn sender(&self) -> MemorySender {
         self.outgoing.clone()
     }
 
     /// The payload of the next frame; `None` once the server has closed or gone.
+    ///
+    /// # Cancel safety
+    /// Safe: dropped before it is ready, no frame is lost.
     pub async fn receive(&mut self) -> Option<Bytes> {
         match self.incoming.recv().await? {
             Sent::Frame(payload) => Some(payload),

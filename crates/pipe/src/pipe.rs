@@ -1,4 +1,4 @@
-//! The duplex itself.
+//! One connection's bytes in both directions.
 
 use std::collections::VecDeque;
 use std::future::Future;
@@ -15,35 +15,35 @@ use crate::Frame;
 
 /// One connection's bytes in both directions.
 ///
-/// Incoming bytes are a stream whose pieces mean nothing; outgoing frames hold whole hub messages and stay
-/// apart. A pipe keeps no buffer while nothing is under way, so that idle connections stay small.
+/// Incoming bytes are a stream: a read may end anywhere in a message. An outgoing frame holds one whole hub message. A pipe
+/// keeps no buffer while nothing is under way, so that idle connections stay small.
 pub trait Pipe: Send + 'static {
-    /// When the connection must end because its authentication does; `None` if it need not. Asked again
-    /// whenever it seems due, because a newer long poll may have brought a newer token.
+    /// When the connection has to end because its authentication does; `None` if it does not end for that. Called again
+    /// when that time has come, because a newer long poll may have brought a newer token. Default: `None`.
     fn expires(&self) -> Option<Instant> {
         None
     }
 
-    /// Whether what the client sends may be stuck on its way through no fault of its own: its silence says
-    /// nothing then.
+    /// Whether the client's messages may be stuck at another instance, so that its silence does not count as a timeout.
+    /// Default: no.
     fn may_be_cut_off(&self) -> bool {
         false
     }
 
-    /// Ready once for each refresh of the connection's authentication (.NET 11), with the newest principal, `None` for
-    /// nobody. It is there before the client learns that its refresh was accepted. Never ready where authentication
-    /// refresh is off.
+    /// Ready once for each refresh of the connection's authentication (.NET 11), with the newest principal, `None` for an
+    /// anonymous user. It is ready before the client is told that its refresh was accepted. Never ready where
+    /// authentication refresh is off.
     ///
-    /// First called when the hub has shaken hands with the client: refreshes before that are one, and from then on a
-    /// principal of another issuer may come in if the hub's user id is the same.
+    /// The hub calls it first after the handshake. All refreshes before that count as one; from then on a principal of
+    /// another issuer is accepted if the hub's user id is the same.
     fn poll_principal(&mut self, _cx: &mut Context<'_>) -> Poll<Option<Arc<Principal>>> {
         Poll::Pending
     }
 
-    /// Appends what has come to `input`; ready when something has.
+    /// Appends received bytes to `input`; ready when there are any.
     ///
     /// # Errors
-    /// The direction has ended; it is not called again.
+    /// No more bytes will come; it must not be called again.
     fn poll_receive(&mut self, cx: &mut Context<'_>, input: &mut BytesMut) -> Poll<Result<(), PipeEnd>>;
 
     /// Sends frames from the front and removes each that is sent whole; ready when none is left.
@@ -52,16 +52,16 @@ pub trait Pipe: Send + 'static {
     /// Nothing more can be sent.
     fn poll_send(&mut self, cx: &mut Context<'_>, frames: &mut VecDeque<Frame>) -> Poll<Result<(), PipeEnd>>;
 
-    /// How many bytes of the front frame are sent already that [`Pipe::poll_send`] has left, as far as the pipe knows.
+    /// Number of bytes that are sent of the frame which [`Pipe::poll_send`] has left in front; 0 if the pipe does not know.
     fn partly_sent(&self) -> usize {
         0
     }
 
-    /// Says good-bye as the transport does it and waits a bounded time for the other side.
+    /// Closes the connection in the transport's way, and waits a bounded time for the other side.
     fn close(self: Box<Self>, code: CloseCode) -> Pin<Box<dyn Future<Output = CloseOutcome> + Send>>;
 }
 
-/// How the other side took the good-bye.
+/// How the other side took the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CloseOutcome {
     /// It answered.
@@ -75,7 +75,7 @@ pub enum CloseOutcome {
 /// How a direction ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PipeEnd {
-    /// The other side said good-bye.
+    /// The other side closed the connection.
     #[error("the client closed the transport")]
     Closed,
     /// The other side will send nothing more, but still reads: a long-polling client has asked to end.

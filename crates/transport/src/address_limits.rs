@@ -16,7 +16,7 @@ const MOST_ADDRESSES: usize = 100_000;
 /// How long a full table is left alone before it is searched again for addresses to forget.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Where a request comes from, as far as the host knows: an extension of the request.
+/// The IP address that a request comes from. A host puts it into the request's extensions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteAddress(pub IpAddr);
 
@@ -49,7 +49,7 @@ impl AddressLimits {
     }
 }
 
-/// Who is kept out by [`AddressLimits`], since the start.
+/// Requests that [`AddressLimits`] have refused since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AddressRefusals {

@@ -1,4 +1,4 @@
-//! What is in a response.
+//! Bodies of responses.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -24,7 +24,7 @@ enum Content {
     Events(EventStream),
 }
 
-/// The connection ended in a way that it should not, in the middle of its response.
+/// The connection broke in the middle of its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the connection behind the event stream broke")]
 pub struct Aborted;

@@ -71,8 +71,8 @@ enum Located<'a> {
 }
 
 impl Endpoint {
-    /// An endpoint whose connections go to `handler` and run as tasks of `tasks`. It is called `path`, unless the options
-    /// name it.
+    /// An endpoint that gives its connections to `handler` and runs them as tasks of `tasks`. Its name is `path`, unless the
+    /// options have another.
     ///
     /// # Panics
     /// `connections` has an endpoint of that name already.
@@ -93,17 +93,17 @@ impl Endpoint {
         Self(Arc::new(Shared { id, handler, connections, relay, options, refresh_rules, tasks }))
     }
 
-    /// Answers one request. The path decides only whether it is a negotiation or a refresh.
+    /// Answers one request. Of its path only the end counts: `/negotiate` is a negotiation, `/refresh` a refresh.
     ///
-    /// Who it comes from is the `Arc<Principal>` among its extensions, if there is one. An [`ExpiredPrincipal`] there
-    /// counts as nobody, or for little more: see [`EndpointOptions::expired_principals`].
-    /// Which address it comes from is the [`RemoteAddress`] there.
+    /// Three extensions of the request are read: its principal is an `Arc<Principal>`, the principal of an expired token an
+    /// [`ExpiredPrincipal`] (see [`EndpointOptions::expired_principals`]), and the address that it comes from a
+    /// [`RemoteAddress`].
     ///
     /// [`ExpiredPrincipal`]: hubline_identity::ExpiredPrincipal
     ///
     /// # Cancel safety
-    /// Dropping the future is how a client leaves. A poll loses nothing then; of a POST what has been read
-    /// stays read.
+    /// Safe: dropping the future means that the client has left. A poll loses no message then; the part of a POST's body
+    /// that was read stays with the connection.
     pub fn respond<B>(&self, request: Request<B>) -> impl Future<Output = Response<Body>> + Send + use<B>
     where
         B: http_body::Body + Send + 'static,

@@ -4,27 +4,29 @@
 //! [`hubline_pipe::Pipe`], to the handler it was made with. It is a function from request to response; the
 //! `hubline` crate makes an axum route and a tower service of it.
 //!
-//! A connection is negotiated, then attached to one transport, then gone:
+//! The life of a connection:
 //!
-//! - `POST {path}/negotiate` puts it into the table of [`Connections`], where it waits 15 s for its transport.
-//! - A GET attaches it. A WebSocket is the pipe by itself. An event stream is a response that does not end;
-//!   a long-polling connection lives between its polls, and for 15 s without one. Both get what their client
-//!   sends by POST, through a bounded inbox: a POST is answered once its whole body has entered.
-//! - It leaves the table when the handler is done with it; a long-polling connection stays a little longer
-//!   for the poll that fetches its last messages.
+//! 1. `POST {path}/negotiate` returns a connection token, which can be used for 15 s. A negotiation leaves nothing else on
+//!    the server, except with version 0 of the protocol.
+//! 2. A GET with the token attaches a transport, and the connection enters the table of [`Connections`]. A WebSocket is a
+//!    pipe by itself. An event stream is a response that does not end. A long-polling connection lives between its polls,
+//!    and for 15 s without one. Clients of the latter two send by POST, through a bounded inbox: a POST is answered
+//!    once its whole body is in the inbox.
+//! 3. The connection leaves the table when its handler is done with it. A long-polling connection stays until a poll has
+//!    fetched its last messages, 15 s at most.
 //!
-//! It belongs to the endpoint and to the user that it was negotiated by. One gate judges every request for it before
-//! anything is done, and lets nobody else through; what is refused changes nothing. Its user may replace its
-//! principal by a newer one where the endpoint allows it ([`EndpointOptions::authentication_refresh`]). What is left to
-//! somebody whose token has expired says [`ExpiredPrincipals`].
+//! A connection belongs to its endpoint and to the user who negotiated it. Each request is checked before anything is done
+//! for it, and a refused request changes nothing. A user may replace the principal by a newer one where the endpoint allows
+//! it ([`EndpointOptions::authentication_refresh`]). [`ExpiredPrincipals`] says what a client may do whose token has
+//! expired.
 //!
-//! With stateful reconnect a lost WebSocket is followed by another one: the request that brings it claims the
-//! connection's place from the handler ([`hubline_pipe::Resumer`]).
+//! With stateful reconnect a client replaces a lost WebSocket by another one, which resumes the connection
+//! ([`hubline_pipe::Resumer`]).
 //!
-//! In a fleet ([`Connections::in_fleet`]) a request may land on any instance, and is answered as if it had landed
-//! where its connection is.
+//! In a fleet ([`Connections::in_fleet`]) each request may reach any instance; the answer is the same as on the instance
+//! with the connection.
 //!
-//! Not here: what is in the bytes, who a principal is, CORS, and HTTP/2's way to open a WebSocket.
+//! This crate does not read hub messages, authenticate, answer CORS preflights, or open WebSockets over HTTP/2.
 
 mod address_limits;
 mod authentication;

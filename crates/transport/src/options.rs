@@ -21,7 +21,7 @@ pub struct EndpointOptions {
     /// What the endpoint is called: its connections are served by the endpoints of this name alone, on every instance.
     /// Letter case, percent-encoding and a slash at the end do not count. Default: the path that it is mapped on.
     pub name: Option<Box<str>>,
-    /// What is offered. Clients are told in this order. Default: WebSockets, server-sent events, long polling.
+    /// The transports that clients are offered, in this order. Default: WebSockets, server-sent events, long polling.
     pub transports: Vec<TransportKind>,
     /// Lowest `negotiateVersion` that is served. Version 0 is that of `@aspnet/signalr` 1.x, where the connection's id is
     /// the token too; WebSockets that come without a negotiation have no version and are served whatever this says, as by
@@ -29,53 +29,52 @@ pub struct EndpointOptions {
     pub minimum_protocol_version: i32,
     /// Whether a client may put a new WebSocket in the place of a lost one. Default: no.
     pub allow_stateful_reconnects: bool,
-    /// What somebody must be for any request to this path. Default: nothing, everybody may.
+    /// The policy that the principal of every request to this path has to meet. Default: none.
     pub authorization: Option<Policy>,
-    /// What somebody may do whose token has expired. Default: what nobody may.
+    /// What a client may do whose token has expired. Default: the same as a client without a token.
     pub expired_principals: ExpiredPrincipals,
     /// Whether a connection ends when its principal expires. Default: no.
     pub close_on_authentication_expiration: bool,
     /// Whether a client may replace its connection's principal by a newer one of the same user: by `POST
     /// {path}/refresh`, or by a long poll or a resumption that brings a newer token (.NET 11). Default: no.
     pub enable_authentication_refresh: bool,
-    /// Who is asked whether a newer principal may come in. Default: nobody, each may.
+    /// Decides whether a newer principal is accepted. Default: each is.
     pub(crate) on_authentication_refresh: Option<RefreshCallback>,
-    /// How long an authentication may last at most, whatever its token says: clients are told, and with
-    /// [`close_on_authentication_expiration`](Self::close_on_authentication_expiration) connections end then. Default:
-    /// as long as the token says.
+    /// Longest time that an authentication lasts, also where its token lasts longer. Clients are told, and with
+    /// [`close_on_authentication_expiration`](Self::close_on_authentication_expiration) connections end then. Default: no
+    /// limit.
     pub maximum_authentication_expiration: Option<Duration>,
     /// Which parts of the request that opens a connection are kept for its hub, as long as the connection lasts. What a
     /// hub's methods take has to be kept ([`RequestParts`]). Default: none.
     pub kept_request_parts: RequestParts,
-    /// Most bytes from POSTs that wait for the hub; a POST with more waits. Default: 65536.
+    /// Most bytes from POSTs that wait for the hub; a POST with more waits. At least 1. Default: 65,536.
     pub application_max_buffer_size: usize,
-    /// Bytes that wait for a slow reader of server-sent events, or for the next poll, before the hub has to
-    /// wait. One message may go over it. Default: 65536.
+    /// Most bytes that wait for a slow reader of server-sent events, or for the next poll, before the hub has to wait. One
+    /// message may exceed it. At least 1. Default: 65,536.
     pub transport_max_buffer_size: usize,
     /// How long a poll waits for data (`LongPolling.PollTimeout`). Default: 90 s.
     pub long_polling_poll_timeout: Duration,
     /// How long a client may take to answer a close frame, or to read the end of its event stream
     /// (`WebSockets.CloseTimeout`). Default: 5 s.
     pub web_sockets_close_timeout: Duration,
-    /// Who chooses among the sub-protocols that a client offers (`WebSockets.SubProtocolSelector`). Default: nobody, none is chosen.
+    /// Chooses among the sub-protocols that a client offers (`WebSockets.SubProtocolSelector`). Default: none is chosen.
     pub(crate) sub_protocol_selector: Option<SubProtocolSelector>,
 }
 
-/// What somebody may do whose token has expired, as an
-/// [`ExpiredPrincipal`](hubline_identity::ExpiredPrincipal) tells.
+/// What a client may do whose token has expired. An authentication layer marks such a request with an
+/// [`ExpiredPrincipal`](hubline_identity::ExpiredPrincipal).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ExpiredPrincipals {
-    /// What nobody may, as in ASP.NET Core: a connection of nobody's may be opened where nobody needs to be signed in, and
-    /// those that were opened by somebody are refused.
+    /// The same as a client without a token, as in ASP.NET Core: it may open an anonymous connection where the endpoint
+    /// requires no principal, and is refused at connections that a signed-in user has opened.
     #[default]
     CountAsNobody,
-    /// Go on with a connection that the same user has opened while a token was good: poll it, send to it, end it, resume
-    /// it. Everything else is 401: what would open a connection, refresh one, or reach somebody else's. The JavaScript
-    /// client, for one, does not fetch a new token when a poll is refused, but ends. Such a request changes nothing of
-    /// when the connection's authentication ends, which only
-    /// [`close_on_authentication_expiration`](EndpointOptions::close_on_authentication_expiration) makes the
-    /// connection's end.
+    /// Poll, send to, resume or end a connection that the same user has opened with a valid token. Other requests are
+    /// answered with 401: those that would open or refresh a connection, and those for connections of other users. Such a
+    /// request does not extend the connection's authentication, whose end closes the connection only with
+    /// [`close_on_authentication_expiration`](EndpointOptions::close_on_authentication_expiration). For clients that do not
+    /// fetch a new token when a poll is refused, like the JavaScript client.
     KeepOwnConnections,
 }
 
@@ -107,14 +106,14 @@ impl Default for EndpointOptions {
 }
 
 impl EndpointOptions {
-    /// Names the endpoint, where that is not the path that it is mapped on.
+    /// Sets [`EndpointOptions::name`].
     #[must_use]
     pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Offers these transports alone.
+    /// Offers only these transports.
     #[must_use]
     pub fn transports(mut self, transports: impl Into<Vec<TransportKind>>) -> Self {
         self.transports = transports.into();
@@ -135,14 +134,14 @@ impl EndpointOptions {
         self
     }
 
-    /// Requires this of every request.
+    /// Requires every request to meet this policy.
     #[must_use]
     pub fn authorize(mut self, policy: Policy) -> Self {
         self.authorization = Some(policy);
         self
     }
 
-    /// Lets clients go on with their own connections, and do nothing else, when their token has expired.
+    /// Sets [`ExpiredPrincipals::KeepOwnConnections`].
     #[must_use]
     pub fn keep_own_connections_of_expired_principals(mut self) -> Self {
         self.expired_principals = ExpiredPrincipals::KeepOwnConnections;
@@ -163,7 +162,7 @@ impl EndpointOptions {
         self
     }
 
-    /// The same, if `callback` agrees. It runs on the instance with the connection, for one refresh of a connection
+    /// Enables authentication refresh for principals that `callback` accepts. It runs on the instance with the connection, for one refresh of a connection
     /// at a time, and before the hub's `on_authentication_refreshed`.
     ///
     /// With `Ok(false)` the client gets status 403; its connection goes on as it was, but ends if a poll or a
@@ -190,7 +189,7 @@ impl EndpointOptions {
         self
     }
 
-    /// Bounds how long an authentication lasts.
+    /// Sets [`EndpointOptions::maximum_authentication_expiration`].
     #[must_use]
     pub fn maximum_authentication_expiration(mut self, maximum: Duration) -> Self {
         self.maximum_authentication_expiration = Some(maximum);
@@ -236,7 +235,7 @@ impl EndpointOptions {
         self
     }
 
-    /// Gives clients this long to take a good-bye.
+    /// Sets [`EndpointOptions::web_sockets_close_timeout`].
     #[must_use]
     pub fn web_sockets_close_timeout(mut self, timeout: Duration) -> Self {
         self.web_sockets_close_timeout = timeout;

@@ -22,7 +22,7 @@ pub struct ConnectionStatistics {
     /// Requests that got 503 because 10,000 connections of their kind wait for their transport: negotiations of version 0,
     /// and refreshes before the transport.
     pub refused: u64,
-    /// Requests that the limits of addresses have kept out.
+    /// Requests that [`AddressLimits`](crate::AddressLimits) have refused.
     pub address_refusals: AddressRefusals,
 }
 
@@ -30,13 +30,13 @@ pub struct ConnectionStatistics {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransportStatistics {
-    /// Those that are there now.
+    /// Number of connections now.
     pub active: u64,
-    /// How long those lasted that the client or the hub has ended, or that were lost.
+    /// Durations of connections that the client or the hub has ended, or that were lost.
     pub normal_closure: Durations,
-    /// How long those lasted whose client has sent no poll for 15 s.
+    /// Durations of connections whose client has sent no poll for 15 s.
     pub timeout: Durations,
-    /// How long those lasted that ended while the server was stopping.
+    /// Durations of connections that ended while the server was stopping.
     pub app_shutdown: Durations,
 }
 
@@ -44,9 +44,9 @@ pub struct TransportStatistics {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Durations {
-    /// How many there were.
+    /// Number of connections.
     pub count: u64,
-    /// All their durations together.
+    /// Sum of their durations.
     pub sum: Duration,
     /// How many lasted no longer than the bound at the same place of [`Durations::BOUNDS`], and longer than the one
     /// before. The last is for those that lasted longer than all bounds.

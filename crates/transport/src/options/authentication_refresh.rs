@@ -1,4 +1,4 @@
-//! What an application is asked when a client refreshes its authentication.
+//! The callback for refreshed authentications.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,21 +13,21 @@ use hubline_protocol::ConnectionId;
 
 use crate::request::query_values;
 
-/// Why an application could not say whether a principal may come in.
+/// Error of a callback that could not decide about a principal.
 pub type RefreshError = Box<dyn std::error::Error + Send + Sync>;
 
-/// A principal that is to take another one's place (ASP.NET Core's `HttpAuthenticationRefreshContext`).
+/// A principal that is to replace that of a connection (ASP.NET Core's `HttpAuthenticationRefreshContext`).
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct AuthenticationRefresh {
-    /// The connection that it is for.
+    /// Id of the connection.
     pub connection_id: ConnectionId,
-    /// Who it is so far; `None` for nobody. At the first refresh before the connection has a transport this is the newer
-    /// principal too: of who negotiated it nothing is kept but that it is the same user.
+    /// The principal in force; `None` for an anonymous user. At the first refresh before the connection has a transport this
+    /// is the newer principal too, since a negotiation leaves none on the server; the user is the same.
     pub previous: Option<Arc<Principal>>,
-    /// Who it is to be, the same user; `None` for nobody.
+    /// The newer principal, of the same user; `None` for an anonymous user.
     pub principal: Option<Arc<Principal>>,
-    /// When the new authentication ends, the endpoint's maximum considered; `None` if it never does.
+    /// When the new authentication ends, at the latest after the endpoint's maximum; `None` if it never does.
     pub expires: Option<SystemTime>,
     /// Query of the request that brings the new principal, without the question mark and without the token parameters
     /// `id` and `access_token`.

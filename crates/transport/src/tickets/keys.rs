@@ -42,7 +42,7 @@ pub struct TokenKey {
     mac: Hmac<Sha256>,
 }
 
-/// Why a text is no [`TokenKey`].
+/// Error of parsing a [`TokenKey`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a token key is base64 of 32 bytes or more, such as `openssl rand -base64 32` makes")]
 pub struct TokenKeyError;
