@@ -32,46 +32,51 @@ pub use workers::Workers;
 /// How long to wait when no connection can be accepted, for instance because all file descriptors are in use.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves an axum application on the current runtime until `stop`, then finishes the requests that are being
-/// answered.
+/// Serves an axum application on the current runtime until `stop` is cancelled. Then it accepts no connection any more and
+/// returns when the requests that are being answered are over, event streams and polls included.
 ///
-/// Beyond `axum::serve`, small responses are not held back by Nagle's algorithm, and clients that keep a
-/// connection and do nothing with it are given up:
+/// Beyond `axum::serve`, it disables Nagle's algorithm and bounds idle and stalled clients:
 ///
 /// - a connection without a request is closed after 130 s, and the head of a request must come within 30 s of its first byte
 ///   ([`HttpOptions`] sets both); it is refused if it is much larger than 64 KiB;
-/// - whoever reads the body of a request waits 30 s at most for its next bytes, then gets an error;
+/// - a handler that reads the body of a request waits 30 s at most for its next bytes, then gets an error;
 /// - a client that takes no byte of its response for 10 s is disconnected.
 ///
-/// Responses that have nothing to say yet, waiting polls and event streams, are not bounded by these.
+/// These do not apply to polls and event streams that wait for a message.
 ///
-/// The kernel keeps 128 KiB of what a client has not taken, rather than megabytes, so that a hub sees who reads and who does not: that is
-/// what [`HubOptions::sender_hold_timeout`](crate::HubOptions::sender_hold_timeout) goes by. Under `axum::serve` a
-/// client that reads slowly may take nothing for a second at a time, which looks as if it read nothing: nobody waits for it then.
+/// The kernel's send buffer of a connection is bounded to 128 KiB, so that a hub notices early that a client does not read, which
+/// [`HubOptions::sender_hold_timeout`](crate::HubOptions::sender_hold_timeout) depends on. Under `axum::serve` a
+/// client that reads slowly may take nothing for a second at a time; it then counts as one that does not read at all.
 ///
-/// What `axum::serve` cannot be told, this does as Kestrel does:
+/// Requests are treated as by Kestrel where `axum::serve` differs:
 ///
-/// - a request is answered with 400 whose target contains a `#` (`axum::serve` leaves out what is behind it), that has more than one
-///   `Host` or an invalid one, or, if it is of HTTP/1.1, none;
+/// - status 400 answers a request whose target contains a `#` (`axum::serve` drops the rest of the target), that has more than one
+///   `Host` or an invalid one, or, in HTTP/1.1, none;
 /// - `<`, `>` and `"` may stand in a query, and `<`, `>` and `` ` `` in a path; applications see them percent-encoded
 ///   (`axum::serve` answers 400);
-/// - a request for a WebSocket may be of HTTP/1.0, which is how nginx asks without `proxy_http_version 1.1` (`axum::serve` does not
+/// - a WebSocket may be requested over HTTP/1.0, as nginx does without `proxy_http_version 1.1` (`axum::serve` does not
 ///   upgrade it);
-/// - the answer that makes a connection a WebSocket spells `Connection`, `Upgrade` and `Sec-WebSocket-Accept` as RFC 6455
-///   does (`axum::serve` writes lower case, as for all names, which mean the same but not to every microcontroller).
+/// - the response that opens a WebSocket spells `Connection`, `Upgrade` and `Sec-WebSocket-Accept` as RFC 6455
+///   does (`axum::serve` writes lower case, which some microcontrollers do not understand).
 ///
-/// Each request has the address of its client as an extension, [`axum::extract::ConnectInfo`]`<SocketAddr>`: that of the socket's other end,
-/// or what [`HttpOptions::forwarded_headers`] make of it.
+/// Each request has the address of its client as the extension [`axum::extract::ConnectInfo`]`<SocketAddr>`: the peer address of the
+/// socket, or the one that [`HttpOptions::forwarded_headers`] finds.
 ///
 /// # Errors
-/// The listener is broken for good.
+/// The listener cannot accept connections any more.
+///
+/// # Cancel safety
+/// Not safe: dropped, it stops accepting, and connections go on without their end being waited for.
 pub async fn serve(listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
     serve_with(listener, app, stop, HttpOptions::default()).await
 }
 
-/// [`serve`] with options.
+/// As [`serve`], with options.
 ///
 /// # Errors
+/// As [`serve`].
+///
+/// # Cancel safety
 /// As [`serve`].
 pub async fn serve_with(
     listener: TcpListener,

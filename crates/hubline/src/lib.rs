@@ -1,11 +1,12 @@
 //! A SignalR server for Rust.
 //!
 //! Official SignalR clients connect to it unmodified, over WebSockets, server-sent events and long polling,
-//! with JSON and MessagePack. A hub is a set of plain async functions; with `hubline`, `axum` and `tokio` in
+//! with JSON and MessagePack. A hub is a set of plain async functions; with `hubline` and `tokio` in
 //! `Cargo.toml`, this is a whole server:
 //!
 //! ```no_run
 //! use hubline::{Caller, Clients, Hub, HubError, Server};
+//! use std::time::Duration;
 //!
 //! async fn send_message(clients: Clients, caller: Caller, text: String) -> Result<(), HubError> {
 //!     clients.all().send("ReceiveMessage", (caller.public_id(), text)).await?;
@@ -16,8 +17,8 @@
 //! async fn main() -> std::io::Result<()> {
 //!     let server = Server::new();
 //!     let chat = server.add_hub(Hub::new("Chat").method("SendMessage", send_message));
-//!     let app = axum::Router::new().merge(chat.map("/chathub"));
-//!     axum::serve(tokio::net::TcpListener::bind("localhost:5000").await?, app).await
+//!     let listener = tokio::net::TcpListener::bind("localhost:5000").await?;
+//!     hubline::run(listener, chat.map("/chathub"), &server, Duration::from_secs(5)).await
 //! }
 //! ```
 //!
@@ -44,26 +45,27 @@
 //! - **Streams** to the client: [`Hub::stream`]. From the client: [`Upload`].
 //! - **Client results**, asking a client and waiting for its answer: [`SingleClientProxy::invoke`].
 //! - **Outside of methods** the same clients and groups come from [`HubHandle::context`].
-//! - **Who may do what**: [`Hub::authorize`], [`Hub::authorize_method`], [`EndpointOptions::authorize`]. Who somebody
-//!   is says an `Arc<`[`Principal`]`>` in the request's extensions, put there by a layer of yours or by that of the
-//!   module `auth`, which reads bearer tokens.
+//! - **Authorization**: [`Hub::authorize`], [`Hub::authorize_method`] and [`EndpointOptions::authorize`] take a [`Policy`]. It is
+//!   evaluated for the `Arc<`[`Principal`]`>` in the request's extensions, which a middleware puts there: one of your own, or
+//!   the one of the module `auth`, which verifies bearer tokens.
 //! - **Filters** around methods and connections: [`Hub::filter`], [`HubFilter`].
 //! - **Options** under ASP.NET Core's names: [`HubOptions`] for hubs, [`EndpointOptions`] for paths.
 //! - **Your own application**: [`HubHandle::map`] gives routes to merge into an [`axum::Router`], with your layers
 //!   around them; [`HubHandle::service`] is a tower service for plain hyper, which must serve it with upgrades.
-//!   [`serve`] and [`Workers`] serve an application as the `hubline` program does, with bounds for clients that
-//!   stall, and treat requests as Kestrel does where `axum::serve` does not; [`Server::shutdown`] sends clients away
-//!   to reconnect.
+//! - **Serving HTTP**: [`serve`] and [`Workers`] bound clients that stall, and treat requests as Kestrel does where
+//!   `axum::serve` does not. [`run`] serves until the process is asked to stop, and then stops gracefully;
+//!   [`Server::shutdown`] does the hubs' part of that under any HTTP server.
+//! - **Connections without a hub protocol** (ASP.NET Core's `MapConnectionHandler`): [`Server::map_connections`].
 //! - **TLS**, with the feature `tls`: [`HttpOptions`]`::tls` with a certificate from PEM files, reloaded when they change.
 //! - **Several instances** become one with a Redis backplane (feature `redis`), byte-compatible with ASP.NET
 //!   Core's: [`ServerBuilder::backplane`].
-//! - **Who is connected**, in which group, on which call, over all instances: the parameter [`Directory`], with a
-//!   directory given to [`ServerBuilder::directory`]: [`directory::InProcess`] or the one in Redis.
-//! - **Limits of each address**: [`ServerBuilder::address_limits`]; whose address a request has behind proxies:
-//!   [`HttpOptions::forwarded_headers`].
-//! - **Metrics**: [`Server::statistics`] has the numbers, for whichever exporter your application uses.
+//! - **The session directory** tells who is connected and in which group, over all instances: the parameter [`Directory`],
+//!   after [`ServerBuilder::directory`] was given [`directory::InProcess`] or the one in Redis.
+//! - **Limits per client address**: [`ServerBuilder::address_limits`]; behind proxies [`HttpOptions::forwarded_headers`]
+//!   finds the address.
+//! - **Metrics**: [`Server::statistics`] returns the numbers, for any exporter.
 //! - **Whole programs** that each answer one question are in the repository's `examples`: `chat-in-axum`,
-//!   `plain-hyper`, `bearer-tokens`, `streams` and `presence`.
+//!   `plain-hyper`, `bearer-tokens`, `streams`, `presence` and `raw-echo`.
 //! - **Tests** of your hub, with a client in memory: the module `testing`, behind the feature of that name.
 //! - **Coming from ASP.NET Core**: [`coming_from_aspnetcore`] has each of its concepts next to ours.
 //!
@@ -89,7 +91,7 @@
 //! subscriber (`tracing_subscriber::fmt().init()`) sees no error of a hub method, no lost link to Redis and no refused request;
 //! [`observability`] has the details, and OpenTelemetry.
 //!
-//! What is not here yet: resuming on another instance after a crash, and HTTP/2. A host that serves with `axum::serve` enables HTTP/2
+//! Not supported: HTTP/2, and sessions that survive the process that has their connection. A host that serves with `axum::serve` enables HTTP/2
 //! by axum's own feature `http2`; no part of Hubline is compiled for it.
 
 mod connections;
@@ -111,7 +113,7 @@ pub mod coming_from_aspnetcore {}
 #[doc = include_str!("../../../docs/observability.md")]
 pub mod observability {}
 
-pub use hubline_backplane::{Backplane, InProcess, Reach, Statistics, Status};
+pub use hubline_backplane::{Backplane, InProcess, PublishError, Reach, Statistics, Status};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 #[doc(hidden)]
@@ -124,15 +126,16 @@ pub use hubline_hub::{
     Next, NextCallback, OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State,
     StreamHandler, Upload, UploadError,
 };
-pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal};
+pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal, PrincipalBuilder};
 #[cfg(feature = "macros")]
 pub use hubline_macros::method;
-pub use hubline_pipe::{ConnectionInfo, RequestContext, RequestParts};
+pub use hubline_pipe::{CloseCode, ConnectionInfo, PipeEnd, RequestContext, RequestParts};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::value;
 pub use hubline_protocol::{
-    BindError, ConnectionId, Dialect, GroupName, HubProtocol, InvocationId, Naming, UserId,
+    BindError, ConnectionId, DecodeError, Dialect, EncodeError, GroupName, HubProtocol, InvocationId, Naming,
+    UserId,
 };
 pub use hubline_transport::{
     AddressLimits, AddressRefusals, AuthenticationRefresh, Body, ConnectionStatistics, Durations,
@@ -154,7 +157,7 @@ pub use hubline_redis as redis;
 #[cfg(feature = "axum")]
 pub use paths::ignore_case;
 #[cfg(feature = "axum")]
-pub use run::{run, run_until};
+pub use run::{run, run_until, run_with};
 pub use server::{HubHandle, Server, ServerBuilder};
 pub use service::HubService;
 pub use statistics::{ConnectionHandlerStatistics, ServerStatistics};

@@ -10,11 +10,11 @@ use axum::http::uri::PathAndQuery;
 use percent_encoding::percent_decode_str;
 use tower::ServiceExt;
 
-/// Serves these paths of an application in any letter case, with a slash at the end, and with characters written as
-/// `%` and their code, as ASP.NET Core does. axum tells all of that apart.
+/// Matches these paths of an application as ASP.NET Core does: in any letter case, with or without a slash at the end, and with
+/// characters percent-encoded. axum distinguishes all of these.
 ///
-/// Paths are given as they are routed; [`Server::paths`](crate::Server::paths) has those of hubs. Other paths keep axum's
-/// rule, and so do the parts of a path behind a given one, except for a hub's `negotiate` and `refresh`.
+/// `paths` are the paths as they are routed; [`Server::paths`](crate::Server::paths) returns those of hubs. `/negotiate` and
+/// `/refresh` below them are included. All other paths are matched by axum's rule.
 ///
 /// ```
 /// # use axum::Router;
@@ -46,8 +46,8 @@ pub fn ignore_case(app: Router, paths: impl IntoIterator<Item: AsRef<str>>) -> R
     Router::new().fallback_service(rewritten)
 }
 
-/// Makes letter cases the same, as .NET's `OrdinalIgnoreCase`: no letter beyond ASCII becomes one of ASCII, so the Kelvin
-/// sign is no `k`, and a rule in front that knows both cases of each letter holds.
+/// The path in lower case, as .NET's `OrdinalIgnoreCase` compares: no letter outside of ASCII becomes one of ASCII. So the Kelvin
+/// sign is no `k`, and a rule of a proxy for both cases of each letter holds.
 fn folded(path: &str) -> String {
     let fold = |letter: char| {
         let mut lower = letter.to_lowercase();
@@ -59,7 +59,7 @@ fn folded(path: &str) -> String {
     path.chars().map(fold).collect()
 }
 
-/// The address under the spelling that is routed, if it differs.
+/// The URI with the path as it is routed; `None` if that is how it is spelled, or if it is none of these paths.
 fn as_routed(uri: &Uri, known: &HashMap<String, String>) -> Option<Uri> {
     let spelled = uri.path();
     // An encoded slash is part of a name, not between two.

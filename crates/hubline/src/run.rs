@@ -8,9 +8,9 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Server, serve};
+use crate::{HttpOptions, Server, serve_with};
 
-/// Serves an application as [`serve`] does until the process is asked to stop, by SIGINT or SIGTERM (elsewhere than on Unix by
+/// Serves an application as [`serve`](crate::serve) does until the process is asked to stop, by SIGINT or SIGTERM (elsewhere than on Unix by
 /// Ctrl-C), and then for `grace` at most until everything is over: no connection is accepted any more, clients are told to
 /// reconnect, and running calls and requests finish. A second signal ends that at once.
 ///
@@ -19,7 +19,7 @@ use crate::{Server, serve};
 /// ```no_run
 /// # use std::time::Duration;
 /// # use hubline::{Hub, Server};
-/// # async fn main() -> std::io::Result<()> {
+/// # async fn chat() -> std::io::Result<()> {
 /// let server = Server::new();
 /// let chat = server.add_hub(Hub::new("Chat"));
 /// let listener = tokio::net::TcpListener::bind("localhost:5000").await?;
@@ -28,23 +28,40 @@ use crate::{Server, serve};
 /// ```
 ///
 /// # Errors
-/// As [`serve`], or signals cannot be listened for.
+/// As [`serve`](crate::serve), or signals cannot be listened for.
 ///
 /// # Cancel safety
 /// Not safe: dropped, it accepts no connection any more, and those that there are end without a word.
 pub async fn run(listener: TcpListener, app: Router, server: &Server, grace: Duration) -> io::Result<()> {
+    run_with(listener, app, server, grace, HttpOptions::default()).await
+}
+
+/// As [`run`], with options.
+///
+/// # Errors
+/// As [`run`].
+///
+/// # Cancel safety
+/// As [`run`].
+pub async fn run_with(
+    listener: TcpListener,
+    app: Router,
+    server: &Server,
+    grace: Duration,
+    options: HttpOptions,
+) -> io::Result<()> {
     let (mut first, mut second) = (Signals::listen()?, Signals::listen()?);
     let hurry = async {
         second.next().await;
         second.next().await;
     };
-    run_and_stop(listener, app, server, grace, first.next(), hurry).await
+    run_and_stop(listener, app, server, grace, options, first.next(), hurry).await
 }
 
-/// [`run`] for a program that knows by itself when to stop: when `stop` is ready.
+/// As [`run_with`], for a program that decides by itself when to stop: when `stop` is ready. Signals are not listened for.
 ///
 /// # Errors
-/// As [`serve`].
+/// As [`serve`](crate::serve).
 ///
 /// # Cancel safety
 /// As [`run`].
@@ -53,9 +70,10 @@ pub async fn run_until(
     app: Router,
     server: &Server,
     grace: Duration,
+    options: HttpOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    run_and_stop(listener, app, server, grace, stop, std::future::pending()).await
+    run_and_stop(listener, app, server, grace, options, stop, std::future::pending()).await
 }
 
 /// Stops when `stop` is ready, and waits no longer when `hurry` is.
@@ -64,11 +82,12 @@ async fn run_and_stop(
     app: Router,
     server: &Server,
     grace: Duration,
+    options: HttpOptions,
     stop: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let stopping = CancellationToken::new();
-    let mut serving = pin!(serve(listener, app, stopping.clone()));
+    let mut serving = pin!(serve_with(listener, app, stopping.clone(), options));
     tokio::select! {
         served = serving.as_mut() => return served,
         () = stop => {}

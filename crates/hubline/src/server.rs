@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::{ConnectionHandlerStatistics, HubService, ServerStatistics};
 
-/// The hubs of a process, their connections and their backplane. Cloning shares them.
+/// The hubs of a process, with their connections and their backplane. A clone is a handle to the same server.
 #[derive(Debug, Clone)]
 pub struct Server(Arc<Shared>);
 
@@ -37,7 +37,7 @@ struct Shared {
     stopping: CancellationToken,
 }
 
-/// Puts a [`Server`] together.
+/// Builds a [`Server`].
 #[derive(Debug)]
 pub struct ServerBuilder {
     backplane: Arc<dyn Backplane>,
@@ -53,7 +53,7 @@ impl Server {
         Self::builder().build()
     }
 
-    /// A server with a backplane or options of its own.
+    /// A builder, for a server with a backplane, a session directory or options.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             backplane: Arc::new(InProcess),
@@ -64,7 +64,8 @@ impl Server {
         }
     }
 
-    /// Starts a hub. Map it on one or several paths next; all of them share its groups and targets.
+    /// Starts a hub with the server's options. Nobody reaches it until [`HubHandle::map`] gives it a path; connections of
+    /// several paths share its groups and users.
     ///
     /// # Panics
     /// If the server has a hub of this name: both would get each other's messages.
@@ -73,7 +74,7 @@ impl Server {
         self.add_hub_with(hub, self.0.options.clone())
     }
 
-    /// [`Server::add_hub`] with options of its own instead of the server's.
+    /// As [`Server::add_hub`], with these options instead of the server's.
     ///
     /// # Panics
     /// As [`Server::add_hub`].
@@ -98,22 +99,22 @@ impl Server {
         HubHandle { server: self.clone(), context }
     }
 
-    /// Whether other instances can be reached, and every change of that.
+    /// Watches whether the other instances can be reached.
     pub fn backplane_status(&self) -> watch::Receiver<Status> {
         self.0.backplane.status()
     }
 
-    /// Who is connected anywhere in the fleet, if a directory was given.
+    /// The session directory that was given to [`ServerBuilder::directory`].
     pub fn directory(&self) -> Option<&Arc<dyn SessionDirectory>> {
         self.0.directory.as_ref()
     }
 
-    /// What the backplane has done so far, and what waits in it.
+    /// Counts messages that the backplane has sent and received since it was started, and those that wait in it.
     pub fn backplane_statistics(&self) -> Statistics {
         self.0.backplane.statistics()
     }
 
-    /// How many connections this instance has, over all hubs and connection handlers.
+    /// The number of connections of this instance, over all hubs and connection handlers.
     pub fn connection_count(&self) -> usize {
         let hubs = self.hubs().iter().map(HubContext::connection_count).sum::<usize>();
         hubs + self.connection_handlers().iter().map(|handler| handler.connections).sum::<usize>()
@@ -125,7 +126,7 @@ impl Server {
         self.0.paths.lock().clone()
     }
 
-    /// What this instance has counted so far, and how many connections there are.
+    /// A snapshot of the counters of this instance.
     pub fn statistics(&self) -> ServerStatistics {
         ServerStatistics {
             hubs: self.hubs().iter().map(HubContext::statistics).collect(),
@@ -135,12 +136,13 @@ impl Server {
         }
     }
 
-    /// Tells every client to reconnect and waits until all have gone and all hub methods have ended, for
-    /// `grace` at most. Returns whether they did. Then takes this instance out of the directory, if there is one.
+    /// Closes every connection, with `allowReconnect` for its client, and waits until all have ended and all hub methods and
+    /// connection handlers have returned, at most for `grace`. Returns whether they have. Then removes this instance from the
+    /// session directory, if there is one.
     ///
-    /// This ends no HTTP server. One that ends gracefully waits for its event streams and polls, so let both
-    /// go on side by side, and stop accepting first: a connection made from now on is told to reconnect as
-    /// soon as it has shaken hands.
+    /// It does not stop the HTTP server; [`run`](crate::run) stops both. A graceful shutdown of an HTTP server waits for its
+    /// event streams and polls, which this method ends, so run both concurrently. Stop accepting first: a connection that
+    /// is opened later is closed as soon as its handshake is over.
     ///
     /// ```
     /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, server: hubline::Server) {
@@ -156,7 +158,7 @@ impl Server {
     /// ```
     ///
     /// # Cancel safety
-    /// Dropped early, clients have been told all the same; it may be called again.
+    /// Safe: once polled, connections are closed even if the future is dropped. It may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.0.connections.stopping();
         self.0.stopping.cancel();
@@ -236,39 +238,39 @@ impl Default for Server {
 }
 
 impl ServerBuilder {
-    /// How instances reach each other. Default: [`InProcess`], there is one instance.
+    /// Connects the instances of a fleet. Default: [`InProcess`], for a server of one instance.
     #[must_use]
     pub fn backplane(mut self, backplane: impl Backplane) -> Self {
         self.backplane = Arc::new(backplane);
         self
     }
 
-    /// Where hubs report their connections, for [`Directory`](crate::Directory) to answer for all instances.
-    /// Default: nowhere, which saves each connection 200 to 300 bytes.
+    /// Sets the session directory, which hubs report their connections to and [`Directory`](crate::Directory) reads.
+    /// It takes 200 to 300 bytes per connection. Default: none.
     #[must_use]
     pub fn directory(mut self, directory: impl SessionDirectory) -> Self {
         self.directory = Some(Arc::new(directory));
         self
     }
 
-    /// Options for every hub that is added without its own.
+    /// Sets the options of hubs that [`Server::add_hub`] adds. Default: [`HubOptions::default`].
     #[must_use]
     pub fn hub_options(mut self, options: HubOptions) -> Self {
         self.options = options;
         self
     }
 
-    /// What signs connection tokens, so that every instance of a fleet can read them: the same keys in the same
-    /// order on all of them. The first signs; put a new one there to change it. Default: the instances agree on
-    /// one through the backplane.
+    /// Sets the keys of connection tokens: the same ones in the same order on every instance of a fleet. The first key signs new
+    /// tokens, the others are accepted too, so that a new key can be put in front. Default: the instances agree on one key
+    /// through the backplane.
     #[must_use]
     pub fn token_keys(mut self, keys: impl Into<Vec<TokenKey>>) -> Self {
         self.token_keys = keys.into();
         self
     }
 
-    /// What each address may have and do on this instance. Addresses are those of requests' extensions
-    /// [`axum::extract::ConnectInfo`]`<SocketAddr>`, which [`serve`](crate::serve) and [`Workers`](crate::Workers) provide; behind proxies see
+    /// Limits connections and negotiations per client address on this instance. The address is the request's extension
+    /// [`axum::extract::ConnectInfo`]`<SocketAddr>`, which [`serve`](crate::serve) and [`Workers`](crate::Workers) set; behind proxies see
     /// [`HttpOptions::forwarded_headers`](crate::HttpOptions::forwarded_headers). Default: no limits.
     #[must_use]
     pub fn address_limits(mut self, limits: AddressLimits) -> Self {
@@ -276,7 +278,7 @@ impl ServerBuilder {
         self
     }
 
-    /// The server. With a backplane to other instances this needs a tokio runtime.
+    /// Builds the server. With a backplane to other instances it must be called within a tokio runtime.
     pub fn build(self) -> Server {
         let connections = match self.backplane.fleet() {
             Some(fleet) => Connections::in_fleet(fleet, self.token_keys),
@@ -297,7 +299,7 @@ impl ServerBuilder {
     }
 }
 
-/// A hub that runs. Cloning shares it.
+/// A running hub of a [`Server`]. A clone is a handle to the same hub.
 #[derive(Debug, Clone)]
 pub struct HubHandle {
     server: Server,
@@ -311,7 +313,7 @@ impl HubHandle {
         &self.server.0.tasks
     }
 
-    /// Sending from outside of the hub's methods.
+    /// The hub's clients and groups, for code outside of its methods (ASP.NET Core's `IHubContext`).
     pub fn context(&self) -> &HubContext {
         &self.context
     }
@@ -319,12 +321,12 @@ impl HubHandle {
     /// Routes for an axum application: `path`, its `/negotiate` and, where authentication refresh is on, its
     /// `/refresh`. Layers of the application see all their requests.
     ///
-    /// What is mapped is an endpoint. Its connections belong to it: their tokens open no other one.
+    /// Each mapping is an endpoint with a name, its path unless [`EndpointOptions::name`] is set. A connection token is valid at
+    /// the endpoint alone that it was negotiated at.
     ///
     /// # Panics
-    /// If axum does not take `path` as a route: it begins with a slash. If an endpoint of this server is called so
-    /// already: an endpoint's name is its path, unless [`EndpointOptions::name`] is another, as it has to be for the same
-    /// path under several prefixes. If a method of the hub takes a part of its connection's request that the options do
+    /// If axum does not accept `path` as a route: it must begin with a slash. If this server has an endpoint of that name
+    /// already: set [`EndpointOptions::name`] where one path is mapped under several prefixes. If a method of the hub takes a part of its connection's request that the options do
     /// not keep ([`EndpointOptions::keep_headers`], [`EndpointOptions::keep_extensions`]).
     #[cfg(feature = "axum")]
     #[track_caller]
@@ -346,14 +348,14 @@ impl HubHandle {
         self.server.routes(path, has_refresh, self.service(path, options))
     }
 
-    /// The hub as a tower service, for hosts other than axum. It answers any path as the hub's own; one that
-    /// ends with `/negotiate` is a negotiation, one that ends with `/refresh` a refresh.
+    /// The hub as a tower service, for hosts other than axum. It ignores the path of a request but for its end: `/negotiate`
+    /// negotiates, `/refresh` refreshes the authentication.
     ///
-    /// `name` is what the endpoint is called, on every instance alike: the path that it is served at. The options may
-    /// name it otherwise. What [`Hub::authorize`] requires is required beside what the options do.
+    /// `name` is the endpoint's name, the same on every instance: use the path that it is served at. [`EndpointOptions::name`]
+    /// overrides it. The policies of [`Hub::authorize`] and of the options must both be met.
     ///
     /// # Panics
-    /// If an endpoint of this server is called so already, or if the hub has a method that takes a part of its
+    /// If this server has an endpoint of that name already, or if the hub has a method that takes a part of its
     /// connection's request ([`Headers`](crate::Headers), [`Extension`](crate::Extension)) which the options do not keep.
     #[track_caller]
     pub fn service(&self, name: &str, options: EndpointOptions) -> HubService {

@@ -15,10 +15,10 @@ use hubline_transport::RemoteAddress;
 use hubline_transport::{Body, Endpoint};
 use tower_service::Service;
 
-/// One hub path. Works under axum, or over hyper alone with `TowerToHyperService`; the HTTP connection must
-/// be served with upgrades.
+/// An endpoint as a tower service, for axum or, by `TowerToHyperService`, for hyper alone. WebSockets need an HTTP connection
+/// that is served with upgrades.
 ///
-/// The address that a request comes from is its extension [`RemoteAddress`](crate::RemoteAddress) or, with the feature
+/// The client's address is the request's extension [`RemoteAddress`](crate::RemoteAddress) or, with the feature
 /// `axum`, `axum::extract::ConnectInfo<SocketAddr>`, if it has one.
 #[derive(Debug, Clone)]
 pub struct HubService(Endpoint);

@@ -4,10 +4,10 @@ use hubline_backplane::Statistics;
 use hubline_hub::HubStatistics;
 use hubline_transport::ConnectionStatistics;
 
-/// What a server counts on this instance, for the metrics of your application: [`Server::statistics`].
+/// Counters of a server on this instance, from its start: [`Server::statistics`].
 ///
-/// Counting costs messages nothing beyond what the backplane counts anyway. Taking a snapshot costs some microseconds
-/// for each hub, whatever the number of connections, and asks nobody else.
+/// A snapshot takes some microseconds per hub, whatever the number of connections, and no request to another instance. Counting
+/// adds no work per message beyond the backplane's own counters.
 ///
 /// ```
 /// # let server = hubline::Server::new();
@@ -22,22 +22,22 @@ use hubline_transport::ConnectionStatistics;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ServerStatistics {
-    /// Each hub, in the order in which they were added.
+    /// The hubs, in the order in which they were added.
     pub hubs: Vec<HubStatistics>,
-    /// Each mapping of a connection handler, in the order in which they were mapped.
+    /// The mappings of connection handlers, in the order in which they were mapped.
     pub connection_handlers: Vec<ConnectionHandlerStatistics>,
     /// Connections by transport, over all hubs and connection handlers.
     pub connections: ConnectionStatistics,
-    /// Messages for the other instances. All zero if there are none.
+    /// Messages to and from other instances. All zero for a server of one instance.
     pub backplane: Statistics,
 }
 
-/// What a server counts of one mapping of a connection handler.
+/// Counters of one mapping of a connection handler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConnectionHandlerStatistics {
-    /// The path that it is mapped on, or the name of its service.
+    /// Its path, or the name that was given to [`Server::connection_service`](crate::Server::connection_service).
     pub name: String,
-    /// Connections that are open.
+    /// The number of open connections.
     pub connections: usize,
 }

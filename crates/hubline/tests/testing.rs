@@ -166,8 +166,7 @@ async fn only_those_get_in_who_may() {
     assert_eq!(connect().user("ada").role("Doctor").refused().await, Refused::Forbidden);
     let text = failure(connect().into_future()).await;
     assert!(text.ends_with("the client was refused: Unauthenticated"), "{text}");
-    let mut who = Principal::of_user("ada");
-    who.name = Some("Ada".into());
+    let who = Principal::builder().user("ada").name("Ada").build();
     let ada = connect().principal(who).role("Doctor").claim("scope", "read").query("as=augusta").await;
     let me: (String, String) = ada.invoke("Me", ()).await;
     assert_eq!((&*me.0, &*me.1), ("augusta", "Ada"));

@@ -10,4 +10,4 @@ mod policy;
 mod principal;
 
 pub use policy::{Access, Policy};
-pub use principal::{Claim, ExpiredPrincipal, Principal};
+pub use principal::{Claim, ExpiredPrincipal, Principal, PrincipalBuilder};

@@ -122,13 +122,11 @@ impl fmt::Debug for Requirement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Claim;
 
     #[test]
     fn all_requirements_must_be_met_and_one_value_of_each_will_do() {
-        let mut ada = Principal::of_user("ada");
-        ada.roles = vec!["Doctor".into(), "Admin".into()];
-        ada.claims = vec![Claim { name: "scope".into(), value: "read".into() }];
+        let ada =
+            Principal::builder().user("ada").role("Doctor").role("Admin").claim("scope", "read").build();
         let access = |policy: Policy| policy.evaluate(Some(&ada));
         assert_eq!(access(Policy::authenticated()), Access::Granted);
         assert_eq!(access(Policy::authenticated().any_role(["Patient", "Admin"])), Access::Granted);

@@ -9,6 +9,14 @@ use hubline_protocol::UserId;
 ///
 /// Put it into the request's extensions, as an `Arc<Principal>`, in a middleware in front of the hub's route;
 /// the crate `hubline-auth` has one for bearer tokens.
+///
+/// ```
+/// use hubline_identity::Principal;
+///
+/// let ada = Principal::builder().user("ada").name("Ada").role("Doctor").claim("scope", "read").build();
+/// assert!(ada.has_role("Doctor"));
+/// assert_eq!(ada.claims("scope").collect::<Vec<_>>(), ["read"]);
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Principal {
@@ -43,8 +51,61 @@ pub struct Claim {
     pub value: Box<str>,
 }
 
+/// Builds a [`Principal`]. What is not given is not known.
+#[derive(Debug, Clone, Default)]
+#[must_use = "a builder does nothing until `build` is called"]
+pub struct PrincipalBuilder(Principal);
+
+impl PrincipalBuilder {
+    /// Sets [`Principal::name_identifier`].
+    pub fn user(mut self, id: impl Into<UserId>) -> Self {
+        self.0.name_identifier = Some(id.into());
+        self
+    }
+
+    /// Sets [`Principal::issuer`].
+    pub fn issuer(mut self, issuer: impl Into<Box<str>>) -> Self {
+        self.0.issuer = Some(issuer.into());
+        self
+    }
+
+    /// Sets [`Principal::name`].
+    pub fn name(mut self, name: impl Into<Box<str>>) -> Self {
+        self.0.name = Some(name.into());
+        self
+    }
+
+    /// Adds a role. No claim is added for it.
+    pub fn role(mut self, role: impl Into<Box<str>>) -> Self {
+        self.0.roles.push(role.into());
+        self
+    }
+
+    /// Adds a claim. It sets no other property of the principal, whatever its name.
+    pub fn claim(mut self, name: impl Into<Box<str>>, value: impl Into<Box<str>>) -> Self {
+        self.0.claims.push(Claim { name: name.into(), value: value.into() });
+        self
+    }
+
+    /// Sets [`Principal::expires`].
+    pub fn expires(mut self, at: SystemTime) -> Self {
+        self.0.expires = Some(at);
+        self
+    }
+
+    /// The principal.
+    pub fn build(self) -> Principal {
+        self.0
+    }
+}
+
 impl Principal {
-    /// Somebody with this id, and nothing else known.
+    /// A principal of which nothing is known yet.
+    pub fn builder() -> PrincipalBuilder {
+        PrincipalBuilder::default()
+    }
+
+    /// A principal with this name identifier, of which nothing else is known.
     pub fn of_user(id: impl Into<UserId>) -> Self {
         Self { name_identifier: Some(id.into()), ..Self::default() }
     }

@@ -8,13 +8,13 @@ use axum::http::HeaderMap;
 
 const X_FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Which proxies are believed about the addresses of their clients, as ASP.NET Core's `ForwardedHeadersOptions`.
+/// The proxies whose `X-Forwarded-For` is trusted (ASP.NET Core's `ForwardedHeadersOptions`).
 ///
-/// `X-Forwarded-For` is read from its end, as far as the address that has been come to is a known proxy, and
-/// [`forward_limit`](Self::forward_limit) entries at most. Proxies on this machine are known from the start. What anybody else says of itself
-/// counts for nothing, and the first time that is logged.
+/// The header is read from its last entry to its first, as long as the address found so far is a known proxy, and at most
+/// [`forward_limit`](Self::forward_limit) entries. Loopback addresses are known proxies. The header of any other peer is ignored, which is
+/// logged the first time.
 ///
-/// `X-Forwarded-Proto` and `X-Forwarded-Host` are not read: nothing here depends on them.
+/// `X-Forwarded-Proto` and `X-Forwarded-Host` are not read.
 #[derive(Debug)]
 pub struct ForwardedHeaders {
     known: Vec<IpNetwork>,
@@ -23,14 +23,14 @@ pub struct ForwardedHeaders {
     has_met_stranger: AtomicBool,
 }
 
-/// Addresses that have their first bits in common, `10.0.0.0/8`.
+/// A network of IP addresses in CIDR notation, such as `10.0.0.0/8`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpNetwork {
     address: IpAddr,
     prefix_length: u8,
 }
 
-/// A text that is no [`IpNetwork`].
+/// A text that is not an [`IpNetwork`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct InvalidIpNetwork;
 
@@ -47,22 +47,22 @@ impl Default for ForwardedHeaders {
 }
 
 impl ForwardedHeaders {
-    /// Believes the proxies of a network, or one at an address.
+    /// Adds the known proxies of a network, or the one at an address.
     #[must_use]
     pub fn known(mut self, network: impl Into<IpNetwork>) -> Self {
         self.known.push(network.into());
         self
     }
 
-    /// Believes everybody, for servers that nobody but a proxy can reach: the last entry counts, or those that
-    /// [`forward_limit`](Self::forward_limit) allows.
+    /// Makes every address a known proxy, for servers that only proxies can reach. Up to [`forward_limit`](Self::forward_limit)
+    /// entries are read.
     #[must_use]
     pub fn known_all(mut self) -> Self {
         self.knows_all = true;
         self
     }
 
-    /// How many entries are read at most, at least 1: as many as there are proxies one behind the other. Default: 1.
+    /// Sets how many entries are read at most, at least 1: the number of proxies that a request passes. Default: 1.
     #[must_use]
     pub fn forward_limit(mut self, limit: usize) -> Self {
         self.forward_limit = limit.max(1);
@@ -117,7 +117,7 @@ fn parse(entry: &str) -> Option<SocketAddr> {
 }
 
 impl IpNetwork {
-    /// Whether an address is in it. An IPv4 address is also known in its IPv6 spelling, `::ffff:10.0.0.1`.
+    /// Whether an address belongs to the network. An IPv4 address may be given as IPv6, `::ffff:10.0.0.1`.
     pub fn contains(&self, address: IpAddr) -> bool {
         let (own, other, width) = match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => (own.to_bits().into(), other.to_bits().into(), 32),
@@ -139,7 +139,7 @@ impl From<IpAddr> for IpNetwork {
 impl FromStr for IpNetwork {
     type Err = InvalidIpNetwork;
 
-    /// Reads `10.0.0.0/8` or `fd00::/8`.
+    /// Parses CIDR notation, `10.0.0.0/8` or `fd00::/8`.
     fn from_str(text: &str) -> Result<Self, InvalidIpNetwork> {
         let (address, prefix_length) = text.split_once('/').ok_or(InvalidIpNetwork)?;
         let address: IpAddr = address.parse().map_err(|_| InvalidIpNetwork)?;

@@ -1,4 +1,4 @@
-//! What can be set where HTTP is served.
+//! Options of serving HTTP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +18,7 @@ pub struct HttpOptions {
     pub keep_alive_timeout: Duration,
     /// How long the head of a request may take, from its first byte to its last. Default: 30 s.
     pub request_headers_timeout: Duration,
-    /// Which proxies are believed about the addresses of their clients. Default: none, a request's address is that of its socket.
+    /// The proxies whose `X-Forwarded-For` is trusted. Default: none, a request's address is the peer address of its socket.
     pub forwarded_headers: Option<Arc<ForwardedHeaders>>,
     /// Serves with TLS. Default: none, plain HTTP.
     #[cfg(feature = "tls")]
@@ -47,21 +47,21 @@ impl HttpOptions {
         std::future::pending().await
     }
 
-    /// Closes connections that have been without a request for so long.
+    /// Sets [`keep_alive_timeout`](Self::keep_alive_timeout).
     #[must_use]
     pub fn keep_alive_timeout(mut self, timeout: Duration) -> Self {
         self.keep_alive_timeout = timeout;
         self
     }
 
-    /// Gives the head of a request so long to come.
+    /// Sets [`request_headers_timeout`](Self::request_headers_timeout).
     #[must_use]
     pub fn request_headers_timeout(mut self, timeout: Duration) -> Self {
         self.request_headers_timeout = timeout;
         self
     }
 
-    /// Believes these proxies about the addresses of their clients.
+    /// Sets [`forwarded_headers`](Self::forwarded_headers): the proxies whose `X-Forwarded-For` is trusted.
     #[must_use]
     pub fn forwarded_headers(mut self, forwarded: ForwardedHeaders) -> Self {
         self.forwarded_headers = Some(Arc::new(forwarded));

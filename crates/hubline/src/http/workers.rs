@@ -18,16 +18,15 @@ use super::{HttpOptions, accept};
 /// much as to deliver it twice, so it should have some deliveries to make.
 const FEW: usize = 8;
 
-/// Threads that share the connections, each with a runtime of its own.
+/// Threads that connections are distributed to, each with a tokio runtime of its own.
 ///
-/// A connection stays on its thread, hub methods included. With many small messages that saves much of what
-/// tokio's work-stealing runtime spends on waking threads for each other; a hub method that blocks its
-/// thread holds up the connections beside it, so it must not (`tokio::task::spawn_blocking` helps).
+/// A connection stays on its thread, hub methods included, so that small messages wake few threads. A hub method must not block:
+/// it would delay every connection of its thread. Use `tokio::task::spawn_blocking` for work that blocks.
 ///
-/// Each thread gets eight connections before the next one gets any; from then on a connection goes to the thread with
-/// the fewest. Tasks that hub methods spawn count like connections.
+/// A thread gets eight connections before the next thread gets any; later connections go to the thread with the fewest. Tasks
+/// that hub methods spawn count as connections.
 ///
-/// The threads end when the value is dropped, and what still runs on them with them.
+/// Dropping the value stops the threads and aborts the tasks on them.
 #[derive(Debug)]
 pub struct Workers {
     runtimes: Vec<Handle>,
@@ -43,7 +42,7 @@ impl Workers {
         Self::start_many(std::thread::available_parallelism()?)
     }
 
-    /// Starts as many threads.
+    /// Starts `count` threads.
     ///
     /// # Errors
     /// As [`Workers::start`].
@@ -71,13 +70,16 @@ impl Workers {
         Ok(Self { runtimes, _stop: stop.drop_guard() })
     }
 
-    /// Runs it on one of these threads, with whatever it spawns.
+    /// Runs a future on the first of these threads, and the tasks that it spawns.
     ///
-    /// A backplane that is connected there, and hubs that are added there, are next to connections: with Redis it saves a third
-    /// thread the way of every message.
+    /// Connect a Redis backplane and add hubs by it: their tasks are then on a thread with connections, which saves waking another
+    /// thread for each message.
     ///
     /// # Errors
-    /// It panicked, or the threads have ended.
+    /// The future panicked, or the threads have ended.
+    ///
+    /// # Cancel safety
+    /// Not cancelled with the call: the future runs on when this one is dropped, and its output is lost.
     pub async fn run<F>(&self, future: F) -> io::Result<F::Output>
     where
         F: Future<Output: Send + 'static> + Send + 'static,
@@ -86,17 +88,23 @@ impl Workers {
         runtime.spawn(future).await.map_err(io::Error::other)
     }
 
-    /// [`serve`](crate::serve) on these threads.
+    /// As [`serve`](crate::serve), on these threads.
     ///
     /// # Errors
+    /// As [`serve`](crate::serve).
+    ///
+    /// # Cancel safety
     /// As [`serve`](crate::serve).
     pub async fn serve(&self, listener: TcpListener, app: Router, stop: CancellationToken) -> io::Result<()> {
         self.serve_with(listener, app, stop, HttpOptions::default()).await
     }
 
-    /// [`serve_with`](crate::serve_with) on these threads.
+    /// As [`serve_with`](crate::serve_with), on these threads.
     ///
     /// # Errors
+    /// As [`serve`](crate::serve).
+    ///
+    /// # Cancel safety
     /// As [`serve`](crate::serve).
     pub async fn serve_with(
         &self,

@@ -4,6 +4,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use axum::Router;
+use hubline::testing::TestClient;
 use hubline::{EndpointOptions, Hub, HubService, Server, Workers};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -117,11 +118,25 @@ async fn a_method_under_the_attribute_fails_with_its_text() {
     let names: Arc<[String]> = Arc::new(["ada".to_owned()]);
     assert_eq!(rename(hubline::State(names.clone()), "bob".into()).await, Ok(1));
     let hub = Server::new().add_hub(Hub::with_state("Test", names).method("Rename", rename));
-    let http = serve(hub.map("/hub")).await;
-    let mut client = http.connect("/hub", TRANSPORTS[0]).await;
-    client
-        .send("{\"type\":1,\"invocationId\":\"1\",\"target\":\"Rename\",\"arguments\":[\"ada\"]}\u{1e}")
-        .await;
+    let error = TestClient::connect(&hub).await.invoke_error("Rename", ("ada",)).await;
     let text = "An unexpected error occurred invoking 'Rename' on the server. HubException: there is a ada";
-    assert!(client.receive().await.unwrap().contains(text));
+    assert_eq!(error, text);
+}
+
+/// Whoever depends on `hubline` alone can tell apart what ends a connection or fails a send.
+#[test]
+fn errors_within_errors_can_be_named() {
+    use hubline::{CloseReason, DecodeError, EncodeError, PipeEnd, PublishError, SendError};
+    let is_clients_fault = |reason: &CloseReason| match reason {
+        CloseReason::ProtocolError(DecodeError::TooLarge { .. }) => true,
+        CloseReason::TransportEnded(PipeEnd::Violation(code)) => *code != hubline::CloseCode::Normal,
+        _ => false,
+    };
+    assert!(is_clients_fault(&CloseReason::ProtocolError(DecodeError::TooLarge { limit: 1 })));
+    let text = |error: SendError| match error {
+        SendError::Encode(error) => EncodeError::to_string(&error),
+        SendError::Publish(PublishError::Refused(why)) => why,
+        other => other.to_string(),
+    };
+    assert_eq!(text(SendError::Publish(PublishError::Refused("full".to_owned()))), "full");
 }

@@ -9,7 +9,7 @@ use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use hubline::testing::TestClient;
-use hubline::{Hub, HubHandle, Server, State};
+use hubline::{HttpOptions, Hub, HubHandle, Server, State};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -163,7 +163,8 @@ async fn a_program_may_stop_when_it_likes() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let stopped = async { drop(stopped.await) };
-    let running = hubline::run_until(listener, hub.map("/hub"), &server, GRACE, stopped);
+    let options = HttpOptions::default();
+    let running = hubline::run_until(listener, hub.map("/hub"), &server, GRACE, options, stopped);
     let stopping = async {
         drop(stop);
         assert!(client.closed().await.allow_reconnect);
