@@ -175,10 +175,10 @@ async fn attempt(
     let outcome: Result<(), HubError> = match operation.as_str() {
         "all" => clients.all().send("Receive", arguments).await.map_err(Into::into),
         "group" => clients.group(target).send("Receive", arguments).await.map_err(Into::into),
-        "user" => clients.user(&target.into()).send("Receive", arguments).await.map_err(Into::into),
-        "client" => clients.client(&target.into()).send("Receive", arguments).await.map_err(Into::into),
-        "join" => groups.add(&target.into(), text).await.map_err(Into::into),
-        "leave" => groups.remove(&target.into(), text).await.map_err(Into::into),
+        "user" => clients.user(target).send("Receive", arguments).await.map_err(Into::into),
+        "client" => clients.client(target).send("Receive", arguments).await.map_err(Into::into),
+        "join" => groups.add(target, text).await.map_err(Into::into),
+        "leave" => groups.remove(target, text).await.map_err(Into::into),
         _ => return Err(HubError::new(format!("unknown operation {operation}"))),
     };
     let outcome = outcome.map_or_else(|error| error.to_string(), |()| "ok".to_owned());

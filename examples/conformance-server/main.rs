@@ -26,7 +26,7 @@ use hubline::auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOr
 use hubline::redis::{RedisBackplane, RedisOptions};
 use hubline::{
     Connection, ConnectionError, EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy,
-    Server, TransportKind, UserId, Workers,
+    Server, TransportKind, Workers,
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -186,13 +186,13 @@ fn sends(hub: HubContext) -> Router {
         .route(
             "/send/user/{user}",
             post(async |State(hub): State<HubContext>, Path(user): Path<String>, Query(Text { text })| {
-                answer(hub.clients().user(&UserId::from(user)).send("Receive", ("context", text)).await)
+                answer(hub.clients().user(user).send("Receive", ("context", text)).await)
             }),
         )
         .route(
             "/send/client/{id}",
             post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
-                answer(hub.clients().client(&id.into()).send("Receive", ("context", text)).await)
+                answer(hub.clients().client(id).send("Receive", ("context", text)).await)
             }),
         )
         .route(
@@ -204,7 +204,7 @@ fn sends(hub: HubContext) -> Router {
         .route(
             "/ask/{id}",
             post(async |State(hub): State<HubContext>, Path(id): Path<String>, Query(Text { text })| {
-                let asked = hub.clients().client(&id.into()).invoke("Ask", (text,)).await;
+                let asked = hub.clients().client(id).invoke("Ask", (text,)).await;
                 client_results::told(asked).unwrap_or_default()
             }),
         )

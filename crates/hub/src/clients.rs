@@ -48,8 +48,10 @@ impl HubClients {
     }
 
     /// One connection, by its id; nobody if there is none. It can be asked for a result too.
-    pub fn client(&self, id: &ConnectionId) -> SingleClientProxy<'_> {
-        self.single(id, self.context.0.router.find(id), Asker::Free)
+    pub fn client(&self, id: impl Into<ConnectionId>) -> SingleClientProxy<'_> {
+        let id = id.into();
+        let local = self.context.0.router.find(&id);
+        self.single(id, local, Asker::Free)
     }
 
     /// Several connections.
@@ -59,7 +61,7 @@ impl HubClients {
 
     /// The members of a group.
     pub fn group(&self, name: impl Into<GroupName>) -> ClientProxy<'_> {
-        self.subjects([name.into()], Subject::Group)
+        self.subjects([name], Subject::Group)
     }
 
     /// The members of several groups; who is in two of them receives twice.
@@ -91,8 +93,8 @@ impl HubClients {
     }
 
     /// All connections of a user.
-    pub fn user(&self, id: &UserId) -> ClientProxy<'_> {
-        self.subjects([id.clone()], Subject::User)
+    pub fn user(&self, id: impl Into<UserId>) -> ClientProxy<'_> {
+        self.subjects([id], Subject::User)
     }
 
     /// All connections of several users.
@@ -119,8 +121,8 @@ impl HubClients {
         }
     }
 
-    fn single(&self, id: &ConnectionId, local: Option<Arc<Outbox>>, asker: Asker) -> SingleClientProxy<'_> {
-        SingleClientProxy { clients: self, id: id.clone(), local, asker, timeout: None }
+    fn single(&self, id: ConnectionId, local: Option<Arc<Outbox>>, asker: Asker) -> SingleClientProxy<'_> {
+        SingleClientProxy { clients: self, id, local, asker, timeout: None }
     }
 }
 
@@ -141,23 +143,23 @@ impl Clients {
     /// The connection that calls.
     pub fn caller(&self) -> SingleClientProxy<'_> {
         let local = Some(Arc::clone(&self.caller.0.outbox));
-        self.hub.single(self.caller.connection_id(), local, self.asker.clone())
+        self.hub.single(self.caller.connection_id().clone(), local, self.asker.clone())
     }
 
     /// As [`HubClients::client`]. While a method waits for the client's result, the next call of its own
     /// caller may begin.
-    pub fn client(&self, id: &ConnectionId) -> SingleClientProxy<'_> {
+    pub fn client(&self, id: impl Into<ConnectionId>) -> SingleClientProxy<'_> {
         SingleClientProxy { asker: self.asker.clone(), ..self.hub.client(id) }
     }
 
     /// Every connection but the one that calls.
     pub fn others(&self) -> ClientProxy<'_> {
-        self.hub.all_except([self.caller.connection_id().clone()])
+        self.hub.all_except([self.caller.connection_id()])
     }
 
     /// The members of a group but the one that calls.
     pub fn others_in_group(&self, name: impl Into<GroupName>) -> ClientProxy<'_> {
-        self.hub.group_except(name, [self.caller.connection_id().clone()])
+        self.hub.group_except(name, [self.caller.connection_id()])
     }
 }
 

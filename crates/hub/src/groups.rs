@@ -35,10 +35,10 @@ impl Groups {
     /// meet [`HubOptions::limits`](crate::HubOptions::limits).
     pub async fn add(
         &self,
-        connection: &ConnectionId,
+        connection: impl Into<ConnectionId>,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        self.change(GroupAction::Add, connection, group.into()).await
+        self.change(GroupAction::Add, connection.into(), group.into()).await
     }
 
     /// Ends a membership; nothing changes if there is none.
@@ -47,26 +47,26 @@ impl Groups {
     /// As [`Groups::add`].
     pub async fn remove(
         &self,
-        connection: &ConnectionId,
+        connection: impl Into<ConnectionId>,
         group: impl Into<GroupName>,
     ) -> Result<(), GroupError> {
-        self.change(GroupAction::Remove, connection, group.into()).await
+        self.change(GroupAction::Remove, connection.into(), group.into()).await
     }
 
     async fn change(
         &self,
         action: GroupAction,
-        connection: &ConnectionId,
+        connection: ConnectionId,
         group: GroupName,
     ) -> Result<(), GroupError> {
         let core = &self.context.0;
-        let asked_by = self.caller.as_ref().filter(|caller| caller.connection_id() == connection);
+        let asked_by = self.caller.as_ref().filter(|caller| *caller.connection_id() == connection);
         let most = match asked_by {
             Some(caller) if action == GroupAction::Add => self.most(caller, &group)?,
             _ => None,
         };
         core.backplane.flush().await;
-        let change = GroupChange { action, group, connection: connection.clone() };
+        let change = GroupChange { action, group, connection };
         match core.router.change_within(&change, most) {
             Membership::OverLimit => {
                 asked_by.inspect(|caller| self.context.limited(caller, Limit::GroupsPerConnection));

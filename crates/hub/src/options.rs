@@ -6,6 +6,17 @@ use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
 /// Options of a hub, under ASP.NET Core's names and with its defaults (`HubOptions`), and some of our own.
+///
+/// ```
+/// use std::time::Duration;
+/// use hubline_hub::{HubLimits, HubOptions};
+///
+/// let options = HubOptions::default()
+///     .keep_alive_interval(Duration::from_secs(10))
+///     .maximum_receive_message_size(Some(65536))
+///     .detailed_errors(true)
+///     .limits(HubLimits::default().messages_per_second(100));
+/// ```
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct HubOptions {
@@ -104,4 +115,45 @@ impl Default for HubOptions {
             backplane_failure_mode: BackplaneFailureMode::default(),
         }
     }
+}
+
+macro_rules! builder_methods {
+    ($options:ident: $($field:ident: $type:ty,)+) => {
+        impl $options {
+            $(
+                #[doc = concat!("Sets [`", stringify!($field), "`](#structfield.", stringify!($field), ").")]
+                #[must_use]
+                pub fn $field(mut self, $field: $type) -> Self {
+                    self.$field = $field.into();
+                    self
+                }
+            )+
+        }
+    };
+}
+
+builder_methods! { HubOptions:
+    keep_alive_interval: Duration,
+    client_timeout_interval: Duration,
+    handshake_timeout: Duration,
+    maximum_receive_message_size: Option<usize>,
+    detailed_errors: impl Into<DetailedErrors>,
+    maximum_parallel_invocations_per_client: usize,
+    stream_buffer_capacity: usize,
+    stateful_reconnect_buffer_size: usize,
+    supported_protocols: impl Into<Vec<HubProtocol>>,
+    outbound_limit_bytes: usize,
+    outbound_limit_messages: usize,
+    sender_hold_timeout: Duration,
+    stalled_reader_timeout: Duration,
+    limits: HubLimits,
+    backplane_failure_mode: BackplaneFailureMode,
+}
+
+builder_methods! { HubLimits:
+    messages_per_second: usize,
+    bytes_per_second: usize,
+    groups_per_connection: usize,
+    group_name_bytes: usize,
+    method_name_bytes: usize,
 }

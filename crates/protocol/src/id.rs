@@ -26,6 +26,13 @@ macro_rules! string_newtype {
             }
         }
 
+        /// Shares the text.
+        impl From<&$name> for $name {
+            fn from(name: &$name) -> Self {
+                name.clone()
+            }
+        }
+
         impl AsRef<str> for $name {
             fn as_ref(&self) -> &str {
                 &self.0

@@ -4,9 +4,7 @@ use anyhow::{Context, Result};
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use hubline::{
-    DetailedErrors, EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server,
-};
+use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisDirectoryOptions;
 
@@ -119,21 +117,20 @@ pub(crate) fn http_options(config: &Config) -> HttpOptions {
 
 /// The hubs' options.
 pub(crate) fn hub_options(config: &Config) -> HubOptions {
-    let mut options = HubOptions::default();
-    options.keep_alive_interval = config.keep_alive_interval;
-    options.backplane_failure_mode = config.backplane_failure_mode;
-    options.client_timeout_interval = config.client_timeout_interval;
-    options.handshake_timeout = config.handshake_timeout;
-    options.maximum_receive_message_size = Some(config.maximum_message_size_bytes);
-    options.detailed_errors = DetailedErrors::from(config.enable_detailed_errors);
-    options.maximum_parallel_invocations_per_client = config.maximum_parallel_invocations_per_client;
-    options.stream_buffer_capacity = config.stream_buffer_capacity;
-    options.sender_hold_timeout = config.sender_hold_timeout;
-    options.stalled_reader_timeout = config.stalled_reader_timeout;
-    options.limits.clone_from(&config.limits);
-    options.stateful_reconnect_buffer_size = config.stateful_reconnect_buffer_size_bytes;
-    options.supported_protocols.clone_from(&config.supported_protocols);
-    options
+    HubOptions::default()
+        .keep_alive_interval(config.keep_alive_interval)
+        .backplane_failure_mode(config.backplane_failure_mode)
+        .client_timeout_interval(config.client_timeout_interval)
+        .handshake_timeout(config.handshake_timeout)
+        .maximum_receive_message_size(Some(config.maximum_message_size_bytes))
+        .detailed_errors(config.enable_detailed_errors)
+        .maximum_parallel_invocations_per_client(config.maximum_parallel_invocations_per_client)
+        .stream_buffer_capacity(config.stream_buffer_capacity)
+        .sender_hold_timeout(config.sender_hold_timeout)
+        .stalled_reader_timeout(config.stalled_reader_timeout)
+        .limits(config.limits.clone())
+        .stateful_reconnect_buffer_size(config.stateful_reconnect_buffer_size_bytes)
+        .supported_protocols(config.supported_protocols.clone())
 }
 
 /// The session directory's options in Redis. Users of the chat are whom `connection:{userId}` speaks of.

@@ -152,7 +152,7 @@ async fn clients_are_asked_from_outside_too() {
     let mut a = Client::connect(&hub, "a").await;
     let question = {
         let hub = hub.clone();
-        tokio::spawn(async move { hub.clients().client(&"a".into()).invoke::<i32>("Ask", ("?",)).await })
+        tokio::spawn(async move { hub.clients().client("a").invoke::<i32>("Ask", ("?",)).await })
     };
     let id = asked(&mut a, "\"?\"").await;
     a.send(&answer(&id, "7")).await;

@@ -66,7 +66,7 @@ async fn methods_see_who_comes_and_goes() {
     assert_eq!(ada.next().await, item("s", r#""-ada@2""#));
     drop(nobody);
     assert_eq!(ada.next().await, item("s", r#""-x""#));
-    hub.groups().add(&"ada@2".into(), "room").await.unwrap();
+    hub.groups().add("ada@2", "room").await.unwrap();
     assert_eq!(ada.next().await, item("s", r#""+ada@2""#));
 
     drop((ada, again));
