@@ -75,7 +75,7 @@ pub(crate) struct Credentials {
 
 /// What a request does that brings credentials to a connection with a transport.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Occasion {
+pub(crate) enum RefreshTrigger {
     Poll,
     Resume,
     Refresh,
@@ -147,11 +147,11 @@ impl Authentication {
         state.info = accepted.info.clone();
         state.unseen = 0;
         drop(state);
-        self.over(accepted)
+        self.wrap(accepted)
     }
 
     /// Lets principals come through the pipe of a connection that goes on with it.
-    pub(crate) fn over(self: Arc<Self>, accepted: Accepted) -> Accepted {
+    pub(crate) fn wrap(self: Arc<Self>, accepted: Accepted) -> Accepted {
         let Accepted { pipe, info, resumable } = accepted;
         Accepted { pipe: Box::new(AuthenticatedPipe { pipe, authentication: self }), info, resumable }
     }
@@ -170,18 +170,18 @@ impl Authentication {
     /// Dropped while the application is asked, nothing has changed.
     pub(crate) async fn take(
         &self,
-        occasion: Occasion,
+        trigger: RefreshTrigger,
         identity: Identity,
         credentials: &Credentials,
     ) -> Result<(), Refusal> {
-        if occasion == Occasion::Refresh && !self.has_secret {
+        if trigger == RefreshTrigger::Refresh && !self.has_secret {
             return Err(Refusal::NotRefreshable);
         }
-        if !self.is_refresh(occasion, identity, credentials)? {
+        if !self.is_refresh(trigger, identity, credentials)? {
             return Ok(());
         }
         let _turn = self.turn.lock().await;
-        if !self.is_refresh(occasion, identity, credentials)? {
+        if !self.is_refresh(trigger, identity, credentials)? {
             return Ok(());
         }
         self.ask(credentials).await?;
@@ -203,7 +203,7 @@ impl Authentication {
     /// They are another user's.
     fn is_refresh(
         &self,
-        occasion: Occasion,
+        trigger: RefreshTrigger,
         identity: Identity,
         credentials: &Credentials,
     ) -> Result<bool, Refusal> {
@@ -213,14 +213,16 @@ impl Authentication {
         let is_in_force = state.end == Some(end) && state.info.principal == credentials.principal;
         let is_same_user = state.identity == identity;
         drop(state);
-        if !is_same_user && (is_older || occasion == Occasion::Poll || !self.is_same_user_id(credentials)) {
-            return Err(match occasion {
-                Occasion::Poll if !is_older => Refusal::RefreshRequired,
+        if !is_same_user
+            && (is_older || trigger == RefreshTrigger::Poll || !self.is_same_user_id(credentials))
+        {
+            return Err(match trigger {
+                RefreshTrigger::Poll if !is_older => Refusal::RefreshRequired,
                 _ => Refusal::AnotherUser,
             });
         }
         // Who asks for a refresh gets one, also with the same token.
-        Ok(!is_older && (!is_in_force || occasion == Occasion::Refresh))
+        Ok(!is_older && (!is_in_force || trigger == RefreshTrigger::Refresh))
     }
 
     /// Whether the hub knows the connection's user and would know it by the same id, whoever vouches for it.

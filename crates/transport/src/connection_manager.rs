@@ -33,7 +33,7 @@ use crate::{AddressLimits, ConnectionToken};
 use claims::Claim;
 use table::{Pending, PendingReason, Table};
 
-pub(crate) use attached::{AttachError, Attached, Found, Known, Negotiated, Owner, Resumption};
+pub(crate) use attached::{AttachError, Attached, ConnectionState, Found, Negotiated, Owner, Resumption};
 pub(crate) use attachment::Attachment;
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(1);
@@ -301,9 +301,9 @@ impl ConnectionManager {
     ) -> Result<(T, Attachment), AttachError> {
         let mut table = self.lock();
         let Some((token, negotiated)) = table.take_negotiated(token) else {
-            return Err(match table.find(token).map(|found| found.known) {
-                Some(Known::Attached(attached)) => AttachError::Attached(attached),
-                Some(Known::Negotiated) | None => AttachError::Unknown,
+            return Err(match table.find(token).map(|found| found.state) {
+                Some(ConnectionState::Attached(attached)) => AttachError::Attached(attached),
+                Some(ConnectionState::Negotiated) | None => AttachError::Unknown,
             });
         };
         let looked_for = negotiated.is_looked_for.then(|| negotiated.id.clone());

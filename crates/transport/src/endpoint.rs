@@ -28,7 +28,7 @@ use crate::connection_manager::{Attachment, ConnectionManager, Found, Owner};
 use crate::identity::{EndpointId, Identity, Presented};
 use crate::refusal::Refusal;
 use crate::relay::{Relay, RemoteConnection};
-use crate::request::{Wanted, public_query};
+use crate::request::{RequestKind, public_query};
 use crate::request_context::request_context;
 use crate::requester::{Purpose, Requester};
 use crate::response::{empty, not_stored, text};
@@ -113,22 +113,22 @@ impl Endpoint {
         let shared = Arc::clone(&self.0);
         async move {
             let (parts, body) = request.into_parts();
-            let wanted = Wanted::of(&parts, shared.options.enable_authentication_refresh);
-            match shared.access(&parts, wanted) {
+            let kind = RequestKind::of(&parts, shared.options.enable_authentication_refresh);
+            match shared.access(&parts, kind) {
                 Access::Granted => {}
                 Access::Unauthenticated => return empty(StatusCode::UNAUTHORIZED),
                 Access::Forbidden => return empty(StatusCode::FORBIDDEN),
             }
-            match wanted {
-                Wanted::Negotiate => shared.negotiate(&parts).await,
-                Wanted::Refresh => shared.refresh(&parts).await,
-                Wanted::WebSocket => shared.web_socket(parts).await,
-                Wanted::ServerSentEvents => shared.server_sent_events(&parts).await,
-                Wanted::Poll => not_stored(shared.poll(&parts).await),
-                Wanted::Send => shared.send(&parts, body).await,
-                Wanted::Delete => shared.delete(&parts).await,
-                Wanted::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
-                Wanted::NotThere => empty(StatusCode::NOT_FOUND),
+            match kind {
+                RequestKind::Negotiate => shared.negotiate(&parts).await,
+                RequestKind::Refresh => shared.refresh(&parts).await,
+                RequestKind::WebSocket => shared.web_socket(parts).await,
+                RequestKind::ServerSentEvents => shared.server_sent_events(&parts).await,
+                RequestKind::Poll => not_stored(shared.poll(&parts).await),
+                RequestKind::Send => shared.send(&parts, body).await,
+                RequestKind::Delete => shared.delete(&parts).await,
+                RequestKind::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+                RequestKind::NotThere => empty(StatusCode::NOT_FOUND),
             }
         }
     }
@@ -141,18 +141,18 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Shared {
-    /// What the policy says comes before everything else, as where a host's middleware asks it.
-    fn access(&self, parts: &Parts, wanted: Wanted) -> Access {
+    /// Whether the endpoint's policy lets a request in. That comes before everything else, as in a host's middleware.
+    fn access(&self, parts: &Parts, kind: RequestKind) -> Access {
         let presented = Presented::of(parts);
         let expired = self.expired(&presented);
-        if expired.is_some() && !wanted.may_go_on(parts) {
+        if expired.is_some() && !kind.may_go_on(parts) {
             return Access::Unauthenticated;
         }
         let Some(policy) = &self.options.authorization else { return Access::Granted };
         policy.evaluate(expired.or(presented.principal()).map(|principal| &**principal))
     }
 
-    /// Whose token has expired, where that leaves more than nobody has.
+    /// The principal of an expired token, where the endpoint lets it go on with its own connections.
     fn expired<'a>(&self, presented: &'a Presented) -> Option<&'a Arc<Principal>> {
         match (presented, self.options.expired_principals) {
             (Presented::Expired(principal), ExpiredPrincipals::KeepOwnConnections) => Some(principal),
@@ -171,8 +171,8 @@ impl Shared {
         }
     }
 
-    /// Lets a request through to its connection, wherever that is, or says what its client is told. Nothing has been
-    /// done before, and there is no other way to a connection.
+    /// Finds the connection of a request and lets the request through the gate, or returns the refusal. Every request
+    /// reaches its connection in this way alone, and nothing is done for it before.
     async fn admit(&self, parts: &Parts, purpose: Purpose, token: &str) -> Result<Admitted<'_>, Refusal> {
         let mut requester = self.requester(parts, purpose);
         let located = self.locate(parts, token, &mut requester).await;
@@ -180,13 +180,11 @@ impl Shared {
             return Err(Refusal::NotOffered);
         }
         let admitted = match located {
-            Located::Here(found) => requester.judged_by(&found).await.map(|()| Admitted::Here(found)),
+            Located::Here(found) => requester.check(&found).await.map(|()| Admitted::Here(found)),
             Located::Unclaimed(verified) => {
                 self.admit_unclaimed(parts, token, &verified, &requester).await.map(Admitted::Here)
             }
-            Located::Remote(relay, remote) => {
-                remote.judged_by_token().map(|()| Admitted::Remote(relay, remote))
-            }
+            Located::Remote(relay, remote) => remote.check_token().map(|()| Admitted::Remote(relay, remote)),
             Located::Unknown => Err(Refusal::Unknown),
         };
         if let (Err(Refusal::AnotherUser), Presented::Expired(who)) = (&admitted, Presented::of(parts)) {
@@ -195,7 +193,7 @@ impl Shared {
         admitted
     }
 
-    /// Lets a request through to a connection that begins with it, or with a faster one.
+    /// Lets a request through to a connection that nobody had claimed, and claims it.
     async fn admit_unclaimed(
         &self,
         parts: &Parts,
@@ -203,7 +201,7 @@ impl Shared {
         verified: &Verified,
         requester: &Requester,
     ) -> Result<Found, Refusal> {
-        requester.judged_unclaimed(verified.resemblance)?;
+        requester.check_unclaimed(verified.user_match)?;
         let ticket = &verified.ticket;
         match requester.purpose {
             Purpose::Transport(transport) => {
@@ -214,7 +212,7 @@ impl Shared {
             _ => self.connections.claim_for_refresh(token, ticket, requester)?,
         }
         let found = self.connections.find(token).ok_or(Refusal::Unknown)?;
-        requester.judged_by(&found).await?;
+        requester.check(&found).await?;
         Ok(found)
     }
 
@@ -257,7 +255,7 @@ impl Shared {
         }
     }
 
-    /// Who a request comes from, and what it needs to show.
+    /// Who makes a request, and the credentials that it may refresh a connection with.
     fn requester(&self, parts: &Parts, purpose: Purpose) -> Requester {
         let presented = Presented::of(parts);
         let principal = presented.principal();
@@ -274,7 +272,7 @@ impl Shared {
         Requester { purpose, endpoint: self.id, identity, user: None, credentials, is_expired }
     }
 
-    /// By which user id the hub would know who a request comes from, where that may count.
+    /// The user id that the hub would give the request's principal, where authentication refresh is on.
     fn user(&self, parts: &Parts) -> Option<Identity> {
         let rules = self.refresh_rules.as_ref()?;
         let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
@@ -298,7 +296,7 @@ impl Shared {
         }
     }
 
-    /// Whom a connection belongs to that this request negotiates or opens.
+    /// The owner of a connection that this request negotiates or opens.
     fn owner(&self, requester: &Requester, info: impl FnOnce() -> ConnectionInfo, has_secret: bool) -> Owner {
         let authentication = self
             .refresh_rules
@@ -316,7 +314,7 @@ impl Shared {
         });
     }
 
-    /// What this request makes of when its connection's authentication ends.
+    /// When the connection's authentication ends after this request.
     fn expiry(&self, parts: &Parts) -> Expiry {
         match self.expired(&Presented::of(parts)) {
             Some(_) => Expiry::Unchanged,
@@ -334,8 +332,8 @@ impl Shared {
     }
 }
 
-/// What tells the hub that stateful reconnect was granted, on a transport that cannot be resumed: the
-/// protocol is spoken, but no new pipe ever comes.
+/// For a connection with stateful reconnect on a transport that cannot be resumed: its messages are counted, but no new
+/// pipe ever comes.
 fn never_resumed() -> Resumable {
     let (_, resumable) = resumption();
     resumable

@@ -70,14 +70,14 @@ enum Phase {
 
 /// What became of what was in doubt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Delivery {
+pub(crate) enum DeliveryOutcome {
     Arrived,
     Lost,
 }
 
 /// How a poll is given what it finds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Handout {
+enum Delivery {
     Final,
     Unconfirmed,
 }
@@ -172,20 +172,20 @@ impl LongPolling {
     /// # Cancel safety
     /// Data leaves only with the answer; if the client goes away before, the next poll gets it.
     pub(crate) async fn poll(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
-        self.poll_and(poll_timeout, expiry, Handout::Final).await
+        self.poll_and(poll_timeout, expiry, Delivery::Final).await
     }
 
     /// The same for a poll at another instance. What it is given stays unconfirmed until
     /// [`confirm`](LongPolling::confirm), and nothing else is given out meanwhile.
     pub(crate) async fn poll_remotely(&self, poll_timeout: Duration, expiry: Expiry) -> Polled {
-        self.poll_and(poll_timeout, expiry, Handout::Unconfirmed).await
+        self.poll_and(poll_timeout, expiry, Delivery::Unconfirmed).await
     }
 
     /// Says what became of what was in doubt.
-    pub(crate) fn confirm(&self, delivery: Delivery) {
+    pub(crate) fn confirm(&self, outcome: DeliveryOutcome) {
         let mut state = self.lock();
         let Some(pieces) = state.unconfirmed.take() else { return };
-        if delivery == Delivery::Lost {
+        if outcome == DeliveryOutcome::Lost {
             state.outgoing.put_back(pieces);
         }
         if let Some(poll) = state.poll.take() {
@@ -193,12 +193,12 @@ impl LongPolling {
         }
     }
 
-    async fn poll_and(&self, poll_timeout: Duration, expiry: Expiry, handout: Handout) -> Polled {
+    async fn poll_and(&self, poll_timeout: Duration, expiry: Expiry, delivery: Delivery) -> Polled {
         let turn = match self.begin(expiry) {
             Ok(turn) => turn,
             Err(refused) => return refused,
         };
-        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn, handout)))
+        timeout(poll_timeout, poll_fn(|cx| self.poll_turn(cx, &turn, delivery)))
             .await
             .unwrap_or(Polled::TimedOut)
     }
@@ -222,7 +222,7 @@ impl LongPolling {
         Ok(Turn { connection: self, number })
     }
 
-    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, handout: Handout) -> Poll<Polled> {
+    fn poll_turn(&self, cx: &mut Context<'_>, turn: &Turn<'_>, delivery: Delivery) -> Poll<Polled> {
         let mut state = self.lock();
         if !state.turns.is_current(turn.number) || state.phase == Phase::Over {
             return Poll::Ready(Polled::NoMore);
@@ -236,7 +236,7 @@ impl LongPolling {
                 pipe.wake();
             }
             let pieces = state.outgoing.take_all();
-            state.unconfirmed = (handout == Handout::Unconfirmed).then(|| pieces.clone());
+            state.unconfirmed = (delivery == Delivery::Unconfirmed).then(|| pieces.clone());
             return Poll::Ready(Polled::Found(pieces));
         }
         if state.finished {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request gets no further.
+/// Why a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Refusal {
     /// There is no such connection at this endpoint.
@@ -11,26 +11,26 @@ pub(crate) enum Refusal {
     NotOffered,
     /// A POST has come before a transport.
     NoTransport,
-    /// A WebSocket sends for itself.
+    /// A POST to a connection with a WebSocket.
     NoPost,
-    /// Only long polling is ended by DELETE.
+    /// A DELETE to a connection without long polling.
     NoDelete,
-    /// It has another transport.
+    /// The connection has another transport.
     TransportChanged,
-    /// It has that transport already.
+    /// The connection has this transport already.
     Attached,
-    /// It belongs to another user.
+    /// The connection belongs to another user.
     AnotherUser,
-    /// The token's time is over, and what is asked for is more than to go on with a connection of one's own.
+    /// The token has expired, and the request does more than go on with the user's own connection.
     Expired,
     /// A poll of another user, whose client may not know yet that it has to refresh its authentication first.
     RefreshRequired,
-    /// There is no secret: with version 0, or without a negotiation.
+    /// The connection token is no secret: with version 0, or without a negotiation.
     NotRefreshable,
     /// The application does not want the newer principal.
     Rejected,
-    /// What the application says about it could not be had.
+    /// The application could not decide about the newer principal.
     Failed,
-    /// More connections wait for their transports than this instance bears.
+    /// As many connections wait for their transports as may on this instance.
     TooMany,
 }

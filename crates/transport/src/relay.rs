@@ -339,9 +339,9 @@ impl Relay {
 
 impl RemoteConnection {
     /// Refuses what the token alone proves wrong.
-    pub(crate) fn judged_by_token(&self) -> Result<(), Refusal> {
+    pub(crate) fn check_token(&self) -> Result<(), Refusal> {
         match &self.ticket {
-            Some(verified) => self.requester.judged_by_token(verified.resemblance),
+            Some(verified) => self.requester.check_token(verified.user_match),
             None => Ok(()),
         }
     }

@@ -15,7 +15,7 @@ const CONNECTION_TOKEN: HeaderName = HeaderName::from_static("x-signalr-connecti
 
 /// The request's intention, found as ASP.NET Core finds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wanted {
+pub(crate) enum RequestKind {
     Negotiate,
     Refresh,
     Send,
@@ -28,7 +28,7 @@ pub(crate) enum Wanted {
     NotThere,
 }
 
-impl Wanted {
+impl RequestKind {
     /// What a request wants of an endpoint where authentication refresh is on, or not.
     pub(crate) fn of(request: &Parts, refresh_enabled: bool) -> Self {
         let post_only = |wanted| if request.method == Method::POST { wanted } else { Self::NotAllowed };
@@ -51,7 +51,7 @@ impl Wanted {
     }
 }
 
-impl Wanted {
+impl RequestKind {
     /// Whether this may be about a connection that has its transport.
     pub(crate) fn may_go_on(self, request: &Parts) -> bool {
         match self {
@@ -146,12 +146,12 @@ mod tests {
 
     use super::*;
 
-    fn wanted(method: &str, path: &str, headers: &[(&str, &str)]) -> Wanted {
+    fn wanted(method: &str, path: &str, headers: &[(&str, &str)]) -> RequestKind {
         let mut request = Request::builder().method(method).uri(path);
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        Wanted::of(&request.body(()).unwrap().into_parts().0, false)
+        RequestKind::of(&request.body(()).unwrap().into_parts().0, false)
     }
 
     #[test]
@@ -163,32 +163,32 @@ mod tests {
             key("dGhlIHNhbXBsZSBub25jZQ=="),
         ];
         let with = |version| [&upgrade[..], &[("sec-websocket-version", version)]].concat();
-        assert_eq!(wanted("POST", "/hub/negotiate", &[]), Wanted::Negotiate);
-        assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), Wanted::Negotiate);
-        assert_eq!(wanted("POST", "/hub/negoti%61te", &[]), Wanted::Negotiate);
-        assert_eq!(wanted("GET", "/hub/negotiate", &[]), Wanted::NotAllowed);
-        assert_eq!(wanted("GET", "/hub", &with("13")), Wanted::WebSocket);
+        assert_eq!(wanted("POST", "/hub/negotiate", &[]), RequestKind::Negotiate);
+        assert_eq!(wanted("POST", "/hub/Negotiate/", &[]), RequestKind::Negotiate);
+        assert_eq!(wanted("POST", "/hub/negoti%61te", &[]), RequestKind::Negotiate);
+        assert_eq!(wanted("GET", "/hub/negotiate", &[]), RequestKind::NotAllowed);
+        assert_eq!(wanted("GET", "/hub", &with("13")), RequestKind::WebSocket);
         for several in ["13, 8", "8,13", ",13"] {
-            assert_eq!(wanted("GET", "/hub", &with(several)), Wanted::WebSocket, "{several}");
+            assert_eq!(wanted("GET", "/hub", &with(several)), RequestKind::WebSocket, "{several}");
         }
         for other in ["12", "013", "13;x", "8, 1 3", ""] {
-            assert_eq!(wanted("GET", "/hub", &with(other)), Wanted::Poll, "{other}");
+            assert_eq!(wanted("GET", "/hub", &with(other)), RequestKind::Poll, "{other}");
         }
         let two_lines = [&with("8")[..], &[("sec-websocket-version", "13")]].concat();
-        assert_eq!(wanted("GET", "/hub", &two_lines), Wanted::WebSocket);
+        assert_eq!(wanted("GET", "/hub", &two_lines), RequestKind::WebSocket);
         let two_keys = [&with("13")[..], &upgrade[2..]].concat();
-        assert_eq!(wanted("GET", "/hub", &two_keys), Wanted::Poll);
+        assert_eq!(wanted("GET", "/hub", &two_keys), RequestKind::Poll);
         let loose_key =
             [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhlIHNhbXBsZSBub25jZR==")]].concat();
-        assert_eq!(wanted("GET", "/hub", &loose_key), Wanted::WebSocket);
+        assert_eq!(wanted("GET", "/hub", &loose_key), RequestKind::WebSocket);
         let short_key = [&upgrade[..2], &[("sec-websocket-version", "13"), key("dGhl")]].concat();
-        assert_eq!(wanted("GET", "/hub", &short_key), Wanted::Poll);
+        assert_eq!(wanted("GET", "/hub", &short_key), RequestKind::Poll);
         assert_eq!(
             wanted("GET", "/hub", &[("accept", "text/html, TEXT/event-stream")]),
-            Wanted::ServerSentEvents
+            RequestKind::ServerSentEvents
         );
-        assert_eq!(wanted("GET", "/hub", &[("accept", "text/event-stream;q=0.9")]), Wanted::Poll);
-        assert_eq!(wanted("PUT", "/hub", &[]), Wanted::NotAllowed);
+        assert_eq!(wanted("GET", "/hub", &[("accept", "text/event-stream;q=0.9")]), RequestKind::Poll);
+        assert_eq!(wanted("PUT", "/hub", &[]), RequestKind::NotAllowed);
     }
 
     #[test]

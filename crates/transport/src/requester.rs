@@ -18,26 +18,26 @@ pub(crate) enum Purpose {
     Refresh,
 }
 
-/// Who asks, where, and for what.
+/// Who makes a request, at which endpoint, and for what.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Requester {
     pub(crate) purpose: Purpose,
     pub(crate) endpoint: EndpointId,
     pub(crate) identity: Identity,
-    /// By the hub's user id, where that may count: on other instances than the one with the connection.
+    /// By the hub's user id, where authentication refresh is on. Used on instances without the connection.
     pub(crate) user: Option<Identity>,
-    /// Where the endpoint lets its clients refresh their authentication, for whatever may do so.
+    /// What the request may refresh the connection's authentication with, where the endpoint allows that.
     pub(crate) credentials: Option<Box<Credentials>>,
-    /// Whether the time of its token is over, where that leaves somebody more than nobody has.
+    /// Whether its token has expired, where the endpoint lets it go on with its own connections.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) is_expired: bool,
 }
 
-/// How much of who negotiated a connection is in who asks for it now.
+/// How the user of a request compares with the user who negotiated the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Resemblance {
+pub(crate) enum UserMatch {
     Same,
-    /// Another issuer perhaps. Enough for a refresh, so only the instance with the connection knows.
+    /// The same user id, perhaps of another issuer. Enough for a refresh, which only the instance with the connection judges.
     SameUserId,
-    Another,
+    Other,
 }

@@ -19,7 +19,7 @@ use self::keys::{Key, KeyRing};
 use self::ticket::Unverified;
 use crate::ConnectionToken;
 use crate::refusal::Refusal;
-use crate::requester::{Requester, Resemblance};
+use crate::requester::{Requester, UserMatch};
 use crate::token::DISCONNECT_TIMEOUT;
 
 pub use keys::{TokenKey, TokenKeyError};
@@ -47,7 +47,7 @@ struct Clock {
 #[derive(Debug, Clone)]
 pub(crate) struct Verified {
     pub(crate) ticket: Ticket,
-    pub(crate) resemblance: Resemblance,
+    pub(crate) user_match: UserMatch,
 }
 
 impl Tickets {
@@ -95,8 +95,8 @@ impl Tickets {
         if ticket.endpoint != requester.endpoint {
             return None;
         }
-        let resemblance = ticket.resemblance(&self.keys, requester)?;
-        Some(Verified { ticket, resemblance })
+        let user_match = ticket.user_match(&self.keys, requester)?;
+        Some(Verified { ticket, user_match })
     }
 
     /// Whether a connection may begin here with this token, unless one has: this process made it, 15 s ago at most.
@@ -106,14 +106,14 @@ impl Tickets {
     }
 
     /// Whether the connection may be opened where its negotiator is not; then, whether stateful reconnect was granted.
-    pub(crate) fn may_open(&self, Verified { ticket, resemblance }: &Verified) -> Result<bool, Refusal> {
+    pub(crate) fn may_open(&self, Verified { ticket, user_match }: &Verified) -> Result<bool, Refusal> {
         let age = seconds(since_1970(SystemTime::now())).abs_diff(ticket.issued);
         if age > seconds(DISCONNECT_TIMEOUT + CLOCK_ALLOWANCE) || !self.keys.may_open(ticket.key) {
             return Err(Refusal::Unknown);
         }
-        match resemblance {
-            Resemblance::Same => Ok(ticket.is_stateful),
-            Resemblance::SameUserId | Resemblance::Another => Err(Refusal::AnotherUser),
+        match user_match {
+            UserMatch::Same => Ok(ticket.is_stateful),
+            UserMatch::SameUserId | UserMatch::Other => Err(Refusal::AnotherUser),
         }
     }
 

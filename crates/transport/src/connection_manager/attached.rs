@@ -14,13 +14,13 @@ use crate::inbox::Inbox;
 use crate::long_polling::LongPolling;
 use crate::refusal::Refusal;
 
-/// Whom a connection belongs to.
+/// The endpoint and the user that a connection belongs to.
 #[derive(Debug, Clone)]
 pub(crate) struct Owner {
     pub(crate) endpoint: EndpointId,
-    /// Who has negotiated it, or opened it if nobody has.
+    /// The user who has negotiated it, or opened it without a negotiation.
     pub(crate) identity: Identity,
-    /// Where the endpoint lets its clients refresh it; then the identity may be another one by now.
+    /// Where the endpoint allows authentication refresh; then the identity in force may be another one.
     pub(crate) authentication: Option<Arc<Authentication>>,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Negotiated {
     pub(crate) is_looked_for: bool,
 }
 
-/// What carries a connection.
+/// The transport of a connection.
 #[derive(Debug, Clone)]
 pub(crate) enum Attached {
     WebSocket(Option<Arc<Resumption>>),
@@ -55,13 +55,13 @@ pub(crate) struct Resumption {
 /// A connection that is here.
 #[derive(Debug)]
 pub(crate) struct Found {
-    pub(crate) known: Known,
+    pub(crate) state: ConnectionState,
     pub(crate) owner: Owner,
 }
 
-/// How far a connection has come.
+/// Whether a connection has its transport.
 #[derive(Debug)]
-pub(crate) enum Known {
+pub(crate) enum ConnectionState {
     Negotiated,
     Attached(Attached),
 }
@@ -91,7 +91,7 @@ impl Resumption {
 }
 
 impl Owner {
-    /// The connection is opened: what the credentials of its transport mean is decided.
+    /// Puts the credentials of the transport's request in force, where authentication refresh is on.
     pub(crate) fn open(self, accepted: Accepted) -> Accepted {
         match self.authentication {
             Some(authentication) => authentication.open(accepted),
@@ -101,7 +101,7 @@ impl Owner {
 }
 
 impl AttachError {
-    /// What the client is told whose `wanted` transport came too late.
+    /// The refusal of a `wanted` transport that came too late.
     pub(crate) fn refusal(&self, wanted: TransportKind) -> Refusal {
         match self {
             Self::Unknown => Refusal::Unknown,
@@ -112,7 +112,7 @@ impl AttachError {
 }
 
 impl Attached {
-    /// Where POSTs go; `None` if their client has ended the connection, or sends for itself.
+    /// The inbox of POSTs; `None` if the client has ended the connection, or sends over a WebSocket.
     pub(crate) fn inbox(&self) -> Option<Arc<Inbox>> {
         match self {
             Self::WebSocket(_) => None,

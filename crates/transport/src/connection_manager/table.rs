@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::claims::Claims;
 use super::listening::Listening;
-use super::{Attached, Found, Known, Negotiated, Owner, TooManyPending};
+use super::{Attached, ConnectionState, Found, Negotiated, Owner, TooManyPending};
 use crate::ConnectionToken;
 use crate::long_polling::LongPolling;
 use crate::statistics::{ConnectionStatistics, EndStatus};
@@ -153,7 +153,7 @@ impl Table {
             (Some((attached, owner)), _) => (attached.clone(), owner),
             (None, Some(Entry { expires, .. })) if *expires <= Instant::now() => return None,
             (None, Some(Entry { pending: Pending::Negotiated(negotiated), .. })) => {
-                return Some(Found { known: Known::Negotiated, owner: negotiated.owner.clone() });
+                return Some(Found { state: ConnectionState::Negotiated, owner: negotiated.owner.clone() });
             }
             (None, Some(Entry { pending: Pending::Ended { polling, owner, .. }, .. })) => {
                 (Attached::LongPolling(Arc::clone(polling)), owner)
@@ -162,7 +162,7 @@ impl Table {
         };
         match &attached {
             Attached::LongPolling(polling) if polling.is_over() => None,
-            _ => Some(Found { known: Known::Attached(attached), owner: owner.clone() }),
+            _ => Some(Found { state: ConnectionState::Attached(attached), owner: owner.clone() }),
         }
     }
 

@@ -52,10 +52,10 @@ fn attach(connections: &ConnectionManager, token: &ConnectionToken) -> Result<At
 async fn a_token_attaches_once_and_is_forgotten_at_the_end() {
     let connections = alone();
     let token = claimed(&connections).await;
-    let known = |token: &ConnectionToken| connections.find(token.as_str()).map(|found| found.known);
-    assert!(matches!(known(&token), Some(Known::Negotiated)));
+    let known = |token: &ConnectionToken| connections.find(token.as_str()).map(|found| found.state);
+    assert!(matches!(known(&token), Some(ConnectionState::Negotiated)));
     let attachment = attach(&connections, &token).unwrap();
-    assert!(matches!(known(&token), Some(Known::Attached(_))));
+    assert!(matches!(known(&token), Some(ConnectionState::Attached(_))));
     assert!(matches!(attach(&connections, &token), Err(AttachError::Attached(_))));
     drop(attachment);
     assert!(matches!(attach(&connections, &token), Err(AttachError::Unknown)));

@@ -13,7 +13,7 @@ use super::transport::{Decision, NotDecided};
 use super::{Admitted, Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
-use crate::connection_manager::{Attached, Found, Known};
+use crate::connection_manager::{Attached, ConnectionState, Found};
 use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
 use crate::refusal::Refusal;
@@ -92,7 +92,10 @@ impl Shared {
         let Some(token) = token_of(parts) else { return id_required() };
         let unknown = || refused(Refusal::Unknown, Purpose::Delete);
         match self.admit(parts, Purpose::Delete, &token).await {
-            Ok(Admitted::Here(Found { known: Known::Attached(Attached::LongPolling(polling)), .. })) => {
+            Ok(Admitted::Here(Found {
+                state: ConnectionState::Attached(Attached::LongPolling(polling)),
+                ..
+            })) => {
                 if polling.delete() {
                     text(StatusCode::ACCEPTED, "")
                 } else {

@@ -10,7 +10,7 @@ use http_body::Body as HttpBody;
 
 use super::{Admitted, Shared};
 use crate::Body;
-use crate::connection_manager::{Found, Known};
+use crate::connection_manager::{ConnectionState, Found};
 use crate::inbox::PostError;
 use crate::refusal::Refusal;
 use crate::relay::{Operation, Relay, RelayError, RelayOutcome, RemoteConnection, Reply};
@@ -25,10 +25,12 @@ impl Shared {
     pub(super) async fn send<B: HttpBody>(&self, parts: &Parts, body: B) -> Response<Body> {
         let Some(token) = token_of(parts) else { return id_required() };
         match self.admit(parts, Purpose::Send, &token).await {
-            Ok(Admitted::Here(Found { known: Known::Attached(attached), .. })) => match attached.inbox() {
-                Some(inbox) => answer(inbox.post(body).await),
-                None => refused(Refusal::Unknown, Purpose::Send),
-            },
+            Ok(Admitted::Here(Found { state: ConnectionState::Attached(attached), .. })) => {
+                match attached.inbox() {
+                    Some(inbox) => answer(inbox.post(body).await),
+                    None => refused(Refusal::Unknown, Purpose::Send),
+                }
+            }
             Ok(Admitted::Here(_)) => refused(Refusal::NoTransport, Purpose::Send),
             Ok(Admitted::Remote(relay, remote)) => Box::pin(send_remotely(relay, &remote, body)).await,
             Err(refusal) => refused(refusal, Purpose::Send),

@@ -7,7 +7,7 @@ use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 
 use super::{Admitted, Shared};
-use crate::connection_manager::{Attached, Found, Known, Negotiated, Owner};
+use crate::connection_manager::{Attached, ConnectionState, Found, Negotiated, Owner};
 use crate::refusal::Refusal;
 use crate::relay::{
     HandedOver, Operation, RefreshedPrincipal, Relay, RelayOutcome, RemoteConnection, Reply, milliseconds,
@@ -51,8 +51,8 @@ impl Shared {
         patience: Option<Duration>,
     ) -> Result<Decision<'_>, NotDecided> {
         let (relay, remote) = match self.admit(parts, Purpose::Transport(transport), token).await? {
-            Admitted::Here(Found { known: Known::Negotiated, .. }) => return Ok(Decision::Attach),
-            Admitted::Here(Found { known: Known::Attached(attached), owner }) => {
+            Admitted::Here(Found { state: ConnectionState::Negotiated, .. }) => return Ok(Decision::Attach),
+            Admitted::Here(Found { state: ConnectionState::Attached(attached), owner }) => {
                 return Ok(Decision::Resume(attached, owner));
             }
             Admitted::Remote(relay, remote) => (relay, remote),

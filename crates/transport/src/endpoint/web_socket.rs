@@ -199,7 +199,7 @@ async fn finish_resume(
 ) {
     let Some(accepted) = opening.await else { return };
     permit.finish(match authentication {
-        Some(authentication) => authentication.over(accepted),
+        Some(authentication) => authentication.wrap(accepted),
         None => accepted,
     });
 }

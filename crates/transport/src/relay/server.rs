@@ -25,9 +25,11 @@ use super::client::RelayClient;
 use super::message::{ExchangeId, Message, Operation, RefreshedPrincipal, RelayRequest, Reply, ReplyPiece};
 use super::tunnel::Tunnels;
 use crate::authentication::Expiry;
-use crate::connection_manager::{Attached, ConnectionManager, Found, Known, Negotiated, Owner, Resumption};
+use crate::connection_manager::{
+    Attached, ConnectionManager, ConnectionState, Found, Negotiated, Owner, Resumption,
+};
 use crate::inbox::{Inbox, PostError};
-use crate::long_polling::{Delivery, LongPolling, Polled};
+use crate::long_polling::{DeliveryOutcome, LongPolling, Polled};
 use crate::reachability::Reachability;
 use crate::refusal::Refusal;
 use crate::requester::{Purpose, Requester};
@@ -130,7 +132,7 @@ impl RelayServer {
         let mut exchanges = self.lock();
         for id in ids {
             if let Some(polling) = exchanges.remove(id).and_then(|exchange| exchange.unconfirmed) {
-                polling.confirm(Delivery::Arrived);
+                polling.confirm(DeliveryOutcome::Arrived);
             }
         }
     }
@@ -180,8 +182,8 @@ impl RelayServer {
         if let Err(refusal) = self.report_progress(exchange, admitted).await {
             return self.reply(exchange, 0, Reply::Refused(refusal), None);
         }
-        let reply = match (operation, found.known) {
-            (Operation::Connect | Operation::Poll { .. }, Known::Negotiated) => match connections
+        let reply = match (operation, found.state) {
+            (Operation::Connect | Operation::Poll { .. }, ConnectionState::Negotiated) => match connections
                 .hand_over(&token)
             {
                 Some(Negotiated { is_stateful, owner, .. }) => {
@@ -191,19 +193,22 @@ impl RelayServer {
                 // Another transport was faster.
                 None => Reply::Refused(Refusal::Attached),
             },
-            (Operation::Connect, Known::Attached(_)) => Reply::Resumable,
-            (Operation::Poll { timeout_ms, expires_ms }, Known::Attached(Attached::LongPolling(polling))) => {
+            (Operation::Connect, ConnectionState::Attached(_)) => Reply::Resumable,
+            (
+                Operation::Poll { timeout_ms, expires_ms },
+                ConnectionState::Attached(Attached::LongPolling(polling)),
+            ) => {
                 return self.poll(exchange, polling, timeout_ms, requester.expiry(expires_ms)).await;
             }
             (
                 Operation::Resume { path, query, expires_ms },
-                Known::Attached(Attached::WebSocket(Some(resumption))),
+                ConnectionState::Attached(Attached::WebSocket(Some(resumption))),
             ) => {
                 let expires = resumption.expires(requester.expiry(expires_ms));
                 let request = (&*token, path, query);
                 self.resume(exchange, &resumption, request, expires, found.owner).await
             }
-            (Operation::Post { is_last, data, .. }, Known::Attached(attached)) => {
+            (Operation::Post { is_last, data, .. }, ConnectionState::Attached(attached)) => {
                 let Some(inbox) = attached.inbox() else {
                     return self.reply(exchange, 0, Reply::Unknown, None);
                 };
@@ -211,7 +216,9 @@ impl RelayServer {
                 let (piece, reply) = self.take_body(exchange, &inbox, first, pieces).await;
                 return self.reply(exchange, piece, reply, None);
             }
-            (Operation::Delete, Known::Attached(Attached::LongPolling(polling))) if polling.delete() => {
+            (Operation::Delete, ConnectionState::Attached(Attached::LongPolling(polling)))
+                if polling.delete() =>
+            {
                 Reply::Deleted
             }
             (Operation::Refresh, _) => Reply::Refreshed,
@@ -250,7 +257,7 @@ impl RelayServer {
         let end = self.tunnels.open(id, &self.client, Address::Instance(id.from.into()));
         let accepted = Accepted { pipe: end.into_pipe(expires), info, resumable: None };
         permit.finish(match owner.authentication {
-            Some(authentication) => authentication.over(accepted),
+            Some(authentication) => authentication.wrap(accepted),
             None => accepted,
         });
         Reply::Resumed
@@ -317,7 +324,7 @@ impl RelayServer {
             // Cancelled in this instant.
             None => {
                 if let Some(polling) = unconfirmed {
-                    polling.confirm(Delivery::Lost);
+                    polling.confirm(DeliveryOutcome::Lost);
                 }
                 return;
             }
@@ -382,7 +389,7 @@ impl RelayServer {
 impl ServedExchange {
     fn take_back(&self) {
         if let Some(polling) = &self.unconfirmed {
-            polling.confirm(Delivery::Lost);
+            polling.confirm(DeliveryOutcome::Lost);
         }
     }
 }
@@ -411,7 +418,7 @@ async fn unclaimed(
     if !connections.is_unclaimed(&verified.ticket) {
         return None;
     }
-    if let Err(refusal) = requester.judged_unclaimed(verified.resemblance) {
+    if let Err(refusal) = requester.check_unclaimed(verified.user_match) {
         return Some(Reply::Refused(refusal));
     }
     let claimed = match operation {
@@ -429,14 +436,14 @@ async fn unclaimed(
 /// Lets a request of another instance through the gate. A transport that finds a WebSocket to be resumed asks again for
 /// that, and is judged then.
 async fn admit(found: &Found, requester: &Requester, operation: &Operation) -> Result<(), Refusal> {
-    match (operation, &found.known) {
-        (Operation::Connect, Known::Attached(Attached::WebSocket(Some(_))))
+    match (operation, &found.state) {
+        (Operation::Connect, ConnectionState::Attached(Attached::WebSocket(Some(_))))
             if requester.purpose == Purpose::Transport(TransportKind::WebSockets)
                 && requester.endpoint == found.owner.endpoint =>
         {
             Ok(())
         }
-        _ => requester.judged_by(found).await,
+        _ => requester.check(found).await,
     }
 }
 

@@ -9,7 +9,7 @@ use super::Tickets;
 use super::keys::{Key, KeyId, KeyRing, TAG_BYTES};
 use crate::ConnectionToken;
 use crate::identity::{EndpointId, Identity};
-use crate::requester::{Requester, Resemblance};
+use crate::requester::{Requester, UserMatch};
 
 /// First byte of a token; another layout gets another.
 const LAYOUT: u8 = 2;
@@ -133,16 +133,16 @@ fn sealed(bytes: &[u8; at::END]) -> Vec<u8> {
 
 impl Ticket {
     /// What of who has negotiated the connection is what asks now; `None` if the key has gone.
-    pub(super) fn resemblance(&self, keys: &KeyRing, requester: &Requester) -> Option<Resemblance> {
+    pub(super) fn user_match(&self, keys: &KeyRing, requester: &Requester) -> Option<UserMatch> {
         let key = keys.find(self.key)?;
         let id = URL_SAFE_NO_PAD.decode(self.id.as_str()).ok()?;
         let is = |own: Keyed, asks: Identity| own == keyed(&key, &id, asks);
         Some(if is(self.identity, requester.identity) {
-            Resemblance::Same
+            UserMatch::Same
         } else if self.user.zip(requester.user).is_some_and(|(own, asks)| is(own, asks)) {
-            Resemblance::SameUserId
+            UserMatch::SameUserId
         } else {
-            Resemblance::Another
+            UserMatch::Other
         })
     }
 }
@@ -255,10 +255,10 @@ mod tests {
         let of_ada =
             [(); 2].map(|()| read(tickets.issue(&random_id(), true, &ada).as_str(), &tickets).unwrap());
         assert_ne!(of_ada[0].identity, of_ada[1].identity, "nobody sees that two tokens are of one user");
-        let resemblance = |asks: &Requester| of_ada[0].resemblance(&tickets.keys, asks).unwrap();
-        assert_eq!(resemblance(&ada), Resemblance::Same);
-        assert_eq!(resemblance(&somebody("bob")), Resemblance::Another);
-        assert_eq!(resemblance(&Requester { identity: Identity::NOBODY, ..ada }), Resemblance::Another);
+        let user_match = |asks: &Requester| of_ada[0].user_match(&tickets.keys, asks).unwrap();
+        assert_eq!(user_match(&ada), UserMatch::Same);
+        assert_eq!(user_match(&somebody("bob")), UserMatch::Other);
+        assert_eq!(user_match(&Requester { identity: Identity::NOBODY, ..ada }), UserMatch::Other);
     }
 
     #[test]
@@ -272,11 +272,11 @@ mod tests {
         };
         let token = tickets.issue(&random_id(), true, &known("ada", "one"));
         let ticket = read(token.as_str(), &tickets).unwrap();
-        let resemblance = |asks: Requester| ticket.resemblance(&tickets.keys, &asks).unwrap();
-        assert_eq!(resemblance(known("ada", "one")), Resemblance::Same);
-        assert_eq!(resemblance(known("ada", "two")), Resemblance::SameUserId);
-        assert_eq!(resemblance(known("bob", "one")), Resemblance::Another);
-        assert_eq!(resemblance(Requester { user: None, ..known("ada", "two") }), Resemblance::Another);
+        let user_match = |asks: Requester| ticket.user_match(&tickets.keys, &asks).unwrap();
+        assert_eq!(user_match(known("ada", "one")), UserMatch::Same);
+        assert_eq!(user_match(known("ada", "two")), UserMatch::SameUserId);
+        assert_eq!(user_match(known("bob", "one")), UserMatch::Other);
+        assert_eq!(user_match(Requester { user: None, ..known("ada", "two") }), UserMatch::Other);
     }
 
     #[test]
