@@ -3,14 +3,19 @@
 //! [`one_instance`] needs one directory, [`two_instances`] two of one fleet. Both want them empty, leave them so, and
 //! can be called again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime};
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use tokio::sync::mpsc;
 
 use crate::{
-    Call, CallError, CallStatus, GroupEvent, GroupWatch, HubDirectory, HubSessions, Member, Page, Scope,
-    SessionDirectory,
+    ConnectionChange, ConnectionEvent, ConnectionObserver, GroupEvent, GroupWatch, HubDirectory, HubSessions,
+    Member, ObserverError, Page, Scope, SessionDirectory,
 };
 
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -105,7 +110,100 @@ async fn counts(hub: &dyn HubDirectory) -> (u64, u64, u64) {
     (connections.value, hub.user_count().await.value, hub.member_count("g".into()).await.value)
 }
 
-/// Reports, counts, listings, presence and calls.
+/// The changes that an observer of a hub is told, as texts: `+` connected, `-` disconnected, `!` its instance died, then
+/// the connection's id.
+#[derive(Debug)]
+pub struct Observed {
+    told: mpsc::Receiver<Vec<String>>,
+    waiting: VecDeque<String>,
+}
+
+/// Fails at its first call, so that changes have to be reported again.
+#[derive(Debug)]
+struct Recorder {
+    tell: mpsc::Sender<Vec<String>>,
+    calls: AtomicU32,
+    resync_period: Option<Duration>,
+}
+
+impl ConnectionObserver for Recorder {
+    fn changed<'a>(
+        &'a self,
+        _: &'a dyn HubDirectory,
+        changes: &'a [ConnectionChange],
+    ) -> BoxFuture<'a, Result<(), ObserverError>> {
+        async move {
+            assert!(changes.len() <= 128, "{}", changes.len());
+            if self.calls.fetch_add(1, Ordering::Relaxed) == 0 {
+                return Err("the first call fails".into());
+            }
+            // The test may be over.
+            _ = self.tell.send(changes.iter().map(text_of).collect()).await;
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn resync_period(&self) -> Option<Duration> {
+        self.resync_period
+    }
+}
+
+fn text_of(change: &ConnectionChange) -> String {
+    let sign = match change.event {
+        ConnectionEvent::Connected => '+',
+        ConnectionEvent::Disconnected => '-',
+        ConnectionEvent::InstanceDied => '!',
+    };
+    format!("{sign}{}", change.connection)
+}
+
+impl Observed {
+    /// Observes a hub.
+    pub fn of(directory: &dyn SessionDirectory, hub: &str) -> Self {
+        Self::of_with(directory, hub, None)
+    }
+
+    /// Observes a hub with this [`ConnectionObserver::resync_period`].
+    pub fn of_with(directory: &dyn SessionDirectory, hub: &str, resync_period: Option<Duration>) -> Self {
+        let (tell, told) = mpsc::channel(64);
+        let recorder = Recorder { tell, calls: AtomicU32::new(0), resync_period };
+        directory.observe(hub, Arc::new(recorder));
+        Self { told, waiting: VecDeque::new() }
+    }
+
+    /// The next change.
+    ///
+    /// # Panics
+    /// If none comes.
+    pub async fn next(&mut self) -> String {
+        while self.waiting.is_empty() {
+            // Longer than any period here, for tests whose clock is paused.
+            let told = tokio::time::timeout(DEADLINE * 1000, self.told.recv()).await;
+            self.waiting.extend(told.ok().flatten().expect("a change is reported"));
+        }
+        self.waiting.pop_front().unwrap_or_default()
+    }
+
+    /// Takes changes until all of these have come, in any order; others are skipped.
+    ///
+    /// # Panics
+    /// If they do not come.
+    pub async fn until(&mut self, changes: &[&str]) {
+        let mut missing: BTreeSet<&str> = changes.iter().copied().collect();
+        let coming = async {
+            while !missing.is_empty() {
+                let change = self.next().await;
+                missing.remove(&*change);
+            }
+        };
+        if tokio::time::timeout(DEADLINE, coming).await.is_err() {
+            panic!("{missing:?} were not reported");
+        }
+    }
+}
+
+/// Reports, counts, listings, presence and observers.
 ///
 /// # Panics
 /// If the directory does not conform.
@@ -153,7 +251,7 @@ pub async fn one_instance(directory: &dyn SessionDirectory) {
     an_id_again(&*hub).await;
     pages(&*hub).await;
     presence(&*hub).await;
-    calls(directory).await;
+    observers(directory).await;
 }
 
 async fn newest_first(hub: &dyn HubSessions) {
@@ -282,26 +380,23 @@ async fn presence(hub: &dyn HubSessions) {
     hub.disconnected(&id("a"));
 }
 
-async fn calls(directory: &dyn SessionDirectory) {
-    let calls = directory.calls();
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let call = Call::ringing(format!("one-{}", now.as_nanos()), user("ada"), user("bob"));
-    assert_eq!(calls.get(call.id.clone()).await, Ok(None));
-    calls.create(call.clone()).await.expect("it is the first of its id");
-    assert_eq!(calls.create(call.clone()).await, Err(CallError::Exists(call.id.clone())));
-    assert_eq!(calls.get(call.id.clone()).await, Ok(Some(call.clone())));
-    let by_stranger = calls.advance(call.id.clone(), user("eve"), CallStatus::Ended).await;
-    assert!(matches!(by_stranger, Err(CallError::NotAParticipant { .. })), "{by_stranger:?}");
-    let accepted = calls.advance(call.id.clone(), user("bob"), CallStatus::Active).await.expect("it rings");
-    assert_eq!(calls.get(call.id.clone()).await, Ok(Some(accepted)));
-    let again = calls.advance(call.id.clone(), user("bob"), CallStatus::Active).await;
-    assert!(matches!(again, Err(CallError::NotPossible { from: CallStatus::Active, .. })), "{again:?}");
-    calls.advance(call.id.clone(), user("ada"), CallStatus::Ended).await.expect("it is active");
-    let unknown = calls.advance("unknown".into(), user("ada"), CallStatus::Ended).await;
-    assert_eq!(unknown, Err(CallError::Unknown("unknown".into())));
+async fn observers(directory: &dyn SessionDirectory) {
+    let hub = directory.attach("Conformance of observers");
+    hub.connected(id("before"), None);
+    let mut observed = Observed::of(directory, "Conformance of observers");
+    directory.attach("Conformance").connected(id("elsewhere"), None);
+    observed.until(&["+before"]).await;
+    hub.connected(id("c"), Some(user("ada")));
+    hub.joined(&id("c"), &"g".into());
+    observed.until(&["+c"]).await;
+    hub.disconnected(&id("c"));
+    hub.disconnected(&id("before"));
+    directory.attach("Conformance").disconnected(&id("elsewhere"));
+    observed.until(&["-c", "-before"]).await;
+    assert_eq!(counts(&*hub).await, (0, 0, 0), "what is reported as gone is not there any more");
 }
 
-/// What one instance reports the other answers, its watchers learn of it, and a call has one outcome.
+/// What one instance reports the other answers, and its watchers learn of it.
 ///
 /// # Panics
 /// If the directories do not conform.
@@ -359,17 +454,4 @@ pub async fn two_instances(one: &dyn SessionDirectory, other: &dyn SessionDirect
     for hub in [&here, &there] {
         until((0, 0, 0), async || counts(&**hub).await).await;
     }
-
-    let (calls, elsewhere) = (one.calls(), other.calls());
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let call = Call::ringing(format!("two-{}", now.as_nanos()), user("ada"), user("bob"));
-    calls.create(call.clone()).await.expect("it is the first of its id");
-    assert_eq!(elsewhere.create(call.clone()).await, Err(CallError::Exists(call.id.clone())));
-    assert_eq!(elsewhere.get(call.id.clone()).await, Ok(Some(call.clone())));
-    let (accepted, ended) = tokio::join!(
-        elsewhere.advance(call.id.clone(), user("bob"), CallStatus::Rejected),
-        calls.advance(call.id.clone(), user("ada"), CallStatus::Ended)
-    );
-    assert!(accepted.is_ok() != ended.is_ok(), "one of the two comes first: {accepted:?} {ended:?}");
-    assert_eq!(calls.get(call.id.clone()).await, elsewhere.get(call.id.clone()).await);
 }

@@ -1,8 +1,9 @@
-//! The session directory: who is connected where, who is in which group, which calls go on.
+//! The session directory: who is connected where, and who is in which group.
 //!
-//! Hubs report what happens to their connections, which never waits, and anybody may ask: for counts and
-//! pages over the whole fleet, for a group's members as they come and go, for a call. Two implementations pass
-//! [`conformance`]: [`InProcess`] for a fleet of one, and the one in Redis of the crate `hubline-redis`.
+//! Hubs report their connections to it, without waiting. Hub methods and applications ask it for counts, for pages of
+//! connections, users and members over the whole fleet, and for a group's members as they join and leave. An application
+//! that keeps something for each connection or user registers a [`ConnectionObserver`]. Two implementations pass
+//! [`conformance`]: [`InProcess`] for a single instance, and `RedisDirectory` of the crate `hubline-redis`.
 //!
 //! ```
 //! # use futures_util::FutureExt;
@@ -21,111 +22,105 @@
 //! # }.now_or_never().unwrap();
 //! ```
 //!
-//! It knows the connections of Hubline only: in a fleet that is mixed with ASP.NET Core those of the other
-//! servers are in nobody's directory.
+//! It contains Hubline's connections only. In a fleet that also has ASP.NET Core servers, the connections of those are in no
+//! directory.
 
 pub mod conformance;
 pub mod local;
 
 mod answer;
-mod call;
 mod in_process;
+mod observer;
 mod presence;
 
 use std::fmt;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use hubline_backplane::Status;
 use hubline_protocol::{ConnectionId, GroupName, UserId};
+use tokio::sync::watch;
 
 pub use answer::{Answer, Connected, Cursor, Listing, Member, Page, Scope};
-pub use call::{Call, CallError, CallId, CallStatus};
 pub use in_process::InProcess;
+pub use observer::{ConnectionChange, ConnectionEvent, ConnectionObserver, ObserverError};
 pub use presence::{GroupEvent, GroupWatch};
 
 /// The directory of a process, for all its hubs.
 pub trait SessionDirectory: fmt::Debug + Send + Sync + 'static {
-    /// The part of the hub of that name. Entries of different hubs do not mix.
+    /// The part for the hub of that name. Entries of different hubs do not mix.
     fn attach(&self, hub_name: &str) -> Arc<dyn HubSessions>;
 
-    /// The calls, which belong to no hub.
-    fn calls(&self) -> Arc<dyn CallDirectory>;
+    /// Reports changes of a hub's connections to an observer from now on: first the connections that this instance has
+    /// already, then each change. There may be several observers of a hub; all stay for the directory's lifetime.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    fn observe(&self, hub_name: &str, observer: Arc<dyn ConnectionObserver>);
 
-    /// Makes what was reported known to the others and takes this instance out of the directory, in a few seconds
-    /// at most. For a process that ends; without it the others need their time to notice.
+    /// Whether the rest of the fleet can be asked, and every change of that. [`Status::Alone`] for a directory of one
+    /// instance.
+    fn status(&self) -> watch::Receiver<Status>;
+
+    /// Writes and reports what is pending and removes this instance from the directory, in about 3 s at most. Call it
+    /// when the process ends: otherwise the other instances remove this one when its lease has ended.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the directory closes all the same; it may be called again.
     fn close(&self) -> BoxFuture<'_, ()>;
 }
 
-/// What a hub reports of its connections on this instance. Never waits.
+/// What a hub reports about its connections on this instance. No method waits.
 ///
-/// Reports are taken at once, and answers on the same instance include them. Other instances learn of them a
-/// moment later, or when the link to them is back.
+/// Answers on the same instance include what has been reported so far. Other instances see it shortly afterwards, or
+/// when the link to them is back.
 pub trait HubSessions: HubDirectory {
-    /// A connection has begun.
+    /// A connection has started.
     fn connected(&self, connection: ConnectionId, user: Option<UserId>);
 
-    /// It has ended, and has left all its groups with that.
+    /// A connection has ended, which also ends its group memberships.
     fn disconnected(&self, connection: &ConnectionId);
 
-    /// A connection has become a member of a group.
+    /// A connection has joined a group.
     fn joined(&self, connection: &ConnectionId, group: &GroupName);
 
-    /// It is none any more.
+    /// A connection has left a group.
     fn left(&self, connection: &ConnectionId, group: &GroupName);
 }
 
-/// What anybody may ask of a hub's connections, those of all instances.
+/// Questions about a hub's connections on all instances.
+///
+/// While the other instances cannot be asked, answers cover this instance, and [`Answer::scope`] says so; they are never
+/// errors. All futures may be dropped at any time.
 pub trait HubDirectory: fmt::Debug + Send + Sync + 'static {
-    /// How many connections there are.
+    /// The number of connections.
     fn connection_count(&self) -> BoxFuture<'_, Answer<u64>>;
 
-    /// How many users have a connection.
+    /// The number of users with at least one connection.
     fn user_count(&self) -> BoxFuture<'_, Answer<u64>>;
 
-    /// How many connections are members of a group.
+    /// The number of connections in a group.
     fn member_count(&self, group: GroupName) -> BoxFuture<'_, Answer<u64>>;
 
-    /// Where a connection is, if it is.
+    /// A connection by its id; `None` if there is none.
     fn find(&self, connection: ConnectionId) -> BoxFuture<'_, Answer<Option<Connected>>>;
 
-    /// Connections in the order of their ids.
+    /// A page of connections in the order of their ids.
     ///
-    /// What is there from the first page to the last is on exactly one of them, whatever else comes and goes;
-    /// that holds for all listings.
+    /// A connection that exists from the first page to the last is on exactly one page, whatever else comes and goes. The
+    /// same holds for the other listings.
     fn connections(&self, page: Page) -> BoxFuture<'_, Answer<Listing<Connected>>>;
 
-    /// Users who have a connection, in the order of their ids.
+    /// A page of users with at least one connection, in the order of their ids.
     fn users(&self, page: Page) -> BoxFuture<'_, Answer<Listing<UserId>>>;
 
-    /// A group's members, in the order of their connections' ids.
+    /// A page of a group's members, in the order of their connections' ids.
     fn members(&self, group: GroupName, page: Page) -> BoxFuture<'_, Answer<Listing<Member>>>;
 
     /// A user's newest connections, newest first, 1,000 at most.
     fn connections_of(&self, user: UserId) -> BoxFuture<'_, Answer<Vec<ConnectionId>>>;
 
-    /// Who is in a group, and from then on who joins and who leaves. Ready when the members on other instances are
-    /// known, or cannot be for now.
+    /// Watches who is in a group and who joins and leaves it. Ready when the members on other instances are known, or
+    /// after `asyncTimeout` if they cannot be read for now.
     fn watch_group(&self, group: GroupName) -> BoxFuture<'_, GroupWatch>;
-}
-
-/// Calls, each kept for 4 hours.
-pub trait CallDirectory: fmt::Debug + Send + Sync + 'static {
-    /// Begins a call, as [`Call::ringing`] makes it.
-    ///
-    /// # Errors
-    /// [`CallError::Exists`]; [`CallError::Full`].
-    fn create(&self, call: Call) -> BoxFuture<'_, Result<(), CallError>>;
-
-    /// The call as it is now, for any instance.
-    ///
-    /// # Errors
-    /// [`CallError::Unavailable`].
-    fn get(&self, id: CallId) -> BoxFuture<'_, Result<Option<Call>, CallError>>;
-
-    /// Takes a call to another status, now, on behalf of one of its participants. Of several who try at once one
-    /// gets through, and the others are judged by what it has become.
-    ///
-    /// # Errors
-    /// [`CallError::Unknown`], and what [`Call::advanced`] says.
-    fn advance(&self, id: CallId, by: UserId, to: CallStatus) -> BoxFuture<'_, Result<Call, CallError>>;
 }

@@ -1,8 +1,8 @@
 //! What one instance knows by itself: the whole truth of a fleet of one, and the local half of any other
 //! directory. For those who write directories.
 
-mod calls;
 mod members;
+mod notifier;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -16,8 +16,8 @@ use parking_lot::{Mutex, MutexGuard};
 use crate::presence::Watcher;
 use crate::{Connected, Cursor, GroupEvent, GroupWatch, Listing, Member, Page};
 
-pub use calls::{CALLS_ARE_KEPT, HeldCall, LocalCalls};
 use members::Groups;
+pub use notifier::{Batch, Notifier};
 
 /// A user's connections that an answer names at most.
 pub const LIMIT_CONNECTIONS_OF_USER: usize = 1000;

@@ -63,8 +63,7 @@ impl HubContext {
         let status = backplane.status();
         let sessions = directory.map(|directory| directory.attach(&hub.name));
         let router = Arc::new(Router::new(sessions.clone()));
-        let directory =
-            directory.zip(sessions).map(|(directory, hub)| Directory::new(hub, directory.calls()));
+        let directory = sessions.map(|hub| Directory::new(hub as _));
         let client_results = Arc::new(ClientResults::new(*status.borrow() == Status::Alone));
         let inbox = Arc::new(HubInbox {
             router: Arc::clone(&router),

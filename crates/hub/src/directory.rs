@@ -3,12 +3,11 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use hubline_directory::{CallDirectory, HubDirectory};
+use hubline_directory::HubDirectory;
 
-/// The hub's part of the session directory, and the calls: a parameter of hub methods, or
-/// [`crate::HubContext::directory`].
+/// The hub's part of the session directory: a parameter of hub methods, or [`crate::HubContext::directory`].
 ///
-/// As a parameter it needs a server that has a directory; without one the call fails.
+/// As a parameter it needs a server that has a directory; without one every invocation of the method fails.
 ///
 /// ```
 /// use hubline_directory::{HubDirectory, Scope};
@@ -21,19 +20,11 @@ use hubline_directory::{CallDirectory, HubDirectory};
 /// let hub: Hub = Hub::new("Example").method("Online", online);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Directory {
-    hub: Arc<dyn HubDirectory>,
-    calls: Arc<dyn CallDirectory>,
-}
+pub struct Directory(Arc<dyn HubDirectory>);
 
 impl Directory {
-    pub(crate) fn new(hub: Arc<dyn HubDirectory>, calls: Arc<dyn CallDirectory>) -> Self {
-        Self { hub, calls }
-    }
-
-    /// The calls, which are the same for all hubs.
-    pub fn calls(&self) -> &dyn CallDirectory {
-        &*self.calls
+    pub(crate) fn new(hub: Arc<dyn HubDirectory>) -> Self {
+        Self(hub)
     }
 }
 
@@ -41,6 +32,6 @@ impl Deref for Directory {
     type Target = dyn HubDirectory;
 
     fn deref(&self) -> &Self::Target {
-        &*self.hub
+        &*self.0
     }
 }

@@ -61,6 +61,7 @@
 //!   Core's: [`ServerBuilder::backplane`].
 //! - **The session directory** tells who is connected and in which group, over all instances: the parameter [`Directory`],
 //!   after [`ServerBuilder::directory`] was given [`directory::InProcess`] or the one in Redis.
+//!   An application that keeps something for each connection observes it ([`directory::ConnectionObserver`]).
 //! - **Limits per client address**: [`ServerBuilder::address_limits`]; behind proxies [`HttpOptions::forwarded_headers`]
 //!   finds the address.
 //! - **Metrics**: [`Server::statistics`] returns the numbers, for any exporter.

@@ -14,6 +14,7 @@ pub(crate) mod topology;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use backon::{BackoffBuilder, ExponentialBackoff};
 use futures_util::FutureExt;
@@ -37,7 +38,7 @@ const LIMIT_IN_FLIGHT: usize = 1024;
 /// How often a command follows a key to where it has moved.
 const LIMIT_REDIRECTIONS: usize = 3;
 
-/// Runs commands, pipelines and scripts in `defaultDatabase`.
+/// Runs commands, pipelines and scripts in `defaultDatabase`; in database 0 of a cluster that has no other.
 ///
 /// - **One connection**, opened by the first command and again by the next one after it was lost. While Redis
 ///   cannot be reached commands fail at once with the last attempt's reason, and an attempt is made at most
@@ -72,6 +73,8 @@ struct Shared {
     options: Arc<RedisOptions>,
     location: Location,
     in_flight: Arc<Semaphore>,
+    /// Whether the servers are a cluster that has no `defaultDatabase`.
+    refuses_database: Arc<AtomicBool>,
     /// By place in a cluster; elsewhere there is one.
     nodes: Mutex<BTreeMap<usize, Arc<Node>>>,
 }
@@ -86,6 +89,7 @@ enum Work {
 struct Node {
     options: Arc<RedisOptions>,
     location: Location,
+    refuses_database: Arc<AtomicBool>,
     state: Mutex<State>,
 }
 
@@ -110,12 +114,28 @@ impl RedisClient {
         let in_flight = Arc::new(Semaphore::new(LIMIT_IN_FLIGHT));
         let location = Location::of_keys(&options);
         let options = Arc::new(options);
-        Ok(Self { shared: Arc::new(Shared { options, location, in_flight, nodes: Mutex::default() }) })
+        Ok(Self {
+            shared: Arc::new(Shared {
+                options,
+                location,
+                in_flight,
+                refuses_database: Arc::default(),
+                nodes: Mutex::default(),
+            }),
+        })
     }
 
     /// How Redis is reached.
     pub fn options(&self) -> &RedisOptions {
         &self.shared.options
+    }
+
+    /// The database of the keys: `defaultDatabase`, but 0 as soon as a Redis Cluster has refused another one.
+    pub fn database(&self) -> u32 {
+        match self.shared.refuses_database.load(Ordering::Relaxed) {
+            true => 0,
+            false => self.shared.options.default_database,
+        }
     }
 
     /// Runs one command. Not for `SUBSCRIBE`, `MULTI`, blocking commands and others that change what the
@@ -226,18 +246,22 @@ impl Shared {
         }
     }
 
+    fn new_node(&self, place: usize) -> Arc<Node> {
+        let (location, refuses_database) = (self.location.at(place), Arc::clone(&self.refuses_database));
+        Arc::new(Node::new(&self.options, location, refuses_database))
+    }
+
     fn node(&self, place: usize) -> Arc<Node> {
         let mut nodes = self.nodes.lock();
-        let node =
-            nodes.entry(place).or_insert_with(|| Arc::new(Node::new(&self.options, self.location.at(place))));
+        let node = nodes.entry(place).or_insert_with(|| self.new_node(place));
         Arc::clone(node)
     }
 }
 
 impl Node {
-    fn new(options: &Arc<RedisOptions>, location: Location) -> Self {
+    fn new(options: &Arc<RedisOptions>, location: Location, refuses_database: Arc<AtomicBool>) -> Self {
         let state = State { current: None, pause: None, delays: BACK_OFF.build(), failures: 0 };
-        Self { options: Arc::clone(options), location, state: Mutex::new(state) }
+        Self { options: Arc::clone(options), location, refuses_database, state: Mutex::new(state) }
     }
 
     /// The connection there is, or the one that is being opened, or a new one.
@@ -266,6 +290,15 @@ impl Node {
             Ok(connection) => {
                 tracing::debug!(redis = %self.options, attempts = state.failures + 1, "connected for commands");
                 (state.pause, state.failures, state.delays) = (None, 0, BACK_OFF.build());
+                if let Some(answer) = &connection.refused_database
+                    && !self.refuses_database.swap(true, Ordering::Relaxed)
+                {
+                    tracing::warn!(
+                        redis = %self.options,
+                        answer,
+                        "defaultDatabase is not used, keys are in database 0: a Redis Cluster has no other. Fleets that share a cluster need a Redis:InstanceName or channelPrefix each"
+                    );
+                }
                 Ok(Arc::new(connection))
             }
             Err(error) => {

@@ -1,11 +1,13 @@
 //! The session directory in Redis.
 
-mod calls;
+mod departures;
 mod hub;
 mod keys;
+mod notifying;
 mod pending;
 mod presence;
 mod scripts;
+mod sweep;
 mod writer;
 
 use std::fmt;
@@ -14,8 +16,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use hubline_directory::local::{LocalCalls, LocalHub};
-use hubline_directory::{CallDirectory, HubSessions, SessionDirectory};
+use hubline_backplane::Status;
+use hubline_directory::local::{LocalHub, Notifier};
+use hubline_directory::{ConnectionObserver, HubSessions, SessionDirectory};
 use hubline_protocol::ConnectionId;
 use hubline_supervision::spawn;
 use parking_lot::{Mutex, MutexGuard};
@@ -24,8 +27,10 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
+use self::departures::Departures;
 use self::hub::Attached;
 use self::keys::Keys;
+use self::notifying::Notifying;
 use self::pending::Pending;
 use self::presence::{Presence, Request};
 use self::writer::Writer;
@@ -34,76 +39,72 @@ use crate::{CommandError, RawChannels, RedisBackplane, RedisClient};
 
 /// A session directory that the instances of a fleet share through Redis.
 ///
-/// The truth is one record set per instance, with a lease that it renews. Redis is told of connections and their
-/// groups, not of events: what changes while Redis is away, or faster than it can be written, is written as it is in
-/// the end. All that is pending is bounded by the connections and memberships that are here and those that Redis still
-/// has. A join or leave costs the same however many groups its connection is in, and no script changes more than about
-/// 1,000 memberships at once.
+/// Each instance has a record of its connections in Redis, with a lease that it renews. An instance writes the state of its
+/// connections and groups, not events: what changes while Redis is away, or faster than it can be written, is written as
+/// it is in the end. What is pending is bounded by the connections and memberships of this instance and those that Redis
+/// still has. A join or leave costs the same however many groups its connection is in, and no script changes more than
+/// about 1,000 memberships.
 ///
-/// - **An instance that dies** is noticed when its lease ends (5 heartbeats, 15 s); the others then remove what it
-///   held, a hundred connections or a thousand memberships at a time, each once. All of it is gone within 30 s.
-/// - **A Redis that lost something**, restarted empty or with an old copy, or failed over, is noticed by a number
+/// - **An instance that dies** is noticed when its lease ends (5 heartbeats, 15 s). The others then remove its
+///   record, a hundred connections or a thousand memberships at a time, and report each connection to the observers as
+///   [`InstanceDied`](hubline_directory::ConnectionEvent::InstanceDied). All of it is gone within 30 s.
+/// - **A departure** stays in Redis until the observers have handled it, so none is lost if this instance dies meanwhile.
+/// - **A Redis that lost data**, restarted empty or with an old copy, or failed over, is noticed by a number
 ///   that every write carries; the instance then writes everything again under a new name and removes the old one.
-/// - **Redis away**: answers cover this instance, and say so ([`Scope`](hubline_directory::Scope)); calls that this
-///   instance knows can be created and changed. Nothing waits longer than twice `asyncTimeout`.
-/// - **Changes of groups** are published with the change, and carry versions without gaps; a watcher's instance that
-///   has missed one, by its own fault or Redis', reads the members again and tells what has changed. It compares
-///   versions each heartbeat, so that it also works, late, without [`RawChannels`].
+/// - **Redis away**: answers cover this instance, and say so ([`Scope`](hubline_directory::Scope)); no answer takes longer
+///   than twice `asyncTimeout`. [`status`](SessionDirectory::status) has the reason.
+/// - **Changes of groups** are published with the change, and carry versions without gaps. A watcher's instance that
+///   has missed one reads the members again and reports the difference. It compares versions each heartbeat, so that it
+///   also works, later, without [`RawChannels`].
 ///
 /// # Keys
 ///
-/// All in `defaultDatabase`. `{P}` is [`RedisDirectoryOptions::instance_name`] and stands before every key with
-/// nothing between; `{H}` is a hub's name, with `%XX` for `%`, `:`, `{` and `}`. All are written by scripts of
-/// Hubline only.
+/// All are in `defaultDatabase`; a cluster has database 0 alone. `{P}` is [`RedisOptions::instance_name`] followed by
+/// `{hubline}:`, braces included; without an instance name `channelPrefix` stands there instead. The braces are a hash
+/// tag, which puts all keys in one slot of a cluster. A name or prefix with a hash tag of its own, `{clinic}:` for
+/// example, puts them in the slot of that. One that begins its first tag with `{}` cannot be used on a cluster.
 ///
-/// | key | type | lives | what it is |
+/// `{H}` is a hub's name, with `%XX` for `%`, `:`, `{` and `}`.
+///
+/// | key | type | lives | content |
 /// | --- | --- | --- | --- |
-/// | `{P}connection:{user}` | hash | 4 h, renewed every hour | the user's newest connection: `absexp`, `sldexp` (12 h absolute, 4 h sliding), `data` |
-/// | `{P}connections:{user}` | hash | the same | `data` is a JSON list of the user's newest 100 connections, oldest first |
-/// | `{P}call:{id}` | hash | 4 h | `data` is the call, [`Call::to_json`](hubline_directory::Call::to_json) |
-/// | `{P}hubline:instances` | sorted set | - | instances by the end of their lease, in milliseconds since 1970 by Redis' clock |
-/// | `{P}hubline:instance:{instance}` | hash | while it lives | its connections, by `{H}`, a zero byte and the id: `[since,mapped,[],user]`; the number of its last write under the empty name |
-/// | `{P}hubline:connections:{H}` | sorted set | while there are any | id, instance, time and user of each connection, parted by zero bytes |
-/// | `{P}hubline:users:{H}` | sorted set | while there are any | the users |
-/// | `{P}hubline:user:{H}:{user}` | sorted set | while it has any | connections by time |
-/// | `{P}hubline:mapped:{user}` | sorted set | while it has any | connections by time, of the hubs that count for `connection:{user}` |
-/// | `{P}hubline:group:{H}:{group}` | sorted set | while it has any | members, user behind a zero byte; also the channel, behind the channel prefix, of the group's changes |
-/// | `{P}hubline:joined:{H}:{id}` | sorted set | while it has any | groups of a connection |
-/// | `{P}hubline:groups:{H}` | hash | while there are any | the version of each group that has members |
-/// | `{P}hubline:version` | string | - | the last version of any group |
-/// | `{P}hubline:epoch` | string | - | since when this Redis has what it has |
+/// | `{P}instances` | sorted set | - | instances by the end of their lease, in milliseconds since 1970 by Redis' clock |
+/// | `{P}instance:{instance}` | hash | while it lives | its connections, by `{H}`, a zero byte and the id: `[since,user]`; the number of its last write under the empty name |
+/// | `{P}departed:{instance}` | sorted set | until handled | `{H}`, id and user of connections that have gone, for the observers |
+/// | `{P}connections:{H}` | sorted set | while there are any | id, instance, time and user of each connection, separated by zero bytes |
+/// | `{P}users:{H}` | sorted set | while there are any | the users |
+/// | `{P}user:{H}:{user}` | sorted set | while it has any | connections by time |
+/// | `{P}group:{H}:{group}` | sorted set | while it has any | members, user behind a zero byte; also the channel, behind the channel prefix, of the group's changes |
+/// | `{P}joined:{H}:{id}` | sorted set | while it has any | groups of a connection |
+/// | `{P}groups:{H}` | hash | while there are any | the version of each group that has members |
+/// | `{P}version` | string | - | the last version of any group |
+/// | `{P}epoch` | string | - | since when this Redis has its data |
 ///
-/// The entries for other programs are as .NET's `IDistributedCache` writes them. The keys of `hubline:` have no time
-/// to live: the next instance that starts removes what a fleet that was killed has left.
-///
-/// On Redis Cluster the scripts want all keys in one slot: `instance_name` must have a hash tag, `{clinic}:` for
-/// example.
+/// They have no time to live: the next instance that starts removes what a fleet that was killed has left.
 ///
 /// Cloning shares it. It needs a tokio runtime that outlives it.
+///
+/// [`RedisOptions::instance_name`]: crate::RedisOptions::instance_name
 #[derive(Clone)]
 pub struct RedisDirectory {
     shared: Arc<Shared>,
     watches: mpsc::Sender<Request>,
-    _tasks: Arc<[AbortOnDropHandle<()>; 2]>,
+    tasks: Arc<Tasks>,
 }
+
+type Tasks = [AbortOnDropHandle<()>; 3];
 
 /// What can be set for a [`RedisDirectory`].
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct RedisDirectoryOptions {
-    /// `Redis:InstanceName`: stands before every key. Default: nothing.
-    pub instance_name: String,
-    /// Names of the hubs whose connections count for `connection:{user}` and `connections:{user}`. Default: `None`,
-    /// all do.
-    pub mapped_hubs: Option<Vec<String>>,
-    /// How often this instance says that it lives; its lease ends 5 times that after the last time. The same for the
-    /// whole fleet. Default: 3 s.
+    /// How often this instance renews its lease, which lasts 5 times as long. The same for the whole fleet. Default: 3 s.
     pub heartbeat: Duration,
 }
 
 impl Default for RedisDirectoryOptions {
     fn default() -> Self {
-        Self { instance_name: String::new(), mapped_hubs: None, heartbeat: Duration::from_secs(3) }
+        Self { heartbeat: Duration::from_secs(3) }
     }
 }
 
@@ -116,9 +117,9 @@ struct Shared {
     base_name: Arc<str>,
     hubs: Mutex<Vec<Arc<HubEntry>>>,
     pending: Pending,
-    calls: LocalCalls,
-    /// Why Redis cannot be asked for now, if so.
-    away: watch::Sender<Option<Arc<str>>>,
+    notifier: Notifier,
+    departures: Departures,
+    status: watch::Sender<Status>,
     closing: CancellationToken,
     closed: CancellationToken,
 }
@@ -129,33 +130,36 @@ struct HubEntry {
     name: Box<str>,
     /// Its name in keys.
     part: Box<str>,
-    is_mapped: bool,
     local: Arc<LocalHub>,
 }
 
 impl RedisDirectory {
-    /// Starts a directory and keeps at it in the background: returns at once, whether Redis is there or not.
+    /// Starts a directory. Returns at once, whether Redis is there or not, and goes on in the background.
     ///
     /// `channels`, of the backplane on the same Redis and with the same `channelPrefix`, bring changes of watched
     /// groups at once; without them they come with the heartbeat.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
     pub fn start(client: RedisClient, channels: Option<RawChannels>, options: RedisDirectoryOptions) -> Self {
         let (watches, requests) = mpsc::channel(64);
         let shared = Arc::new(Shared {
-            keys: Keys { instance_name: options.instance_name.as_str().into() },
+            keys: Keys::behind(client.options().key_prefix()),
             client,
             options,
             base_name: new_server_name().into(),
             hubs: Mutex::default(),
             pending: Pending::new(),
-            calls: LocalCalls::default(),
-            away: watch::Sender::new(Some("connecting".into())),
+            notifier: Notifier::default(),
+            departures: Departures::default(),
+            status: watch::Sender::new(Status::Disconnected("connecting".to_owned())),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
         let writer = spawn(Writer::new(Arc::clone(&shared)));
         let presence = spawn(Presence::new(Arc::clone(&shared), channels, requests));
-        let tasks = [writer, presence];
-        Self { shared, watches, _tasks: Arc::new(tasks) }
+        let notifying = spawn(Notifying::new(Arc::clone(&shared), watches.clone()));
+        Self { shared, watches, tasks: Arc::new([writer, presence, notifying]) }
     }
 }
 
@@ -175,12 +179,23 @@ impl RedisBackplane {
 
 impl SessionDirectory for RedisDirectory {
     fn attach(&self, hub_name: &str) -> Arc<dyn HubSessions> {
-        let entry = self.shared.hub(hub_name);
-        Arc::new(Attached::new(entry, self.clone()))
+        let hub = self.shared.hub(hub_name);
+        let attached = Attached::new(hub, Arc::clone(&self.shared), self.watches.clone());
+        Arc::new(attached.keeping(Arc::clone(&self.tasks)))
     }
 
-    fn calls(&self) -> Arc<dyn CallDirectory> {
-        Arc::new(calls::Calls::new(self.clone()))
+    fn observe(&self, hub_name: &str, observer: Arc<dyn ConnectionObserver>) {
+        let Shared { notifier, .. } = &*self.shared;
+        let hub = self.shared.hub(hub_name);
+        notifier.observe(&hub.part, observer);
+        let mut last = None;
+        while let Some(id) = notifier.add_connected(&hub.part, &hub.local, last.as_ref(), 1000) {
+            last = Some(id);
+        }
+    }
+
+    fn status(&self) -> watch::Receiver<Status> {
+        self.shared.status.subscribe()
     }
 
     fn close(&self) -> BoxFuture<'_, ()> {
@@ -195,43 +210,56 @@ impl Shared {
         if let Some(hub) = hubs.iter().find(|hub| &*hub.name == name) {
             return Arc::clone(hub);
         }
-        let mapped = self.options.mapped_hubs.as_ref();
         let hub = Arc::new(HubEntry {
             index: u32::try_from(hubs.len()).unwrap_or(u32::MAX),
             name: name.into(),
             part: keys::hub_part(name).into(),
-            is_mapped: mapped.is_none_or(|mapped| mapped.iter().any(|hub| hub == name)),
             local: Arc::new(LocalHub::new(Arc::clone(&self.base_name))),
         });
         hubs.push(Arc::clone(&hub));
         hub
     }
 
+    fn hub_of_part(&self, part: &str) -> Option<Arc<HubEntry>> {
+        self.hubs().iter().find(|hub| &*hub.part == part).cloned()
+    }
+
     /// Whether Redis can be asked, and has all that was reported here.
     async fn is_settled(&self) -> bool {
-        if self.away.borrow().is_some() {
+        if self.is_away() {
             return false;
         }
-        let mut away = self.away.subscribe();
+        let mut status = self.status.subscribe();
         let settled = async {
             tokio::select! {
                 () = self.pending.settled() => true,
-                _ = away.wait_for(Option::is_some) => false,
+                _ = status.wait_for(|status| *status != Status::Connected) => false,
             }
         };
         timeout(self.client.options().async_timeout, settled).await.unwrap_or(false)
     }
 
+    /// Whether Redis cannot be asked for now.
+    fn is_away(&self) -> bool {
+        *self.status.borrow() != Status::Connected
+    }
+
     /// Redis does not answer, or not as it should.
     fn lost(&self, error: &CommandError) {
-        let reason: Arc<str> = error.to_string().into();
-        if self.away.send_replace(Some(Arc::clone(&reason))).as_ref() != Some(&reason) {
+        let mut reason = error.to_string();
+        if ["CROSSSLOT", "non local key", "same slot"].iter().any(|words| reason.contains(words)) {
+            reason.push_str(
+                ": Redis:InstanceName, or without one channelPrefix, must not have {} before any {tag}",
+            );
+        }
+        let lost = Status::Disconnected(reason.clone());
+        if self.status.send_replace(lost.clone()) != lost {
             tracing::warn!(%reason, "the session directory cannot use Redis and answers for this instance alone");
         }
     }
 
     fn found(&self) {
-        if self.away.send_replace(None).is_some() {
+        if self.status.send_replace(Status::Connected) != Status::Connected {
             tracing::info!("the session directory has reached Redis");
         }
     }

@@ -37,8 +37,11 @@
 //! | key `hubline:negotiated:{id}` | string: which instance negotiated this connection of version 0, at which endpoint, and a digest of its user. 15 s |
 //! | key `hubline:claimed:{id}` | string: who has it although its negotiator is gone. 60 s |
 //!
-//! The channel prefix stands in front of all of them. ASP.NET Core neither listens at these channels nor reads
-//! these keys.
+//! The channel prefix stands before the channels. [`RedisOptions::instance_name`] stands before the keys; without one, the
+//! channel prefix does. ASP.NET Core neither listens at these channels nor reads these keys.
+//!
+//! Earlier versions put the channel prefix before these keys, instance name or not. What their instances have noted is still
+//! read, so that a fleet can be upgraded one instance at a time.
 
 mod backplane;
 mod client;

@@ -6,7 +6,6 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
-use hubline_redis::RedisDirectoryOptions;
 
 use crate::config::{Config, ListenAddress, Scheme};
 use crate::output::Output;
@@ -133,12 +132,9 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
         .supported_protocols(config.supported_protocols.clone())
 }
 
-/// The session directory's options in Redis. Users of the chat are whom `connection:{userId}` speaks of.
-pub(crate) fn directory_options(config: &Config) -> RedisDirectoryOptions {
-    let mut options = RedisDirectoryOptions::default();
-    options.instance_name = config.redis_instance_name.clone().unwrap_or_default();
-    options.mapped_hubs = Some(vec![named(hubs::chat::hub(), config).name().to_owned()]);
-    options
+/// The chat's name on Redis.
+pub(crate) fn chat_name(config: &Config) -> String {
+    named(hubs::chat::hub(), config).name().to_owned()
 }
 
 /// What a person sees when the server has started.

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
 use hubline_redis::RedisBackplane;
+use hubline_server::consultations::ConnectionMapping;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -85,7 +86,8 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
     let server = match &config.redis {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;
-            let directory = backplane.directory_with(app::directory_options(&config));
+            let directory = backplane.directory();
+            ConnectionMapping::start(backplane.client().clone(), &directory, &app::chat_name(&config));
             server.backplane(backplane).directory(directory).build()
         }
         None => server.directory(InProcess::default()).build(),

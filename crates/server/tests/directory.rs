@@ -10,7 +10,7 @@ use hubline::{ConnectionInfo, TransportKind};
 use hubline_redis::{RedisClient, redis};
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
 use tokio::net::TcpStream;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 const PREFIX: &str = "Tele:";
 /// What the users of the keys were promised.
@@ -51,7 +51,7 @@ impl Fleet {
 
     /// Users of the chat, who are named after their connections because nobody is signed in.
     async fn users(&self) -> Vec<String> {
-        self.ask(&["ZRANGE", "Tele:hubline:users:ChatHub", "0", "-1"]).await
+        self.ask(&["ZRANGE", "Tele:{hubline}:users:ChatHub", "0", "-1"]).await
     }
 
     async fn users_become(&self, count: usize, within: Duration) -> Vec<String> {
@@ -67,6 +67,32 @@ impl Fleet {
         match timeout(within, become_so_many).await {
             Ok(users) => users,
             Err(_) => panic!("{count} users expected, there are {}", self.users().await.len()),
+        }
+    }
+
+    /// Ready when just these users have entries for other programs.
+    async fn entries_are_of(&self, users: &[String], within: Duration) {
+        for kind in ["connection:", "connections:"] {
+            let mut expected: Vec<String> = users.iter().map(|user| [PREFIX, kind, user].concat()).collect();
+            expected.sort();
+            let pattern = [PREFIX, kind, "*"].concat();
+            let become_those = async {
+                loop {
+                    let mut keys: Vec<String> = self.ask(&["KEYS", &pattern]).await;
+                    keys.sort();
+                    if keys == expected {
+                        return;
+                    }
+                    sleep(Duration::from_millis(20)).await;
+                }
+            };
+            if timeout(within, become_those).await.is_err() {
+                panic!(
+                    "{kind} expected of {} users: {:?}",
+                    users.len(),
+                    self.ask::<Vec<String>>(&["KEYS", &pattern]).await
+                );
+            }
         }
     }
 
@@ -92,23 +118,23 @@ async fn what_a_killed_instance_held_is_gone_within_thirty_seconds() {
         sockets.push(fleet.connect(server, "/hubs/navigation-state").await);
     }
     let before = fleet.users_become(60, GONE_AFTER).await;
+    fleet.entries_are_of(&before, GONE_AFTER).await;
     for user in &before {
         let newest: String = fleet.ask(&["HGET", &format!("{PREFIX}connection:{user}"), "data"]).await;
         assert_eq!(shown(&newest), *user);
     }
     fleet.servers[1].kill().await.unwrap();
+    let killed = Instant::now();
     let after = fleet.users_become(40, GONE_AFTER).await;
-    for user in &before {
-        let exists: bool = fleet.ask(&["EXISTS", &format!("{PREFIX}connections:{user}")]).await;
-        assert_eq!(exists, after.contains(user));
-    }
-    let others: usize = fleet.ask(&["ZCARD", "Tele:hubline:connections:NavigationStateHub"]).await;
+    fleet.entries_are_of(&after, GONE_AFTER - killed.elapsed()).await;
+    let others: usize = fleet.ask(&["ZCARD", "Tele:{hubline}:connections:NavigationStateHub"]).await;
     assert_eq!(others, 2);
 
     // One that is asked to end leaves at once, with clients that do not go.
     fleet.servers[0].terminate().unwrap();
     fleet.servers[0].exit_status(GONE_AFTER).await.unwrap();
     assert_eq!(fleet.users().await.len(), 20);
+    fleet.entries_are_of(&fleet.users().await, GONE_AFTER).await;
 }
 
 #[tokio::test]

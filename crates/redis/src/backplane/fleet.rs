@@ -60,8 +60,28 @@ impl RedisFleet {
     }
 
     fn key(&self, name: &str) -> String {
-        let prefix = self.notes.options().channel_prefix.as_deref().unwrap_or_default();
-        format!("{prefix}{NAMESPACE}{name}")
+        [self.notes.options().key_prefix(), NAMESPACE, name].concat()
+    }
+
+    /// What an earlier version called it, which put the channel prefix there even where there is an instance name.
+    fn earlier_key(&self, name: &str) -> Option<String> {
+        let options = self.notes.options();
+        let prefix = options.channel_prefix.as_deref().unwrap_or_default();
+        (prefix != options.key_prefix()).then(|| [prefix, NAMESPACE, name].concat())
+    }
+
+    async fn read(&self, key: String) -> Result<Option<Vec<u8>>, Unreachable> {
+        let mut get = redis::cmd("GET");
+        get.arg(key);
+        self.notes.query(get).await.map_err(|error| Unreachable(error.to_string()))
+    }
+
+    /// What an instance of an earlier version has noted.
+    async fn read_earlier(&self, name: &str) -> Result<Option<Vec<u8>>, Unreachable> {
+        match self.earlier_key(name) {
+            Some(key) => self.read(key).await,
+            None => Ok(None),
+        }
     }
 }
 
@@ -143,6 +163,9 @@ impl Fleet for RedisFleet {
         lifetime: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>> {
         async move {
+            if let Some(present) = self.read_earlier(name).await? {
+                return Ok(Some(present));
+            }
             let key = self.key(name);
             // Not SET with NX and GET, which Redis 6.2 refuses.
             let mut set = redis::cmd("SET");
@@ -161,9 +184,10 @@ impl Fleet for RedisFleet {
 
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>> {
         async move {
-            let mut get = redis::cmd("GET");
-            get.arg(self.key(name));
-            self.notes.query(get).await.map_err(|error| Unreachable(error.to_string()))
+            match self.read(self.key(name)).await? {
+                Some(note) => Ok(Some(note)),
+                None => self.read_earlier(name).await,
+            }
         }
         .boxed()
     }

@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{CommandError, client_name};
 use crate::RedisOptions;
-use crate::client::link::ConnectError;
+use crate::client::link::{ConnectError, Mode};
 use crate::client::topology::Location;
 
 /// One that has been let in, in the database that was asked for. Closed when dropped or given up.
@@ -16,6 +16,8 @@ pub(super) struct Connection {
     commands: MultiplexedConnection,
     /// Set when the link has ended, by whomever.
     gone: CancellationToken,
+    /// What a cluster has said to another database than 0.
+    pub(super) refused_database: Option<String>,
     _closed_with_this: DropGuard,
 }
 
@@ -23,6 +25,7 @@ impl Connection {
     pub(super) async fn open(location: &Location, options: &Arc<RedisOptions>) -> Result<Self, ConnectError> {
         let name = client_name(options);
         let link = location.open_one(options, &name).await?;
+        let is_cluster = link.server.mode == Some(Mode::Cluster);
         let endpoint = link.endpoint.clone();
         let not_ready = |error: RedisError| ConnectError::NotReady {
             endpoint: endpoint.clone(),
@@ -52,15 +55,23 @@ impl Connection {
                 () = closing.cancelled() => {}
             }
         });
-        let connection =
-            Self { commands: commands.clone(), gone: gone.clone(), _closed_with_this: gone.drop_guard() };
+        let mut connection = Self {
+            commands: commands.clone(),
+            gone: gone.clone(),
+            refused_database: None,
+            _closed_with_this: gone.drop_guard(),
+        };
         if options.default_database > 0 {
             let mut select = redis::cmd("SELECT");
             select.arg(options.default_database);
             let waited = options.connect_timeout;
             let selected = timeout(waited, select.query_async::<()>(&mut commands)).await;
             let timed_out = |_| ConnectError::TimedOut { endpoint: endpoint.clone(), waited };
-            selected.map_err(timed_out)?.map_err(not_ready)?;
+            match selected.map_err(timed_out)? {
+                Ok(()) => {}
+                Err(error) if is_cluster => connection.refused_database = Some(error.to_string()),
+                Err(error) => return Err(not_ready(error)),
+            }
         }
         Ok(connection)
     }

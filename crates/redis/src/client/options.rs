@@ -116,6 +116,9 @@ pub struct RedisOptions {
     pub spread_channels: bool,
     /// What is kept while Redis cannot be reached; not part of the string.
     pub outbox: OutboxOptions,
+    /// `Redis:InstanceName`: stands before the names of Hubline's own keys; not part of the string. Default: unset,
+    /// `channel_prefix` stands there.
+    pub instance_name: Option<String>,
 }
 
 /// Files with a certificate of our own.
@@ -131,6 +134,11 @@ impl RedisOptions {
     /// Whether an unreachable Redis ends the program at start: only if the string says so.
     pub fn aborts_on_connect_fail(&self) -> bool {
         self.abort_connect == Some(true)
+    }
+
+    /// What stands before the names of Hubline's own keys: `instance_name`, else `channel_prefix`, else nothing.
+    pub fn key_prefix(&self) -> &str {
+        self.instance_name.as_deref().or(self.channel_prefix.as_deref()).unwrap_or_default()
     }
 }
 

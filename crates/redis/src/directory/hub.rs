@@ -9,23 +9,30 @@ use hubline_directory::local::LIMIT_CONNECTIONS_OF_USER;
 use hubline_directory::{Answer, Connected, GroupWatch, HubDirectory, HubSessions, Listing, Member, Page};
 use hubline_protocol::{ConnectionId, GroupName, UserId};
 use redis::FromRedisValue;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::pending::Key;
 use super::presence::{Request, member};
-use super::{HubEntry, RedisDirectory};
+use super::{HubEntry, Shared, Tasks};
 use crate::CommandError;
 
 #[derive(Clone)]
 pub(super) struct Attached {
     hub: Arc<HubEntry>,
-    directory: RedisDirectory,
+    shared: Arc<Shared>,
+    watches: mpsc::Sender<Request>,
+    /// The directory lives as long as this.
+    _tasks: Option<Arc<Tasks>>,
 }
 
 impl Attached {
-    pub(super) fn new(hub: Arc<HubEntry>, directory: RedisDirectory) -> Self {
-        Self { hub, directory }
+    pub(super) fn new(hub: Arc<HubEntry>, shared: Arc<Shared>, watches: mpsc::Sender<Request>) -> Self {
+        Self { hub, shared, watches, _tasks: None }
+    }
+
+    pub(super) fn keeping(self, tasks: Arc<Tasks>) -> Self {
+        Self { _tasks: Some(tasks), ..self }
     }
 
     fn key(&self, connection: &ConnectionId) -> Key {
@@ -34,7 +41,7 @@ impl Attached {
 
     fn changed(&self, connection: &ConnectionId, group: &GroupName, groups_now: Option<usize>) {
         if let Some(groups_now) = groups_now {
-            self.directory.shared.pending.change(self.key(connection), group.clone(), groups_now);
+            self.shared.pending.change(self.key(connection), group.clone(), groups_now);
         }
     }
 
@@ -45,8 +52,8 @@ impl Attached {
         understand: impl FnOnce(R) -> T,
         local: impl FnOnce() -> T,
     ) -> Answer<T> {
-        if self.directory.shared.is_settled().await {
-            match self.directory.shared.client.query(command).await {
+        if self.shared.is_settled().await {
+            match self.shared.client.query(command).await {
                 Ok(answer) => return Answer::of_fleet(understand(answer)),
                 Err(error) => self.unanswered(&error),
             }
@@ -62,11 +69,11 @@ impl Attached {
 impl HubSessions for Attached {
     fn connected(&self, connection: ConnectionId, user: Option<UserId>) {
         self.hub.local.connected(connection.clone(), user);
-        self.directory.shared.pending.add(self.key(&connection));
+        self.shared.pending.add(self.key(&connection));
     }
 
     fn disconnected(&self, connection: &ConnectionId) {
-        let pending = &self.directory.shared.pending;
+        let pending = &self.shared.pending;
         match self.hub.local.disconnected(connection) {
             Some(record) if record.is_shared => pending.end(self.key(connection)),
             // Redis never knew of it.
@@ -86,23 +93,23 @@ impl HubSessions for Attached {
 
 impl HubDirectory for Attached {
     fn connection_count(&self) -> BoxFuture<'_, Answer<u64>> {
-        let command = redis::Cmd::zcard(self.directory.shared.keys.connections(&self.hub.part));
+        let command = redis::Cmd::zcard(self.shared.keys.connections(&self.hub.part));
         self.ask(command, |count| count, || self.hub.local.connection_count()).boxed()
     }
 
     fn user_count(&self) -> BoxFuture<'_, Answer<u64>> {
-        let command = redis::Cmd::zcard(self.directory.shared.keys.users(&self.hub.part));
+        let command = redis::Cmd::zcard(self.shared.keys.users(&self.hub.part));
         self.ask(command, |count| count, || self.hub.local.user_count()).boxed()
     }
 
     fn member_count(&self, group: GroupName) -> BoxFuture<'_, Answer<u64>> {
-        let command = redis::Cmd::zcard(self.directory.shared.keys.group(&self.hub.part, &group));
+        let command = redis::Cmd::zcard(self.shared.keys.group(&self.hub.part, &group));
         async move { self.ask(command, |count| count, || self.hub.local.member_count(&group)).await }.boxed()
     }
 
     fn find(&self, connection: ConnectionId) -> BoxFuture<'_, Answer<Option<Connected>>> {
         let (from, to) = (format!("[{connection}\0"), format!("({connection}\u{1}"));
-        let command = by_name(self.directory.shared.keys.connections(&self.hub.part), &from, &to, 1);
+        let command = by_name(self.shared.keys.connections(&self.hub.part), &from, &to, 1);
         async move {
             let found = |entries: Vec<String>| entries.first().and_then(|entry| connected(entry));
             self.ask(command, found, || self.hub.local.find(&connection)).await
@@ -111,7 +118,7 @@ impl HubDirectory for Attached {
     }
 
     fn connections(&self, page: Page) -> BoxFuture<'_, Answer<Listing<Connected>>> {
-        let key = self.directory.shared.keys.connections(&self.hub.part);
+        let key = self.shared.keys.connections(&self.hub.part);
         let command = behind(key, &page, "\u{1}");
         async move {
             let listing = |entries: Vec<String>| {
@@ -124,7 +131,7 @@ impl HubDirectory for Attached {
     }
 
     fn users(&self, page: Page) -> BoxFuture<'_, Answer<Listing<UserId>>> {
-        let command = behind(self.directory.shared.keys.users(&self.hub.part), &page, "");
+        let command = behind(self.shared.keys.users(&self.hub.part), &page, "");
         async move {
             let listing =
                 |users: Vec<String>| Listing::new(&page, users.into_iter().map(UserId::from), UserId::as_str);
@@ -134,7 +141,7 @@ impl HubDirectory for Attached {
     }
 
     fn members(&self, group: GroupName, page: Page) -> BoxFuture<'_, Answer<Listing<Member>>> {
-        let command = behind(self.directory.shared.keys.group(&self.hub.part, &group), &page, "\u{1}");
+        let command = behind(self.shared.keys.group(&self.hub.part, &group), &page, "\u{1}");
         async move {
             let listing = |entries: Vec<String>| {
                 let items = entries.iter().map(|entry| member(entry));
@@ -147,7 +154,7 @@ impl HubDirectory for Attached {
 
     fn connections_of(&self, user: UserId) -> BoxFuture<'_, Answer<Vec<ConnectionId>>> {
         let mut command = redis::cmd("ZREVRANGE");
-        command.arg(self.directory.shared.keys.user(&self.hub.part, &user));
+        command.arg(self.shared.keys.user(&self.hub.part, &user));
         command.arg(0).arg(LIMIT_CONNECTIONS_OF_USER - 1);
         async move {
             let ids = |ids: Vec<String>| ids.into_iter().map(ConnectionId::from).collect();
@@ -163,11 +170,11 @@ impl HubDirectory for Attached {
             let (ready, is_ready) = oneshot::channel();
             let request = Request { hub: Arc::clone(&self.hub), group, ready };
             let known = async {
-                if self.directory.watches.send(request).await.is_ok() {
+                if self.watches.send(request).await.is_ok() {
                     let _ = is_ready.await;
                 }
             };
-            let patience = self.directory.shared.client.options().async_timeout;
+            let patience = self.shared.client.options().async_timeout;
             let _ = timeout(patience, known).await;
             watch
         }

@@ -2,48 +2,54 @@
 
 use hubline_protocol::{GroupName, UserId};
 
-/// Names of keys under an `InstanceName`.
+/// Names of keys. All have the same hash tag, `{hubline}` unless what stands in front has one, so that a cluster has them
+/// in one slot.
 #[derive(Debug)]
 pub(super) struct Keys {
-    pub(super) instance_name: Box<str>,
+    pub(super) prefix: Box<str>,
 }
 
 impl Keys {
+    /// Keys behind an instance name or a channel prefix.
+    pub(super) fn behind(name: &str) -> Self {
+        Self { prefix: [name, "{hubline}:"].concat().into() }
+    }
+
     pub(super) fn instances(&self) -> String {
-        self.own("instances", "")
+        self.key("instances", "")
     }
 
     pub(super) fn epoch(&self) -> String {
-        self.own("epoch", "")
+        self.key("epoch", "")
     }
 
     pub(super) fn connections(&self, hub: &str) -> String {
-        self.own("connections:", hub)
+        self.key("connections:", hub)
     }
 
     pub(super) fn users(&self, hub: &str) -> String {
-        self.own("users:", hub)
+        self.key("users:", hub)
     }
 
     pub(super) fn groups(&self, hub: &str) -> String {
-        self.own("groups:", hub)
+        self.key("groups:", hub)
+    }
+
+    pub(super) fn departed(&self, instance: &str) -> String {
+        self.key("departed:", instance)
     }
 
     pub(super) fn user(&self, hub: &str, user: &UserId) -> String {
-        self.own("user:", &[hub, ":", user.as_str()].concat())
+        self.key("user:", &[hub, ":", user.as_str()].concat())
     }
 
     /// Also the name of the channel that tells of the group's changes.
     pub(super) fn group(&self, hub: &str, group: &GroupName) -> String {
-        self.own("group:", &[hub, ":", group.as_str()].concat())
+        self.key("group:", &[hub, ":", group.as_str()].concat())
     }
 
-    pub(super) fn call(&self, id: &str) -> String {
-        [&self.instance_name, "call:", id].concat()
-    }
-
-    fn own(&self, kind: &str, of: &str) -> String {
-        [&self.instance_name, "hubline:", kind, of].concat()
+    fn key(&self, kind: &str, of: &str) -> String {
+        [&self.prefix, kind, of].concat()
     }
 }
 
@@ -65,10 +71,9 @@ mod tests {
 
     #[test]
     fn no_two_things_have_one_key() {
-        let keys = Keys { instance_name: "Tele".into() };
+        let keys = Keys::behind("Tele");
         assert_eq!(hub_part("Clinic.Hubs.ChatHub`1"), "Clinic.Hubs.ChatHub`1");
-        assert_eq!(keys.group(&hub_part("a:{b}%"), &"c:d".into()), "Telehubline:group:a%3A%7Bb%7D%25:c:d");
+        assert_eq!(keys.group(&hub_part("a:{b}%"), &"c:d".into()), "Tele{hubline}:group:a%3A%7Bb%7D%25:c:d");
         assert_ne!(keys.user(&hub_part("a"), &"b:c".into()), keys.user(&hub_part("a:b"), &"c".into()));
-        assert_eq!(keys.call("x"), "Telecall:x");
     }
 }

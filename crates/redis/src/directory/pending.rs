@@ -37,7 +37,7 @@ struct Queue {
 #[derive(Debug)]
 struct Waiting {
     number: u64,
-    renews: bool,
+    is_reported: bool,
     groups: Groups,
 }
 
@@ -54,8 +54,8 @@ pub(super) struct Groups {
 #[derive(Debug)]
 pub(super) struct Due {
     pub(super) key: Key,
-    /// Whether to write what other programs read even if nothing has changed.
-    pub(super) renews: bool,
+    /// Whether observers are told that it is there, when it is written.
+    pub(super) is_reported: bool,
     /// Whether Redis learns of the connection by this.
     pub(super) is_first: bool,
     pub(super) groups: Groups,
@@ -114,7 +114,7 @@ impl Pending {
 
     /// A connection has begun, or Redis has lost it: all of it is to be written.
     pub(super) fn add(&self, key: Key) {
-        self.put(key, None, false, |groups| *groups = Groups::ALL);
+        self.put(key, None, true, |groups| *groups = Groups::ALL);
     }
 
     /// It has ended.
@@ -127,16 +127,11 @@ impl Pending {
         self.put(key, None, false, |groups| groups.change(group, groups_now));
     }
 
-    /// It is time to write it again.
-    pub(super) fn renew(&self, key: Key) {
-        self.put(key, None, true, |_| ());
-    }
-
-    fn put(&self, key: Key, number: Option<u64>, renews: bool, change: impl FnOnce(&mut Groups)) {
+    fn put(&self, key: Key, number: Option<u64>, is_reported: bool, change: impl FnOnce(&mut Groups)) {
         let mut queue = self.queue();
         let Queue { next, by_number, waiting, .. } = &mut *queue;
         if let Some(waiting) = waiting.get_mut(&key) {
-            waiting.renews |= renews;
+            waiting.is_reported |= is_reported;
             change(&mut waiting.groups);
             if let Some(number) = number.filter(|number| *number < waiting.number) {
                 by_number.remove(&waiting.number);
@@ -152,7 +147,7 @@ impl Pending {
         let mut groups = Groups::NONE;
         change(&mut groups);
         by_number.insert(number, key.clone());
-        waiting.insert(key, Waiting { number, renews, groups });
+        waiting.insert(key, Waiting { number, is_reported, groups });
         drop(queue);
         self.filled.notify_one();
     }
@@ -181,13 +176,13 @@ impl Pending {
         let (number, key) = by_number.pop_first()?;
         in_flight.get_or_insert(number);
         let mut entry = waiting.remove(&key)?;
-        let (groups, renews) = (entry.groups.take(room), entry.renews);
+        let (groups, is_reported) = (entry.groups.take(room), entry.is_reported);
         if !entry.groups.changed.is_empty() {
-            entry.renews = false;
+            entry.is_reported = false;
             by_number.insert(number, key.clone());
             waiting.insert(key.clone(), entry);
         }
-        Some(Due { key, renews, is_first: false, groups, next: None, number })
+        Some(Due { key, is_reported, is_first: false, groups, next: None, number })
     }
 
     /// These have not been written.
@@ -211,8 +206,8 @@ impl Pending {
     }
 
     fn return_to_queue(&self, batch: Vec<Due>) {
-        for Due { key, renews, groups, number, .. } in batch {
-            self.put(key, Some(number), renews, |waiting| waiting.merge(groups));
+        for Due { key, is_reported, groups, number, .. } in batch {
+            self.put(key, Some(number), is_reported, |waiting| waiting.merge(groups));
         }
     }
 

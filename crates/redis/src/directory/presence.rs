@@ -125,7 +125,7 @@ impl Presence {
     /// Whether something has been missed, and whether there is something that nobody watches any more.
     async fn compare(&mut self) {
         self.groups.retain(|_, kept| !kept.hub.local.remote_end(&kept.group));
-        if self.shared.away.borrow().is_some() {
+        if self.shared.is_away() {
             return;
         }
         // What has come already is no miss.

@@ -17,4 +17,3 @@ script!(BEAT = "common.lua", "beat.lua");
 script!(WRITE = "common.lua", "write.lua");
 script!(SWEEP = "common.lua", "sweep.lua");
 script!(MEMBERS = "members.lua");
-script!(CALL = "call.lua");

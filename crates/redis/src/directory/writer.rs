@@ -5,12 +5,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hubline_backplane::Status;
+use hubline_directory::{ConnectionChange, ConnectionEvent};
 use hubline_protocol::{ConnectionId, GroupName};
 use hubline_supervision::Vital;
 use tokio::time::{Instant, MissedTickBehavior, sleep_until, timeout};
 
 use super::pending::Due;
-use super::scripts::{BEAT, REGISTER, SWEEP, WRITE};
+use super::scripts::{BEAT, REGISTER, WRITE};
+use super::sweep::Sweep;
 use super::{HubEntry, Shared};
 use crate::{CommandError, RedisScript};
 
@@ -24,17 +27,15 @@ const BETWEEN_BATCHES: Duration = Duration::from_millis(10);
 const BETWEEN_TRIES: Duration = Duration::from_millis(400);
 /// A lease lasts this many heartbeats.
 const LEASE_BEATS: u32 = 5;
-/// In which what other programs read is renewed once.
-const RENEWAL: Duration = Duration::from_secs(60 * 60);
-/// How long the last words of a process may take.
-const FAREWELL: Duration = Duration::from_secs(3);
+/// How long the last writes of a process may take.
+const CLOSING: Duration = Duration::from_secs(3);
 /// Earlier names whose leases are kept until everything is written under the new one.
 const LIMIT_EARLIER: usize = 8;
 
 pub(super) struct Writer {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     /// The name, another one after each time that Redis lost it.
-    name: String,
+    pub(super) name: String,
     lives: u64,
     /// Whether Redis has been told of the name.
     is_registered: bool,
@@ -43,10 +44,9 @@ pub(super) struct Writer {
     last_number: u64,
     /// Earlier names that this instance has to remove.
     earlier: Vec<String>,
-    /// An instance whose lease has ended, and how far it is removed.
-    sweeping: Option<(String, String)>,
-    /// Where renewing goes on, for each hub.
-    renewed: Vec<Option<ConnectionId>>,
+    pub(super) sweep: Option<Sweep>,
+    /// Where reporting all connections goes on, for each hub.
+    resynced: Vec<Option<ConnectionId>>,
 }
 
 /// Whether a batch was full or not written whole, so that the next one need not wait for more changes.
@@ -65,9 +65,9 @@ impl Vital for Writer {
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_work = Instant::now();
         loop {
-            let is_up = shared.away.borrow().is_none();
+            let is_up = !shared.is_away();
             let work = async {
-                if self.sweeping.is_none() && shared.pending.is_empty() {
+                while !self.has_work() {
                     shared.pending.filled.notified().await;
                 }
                 sleep_until(next_work).await;
@@ -88,10 +88,10 @@ impl Vital for Writer {
                 }
             }
         }
-        if timeout(FAREWELL, self.leave()).await.is_err() {
+        if timeout(CLOSING, self.leave()).await.is_err() {
             tracing::warn!("the session directory could not be left in time; the others will notice");
         }
-        shared.away.send_replace(Some("closed".into()));
+        shared.status.send_replace(Status::Disconnected("closed".to_owned()));
         shared.closed.cancel();
     }
 }
@@ -106,12 +106,17 @@ impl Writer {
             known_number: 0,
             last_number: 0,
             earlier: Vec::new(),
-            sweeping: None,
-            renewed: Vec::new(),
+            sweep: None,
+            resynced: Vec::new(),
         }
     }
 
-    /// Says that this instance lives, and learns who does not.
+    fn has_work(&self) -> bool {
+        let Shared { pending, departures, .. } = &*self.shared;
+        !pending.is_empty() || self.can_sweep() || departures.are_to_be_read(&self.name)
+    }
+
+    /// Renews the lease, and learns whose has ended.
     async fn beat(&mut self) {
         if let Err(error) = self.try_beat().await {
             self.shared.lost(&error);
@@ -126,11 +131,10 @@ impl Writer {
             let (is_known, dead): (bool, String) = self.invoke(&BEAT, &arguments).await?;
             if is_known {
                 self.shared.found();
-                self.renew();
-                self.tell_calls().await?;
-                if !dead.is_empty() && self.sweeping.is_none() {
+                self.resync();
+                if !dead.is_empty() && self.sweep.is_none() {
                     tracing::warn!(instance = dead, "an instance has died; its connections are removed");
-                    self.sweeping = Some((dead, "0".to_owned()));
+                    self.sweep = Some(Sweep::of(dead, ConnectionEvent::InstanceDied));
                 }
                 return Ok(());
             }
@@ -153,7 +157,7 @@ impl Writer {
             }
         }
         self.shared.found();
-        self.tell_calls().await
+        Ok(())
     }
 
     fn begin_anew(&mut self) {
@@ -164,14 +168,18 @@ impl Writer {
             self.earlier.remove(0);
         }
         (self.is_registered, self.known_number, self.last_number) = (false, 0, 0);
-        self.shared.calls.forgotten_by_others();
+        let lost = "Redis has lost this instance's connections; they are written again";
+        self.shared.status.send_replace(Status::Disconnected(lost.to_owned()));
     }
 
     /// Writes what is pending, some of it, and removes some of a dead instance.
     async fn work(&mut self) -> Work {
         let outcome = async {
             let work = self.write().await?;
-            if self.shared.pending.is_empty() && self.sweeping.is_none() {
+            if self.shared.departures.are_to_be_read(&self.name) {
+                self.read_departures().await?;
+            }
+            if self.shared.pending.is_empty() && self.sweep.is_none() {
                 self.retire_earlier().await?;
             }
             self.sweep().await?;
@@ -191,23 +199,26 @@ impl Writer {
         self.last_number += 1;
         let mut arguments = vec![self.known_number.to_string(), self.last_number.to_string()];
         arguments.extend(described);
-        let written: Result<i64, _> = self.invoke(&WRITE, &arguments).await;
+        let written: Result<(i64, Vec<String>), _> = self.invoke(&WRITE, &arguments).await;
         let pending = &self.shared.pending;
-        match written.map(usize::try_from) {
-            Ok(Ok(count)) => {
+        match written.map(|(count, departures)| (usize::try_from(count), departures)) {
+            Ok((Ok(count), departures)) => {
                 self.known_number = self.last_number;
                 let is_all = count >= batch.len() && !is_full;
+                self.report_connected(&batch[..count.min(batch.len())]);
                 pending.written(batch, count);
+                self.learn_departures(&self.name, departures, ConnectionEvent::Disconnected).await?;
                 Ok(if is_all { Work::Done } else { Work::Remains })
             }
-            Ok(Err(_)) => {
+            Ok((Err(_), _)) => {
                 pending.put_back(batch);
                 self.try_beat().await?;
                 Ok(Work::Done)
             }
             Err(error) => {
-                if !error.is_ambiguous() {
-                    self.unshare(&batch);
+                match error.is_ambiguous() {
+                    true => self.shared.departures.doubt(),
+                    false => self.unshare(&batch),
                 }
                 pending.put_back(batch);
                 Err(error)
@@ -246,42 +257,36 @@ impl Writer {
     async fn retire_earlier(&mut self) -> Result<(), CommandError> {
         let Some(name) = self.earlier.last() else { return Ok(()) };
         self.shared.client.query::<()>(self.end_lease(name)).await?;
-        self.sweeping = self.earlier.pop().map(|name| (name, "0".to_owned()));
+        self.sweep = self.earlier.pop().map(|name| Sweep::of(name, ConnectionEvent::Disconnected));
         Ok(())
     }
 
-    async fn sweep(&mut self) -> Result<(), CommandError> {
-        let Some((name, cursor)) = self.sweeping.take() else { return Ok(()) };
-        let swept = self.invoke_as(&SWEEP, &name, std::slice::from_ref(&cursor)).await;
-        match swept {
-            Ok(next) => {
-                let next: String = next;
-                self.sweeping = Some((name, next)).filter(|(_, next)| !next.is_empty());
-                Ok(())
-            }
-            Err(error) => {
-                self.sweeping = Some((name, cursor));
-                Err(error)
-            }
-        }
-    }
-
-    /// Some connections of each mapped hub, so that all are renewed in time.
-    fn renew(&mut self) {
+    /// Connections of which Redis has been told are reported to the observers.
+    fn report_connected(&self, batch: &[Due]) {
         let hubs = self.hubs();
-        self.renewed.resize(hubs.len(), None);
-        let beats = (RENEWAL.as_millis() / self.shared.options.heartbeat.as_millis().max(1)).max(1);
-        let beats = usize::try_from(beats).unwrap_or(usize::MAX);
-        for (hub, renewed) in hubs.iter().zip(&mut self.renewed).filter(|(hub, _)| hub.is_mapped) {
-            let count = usize::try_from(hub.local.connection_count()).unwrap_or(usize::MAX).div_ceil(beats);
-            let ids = hub.local.ids_after(renewed.as_ref(), count);
-            *renewed = ids.last().cloned();
-            ids.into_iter().for_each(|id| self.shared.pending.renew((hub.index, id)));
+        for Due { key: (hub, id), .. } in batch.iter().filter(|due| due.is_reported) {
+            if let Some(hub) = hubs.get(*hub as usize)
+                && let Some(found) = hub.local.find(id)
+            {
+                let event = ConnectionEvent::Connected;
+                let change = ConnectionChange { connection: id.clone(), user: found.user, event };
+                self.shared.notifier.add(&hub.part, change);
+            }
         }
     }
 
-    async fn tell_calls(&self) -> Result<(), CommandError> {
-        self.shared.tell_calls().await
+    /// Reports some connections of each hub whose observers want all of them again from time to time.
+    fn resync(&mut self) {
+        let hubs = self.hubs();
+        self.resynced.resize(hubs.len(), None);
+        let Shared { notifier, options, .. } = &*self.shared;
+        for (hub, resynced) in hubs.iter().zip(&mut self.resynced) {
+            let Some(period) = notifier.resync_period(&hub.part) else { continue };
+            let beats = (period.as_millis() / options.heartbeat.as_millis().max(1)).max(1);
+            let beats = usize::try_from(beats).unwrap_or(usize::MAX);
+            let count = usize::try_from(hub.local.connection_count()).unwrap_or(usize::MAX).div_ceil(beats);
+            *resynced = notifier.add_connected(&hub.part, &hub.local, resynced.as_ref(), count);
+        }
     }
 
     /// The last writes, then everything under this instance's names.
@@ -291,9 +296,12 @@ impl Writer {
                 self.write().await?;
             }
             self.earlier.push(self.name.clone());
-            while self.sweeping.is_some() || !self.earlier.is_empty() {
-                if self.sweeping.is_none() {
+            while self.sweep.is_some() || !self.earlier.is_empty() {
+                if self.sweep.is_none() {
                     self.retire_earlier().await?;
+                }
+                if !self.can_sweep() {
+                    self.shared.notifier.settled().await;
                 }
                 self.sweep().await?;
             }
@@ -322,7 +330,7 @@ impl Writer {
         self.invoke_as(script, &self.name, arguments).await
     }
 
-    async fn invoke_as<T: redis::FromRedisValue>(
+    pub(super) async fn invoke_as<T: redis::FromRedisValue>(
         &self,
         script: &RedisScript,
         name: &str,
@@ -332,7 +340,9 @@ impl Writer {
         let options = client.options();
         let publish = if options.sharded_channels { "SPUBLISH" } else { "PUBLISH" };
         let publish = format!("{publish} {}", options.channel_prefix.as_deref().unwrap_or_default());
-        let mut all = vec![&*keys.instance_name, &publish, name];
+        let observed = self.shared.notifier.observed();
+        let observed = observed.iter().fold(":".to_owned(), |all, hub| all + hub + ":");
+        let mut all = vec![&*keys.prefix, &publish, name, &observed];
         all.extend(arguments.iter().map(String::as_str));
         client.invoke(script, keys.instances(), all).await
     }
@@ -350,18 +360,15 @@ fn describe(hubs: &[Arc<HubEntry>], due: &mut Due, mut room: usize, arguments: &
     due.is_first = record.as_ref().is_some_and(|record| !record.is_shared);
     let (record, groups) = match record {
         Some(record) => {
-            let is_mapped = u8::from(hub.is_mapped);
-            let no_groups: [(); 0] = [];
             let written = match &record.user {
-                Some(user) => serde_json::to_string(&(record.since, is_mapped, no_groups, user)),
-                None => serde_json::to_string(&(record.since, is_mapped, no_groups)),
+                Some(user) => serde_json::to_string(&(record.since, user)),
+                None => serde_json::to_string(&(record.since,)),
             };
             (written.unwrap_or_default(), describe_groups(hub, due, &mut room))
         }
         None => Default::default(),
     };
-    let renews = if due.renews { "1" } else { "" };
-    arguments.extend([hub.part.to_string(), due.key.1.to_string(), record, renews.to_owned(), groups]);
+    arguments.extend([hub.part.to_string(), due.key.1.to_string(), record, groups]);
     room
 }
 

@@ -1,7 +1,12 @@
+use std::time::Duration;
+
+use hubline_backplane::Status;
+use hubline_directory::SessionDirectory;
 use hubline_directory::conformance::until;
+use hubline_redis::RedisOptions;
 use hubline_testkit::{Cluster, RedisServer};
 
-use crate::instance::{Instance, Reader};
+use crate::instance::{Instance, Reader, options};
 
 #[tokio::test]
 async fn one_instance_conforms() {
@@ -34,7 +39,62 @@ async fn instances_conform_in_a_cluster() {
     let cluster = Cluster::start(3).await.unwrap();
     let at = cluster.connection_string();
     let (one, other) = (Instance::start(&at).await, Instance::start(&at).await);
+    hubline_directory::conformance::one_instance(&one.directory).await;
     hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+}
+
+/// Database 2 and no name or prefix, or one that has braces of its own.
+#[tokio::test]
+async fn every_setting_works_in_a_cluster() {
+    let cluster = Cluster::start(3).await.unwrap();
+    for (settings, instance_name) in [
+        ("defaultDatabase=2", None),
+        ("channelPrefix=conduit_signalr:,defaultDatabase=2", None),
+        ("channelPrefix=a{b}:", None),
+        ("channelPrefix=p:", Some("{clinic}:")),
+        ("channelPrefix=p:", Some("half{open")),
+    ] {
+        println!("{settings} {instance_name:?}");
+        let mut redis: RedisOptions = format!("{},{settings}", cluster.connection_string()).parse().unwrap();
+        redis.instance_name = instance_name.map(str::to_owned);
+        let one = Instance::start_as(redis.clone(), options()).await;
+        let other = Instance::start_as(redis, options()).await;
+        hubline_directory::conformance::two_instances(&one.directory, &other.directory).await;
+        one.directory.close().await;
+        other.directory.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_name_that_cannot_be_used_in_a_cluster_says_so() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let mut redis: RedisOptions = cluster.connection_string().parse().unwrap();
+    redis.instance_name = Some("{}:".to_owned());
+    let instance = Instance::start_as(redis, options()).await;
+    let mut status = instance.directory.status();
+    let reason =
+        status.wait_for(|status| matches!(status, Status::Disconnected(r) if r.contains("InstanceName")));
+    tokio::time::timeout(Duration::from_secs(30), reason).await.expect("the cure is named").unwrap();
+}
+
+/// Fleets that share a Redis but neither name nor prefix.
+#[tokio::test]
+async fn fleets_of_other_names_or_prefixes_do_not_mix() {
+    let redis = RedisServer::start().await.unwrap();
+    let mut instances = Vec::new();
+    for (prefix, instance_name) in [("a:", None), ("b:", None), ("a:", Some("x:")), ("b:", Some("y:"))] {
+        let at = format!("{},channelPrefix={prefix}", redis.connection_string());
+        let mut redis: RedisOptions = at.parse().unwrap();
+        redis.instance_name = instance_name.map(str::to_owned);
+        instances.push(Instance::start_as(redis, options()).await);
+    }
+    for (n, instance) in instances.iter().enumerate() {
+        instance.reached().await;
+        (0..=n).for_each(|connection| instance.connect(&format!("c{connection}"), None));
+    }
+    for (n, instance) in (1..).zip(&instances) {
+        until((n, 0, 0), async || instance.counts("").await).await;
+    }
 }
 
 #[tokio::test]
@@ -51,8 +111,8 @@ async fn instances_conform_over_several_servers() {
 /// As docs/redis.md has it.
 #[tokio::test]
 async fn a_user_with_just_these_rights_will_do() {
-    let rights = "on >s3cret resetchannels &* ~{Tele}Doctor:* -@all +subscribe +unsubscribe +publish +ping +hello \
-                  +eval +evalsha +time +exists +del +expire +pexpire +get +set +incr +hget +hset +hdel +hscan \
+    let rights = "on >s3cret resetchannels &* ~TeleDoctor:* -@all +subscribe +unsubscribe +publish +ping +hello \
+                  +eval +evalsha +time +exists +get +set +incr +hget +hset +hdel +hscan \
                   +zadd +zrem +zcard +zscore +zrangebylex +zrangebyscore +zrevrange";
     let user: Vec<&str> = ["--user", "app"].into_iter().chain(rights.split_whitespace()).collect();
     let redis = RedisServer::start_with(&user).await.unwrap();

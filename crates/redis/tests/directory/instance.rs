@@ -22,8 +22,13 @@ pub(crate) struct Instance {
 
 pub(crate) fn options() -> RedisDirectoryOptions {
     let mut options = RedisDirectoryOptions::default();
-    options.instance_name = "{Tele}Doctor:".to_owned();
     options.heartbeat = HEARTBEAT;
+    options
+}
+
+fn redis_options(connection_string: &str) -> RedisOptions {
+    let mut options: RedisOptions = connection_string.parse().unwrap();
+    options.instance_name = Some("TeleDoctor:".to_owned());
     options
 }
 
@@ -36,7 +41,11 @@ impl Instance {
     }
 
     pub(crate) async fn start_with(connection_string: &str, options: RedisDirectoryOptions) -> Self {
-        let redis: RedisOptions = connection_string.parse().unwrap();
+        Self::start_as(redis_options(connection_string), options).await
+    }
+
+    /// With an instance name of its own, or none.
+    pub(crate) async fn start_as(redis: RedisOptions, options: RedisDirectoryOptions) -> Self {
         let backplane = RedisBackplane::connect(redis).await.unwrap();
         let directory = backplane.directory_with(options);
         Self { hub: directory.attach("Chat"), directory, backplane: Some(backplane) }
@@ -44,7 +53,7 @@ impl Instance {
 
     /// Without channels: changes come with the heartbeat.
     pub(crate) async fn without_channels(connection_string: &str) -> Self {
-        let client = RedisClient::new(connection_string.parse().unwrap()).unwrap();
+        let client = RedisClient::new(redis_options(connection_string)).unwrap();
         let directory = RedisDirectory::start(client, None, options());
         let instance = Self { hub: directory.attach("Chat"), directory, backplane: None };
         instance.reached().await;
@@ -97,11 +106,6 @@ impl Reader {
         let mut command = redis::cmd(words[0]);
         command.arg(&words[1..]);
         self.0.query(command).await
-    }
-
-    /// The text that .NET's distributed cache has under a key.
-    pub(crate) async fn cached(&self, key: &str) -> Option<String> {
-        self.run(&["HGET", &format!("{{Tele}}Doctor:{key}"), "data"]).await
     }
 
     /// Puts everything back as it was when it was dumped.

@@ -2,11 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod calls;
 mod conformance;
 mod instance;
 mod joins;
 mod keys;
+mod observers;
 mod other_servers;
 mod outages;
 mod presence;

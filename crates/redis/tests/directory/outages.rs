@@ -38,11 +38,8 @@ async fn what_a_dead_instance_held_is_removed_once() {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     watched.until(&names).await;
     watched_elsewhere.until(&names).await;
-    // The user's other device is the newest now.
     let reader = Reader::new(&at);
-    assert_eq!(reader.cached("connection:user 3").await.as_deref(), Some("one003"));
-    assert_eq!(reader.cached("connection:user 300").await, None);
-    let instances: Vec<String> = reader.run(&["ZRANGE", "{Tele}Doctor:hubline:instances", "0", "-1"]).await;
+    let instances: Vec<String> = reader.run(&["ZRANGE", "TeleDoctor:{hubline}:instances", "0", "-1"]).await;
     assert_eq!(instances.len(), 2);
 }
 
@@ -85,9 +82,6 @@ async fn a_redis_that_comes_back_empty_is_told_everything_again() {
         }
     };
     timeout(Duration::from_secs(20), gone_for_the_watcher).await.unwrap();
-    let reader = Reader::new(&at);
-    assert_eq!(reader.cached("connection:user 0").await, None);
-    assert!(reader.cached("connection:user 1").await.is_some());
 }
 
 #[tokio::test]
@@ -117,7 +111,7 @@ async fn a_redis_that_has_lost_some_writes_is_healed() {
     let mut watched = Believed::watch(&*other.hub, "g").await;
     watched.step().await;
     assert!(watched.members.iter().any(|member| member.connection.as_str() == "a-new"));
-    let instances: Vec<String> = reader.run(&["ZRANGE", "{Tele}Doctor:hubline:instances", "0", "-1"]).await;
+    let instances: Vec<String> = reader.run(&["ZRANGE", "TeleDoctor:{hubline}:instances", "0", "-1"]).await;
     assert_eq!(instances.len(), 2, "{instances:?}");
 }
 
@@ -132,7 +126,7 @@ async fn an_instance_that_was_taken_for_dead_comes_back() {
     watched.step().await;
     // Its lease ends, as if it had been stopped for long, until the other one sees it before it goes on.
     let reader = Reader::new(&at);
-    let key = "{Tele}Doctor:hubline:instances";
+    let key = "TeleDoctor:{hubline}:instances";
     let name = other.hub.find("a000".into()).await.value.unwrap().instance;
     until(true, async || {
         let () = reader.run(&["ZADD", key, "XX", "1", &name]).await;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use hubline_directory::conformance::{Believed, until};
+use hubline_redis::RedisOptions;
 use hubline_testkit::{Cluster, RedisServer};
 
 use crate::instance::{Instance, Reader, options};
@@ -32,11 +33,12 @@ async fn a_large_group_is_read_in_pages_while_it_changes() {
 /// With heartbeats an hour apart nothing else can bring them.
 async fn changes_come_by_channel(connection_string: &str) {
     let mut options = options();
-    // What was left by those before would live as long.
-    options.instance_name.push_str(connection_string);
     options.heartbeat = Duration::from_secs(3600);
-    let one = Instance::start_with(connection_string, options.clone()).await;
-    let other = Instance::start_with(connection_string, options).await;
+    let mut redis: RedisOptions = connection_string.parse().unwrap();
+    // What was left by those before would live as long.
+    redis.instance_name = Some(connection_string.to_owned());
+    let one = Instance::start_as(redis.clone(), options.clone()).await;
+    let other = Instance::start_as(redis, options).await;
     one.reached().await;
     other.reached().await;
     let mut watched = Believed::watch(&*other.hub, "g").await;
@@ -83,7 +85,7 @@ async fn groups_that_nobody_watches_are_not_subscribed_to() {
     let here = Instance::start(&redis.connection_string()).await;
     let reader = Reader::new(&redis.connection_string());
     let channels = async || {
-        let channels: Vec<String> = reader.run(&["PUBSUB", "CHANNELS", "*hubline:group*"]).await;
+        let channels: Vec<String> = reader.run(&["PUBSUB", "CHANNELS", "*{hubline}:group*"]).await;
         channels.len()
     };
     let mut watches = Vec::new();

@@ -1,9 +1,15 @@
 //! Whatever happens on the way, in the end everybody knows what is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
 
-use hubline_directory::HubDirectory;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use hubline_directory::conformance::{Believed, until};
+use hubline_directory::{
+    Answer, ConnectionChange, ConnectionObserver, HubDirectory, ObserverError, Scope, SessionDirectory,
+};
+use hubline_protocol::{ConnectionId, UserId};
 use hubline_testkit::RedisServer;
 
 use crate::instance::{Instance, Reader};
@@ -13,6 +19,46 @@ const USERS: u64 = 7;
 
 /// What there should be: connections with their user and groups.
 type Model = BTreeMap<String, (usize, String, BTreeSet<&'static str>)>;
+
+/// What an application keeps, in a place that all instances share.
+#[derive(Debug, Clone, Default)]
+struct NewestOfUsers(Arc<Mutex<BTreeMap<UserId, ConnectionId>>>);
+
+impl NewestOfUsers {
+    async fn update(&self, hub: &dyn HubDirectory, user: &UserId) -> Result<(), ObserverError> {
+        let newest = async || match hub.connections_of(user.clone()).await {
+            Answer { value, scope: Scope::Fleet } => Ok(value.first().cloned()),
+            Answer { .. } => Err("Redis is away"),
+        };
+        loop {
+            let before = newest().await?;
+            match &before {
+                Some(newest) => self.0.lock().unwrap().insert(user.clone(), newest.clone()),
+                None => self.0.lock().unwrap().remove(user),
+            };
+            // Another instance may have written what was true before.
+            if newest().await? == before {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl ConnectionObserver for NewestOfUsers {
+    fn changed<'a>(
+        &'a self,
+        hub: &'a dyn HubDirectory,
+        changes: &'a [ConnectionChange],
+    ) -> BoxFuture<'a, Result<(), ObserverError>> {
+        async move {
+            for change in changes {
+                self.update(hub, change.user.as_ref().unwrap()).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}
 
 /// Xorshift; the seed is told when a test fails.
 struct Random(u64);
@@ -82,7 +128,7 @@ async fn disturb(random: &mut Random, redis: &mut RedisServer, reader: &Reader, 
             _ = reader.try_run::<i64>(&["CLIENT", "KILL", "TYPE", "normal"]).await;
         }
         4 => {
-            let key = "{Tele}Doctor:hubline:instances";
+            let key = "TeleDoctor:{hubline}:instances";
             let names: Vec<String> = reader.try_run(&["ZRANGE", key, "0", "-1"]).await.unwrap_or_default();
             for name in names {
                 _ = reader.try_run::<i64>(&["ZADD", key, "XX", "1", &name]).await;
@@ -110,6 +156,10 @@ async fn turmoil(seed: u64) {
             watched.push((group, Believed::watch(&*instance.hub, group).await));
         }
     }
+    let newest_of_users = NewestOfUsers::default();
+    for instance in &instances {
+        instance.directory.observe("Chat", Arc::new(newest_of_users.clone()));
+    }
     let mut model = Model::new();
     for number in 0..600 {
         act(&mut random, &instances, &mut model, number);
@@ -127,6 +177,7 @@ async fn turmoil(seed: u64) {
             // One dies and another one starts.
             let dying = random.index(instances.len());
             instances[dying] = Instance::start(&at).await;
+            instances[dying].directory.observe("Chat", Arc::new(newest_of_users.clone()));
             model.retain(|_, (at, ..)| *at != dying);
             for (n, group) in GROUPS.iter().enumerate() {
                 let watch = Believed::watch(&*instances[dying].hub, group).await;
@@ -144,12 +195,9 @@ async fn turmoil(seed: u64) {
         believed.until(&members).await;
     }
     for n in 0..USERS {
-        let user = format!("u{n}");
-        let newest = instances[0].newest(&user).await;
-        until(newest.first().map(ToString::to_string), async || {
-            reader.cached(&format!("connection:{user}")).await
-        })
-        .await;
+        let user = UserId::from(format!("u{n}"));
+        let newest = instances[0].newest(user.as_str()).await.first().cloned();
+        until(newest, async || newest_of_users.0.lock().unwrap().get(&user).cloned()).await;
     }
 }
 

@@ -89,8 +89,8 @@ pub(crate) struct Config {
     /// replaces the string's `channelPrefix`. What is kept while Redis is away has the bounds
     /// `SignalR:Outbox:MaximumMessages` (default 10000), `MaximumBytes` (33554432) and `MaximumAge` (60 s).
     pub(crate) redis: Option<RedisOptions>,
-    /// `Redis:InstanceName`: stands before every key in Redis, nothing between. On Redis Cluster it needs a hash
-    /// tag, such as `{clinic}:`. Default none.
+    /// `Redis:InstanceName`: stands before the name of every key in Redis, nothing between. Default: none; then the channel
+    /// prefix stands before the names of Hubline's own keys, and nothing before those for other programs.
     pub(crate) redis_instance_name: Option<String>,
     /// `SignalR:HubNames:{hub}`: what other servers call a hub on Redis.
     pub(crate) hub_names: HubNames,

@@ -13,6 +13,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
     let abort_on_connect_fail = reader.optional_boolean(keys::REDIS_ABORT_ON_CONNECT_FAIL);
     let use_redis = reader.optional_boolean(keys::USE_REDIS_BACKPLANE);
     let channel_prefix = reader.text(keys::CHANNEL_PREFIX);
+    let instance_name = reader.text(keys::REDIS_INSTANCE_NAME);
     let outbox = outbox(reader);
 
     if use_redis == Some(false) {
@@ -31,6 +32,7 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
             options.abort_connect = options.abort_connect.or(abort_on_connect_fail);
             options.channel_prefix = channel_prefix.or(options.channel_prefix);
             options.outbox = outbox;
+            options.instance_name = instance_name;
             Some(options)
         }
         Err(error) => {

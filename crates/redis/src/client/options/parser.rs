@@ -174,6 +174,7 @@ impl Parser {
             sharded_channels: self.sharded_channels.unwrap_or(false),
             spread_channels: self.spread_channels.unwrap_or(false),
             outbox: crate::OutboxOptions::default(),
+            instance_name: None,
             config_check: self.config_check.unwrap_or(DEFAULT_CONFIG_CHECK),
         })
     }

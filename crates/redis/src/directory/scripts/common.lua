@@ -1,19 +1,18 @@
 -- What the scripts that change connections share.
 --
--- KEYS[1] is the key of the instances. ARGV[1] is InstanceName, ARGV[2] how to publish and, behind a blank, the
--- channel prefix, ARGV[3] the instance whose connections these are. The other keys are built here; all are in the slot of the first.
+-- KEYS[1] is the key of the instances. ARGV[1] is the prefix of all keys, with the hash tag that puts them in one slot,
+-- ARGV[2] how to publish and, behind a blank, the channel prefix, ARGV[3] the instance whose connections these are, ARGV[4]
+-- the hubs that are observed, each between colons. The other keys are built here.
 --
--- A record is JSON: [milliseconds since 1970, 1 if it counts for connection:{user}, [], user or nothing]. In the place of
--- the empty list earlier versions had the connection's groups.
+-- A record is JSON: [milliseconds since 1970, user or nothing].
 
-local name, me = ARGV[1], ARGV[3]
+local own, me, observed = ARGV[1], ARGV[3], ARGV[4]
 local publish, channel_prefix = string.match(ARGV[2], '^(%u+) (.*)$')
-local own = name .. 'hubline:'
 local instance = own .. 'instance:' .. me
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local changed_groups, changed_users = {}, {}
+local changed_groups, departures = {}, {}
 -- Memberships that this call may end without having been told which. Redis serves nobody else meanwhile.
 local room = 1000
 
@@ -29,7 +28,7 @@ end
 
 local function index_entry(connection, record)
   local entry = connection .. '\0' .. me .. '\0' .. integer(record[1])
-  return record[4] and entry .. '\0' .. record[4] or entry
+  return record[2] and entry .. '\0' .. record[2] or entry
 end
 
 local function owner_of(entry)
@@ -77,23 +76,27 @@ local function leave(hub, connection, user, most)
 end
 
 local function user_connected(hub, connection, record)
-  local user = record[4]
+  local user = record[2]
   if not user then return end
   redis.call('ZADD', own .. 'users:' .. hub, 0, user)
   redis.call('ZADD', own .. 'user:' .. hub .. ':' .. user, record[1], connection)
-  if record[2] == 1 then
-    redis.call('ZADD', own .. 'mapped:' .. user, record[1], connection)
-    changed_users[user] = true
-  end
 end
 
 local function user_disconnected(hub, connection, record)
-  local user = record[4]
+  local user = record[2]
   if not user then return end
   local key = own .. 'user:' .. hub .. ':' .. user
   redis.call('ZREM', key, connection)
   if redis.call('EXISTS', key) == 0 then redis.call('ZREM', own .. 'users:' .. hub, user) end
-  if redis.call('ZREM', own .. 'mapped:' .. user, connection) == 1 then changed_users[user] = true end
+end
+
+-- Keeps that a connection has gone until the observers of its hub have handled it.
+local function departed(hub, connection, record)
+  if not string.find(observed, ':' .. hub .. ':', 1, true) then return end
+  local departure = hub .. '\0' .. connection
+  if record[2] then departure = departure .. '\0' .. record[2] end
+  redis.call('ZADD', own .. 'departed:' .. me, 0, departure)
+  table.insert(departures, departure)
 end
 
 -- Forgets a connection of this instance; returns whether all of it is forgotten, for one of many groups takes several
@@ -109,21 +112,13 @@ local function gone(field, hub, connection)
   if entry then redis.call('ZREM', own .. 'connections:' .. hub, entry) end
   local record = cjson.decode(text)
   user_disconnected(hub, connection, record)
-  for _, group in ipairs(record[3]) do group_changed(hub, group, '-', connection, record[4]) end
-  if not leave(hub, connection, record[4], room) then return false end
+  if not leave(hub, connection, record[2], room) then return false end
+  departed(hub, connection, record)
   redis.call('HDEL', instance, field)
   return true
 end
 
--- As .NET's distributed cache on Redis keeps an entry: 12 hours absolute, 4 hours sliding.
-local function write_cache_entry(key, data)
-  redis.call('DEL', key)
-  local absolute = string.format('%.0f0000', now + 12 * 3600000 + 62135596800000)
-  redis.call('HSET', key, 'absexp', absolute, 'sldexp', '144000000000', 'data', data)
-  redis.call('EXPIRE', key, 4 * 3600)
-end
-
--- Tells those who watch groups, and writes what other programs read of users.
+-- Tells those who watch groups.
 local function finish()
   local version
   for key, group_changes in pairs(changed_groups) do
@@ -146,16 +141,5 @@ local function finish()
     local event = cjson.encode({ before, version, after, me, group_changes.list })
     -- Where that is refused, as with a channel prefix that makes another slot, watchers compare versions.
     redis.pcall(publish, channel_prefix .. key, event)
-  end
-  for user in pairs(changed_users) do
-    local newest_first = redis.call('ZREVRANGE', own .. 'mapped:' .. user, 0, 99)
-    if #newest_first == 0 then
-      redis.call('DEL', name .. 'connection:' .. user, name .. 'connections:' .. user)
-    else
-      local oldest_first = {}
-      for place = #newest_first, 1, -1 do table.insert(oldest_first, newest_first[place]) end
-      write_cache_entry(name .. 'connection:' .. user, newest_first[1])
-      write_cache_entry(name .. 'connections:' .. user, cjson.encode(oldest_first))
-    end
   end
 end

@@ -1,6 +1,6 @@
--- Writes a call, KEYS[1], as .NET's distributed cache keeps an entry. ARGV[1] is what it has to be before, '' if there is
--- to be none; ARGV[2] what it becomes; ARGV[3] for how many milliseconds one that was not there is kept.
--- Returns nothing, or what it is if that is something else than it had to be.
+-- Writes a call, KEYS[1], as .NET's distributed cache keeps an entry. ARGV[1] is the text it must have before, '' for no
+-- entry; ARGV[2] the new text; ARGV[3] how many milliseconds a new entry is kept. Returns nothing, or the text that was found
+-- instead of ARGV[1].
 
 local current = redis.call('HGET', KEYS[1], 'data') or ''
 if current ~= ARGV[1] then return current end

@@ -1,11 +1,11 @@
-//! A call between two users, and what may become of it.
+//! A call between two users, and the ways in which its status may change.
 
-use hubline_protocol::UserId;
-use hubline_protocol::value::DateTime;
+use hubline::UserId;
+use hubline::value::DateTime;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// The id of a call, chosen by whoever creates it; must not be one that was used in the last 4 hours.
+/// The id of a call, chosen by its creator. It must not have been used in the last 4 hours.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(String);
@@ -29,7 +29,7 @@ impl std::fmt::Display for CallId {
     }
 }
 
-/// How far a call is. Only [`CallStatus::Ringing`] and [`CallStatus::Active`] go on.
+/// The status of a call. A call that is [`Rejected`](Self::Rejected) or [`Ended`](Self::Ended) does not change any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum CallStatus {
@@ -44,7 +44,7 @@ pub enum CallStatus {
 }
 
 impl CallStatus {
-    /// Its name in English, as .NET's enum has it.
+    /// The name, as .NET's enum has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ringing => "Ringing",
@@ -68,24 +68,24 @@ impl std::fmt::Display for CallStatus {
 /// A call between two users.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Call {
-    /// Its id.
+    /// The call's id.
     pub id: CallId,
-    /// Who calls.
+    /// The user who calls.
     pub caller: UserId,
-    /// Who is called.
+    /// The user who is called.
     pub recipient: UserId,
-    /// When it began to ring.
+    /// When it started to ring, in units of 100 ns.
     pub started: OffsetDateTime,
     /// When it was accepted, if it was.
     pub accepted: Option<OffsetDateTime>,
     /// When it was rejected or ended, if it was.
     pub ended: Option<OffsetDateTime>,
-    /// How far it is.
+    /// The status.
     pub status: CallStatus,
 }
 
 impl Call {
-    /// A call that begins to ring now.
+    /// A call that starts to ring now.
     pub fn ringing(id: impl Into<CallId>, caller: UserId, recipient: UserId) -> Self {
         let started = OffsetDateTime::now_utc();
         let started = started.replace_nanosecond(started.nanosecond() / 100 * 100).unwrap_or(started);
@@ -100,11 +100,11 @@ impl Call {
         }
     }
 
-    /// The call as a participant makes it at a moment. The recipient may accept or reject it while it rings, both
-    /// may end it while it rings or is active.
+    /// The call after a participant has changed its status. The recipient may accept or reject it while it rings; caller and
+    /// recipient may end it while it rings or is active.
     ///
     /// # Errors
-    /// [`CallError::NotAParticipant`], [`CallError::NotPossible`].
+    /// [`CallError::NotAParticipant`] for anybody else, [`CallError::NotPossible`] for any other change.
     pub fn advanced(&self, by: &UserId, to: CallStatus, at: OffsetDateTime) -> Result<Self, CallError> {
         let (is_caller, is_recipient) = (*by == self.caller, *by == self.recipient);
         if !is_caller && !is_recipient {
@@ -126,18 +126,18 @@ impl Call {
         }
     }
 
-    /// As other programs read it, a .NET class with these properties for example:
+    /// The JSON that other programs read, for example into a .NET class with these properties:
     /// `{"CallId":"…","InitiatorId":"…","RecipientId":"…","StartedAt":"2026-01-02T03:04:05.678Z",
-    /// "AcceptedAt":null,"EndedAt":null,"Status":0,"StatusName":"Ringing"}`. Times are UTC; the number of a status
-    /// is that of [`CallStatus`].
+    /// "AcceptedAt":null,"EndedAt":null,"Status":0,"StatusName":"Ringing"}`. Times are UTC; `Status` is the
+    /// number of the [`CallStatus`].
     pub fn to_json(&self) -> String {
         serde_json::to_string(&Json::from(self)).unwrap_or_default()
     }
 
-    /// Reads what [`to_json`](Self::to_json) wrote; unknown properties and `StatusName` do not count.
+    /// Parses the JSON of [`to_json`](Self::to_json); unknown properties and `StatusName` are ignored.
     ///
     /// # Errors
-    /// It is something else.
+    /// The text is not the JSON of a call.
     pub fn from_json(text: &str) -> Result<Self, serde_json::Error> {
         use serde::de::Error;
         let json: Json = serde_json::from_str(text)?;
@@ -184,40 +184,40 @@ impl From<&Call> for Json {
     }
 }
 
-/// Why a call was not created, found or changed.
+/// Why a call could not be created, read or changed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum CallError {
-    /// There is one of this id.
+    /// A call of this id exists.
     #[error("a call {0} exists already")]
     Exists(CallId),
-    /// There is none, or it is older than 4 hours.
+    /// No call of this id exists, or it is older than 4 hours.
     #[error("there is no call {0}")]
     Unknown(CallId),
     /// Only caller and recipient may act on a call.
     #[error("{user} takes no part in call {call}")]
     NotAParticipant {
-        /// Of the call.
+        /// The call's id.
         call: CallId,
-        /// Who tried.
+        /// The user who tried.
         user: UserId,
     },
-    /// The call is not in a state from which this participant can take it there.
+    /// The call's status does not allow the change to this participant.
     #[error("call {call} is {from}: {user} cannot make it {to}")]
     NotPossible {
-        /// Of the call.
+        /// The call's id.
         call: CallId,
-        /// Who tried.
+        /// The user who tried.
         user: UserId,
-        /// What it is.
+        /// The status that it has.
         from: CallStatus,
-        /// What it was to become.
+        /// The status that it was to have.
         to: CallStatus,
     },
-    /// This instance holds too many calls that others cannot be told of.
+    /// This instance holds 65,536 calls that go on.
     #[error("{0} calls are held already")]
     Full(usize),
-    /// The call is not known here, and others cannot be asked.
+    /// The call is not known to this instance, and Redis cannot be asked, for this reason.
     #[error("other instances cannot be asked for the call: {0}")]
     Unavailable(String),
 }
