@@ -19,7 +19,7 @@ pub struct Statistics {
     pub overflowed: u64,
     /// Sent, and never answered: the other instances may have got them or not.
     pub unknown: u64,
-    /// Answered with an error: they reached this instance alone.
+    /// Answered with an error: they reached this instance alone. Or too large to be sent at all: they reached nobody.
     pub refused: u64,
     /// In the outbox now.
     pub waiting: u64,

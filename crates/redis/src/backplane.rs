@@ -15,27 +15,28 @@ mod fleet;
 mod garbage;
 mod hub;
 mod listeners;
-mod message;
 mod moved;
 mod node;
 mod nodes;
+mod numbering;
 mod outage;
 mod outbox;
 mod outgoing;
 mod posted;
-mod publisher;
+mod publishing;
 mod raw;
 mod refusals;
 mod seldom;
 mod shared;
 mod status;
-mod subscriber;
+mod subscribing;
 mod subscriptions;
 mod unwritten;
 
 pub mod wire;
 
 use std::fmt;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::try_join_all;
@@ -50,7 +51,7 @@ use self::fleet::RedisFleet;
 use self::moved::Redirector;
 use self::node::Node;
 use self::nodes::{Follower, NodeTask, Nodes};
-use self::outgoing::Waiting;
+use self::outgoing::QueueEnd;
 use self::shared::{Shared, Tasks};
 use self::status::Statuses;
 use crate::RedisOptions;
@@ -67,13 +68,16 @@ pub use self::raw::{RawChannels, RawInbox, RawMessage, RawMessages, RawPublishEr
 ///
 /// - **Order.** What one publisher sends, published or posted, arrives in that order. A hub has one inbox per
 ///   instance. Many that are posted are written at once, and share a round trip.
+/// - **Numbers.** A publication carries its origin and its number on the channel ([`wire::PublicationId`]), one item
+///   more than ASP.NET Core writes and reads. Echoes are told from other messages by it, however late they come.
 /// - **Echo.** While the links are up, this instance's own connections too get a publication when Redis brings
 ///   it back. If the links are lost before it is answered, it is delivered here unless its echo, or a later
 ///   one's, has come; an echo that comes afterwards is dropped. So never twice.
 /// - **Outbox.** What is published while the link is down is delivered here at once and kept for the others
 ///   ([`OutboxOptions`](crate::OutboxOptions), [`Reach::Queued`](hubline_backplane::Reach::Queued)). Once the link is back, and as many instances
-///   listen as did before (or 2 s have gone; at another server than before 5 s), it is sent in order, marked with
-///   this instance's name so that it is not delivered here again. What was written and never answered is not
+///   listen as did before (or 2 s have gone; at another server than before 5 s), it is sent in order, with its
+///   number and as a replay, which its origin does not deliver again. How many listened is known if something
+///   was published in the last 2 s before the loss: an instance that publishes nothing does not ask. What was written and never answered is not
 ///   sent again: the others may have it ([`Reach::Unknown`](hubline_backplane::Reach::Unknown)).
 /// - **Frozen, or slow.** Links on which an answer takes longer than `asyncTimeout`, 2 s at most, count as down: what
 ///   is on its way is delivered here, what comes waits in the outbox. They are kept until they have answered
@@ -83,7 +87,7 @@ pub use self::raw::{RawChannels, RawInbox, RawMessage, RawMessages, RawPublishEr
 ///   `MASTERDOWN`, `BUSY`: nothing of it has been carried out) goes the way of the outbox, with all that follows. Any
 ///   other error means that a message is delivered here alone, and the status tells it until Redis takes a
 ///   message again, or for 30 s after the last one.
-/// - **Bounds.** A message may have 30 MiB, both protocols together. Publishers wait while 2,048 publications
+/// - **Bounds.** A message may have 30 MiB, both protocols together; the first larger one is logged. Publishers wait while 2,048 publications
 ///   or 16 MiB are on their way, or while this instance is 6 MiB behind in reading its own. The subscribing
 ///   link is not read while 1,024 messages or 8 MiB wait for a hub; what waits in Redis then is bounded by its
 ///   `client-output-buffer-limit pubsub`, past which it cuts the link off.
@@ -132,7 +136,14 @@ impl RedisBackplane {
         };
         let tasks = Arc::new(tasks);
         let client = RedisClient::new((*options).clone())?;
-        let shared = Shared { options, nodes, statuses, counters, garbage: Arc::default() };
+        let shared = Shared {
+            options,
+            nodes,
+            statuses,
+            counters,
+            garbage: Arc::default(),
+            has_met_limit: AtomicBool::new(false),
+        };
         Ok(Self { shared: Arc::new(shared), tasks, client, fleet: OnceLock::new() })
     }
 
@@ -149,7 +160,7 @@ impl RedisBackplane {
 
 /// The tasks of nodes, by place; with `abortConnect=true` once all are connected.
 async fn start(
-    nodes: Vec<(Arc<Node>, Waiting)>,
+    nodes: Vec<(Arc<Node>, QueueEnd)>,
     options: &RedisOptions,
 ) -> Result<Vec<NodeTask>, ConnectError> {
     let first: Vec<_> = match options.aborts_on_connect_fail() {
@@ -201,6 +212,7 @@ impl Backplane for RedisBackplane {
     fn fleet(&self) -> Option<Arc<dyn Fleet>> {
         let fleet = self.fleet.get_or_init(|| {
             Arc::new(RedisFleet::new(
+                self.shared.counters.numbering.origin(),
                 self.raw_channels(),
                 self.client.clone(),
                 self.status(),

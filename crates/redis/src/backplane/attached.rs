@@ -18,9 +18,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::channels::Channels;
 use super::commands::{self, Commands};
 use super::hub::{Hub, InOrder};
-use super::message::{Message, Publisher};
-use super::outgoing::{Content, Fate, Outgoing, shut_down};
-use super::shared::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
+use super::outgoing::{Confirmation, Content, Fate, Message, Number, Outgoing, shut_down};
+use super::shared::{Shared, Tasks};
 use super::subscriptions::{Addressee, Route};
 use super::wire;
 use crate::client::names::new_server_name;
@@ -38,7 +37,7 @@ impl HubBackplane for Attached {
     /// Dropped early, it may or may not have been published.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>> {
         async move {
-            let (publication, payload) = encode(publication)?;
+            let (publication, payload) = self.encode(publication)?;
             self.publish_and_wait(publication, payload).await
         }
         .boxed()
@@ -46,10 +45,10 @@ impl HubBackplane for Attached {
 
     fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
         async move {
-            let (mut publication, payload) = encode(publication)?;
+            let (mut publication, payload) = self.encode(publication)?;
             for target in std::mem::take(&mut publication.targets) {
-                let publisher = Publisher::HasGoneOn { _ticket: self.hub.posted.begin() };
-                self.put(target, &publication, publisher, &payload).await?;
+                let confirmation = Confirmation::NotAwaited { _ticket: self.hub.posted.begin() };
+                self.put(target, &publication, confirmation, &payload).await?;
             }
             Ok(())
         }
@@ -79,9 +78,10 @@ impl HubBackplane for Attached {
             let ClientInvocation { connection, invocation_id, frames } = invocation;
             let return_channel = self.hub.channels.return_address();
             let answer_to = wire::AnswerTo { invocation_id: &invocation_id, channel: &return_channel };
-            let payload = limited(wire::publication(&[], &frames, Some(answer_to)))?;
+            let payload = wire::publication(&[], &frames, Some(answer_to)).into();
+            let payload = self.shared.limited(self.hub.channels.hub(), payload)?;
             let channel = self.hub.channels.of(&Target::Subject(Subject::Connection(connection)));
-            match self.shared.send_internal(&channel, payload).await? {
+            match self.shared.send_internal(&channel, payload, Number::Due).await? {
                 Fate::Taken { receivers: 0 } => Err(ClientInvocationError::NoSuchConnection),
                 Fate::Taken { .. } => Ok(()),
                 Fate::Unanswered | Fate::NotSent | Fate::Refused(_) => {
@@ -96,7 +96,7 @@ impl HubBackplane for Attached {
         async move {
             let completion = wire::Completion { protocol: protocol.name(), message: completion.payload() };
             let channel = self.hub.channels.named(&to.0);
-            _ = self.shared.send_internal(&channel, completion.encode()).await;
+            _ = self.shared.send_internal(&channel, completion.encode(), Number::None).await;
         }
         .boxed()
     }
@@ -139,8 +139,19 @@ impl Attached {
             let _ = shared.nodes.at_node_of(&channel, |at| at.count_up(&channel, route));
         }
         let (commands, garbage) = (Commands::new(&hub, shared), Arc::clone(&shared.garbage));
-        let worker = spawn(InOrder { waiting, inbox, commands, garbage });
+        let counters = Arc::clone(&shared.counters);
+        let worker = spawn(InOrder { waiting, inbox, commands, garbage, counters });
         Self { hub, shared: Arc::clone(shared), _worker: worker, _tasks: Arc::clone(tasks) }
+    }
+
+    /// The publication with the targets that count, and its payload.
+    fn encode(&self, mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
+        if publication.targets.len() > 1 {
+            publication.targets.retain(|target| !is_nameless_group(target));
+        }
+        let payload = wire::publication(&publication.excluded, &publication.frames, None);
+        let payload = self.shared.limited(self.hub.channels.hub(), payload.into())?;
+        Ok((publication, payload))
     }
 
     /// Puts it into the queue of the target's node.
@@ -148,7 +159,7 @@ impl Attached {
         &self,
         target: Target,
         publication: &Publication,
-        publisher: Publisher,
+        confirmation: Confirmation,
         payload: &Bytes,
     ) -> Result<(), PublishError> {
         let channel: Arc<str> = self.hub.channels.of(&target).into();
@@ -159,11 +170,12 @@ impl Attached {
             target,
             excluded: Arc::clone(&publication.excluded),
             frames: publication.frames.clone(),
-            publisher,
+            confirmation,
             redirections: 0,
         };
-        let content = Content::Message(Box::new(message));
-        self.shared.nodes.put(Outgoing { channel, payload: payload.clone(), content, room }).await
+        let content = Content::Message(message);
+        let outgoing = Outgoing { channel, payload: payload.clone(), number: Number::Due, content, room };
+        self.shared.nodes.put(Box::new(outgoing)).await
     }
 
     /// Each target's channel gets it, from its own node.
@@ -174,8 +186,8 @@ impl Attached {
     ) -> Result<Published, PublishError> {
         let mut each = Vec::new();
         for target in std::mem::take(&mut publication.targets) {
-            let (publisher, published) = oneshot::channel();
-            self.put(target, &publication, Publisher::Waits(publisher), &payload).await?;
+            let (call, published) = oneshot::channel();
+            self.put(target, &publication, Confirmation::Awaited(call), &payload).await?;
             each.push(published);
         }
         let mut all = Published { receivers: 0, reach: Reach::Fleet };
@@ -185,24 +197,6 @@ impl Attached {
             all.reach = all.reach.max(published.reach);
         }
         Ok(all)
-    }
-}
-
-/// The publication with the targets that count, and its payload.
-fn encode(mut publication: Publication) -> Result<(Publication, Bytes), PublishError> {
-    if publication.targets.len() > 1 {
-        publication.targets.retain(|target| !is_nameless_group(target));
-    }
-    let payload = limited(wire::publication(&publication.excluded, &publication.frames, None))?;
-    Ok((publication, payload))
-}
-
-fn limited(payload: Vec<u8>) -> Result<Bytes, PublishError> {
-    match payload.len() {
-        ..=LIMIT_PAYLOAD_BYTES => Ok(payload.into()),
-        size => Err(PublishError::Refused(format!(
-            "{size} bytes in both protocols are over the limit of {LIMIT_PAYLOAD_BYTES}"
-        ))),
     }
 }
 

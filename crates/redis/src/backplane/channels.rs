@@ -18,6 +18,11 @@ impl Channels {
         Self { root, prefix: prefix.len(), server_name: server_name.into() }
     }
 
+    /// The hub's name.
+    pub(super) fn hub(&self) -> &str {
+        &self.root[self.prefix..]
+    }
+
     pub(super) fn of(&self, target: &Target) -> String {
         match target {
             Target::All => self.name("all", ""),

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::hub::Hub;
-use super::outgoing::Fate;
+use super::outgoing::{Fate, Number};
 use super::shared::Shared;
 use super::wire::{self, Ack, GroupCommand, WireError};
 
@@ -73,7 +73,7 @@ pub(super) async fn ask(hub: &Arc<Hub>, shared: &Shared, change: GroupChange) ->
     let asked = async {
         let channel = hub.channels.group_commands();
         let node = shared.node_of(&channel);
-        match shared.send_internal(&channel, command.encode()).await {
+        match shared.send_internal(&channel, command.encode(), Number::None).await {
             Ok(Fate::Taken { .. }) => {}
             Ok(Fate::Refused(answer)) => return Err(GroupError::Unreachable(answer)),
             Ok(Fate::NotSent | Fate::Unanswered) => {
@@ -101,11 +101,6 @@ impl Commands {
         Self { hub: Arc::clone(hub), shared: Arc::clone(shared), unacknowledged: JoinSet::new() }
     }
 
-    /// This instance's name.
-    pub(super) fn server_name(&self) -> &str {
-        self.hub.channels.server_name()
-    }
-
     pub(super) fn carry_out(&mut self, inbox: &dyn Inbox, payload: &[u8]) -> Result<(), WireError> {
         let command = GroupCommand::decode(payload)?;
         let mut change = inbox.change_group(GroupChange {
@@ -129,7 +124,7 @@ impl Commands {
         self.unacknowledged.spawn(async move {
             if at_once.is_some() || change.await {
                 // Whoever asked learns of a link that is down by itself.
-                _ = shared.send_internal(&channel, ack).await;
+                _ = shared.send_internal(&channel, ack, Number::None).await;
             }
         });
         Ok(())

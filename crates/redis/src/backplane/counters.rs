@@ -2,6 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::numbering::Numbering;
+
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     pub(super) published: Counter,
@@ -12,8 +14,9 @@ pub(super) struct Counters {
     pub(super) unknown: Counter,
     pub(super) refused: Counter,
     pub(super) reconnects: Counter,
-    /// Not a count of its own: numbers for what goes into outboxes.
-    pub(super) numbers: Counter,
+    /// Not a count of its own: the order of what goes into outboxes.
+    pub(super) places: Counter,
+    pub(super) numbering: Numbering,
 }
 
 #[derive(Debug, Default)]

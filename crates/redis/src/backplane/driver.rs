@@ -10,18 +10,20 @@ use hubline_backplane::Status;
 use hubline_supervision::Vital;
 use tokio::time::{sleep, timeout};
 
-use super::listeners::BETWEEN_COUNTS;
 use super::node::{Node, Stage};
 use super::outage::Outage;
-use super::outgoing::Waiting;
-use super::publisher::{FAREWELL, Patience, Publisher};
-use super::subscriber;
+use super::outgoing::QueueEnd;
+use super::publishing::{FAREWELL, Patience, PublishingLink};
+use super::subscribing;
 use crate::RedisEndpoint;
 use crate::client::link::{BACK_OFF, ConnectError, LinkLost};
 use crate::client::topology::Links;
 
 /// Most of `asyncTimeout`: whoever publishes to a frozen Redis, and this instance's own connections, wait no longer.
 const LIMIT_ANSWER: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the last refusal tells of the present.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 pub(super) async fn pause(delays: &mut ExponentialBackoff) {
     let delay = delays.next().unwrap_or(LIMIT_ANSWER);
@@ -32,14 +34,14 @@ pub(super) async fn pause(delays: &mut ExponentialBackoff) {
 pub(super) struct Driver {
     node: Arc<Node>,
     first: Option<Links>,
-    waiting: Waiting,
+    queue: QueueEnd,
     outage: Outage,
     has_run: bool,
 }
 
 impl Driver {
-    pub(super) fn new(node: Arc<Node>, first: Option<Links>, waiting: Waiting) -> Self {
-        Self { node, first, waiting, outage: Outage::begin(), has_run: false }
+    pub(super) fn new(node: Arc<Node>, first: Option<Links>, queue: QueueEnd) -> Self {
+        Self { node, first, queue, outage: Outage::begin(), has_run: false }
     }
 }
 
@@ -47,12 +49,12 @@ impl Vital for Driver {
     const NAME: &'static str = "link to Redis";
 
     async fn run(&mut self) {
-        let Self { node, first, waiting, outage, has_run } = self;
+        let Self { node, first, queue, outage, has_run } = self;
         if std::mem::replace(has_run, true) {
             node.abandoned(outage);
         }
         tokio::select! {
-            () = node.keep_linked(first, waiting, outage) => {}
+            () = node.keep_linked(first, queue, outage) => {}
             never = node.location.listen(&node.options, &node.client_name) => match never {},
         }
     }
@@ -72,17 +74,17 @@ impl Node {
         }
     }
 
-    async fn keep_linked(&self, first: &mut Option<Links>, waiting: &mut Waiting, outage: &mut Outage) {
+    async fn keep_linked(&self, first: &mut Option<Links>, queue: &mut QueueEnd, outage: &mut Outage) {
         loop {
             let links = match first.take() {
                 Some(links) => links,
                 None => tokio::select! {
                     links = self.connect(outage) => links,
                     // Published while the link went.
-                    () = self.hand_back(waiting) => return,
+                    () = self.hand_back(queue) => return,
                 },
             };
-            *first = self.serve(links, waiting, outage).await;
+            *first = self.serve(links, queue, outage).await;
         }
     }
 
@@ -110,22 +112,22 @@ impl Node {
 
     /// Restores the subscriptions, then publishes, until one of the links is lost, or is silent and others can
     /// be had: those are returned.
-    async fn serve(&self, links: Links, waiting: &mut Waiting, outage: &mut Outage) -> Option<Links> {
+    async fn serve(&self, links: Links, queue: &mut QueueEnd, outage: &mut Outage) -> Option<Links> {
         let answer = self.options.async_timeout.min(LIMIT_ANSWER);
         let patience = Patience { keep_alive: self.options.keep_alive, answer };
         let at = links.publishing.endpoint.clone();
         self.status.reached(&at);
         let superseded = self.location.superseded(&at, &self.options, &self.client_name);
         let mut superseded = pin!(superseded);
-        let mut publisher = Publisher::new(self, links.publishing, patience);
+        let mut publisher = PublishingLink::new(self, links.publishing, patience);
         self.subscriptions.link_opened();
-        let mut subscriber = pin!(subscriber::run(links.subscribing, self, patience));
+        let mut subscriber = pin!(subscribing::run(links.subscribing, self, patience));
         let mut successors = None;
         let (lost, of_publisher) = loop {
             let lost = tokio::select! {
                 lost = &mut subscriber => break (lost, false),
                 lost = &mut superseded => break (lost, false),
-                lost = publisher.run(waiting) => lost,
+                lost = publisher.run(queue) => lost,
                 lost = self.subscriptions.fall_silent(answer) => lost,
                 never = self.make_use(&at, outage) => match never {},
             };
@@ -148,7 +150,7 @@ impl Node {
             let lost = tokio::select! {
                 lost = &mut subscriber => break (lost, false),
                 lost = &mut superseded => break (lost, false),
-                held = publisher.hold(waiting) => held.err(),
+                held = publisher.hold(queue) => held.err(),
                 links = self.replace(answer, outage) => {
                     successors = Some(links);
                     Some(lost)
@@ -172,7 +174,7 @@ impl Node {
         successors
     }
 
-    /// Opens the node for messages once this instance and the others hear them, and watches the fleet.
+    /// Opens the node for messages once this instance and the others hear them.
     async fn make_use(&self, at: &RedisEndpoint, outage: &mut Outage) -> Infallible {
         let channels = self.subscriptions.restored().await;
         self.set_stage(Stage::Restored);
@@ -186,18 +188,18 @@ impl Node {
             self.set_stage(Stage::Open);
             self.outbox.open();
             self.status.set(Status::Connected);
+            self.listeners.count();
             tokio::select! {
                 () = self.postponed() => {}
-                never = self.watch() => match never {},
+                never = self.forget_refusals() => match never {},
             }
             self.listeners.assembled(true, false).await;
         }
     }
 
-    async fn watch(&self) -> Infallible {
+    async fn forget_refusals(&self) -> Infallible {
         loop {
-            self.listeners.count();
-            sleep(BETWEEN_COUNTS).await;
+            sleep(BETWEEN_LOOKS).await;
             if self.refusals.are_outdated() {
                 self.status.set(Status::Connected);
             }
@@ -206,13 +208,20 @@ impl Node {
 
     /// From now on messages reach this instance alone.
     fn close(&self, lost: &LinkLost, outage: &mut Outage) {
-        self.set_stage(Stage::Down);
+        self.take_down();
         outage.link_lost(&self.status.disconnected(lost));
+    }
+
+    fn take_down(&self) {
+        if self.stage() == Stage::Open {
+            self.listeners.forget_outdated();
+        }
+        self.set_stage(Stage::Down);
     }
 
     /// The links went with a panic.
     fn abandoned(&self, outage: &mut Outage) {
-        self.set_stage(Stage::Down);
+        self.take_down();
         self.set_answering(false);
         self.subscriptions.link_lost();
         outage.link_lost(&self.status.disconnected(&"the task behind the link has panicked"));

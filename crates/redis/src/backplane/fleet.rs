@@ -40,6 +40,7 @@ pub(super) struct RedisFleet {
 
 impl RedisFleet {
     pub(super) fn new(
+        instance: InstanceId,
         channels: RawChannels,
         notes: RedisClient,
         status: watch::Receiver<Status>,
@@ -47,7 +48,7 @@ impl RedisFleet {
     ) -> Self {
         let (inbox, messages) = RawInbox::new(LIMIT_MESSAGES, LIMIT_BYTES);
         Self {
-            instance: InstanceId::random(),
+            instance,
             channels,
             notes,
             status,

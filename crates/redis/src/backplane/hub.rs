@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{ClientInvocation, Inbox, Published, ReturnAddress, Subject, Target};
+use hubline_backplane::{ClientInvocation, Inbox, InstanceId, Published, ReturnAddress, Subject, Target};
 use hubline_protocol::HubProtocol;
 use hubline_supervision::Vital;
 use tokio::sync::{Semaphore, mpsc};
 
 use super::channels::Channels;
 use super::commands::{Acks, Commands};
+use super::counters::Counters;
 use super::garbage::Garbage;
-use super::message::Message;
-use super::outgoing::Room;
+use super::outgoing::{Message, Room};
 use super::posted::Posted;
 use super::subscriptions::Addressee;
 use super::wire::{AnswerTo, Completion, Invocation, WireError};
@@ -32,7 +32,7 @@ pub(super) struct Hub {
     /// For messages from Redis.
     room: Arc<Semaphore>,
     /// Everything in it keeps its room, there or where it was published.
-    inbox: mpsc::UnboundedSender<Waiting>,
+    inbox: mpsc::UnboundedSender<Delivery>,
 }
 
 /// What a hub's own connections are to get.
@@ -44,19 +44,14 @@ pub(super) enum Delivery {
         channel: Arc<str>,
         to: Addressee,
         payload: Vec<u8>,
+        room: Room,
     },
     /// A message that does not come back through Redis.
-    Here { message: Box<Message>, published: Published },
-}
-
-#[derive(Debug)]
-pub(super) struct Waiting {
-    delivery: Delivery,
-    _room: Room,
+    Here { message: Message, published: Published, room: Room },
 }
 
 impl Hub {
-    pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::UnboundedReceiver<Waiting>) {
+    pub(super) fn new(channels: Channels) -> (Arc<Self>, mpsc::UnboundedReceiver<Delivery>) {
         #[expect(clippy::disallowed_methods, reason = "what is in it keeps its room")]
         let (inbox, waiting) = mpsc::unbounded_channel();
         let room = Arc::new(Semaphore::new(LIMIT_BYTES as usize));
@@ -74,25 +69,26 @@ impl Hub {
     }
 
     /// What is put here is delivered in this order.
-    pub(super) fn deliver(&self, delivery: Delivery, room: Room) {
+    pub(super) fn deliver(&self, delivery: Delivery) {
         // An error means that the hub has gone.
-        _ = self.inbox.send(Waiting { delivery, _room: room });
+        _ = self.inbox.send(delivery);
     }
 }
 
 /// Delivers one after the other, until the hub is gone.
 pub(super) struct InOrder {
-    pub(super) waiting: mpsc::UnboundedReceiver<Waiting>,
+    pub(super) waiting: mpsc::UnboundedReceiver<Delivery>,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) commands: Commands,
     pub(super) garbage: Arc<Garbage>,
+    pub(super) counters: Arc<Counters>,
 }
 
 impl Vital for InOrder {
     const NAME: &'static str = "deliveries of a hub";
 
     async fn run(&mut self) {
-        while let Some(Waiting { delivery, _room }) = self.waiting.recv().await {
+        while let Some(delivery) = self.waiting.recv().await {
             self.deliver(delivery).await;
         }
     }
@@ -100,12 +96,12 @@ impl Vital for InOrder {
 
 impl InOrder {
     async fn deliver(&mut self, delivery: Delivery) {
-        let Self { inbox, commands, .. } = self;
+        let Self { inbox, commands, counters, .. } = self;
         match delivery {
-            Delivery::Received { channel, to, payload } => {
+            Delivery::Received { channel, to, payload, room: _room } => {
                 let taken = match to {
                     Addressee::Connections(target) => {
-                        deliver(&**inbox, commands.server_name(), target, &payload).await
+                        deliver(&**inbox, counters.numbering.origin(), target, &payload).await
                     }
                     Addressee::GroupCommands => commands.carry_out(&**inbox, &payload),
                     Addressee::Acks => commands.acknowledged(&payload),
@@ -115,8 +111,8 @@ impl InOrder {
                     self.garbage.found(&channel, &error);
                 }
             }
-            Delivery::Here { message, published } => {
-                let Message { target, excluded, frames, .. } = &*message;
+            Delivery::Here { message, published, room: _room } => {
+                let Message { target, excluded, frames, .. } = &message;
                 inbox.deliver(target.clone(), Arc::clone(excluded), frames.clone()).await;
                 message.published(published);
             }
@@ -126,12 +122,12 @@ impl InOrder {
 
 async fn deliver(
     inbox: &dyn Inbox,
-    server_name: &str,
+    this_instance: InstanceId,
     target: Target,
     payload: &[u8],
 ) -> Result<(), WireError> {
-    let Invocation { excluded, messages, answer_to, origin } = Invocation::decode(payload)?;
-    if origin == Some(server_name) {
+    let Invocation { excluded, messages, answer_to, id } = Invocation::decode(payload)?;
+    if id.is_some_and(|id| id.is_replay && id.origin == this_instance) {
         return Ok(());
     }
     let frames = messages.to_frames();

@@ -1,8 +1,9 @@
-//! How many instances listen, so that nothing is sent before those that were there are there again.
+//! How many instances listen, so that nothing is sent after an outage before those that were there are there again:
+//! each comes back in its own time, and what is published first would be heard by nobody.
 //!
 //! Counted are the channels that every instance has, those of all and of the group commands, of the hubs that are
-//! attached here. After an outage each instance comes back in its own time; who publishes first would be
-//! heard by nobody.
+//! attached here: when a node opens, once a second while messages are published and once after the last, and 20 times a
+//! second while others are waited for. An instance that publishes nothing asks Redis nothing.
 
 use std::time::Duration;
 
@@ -16,10 +17,12 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 /// At another server, which each has to learn of, and may try the old one until then.
 const PATIENCE_ELSEWHERE: Duration = Duration::from_secs(5);
 /// How long it counts that more have listened than do now. When a server fails each leaves it in its own time,
-/// and those that are left are not the whole listeners.
+/// and those that are left are not the whole fleet.
 const MEMORY: Duration = Duration::from_secs(10);
 const BETWEEN_COUNTS_WAITING: Duration = Duration::from_millis(50);
 pub(super) const BETWEEN_COUNTS: Duration = Duration::from_secs(1);
+/// How long after a count it is believed that no more have come: who publishes nothing does not count.
+const TRUSTED: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
@@ -70,16 +73,23 @@ impl Listeners {
         _ = timeout(if elsewhere { PATIENCE_ELSEWHERE } else { PATIENCE }, back).await;
     }
 
-    /// Has the fleet counted, which is to be done from time to time, so that it is known when it is lost.
+    /// The node is not open any more: what was counted too long before says nothing about who will listen again.
+    pub(super) fn forget_outdated(&self) {
+        for counted in &mut *self.lock() {
+            counted.before = counted.before.filter(|(_, at)| at.elapsed() <= TRUSTED);
+        }
+    }
+
+    /// Has the fleet counted.
     pub(super) fn count(&self) {
         self.wanted.notify_one();
     }
 
-    /// Ready when it is time to count.
+    /// Ready when the fleet is to be counted.
     ///
     /// # Cancel safety
     /// Safe, but a count may fall out.
-    pub(super) async fn is_to_be_counted(&self) {
+    pub(super) async fn wanted(&self) {
         self.wanted.notified().await;
     }
 
@@ -140,7 +150,7 @@ mod tests {
 
     async fn counts(listeners: &Listeners, counts: impl IntoIterator<Item = i64>) {
         for count in counts {
-            listeners.is_to_be_counted().await;
+            listeners.wanted().await;
             listeners.counted(reply(count), false);
         }
         std::future::pending::<()>().await;
@@ -180,6 +190,25 @@ mod tests {
         tokio::time::advance(MEMORY + Duration::from_secs(1)).await;
         listeners.counted(reply(2), true);
         assert!(listeners.is_back());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_old_count_does_not_say_that_all_are_back() {
+        let listeners = listeners_of(1);
+        tokio::time::advance(TRUSTED).await;
+        listeners.forget_outdated();
+        tokio::select! {
+            () = listeners.assembled(true, false) => {}
+            () = counts(&listeners, [1]) => {}
+        }
+        tokio::time::advance(TRUSTED).await;
+        listeners.forget_outdated();
+        let since = Instant::now();
+        tokio::select! {
+            () = listeners.assembled(true, false) => {}
+            () = counts(&listeners, std::iter::repeat(1)) => {}
+        }
+        assert_eq!(since.elapsed(), PATIENCE);
     }
 
     #[tokio::test(start_paused = true)]

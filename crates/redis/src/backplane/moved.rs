@@ -18,7 +18,7 @@ const BATCH: usize = 1024;
 /// One of them. What keeps messages keeps its room, and what was in an outbox is bounded by that.
 #[derive(Debug)]
 pub(super) enum Moved {
-    Message(Outgoing),
+    Message(Box<Outgoing>),
     /// From the outbox.
     Replay(Entry),
 }

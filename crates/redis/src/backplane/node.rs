@@ -15,14 +15,12 @@ use super::dialect::Dialect;
 use super::echoes::Echoes;
 use super::hub::Delivery;
 use super::listeners::Listeners;
-use super::message::Message;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::outbox::{Entry, Outbox};
-use super::outgoing::{Content, Fate, Kind, Outgoing, Queue, Room, Waiting, shut_down};
-use super::refusals::{Refusals, says_moved, says_not_now};
+use super::outgoing::{Content, Fate, Kind, Message, Number, Outgoing, Queue, QueueEnd, Room, shut_down};
+use super::refusals::{Refusals, cure, says_moved, says_not_now};
 use super::status::NodeStatus;
 use super::subscriptions::Subscriptions;
-use super::wire;
 use crate::RedisOptions;
 use crate::client::topology::Location;
 
@@ -71,7 +69,7 @@ impl Node {
         status: NodeStatus,
         counters: &Arc<Counters>,
         moved: Option<mpsc::UnboundedSender<Moved>>,
-    ) -> (Arc<Self>, Waiting) {
+    ) -> (Arc<Self>, QueueEnd) {
         let (queue, waiting) = Queue::new();
         let subscriptions = Subscriptions::new(Dialect::of(options), location.in_doubt());
         let node = Self {
@@ -96,7 +94,7 @@ impl Node {
     }
 
     /// Puts a payload into the queue, behind all that was put there.
-    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    pub(super) async fn put(&self, outgoing: Box<Outgoing>) -> Result<(), PublishError> {
         self.subscriptions.settled(&outgoing.channel).await;
         self.queue.put(outgoing).await
     }
@@ -106,6 +104,7 @@ impl Node {
         &self,
         channel: Arc<str>,
         payload: Bytes,
+        number: Number,
     ) -> Result<Fate, PublishError> {
         self.subscriptions.settled(&channel).await;
         if !self.takes(Kind::Internal) {
@@ -113,22 +112,38 @@ impl Node {
         }
         let room = self.queue.room(&channel, &payload).await?;
         let (done, fate) = oneshot::channel();
-        self.queue.put(Outgoing { channel, payload, content: Content::Internal(done), room }).await?;
+        let outgoing = Outgoing { channel, payload, number, content: Content::Internal(done), room };
+        self.queue.put(Box::new(outgoing)).await?;
         fate.await.map_err(|_| shut_down())
     }
 
     /// Gives back whatever is in the queue or comes. Ends with it.
-    pub(super) async fn hand_back(&self, waiting: &mut Waiting) {
+    pub(super) async fn hand_back(&self, waiting: &mut QueueEnd) {
         while let Some(outgoing) = waiting.recv().await {
             self.finish(outgoing, Fate::NotSent);
         }
     }
 
+    /// The number of a payload on its channel, if it needs one.
+    pub(super) fn number(&self, outgoing: &mut Outgoing) -> Option<u64> {
+        outgoing.number(|channel| self.counters.numbering.next(channel))
+    }
+
     /// Tells whom it concerns what became of a payload. A message that Redis has not taken, or not said so, goes to this
     /// instance's own connections, and into the outbox for the others if it was never sent.
-    pub(super) fn finish(&self, outgoing: Outgoing, fate: Fate) {
-        let Outgoing { channel, payload, content, room } = outgoing;
-        let mut message = match content {
+    pub(super) fn finish(&self, mut outgoing: Box<Outgoing>, fate: Fate) {
+        if let Content::Message(message) = &mut outgoing.content
+            && message.redirections < LIMIT_REDIRECTIONS
+            && let Some(moved) = self.if_moved(&fate)
+        {
+            message.redirections += 1;
+            // An error means that the backplane is gone.
+            _ = moved.send(Moved::Message(outgoing));
+            return;
+        }
+        let number = self.number(&mut outgoing);
+        let Outgoing { channel, payload, content, room, .. } = *outgoing;
+        let message = match content {
             Content::Message(message) => message,
             Content::Internal(done) => {
                 // Whoever published may have stopped waiting.
@@ -136,15 +151,6 @@ impl Node {
                 return;
             }
         };
-        if message.redirections < LIMIT_REDIRECTIONS
-            && let Some(moved) = self.if_moved(&fate)
-        {
-            message.redirections += 1;
-            let content = Content::Message(message);
-            // An error means that the backplane is gone.
-            _ = moved.send(Moved::Message(Outgoing { channel, payload, content, room }));
-            return;
-        }
         let reach = match self.postponed_if_not_now(fate) {
             Fate::Taken { receivers } => {
                 self.taken();
@@ -157,18 +163,17 @@ impl Node {
             }
             Fate::Unanswered => Reach::Unknown,
             Fate::NotSent => {
-                let marked = wire::marked(&payload, message.hub.channels.server_name()).into();
-                let is_kept = self.outbox.put(Arc::clone(&channel), marked);
+                let is_kept = self.outbox.put(Arc::clone(&channel), payload, number.unwrap_or_default());
                 if is_kept { Reach::Queued } else { Reach::ThisInstance }
             }
         };
         self.deliver_here(&channel, message, reach, room);
     }
 
-    fn deliver_here(&self, channel: &str, message: Box<Message>, reach: Reach, room: Room) {
+    fn deliver_here(&self, channel: &str, message: Message, reach: Reach, room: Room) {
         let published = Published { receivers: u64::from(self.subscriptions.wants(channel)), reach };
         let hub = Arc::clone(&message.hub);
-        hub.deliver(Delivery::Here { message, published }, room);
+        hub.deliver(Delivery::Here { message, published, room });
     }
 
     /// Redis has taken a message.
@@ -219,6 +224,7 @@ impl Node {
         if self.stage() == Stage::Open {
             tracing::debug!(reason, "messages to Redis wait for a moment");
             self.set_stage(Stage::Restored);
+            self.listeners.forget_outdated();
             self.status.disconnected(&format_args!("messages wait for a moment: {reason}"));
             *self.not_before() = Some(Instant::now() + duration);
             self.postponed.notify_one();
@@ -247,7 +253,8 @@ impl Node {
                 channel,
                 answer,
                 unlogged,
-                "Redis refuses messages, which reach this instance alone"
+                "Redis refuses messages, which reach this instance alone; {}",
+                cure(answer)
             );
         }
     }

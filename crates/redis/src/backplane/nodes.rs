@@ -21,7 +21,7 @@ use super::driver::Driver;
 use super::listeners::PATIENCE;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::node::Node;
-use super::outgoing::{Fate, Outgoing, Waiting};
+use super::outgoing::{Fate, Number, Outgoing, QueueEnd};
 use super::refusals::says_moved;
 use super::status::Statuses;
 use super::subscriptions::Subscriptions;
@@ -59,7 +59,7 @@ impl Nodes {
         statuses: &Arc<Statuses>,
         counters: &Arc<Counters>,
         moved: Option<mpsc::UnboundedSender<Moved>>,
-    ) -> (Arc<Self>, Vec<(Arc<Node>, Waiting)>) {
+    ) -> (Arc<Self>, Vec<(Arc<Node>, QueueEnd)>) {
         let nodes = Self {
             routing: RwLock::new(Routing { routes: topology.routes.clone(), nodes: Vec::new() }),
             cluster: topology.cluster.clone(),
@@ -75,7 +75,7 @@ impl Nodes {
         (Arc::new(nodes), new)
     }
 
-    fn new_node(&self, location: Location) -> (Arc<Node>, Waiting) {
+    fn new_node(&self, location: Location) -> (Arc<Node>, QueueEnd) {
         let status = self.statuses.add();
         Node::new(location, &self.options, &self.client_name, status, &self.counters, self.moved.clone())
     }
@@ -86,7 +86,7 @@ impl Nodes {
     }
 
     /// Puts a payload into the queue of its channel's node.
-    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    pub(super) async fn put(&self, outgoing: Box<Outgoing>) -> Result<(), PublishError> {
         self.node_of(&outgoing.channel).put(outgoing).await
     }
 
@@ -95,11 +95,12 @@ impl Nodes {
         &self,
         channel: &Arc<str>,
         payload: Bytes,
+        number: Number,
     ) -> Result<Fate, PublishError> {
         let mut redirections = 0;
         loop {
             let node = self.node_of(channel);
-            let fate = node.send_internal(Arc::clone(channel), payload.clone()).await?;
+            let fate = node.send_internal(Arc::clone(channel), payload.clone(), number).await?;
             if redirections == LIMIT_REDIRECTIONS || !self.has_moved(&fate).await {
                 return Ok(fate);
             }

@@ -34,10 +34,11 @@ struct Kept {
 #[derive(Debug)]
 pub(super) struct Entry {
     /// Its place in the order of all outboxes.
-    number: u64,
+    place: u64,
     pub(super) channel: Arc<str>,
-    /// Marked as delivered at its origin.
     pub(super) payload: Bytes,
+    /// Of the message on its channel.
+    pub(super) number: u64,
     since: Instant,
 }
 
@@ -59,9 +60,10 @@ impl Outbox {
     }
 
     /// Whether there was room. What was told to wait keeps its place: a full outbox refuses what comes.
-    pub(super) fn put(&self, channel: Arc<str>, payload: Bytes) -> bool {
+    pub(super) fn put(&self, channel: Arc<str>, payload: Bytes, number: u64) -> bool {
         let mut kept = self.expire();
-        let entry = Entry { number: self.counters.numbers.next(), channel, payload, since: Instant::now() };
+        let place = self.counters.places.next();
+        let entry = Entry { place, channel, payload, number, since: Instant::now() };
         let has_room = kept.entries.len() < self.options.limit_messages
             && kept.bytes + entry.bytes() <= self.options.limit_bytes;
         if has_room {
@@ -138,7 +140,7 @@ impl Outbox {
 impl Kept {
     fn put(&mut self, entry: Entry) {
         self.bytes += entry.bytes();
-        let place = self.entries.partition_point(|before| before.number < entry.number);
+        let place = self.entries.partition_point(|before| before.place < entry.place);
         self.entries.insert(place, entry);
     }
 
@@ -164,7 +166,7 @@ mod tests {
     }
 
     fn put(outbox: &Outbox, payload: &'static str) -> bool {
-        outbox.put("c".into(), payload.into())
+        outbox.put("c".into(), payload.into(), 1)
     }
 
     fn rest(outbox: &Outbox) -> Vec<Bytes> {

@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use hubline_backplane::PublishError;
+use hubline_backplane::{Frames, PublishError, Published, Target};
+use hubline_protocol::ConnectionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::message::Message;
+use super::hub::Hub;
+use super::posted::Ticket;
 
 /// Payloads that wait for the link or for its answer. Full: publishers wait.
 const LIMIT_PAYLOADS: usize = 1024;
@@ -16,11 +18,13 @@ const LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// What a payload counts at least, for what it takes besides its bytes.
 const LEAST_BYTES: usize = 1024;
 
-/// One payload for one channel.
+/// One payload for one channel, from the call of the hub until it is known what became of it.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) channel: Arc<str>,
+    /// Without the id that a numbered one gets behind it.
     pub(super) payload: Bytes,
+    pub(super) number: Number,
     pub(super) content: Content,
     pub(super) room: Room,
 }
@@ -28,13 +32,43 @@ pub(super) struct Outgoing {
 /// What a payload takes of a queue, given back when this is dropped.
 pub(super) type Room = OwnedSemaphorePermit;
 
+/// The place of a payload among the publications on its channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    /// It is no invocation.
+    None,
+    /// It is given when it leaves the queue.
+    Due,
+    Given(u64),
+}
+
 /// What a payload is, and who learns what became of it.
 #[derive(Debug)]
 pub(super) enum Content {
     /// For connections of every instance.
-    Message(Box<Message>),
-    /// What instances say to each other: a command, an ack, a question, an answer. It means nothing later.
+    Message(Message),
+    /// What instances say to each other: a group command, an ack, an invocation that returns a result, its completion.
+    /// It means nothing later.
     Internal(oneshot::Sender<Fate>),
+}
+
+/// What is known of a message besides its payload, for the case that Redis does not bring it back.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) hub: Arc<Hub>,
+    pub(super) target: Target,
+    pub(super) excluded: Arc<[ConnectionId]>,
+    pub(super) frames: Frames,
+    pub(super) confirmation: Confirmation,
+    /// How often it has followed its channel to another node.
+    pub(super) redirections: usize,
+}
+
+/// Whether the call that has sent a message waits to learn what became of it.
+#[derive(Debug)]
+pub(super) enum Confirmation {
+    Awaited(oneshot::Sender<Published>),
+    NotAwaited { _ticket: Ticket },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,11 +94,11 @@ pub(super) enum Fate {
 #[derive(Debug)]
 pub(super) struct Queue {
     room: Arc<Semaphore>,
-    outgoing: mpsc::Sender<Outgoing>,
+    outgoing: mpsc::Sender<Box<Outgoing>>,
 }
 
 /// Where they come out.
-pub(super) type Waiting = mpsc::Receiver<Outgoing>;
+pub(super) type QueueEnd = mpsc::Receiver<Box<Outgoing>>;
 
 impl Outgoing {
     pub(super) fn kind(&self) -> Kind {
@@ -73,12 +107,32 @@ impl Outgoing {
             Content::Internal(_) => Kind::Internal,
         }
     }
+
+    /// Its number, which it gets now if it has none yet; `None` if it needs none.
+    pub(super) fn number(&mut self, next: impl FnOnce(&Arc<str>) -> u64) -> Option<u64> {
+        if self.number == Number::Due {
+            self.number = Number::Given(next(&self.channel));
+        }
+        match self.number {
+            Number::Given(number) => Some(number),
+            Number::None | Number::Due => None,
+        }
+    }
+}
+
+impl Message {
+    /// Tells the call that has sent it, which may have stopped waiting.
+    pub(super) fn published(self, published: Published) {
+        if let Confirmation::Awaited(call) = self.confirmation {
+            _ = call.send(published);
+        }
+    }
 }
 
 impl Queue {
-    pub(super) fn new() -> (Self, Waiting) {
-        let (outgoing, waiting) = mpsc::channel(LIMIT_PAYLOADS);
-        (Self { room: Arc::new(Semaphore::new(LIMIT_BYTES)), outgoing }, waiting)
+    pub(super) fn new() -> (Self, QueueEnd) {
+        let (outgoing, end) = mpsc::channel(LIMIT_PAYLOADS);
+        (Self { room: Arc::new(Semaphore::new(LIMIT_BYTES)), outgoing }, end)
     }
 
     /// Waits for room for a payload.
@@ -89,7 +143,7 @@ impl Queue {
     }
 
     /// Waits for a place.
-    pub(super) async fn put(&self, outgoing: Outgoing) -> Result<(), PublishError> {
+    pub(super) async fn put(&self, outgoing: Box<Outgoing>) -> Result<(), PublishError> {
         self.outgoing.send(outgoing).await.map_err(|_| shut_down())
     }
 }

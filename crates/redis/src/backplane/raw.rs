@@ -8,8 +8,8 @@ use bytes::Bytes;
 use hubline_backplane::PublishError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
-use super::outgoing::Fate;
-use super::shared::{LIMIT_PAYLOAD_BYTES, Shared, Tasks};
+use super::outgoing::{Fate, Number};
+use super::shared::{Shared, Tasks};
 use super::subscriptions::Route;
 
 /// Channels of your own on a backplane's links: payloads by name, for instances to talk to each other beside
@@ -147,13 +147,13 @@ impl RawChannels {
     /// # Cancel safety
     /// Dropped early, it may or may not have been published.
     pub async fn publish(&self, name: &str, payload: impl Into<Bytes>) -> Result<u64, RawPublishError> {
-        let (channel, payload) = (self.channel(name), payload.into());
-        if payload.len() > LIMIT_PAYLOAD_BYTES {
-            let refused = format!("{} bytes are over the limit of {LIMIT_PAYLOAD_BYTES}", payload.len());
-            return Err(RawPublishError::Refused(refused));
-        }
+        let channel = self.channel(name);
         let node = self.shared.node_of(&channel);
-        match self.shared.send_internal(&channel, payload).await {
+        let fate = match self.shared.limited(name, payload.into()) {
+            Ok(payload) => self.shared.send_internal(&channel, payload, Number::None).await,
+            Err(error) => Err(error),
+        };
+        match fate {
             Ok(Fate::Taken { receivers }) => Ok(receivers),
             Ok(Fate::Unanswered) => Err(RawPublishError::Unanswered),
             Ok(Fate::NotSent) => Err(RawPublishError::NotConnected(node.why_unreachable())),

@@ -25,6 +25,23 @@ pub(super) fn says_not_now(answer: &str) -> bool {
     )
 }
 
+/// Whether Redis says that an argument is longer than it takes (`proto-max-bulk-len`).
+pub(super) fn says_too_large(answer: &str) -> bool {
+    answer.contains("Protocol error: invalid bulk length")
+}
+
+/// What can be done about a refusal.
+pub(super) fn cure(answer: &str) -> &'static str {
+    match code(answer) {
+        _ if says_too_large(answer) => {
+            "raise Redis' proto-max-bulk-len, or send the message in parts, or send where it can be fetched"
+        }
+        "NOPERM" => "grant the user publish, and the channels of its ACL rule, such as &*",
+        "OOM" => "raise Redis' maxmemory, or have it evict keys (maxmemory-policy)",
+        _ => "see Redis' log",
+    }
+}
+
 fn code(answer: &str) -> &str {
     answer.split(' ').next().unwrap_or_default()
 }

@@ -1,6 +1,7 @@
 //! What the hubs and raw channels of one backplane share.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use hubline_backplane::PublishError;
@@ -10,7 +11,7 @@ use super::counters::Counters;
 use super::garbage::Garbage;
 use super::node::Node;
 use super::nodes::Nodes;
-use super::outgoing::Fate;
+use super::outgoing::{Fate, Number};
 use super::status::Statuses;
 use super::subscriptions::Route;
 use crate::RedisOptions;
@@ -19,6 +20,8 @@ use crate::RedisOptions;
 /// that is larger than this, ASP.NET Core's too.
 pub(super) const LIMIT_PAYLOAD_BYTES: usize = 30 * 1024 * 1024;
 
+const OVER_THE_LIMIT: &str = "send the message in parts, or send where it can be fetched";
+
 /// What the hubs share.
 pub(super) struct Shared {
     pub(super) options: Arc<RedisOptions>,
@@ -26,6 +29,8 @@ pub(super) struct Shared {
     pub(super) statuses: Arc<Statuses>,
     pub(super) counters: Arc<Counters>,
     pub(super) garbage: Arc<Garbage>,
+    /// Whether it has been logged that a message was over the limit.
+    pub(super) has_met_limit: AtomicBool,
 }
 
 /// Of the nodes, or of who follows a cluster and has those of its nodes.
@@ -34,6 +39,27 @@ pub(super) type Tasks = Vec<AbortOnDropHandle<()>>;
 impl Shared {
     pub(super) fn prefix(&self) -> &str {
         self.options.channel_prefix.as_deref().unwrap_or_default()
+    }
+
+    /// The payload, unless it is over the limit, which is logged the first time.
+    pub(super) fn limited(&self, of: &str, payload: Bytes) -> Result<Bytes, PublishError> {
+        let size = payload.len();
+        if size <= LIMIT_PAYLOAD_BYTES {
+            return Ok(payload);
+        }
+        self.counters.refused.increment();
+        if !self.has_met_limit.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                of,
+                size,
+                "a message is over the limit of {LIMIT_PAYLOAD_BYTES} bytes, past which Redis as it is shipped cuts off all \
+                 subscribers (client-output-buffer-limit pubsub), and reaches nobody; {OVER_THE_LIMIT}. Further ones \
+                 are counted as refused, not logged"
+            );
+        }
+        Err(PublishError::Refused(format!(
+            "{size} bytes in both hub protocols are over the limit of {LIMIT_PAYLOAD_BYTES}; {OVER_THE_LIMIT}"
+        )))
     }
 
     pub(super) fn node_of(&self, channel: &str) -> Arc<Node> {
@@ -57,7 +83,8 @@ impl Shared {
         &self,
         channel: &str,
         payload: impl Into<Bytes>,
+        number: Number,
     ) -> Result<Fate, PublishError> {
-        self.nodes.send_internal(&channel.into(), payload.into()).await
+        self.nodes.send_internal(&channel.into(), payload.into(), number).await
     }
 }

@@ -6,14 +6,19 @@
 //! Source: `RedisProtocol` of Microsoft.AspNetCore.SignalR.StackExchangeRedis; byte vectors in
 //! `conformance/redis`.
 
+mod publication_id;
+
 use std::sync::Arc;
 
 use hubline_backplane::Frames;
 use hubline_protocol::{ConnectionId, Encoded, HubProtocol};
 use rmp::{decode, encode};
 
+pub use publication_id::PublicationId;
+
 /// A hub message for the connections of a channel: `[excluded, {protocol: body}]`, with
-/// `invocationId, returnChannel` behind if an answer is expected, or `origin` alone.
+/// `invocationId, returnChannel` behind if a result is expected. Hubline adds one item, the [`PublicationId`], as the third
+/// or fifth; ASP.NET Core 10 and 11 skip it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Invocation<'a> {
     /// Connections that do not get it.
@@ -22,9 +27,8 @@ pub struct Invocation<'a> {
     pub messages: Messages<'a>,
     /// Where the client's answer belongs; counts on connection channels only.
     pub answer_to: Option<AnswerTo<'a>>,
-    /// The server whose connections have it already, which drops it. Hubline's own addition, for what it had to
-    /// keep for a while: a third item without a fourth, which ASP.NET Core ignores.
-    pub origin: Option<&'a str>,
+    /// `None` if another server than Hubline has published it.
+    pub id: Option<PublicationId>,
 }
 
 /// One hub message, framed for each protocol that its sender had.
@@ -104,16 +108,7 @@ pub enum WireError {
     },
 }
 
-/// The same payload, without an answer to go anywhere, marked with an [`Invocation::origin`].
-pub(crate) fn marked(payload: &[u8], origin: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(payload.len() + 8 + origin.len());
-    put_array(&mut out, 3);
-    out.extend_from_slice(payload.get(1..).unwrap_or_default());
-    put_name(&mut out, origin);
-    out
-}
-
-/// A message for every instance, in both protocols.
+/// A message for every instance, in both protocols, as far as its [`PublicationId`], which has to be put behind it.
 pub(crate) fn publication(
     excluded: &[ConnectionId],
     frames: &Frames,
@@ -123,7 +118,8 @@ pub(crate) fn publication(
         HubProtocol::ALL.map(|protocol| frames.get(protocol).map(|frame| frame.payload()));
     let messages = Messages { json: json.as_deref(), message_pack: message_pack.as_deref() };
     let mut out = Vec::with_capacity(64 + 32 * excluded.len() + messages.size());
-    put_invocation(&mut out, excluded, &messages, answer_to, None);
+    put_array(&mut out, if answer_to.is_some() { 5 } else { 3 });
+    put_invocation(&mut out, excluded, &messages, answer_to);
     out
 }
 
@@ -132,18 +128,12 @@ fn put_invocation(
     excluded: &[ConnectionId],
     messages: &Messages<'_>,
     answer_to: Option<AnswerTo<'_>>,
-    origin: Option<&str>,
 ) {
-    put_array(out, if answer_to.is_some() { 4 } else { 2 + u32::from(origin.is_some()) });
     put_excluded(out, excluded);
     messages.put(out);
-    match (answer_to, origin) {
-        (Some(AnswerTo { invocation_id, channel }), _) => {
-            put_name(out, invocation_id);
-            put_name(out, channel);
-        }
-        (None, Some(origin)) => put_name(out, origin),
-        (None, None) => {}
+    if let Some(AnswerTo { invocation_id, channel }) = answer_to {
+        put_name(out, invocation_id);
+        put_name(out, channel);
     }
 }
 
@@ -151,24 +141,42 @@ impl<'a> Invocation<'a> {
     /// # Errors
     /// It is no invocation.
     pub fn decode(payload: &'a [u8]) -> Result<Self, WireError> {
-        let mut rest = payload;
-        let items = array(&mut rest, 2)?;
-        let excluded = excluded(&mut rest)?;
-        let messages = Messages::read(&mut rest)?;
-        let (answer_to, origin) = match items {
-            ..=2 => (None, None),
-            // Whatever else somebody has put there is no mistake.
-            3 => (None, text(&mut rest).ok()),
-            _ => (Some(AnswerTo { invocation_id: name(&mut rest)?, channel: name(&mut rest)? }), None),
-        };
-        let answer_to = answer_to.filter(|answer| !answer.invocation_id.is_empty());
-        Ok(Self { excluded, messages, answer_to, origin })
+        let mut excluded = Vec::new();
+        let invocation = Self::read(payload, |id| excluded.push(ConnectionId::from(id)))?;
+        match excluded.is_empty() {
+            true => Ok(invocation),
+            false => Ok(Self { excluded: excluded.into(), ..invocation }),
+        }
     }
 
-    /// The payload. What has an answer to go somewhere cannot have an origin.
+    /// Leaves the excluded ids to `exclude`.
+    fn read(payload: &'a [u8], mut exclude: impl FnMut(&str)) -> Result<Self, WireError> {
+        let mut rest = payload;
+        let items = array(&mut rest, 2)?;
+        let excluded =
+            decode::read_array_len(&mut rest).map_err(|_| WireError::Missing("array of excluded ids"))?;
+        for _ in 0..excluded {
+            text_or_nil(&mut rest)?.into_iter().for_each(&mut exclude);
+        }
+        let messages = Messages::read(&mut rest)?;
+        let answer_to = match items {
+            ..=3 => None,
+            _ => Some(AnswerTo { invocation_id: name(&mut rest)?, channel: name(&mut rest)? }),
+        };
+        let answer_to = answer_to.filter(|answer| !answer.invocation_id.is_empty());
+        let id = PublicationId::read(&mut rest, items);
+        Ok(Self { excluded: Arc::default(), messages, answer_to, id })
+    }
+
+    /// The payload.
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(64 + self.messages.size());
-        put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to, self.origin);
+        let items = if self.answer_to.is_some() { 4 } else { 2 };
+        put_array(&mut out, items + u32::from(self.id.is_some()));
+        put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to);
+        if let Some(id) = self.id {
+            infallible(id.put(&mut out));
+        }
         out
     }
 }
@@ -314,18 +322,6 @@ fn array(rest: &mut &[u8], needed: u32) -> Result<u32, WireError> {
     }
 }
 
-fn excluded(rest: &mut &[u8]) -> Result<Arc<[ConnectionId]>, WireError> {
-    let declared = decode::read_array_len(rest).map_err(|_| WireError::Missing("array of excluded ids"))?;
-    let mut excluded = Vec::new();
-    for _ in 0..declared {
-        excluded.extend(text_or_nil(rest)?.map(ConnectionId::from));
-    }
-    match excluded.is_empty() {
-        true => Ok(Arc::default()),
-        false => Ok(excluded.into()),
-    }
-}
-
 fn name<'a>(rest: &mut &'a [u8]) -> Result<&'a str, WireError> {
     Ok(text_or_nil(rest)?.unwrap_or_default())
 }
@@ -397,6 +393,7 @@ fn infallible<T, E>(result: Result<T, E>) {
 
 #[cfg(test)]
 mod tests {
+    use hubline_backplane::InstanceId;
     use proptest::prelude::*;
 
     use super::*;
@@ -408,17 +405,22 @@ mod tests {
             json in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
             message_pack in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
             answer in prop::option::of((".{1,40}", ".{0,300}")),
-            origin in prop::option::of(".{0,60}"),
+            id in prop::option::of((any::<[u8; 8]>(), any::<u64>(), any::<bool>())),
             behind in prop::collection::vec(any::<u8>(), 0..9),
         ) {
             let sent = Invocation {
                 excluded: excluded.into_iter().map(ConnectionId::from).collect(),
                 messages: Messages { json: json.as_deref(), message_pack: message_pack.as_deref() },
                 answer_to: answer.as_ref().map(|(invocation_id, channel)| AnswerTo { invocation_id, channel }),
-                origin: origin.as_deref().filter(|_| answer.is_none()),
+                id: id.map(|(origin, number, is_replay)| PublicationId {
+                    origin: InstanceId::from_bytes(origin),
+                    number,
+                    is_replay,
+                }),
             };
             let mut payload = sent.encode();
             payload.extend(behind);
+            prop_assert_eq!(PublicationId::find(&payload), sent.id);
             prop_assert_eq!(Invocation::decode(&payload), Ok(sent));
         }
 
@@ -438,19 +440,24 @@ mod tests {
         }
 
         #[test]
-        fn a_mark_is_all_that_is_added(
+        fn an_id_is_all_that_is_added(
             excluded in prop::collection::vec(".{0,40}", 0..20),
             json in prop::collection::vec(any::<u8>(), 0..300),
-            origin in ".{0,60}",
+            answer in prop::option::of((".{1,40}", ".{0,300}")),
+            number: u64,
+            is_replay: bool,
         ) {
-            let sent = Invocation {
-                excluded: excluded.into_iter().map(ConnectionId::from).collect(),
-                messages: Messages { json: Some(&json), message_pack: None },
-                answer_to: None,
-                origin: None,
-            };
-            let marked = marked(&sent.encode(), &origin);
-            prop_assert_eq!(Invocation::decode(&marked), Ok(Invocation { origin: Some(&origin), ..sent }));
+            let mut frames = Frames::default();
+            frames.set(HubProtocol::Json, Encoded::copy_from(&json));
+            let excluded: Vec<_> = excluded.into_iter().map(ConnectionId::from).collect();
+            let answer_to =
+                answer.as_ref().map(|(invocation_id, channel)| AnswerTo { invocation_id, channel });
+            let id = PublicationId { origin: InstanceId::random(), number, is_replay };
+            let mut payload = publication(&excluded, &frames, answer_to);
+            id.put(&mut payload).unwrap();
+            let messages = Messages { json: Some(&json), message_pack: None };
+            let sent = Invocation { excluded: excluded.into(), messages, answer_to, id: Some(id) };
+            prop_assert_eq!(sent.encode(), payload);
         }
 
         #[test]
@@ -464,7 +471,7 @@ mod tests {
                 excluded: Arc::from([ConnectionId::from("c1")]),
                 messages: Messages { json: Some(b"{}\x1e"), message_pack: Some(&[0]) },
                 answer_to: Some(AnswerTo { invocation_id: "1", channel: "Hub:internal:return:s" }),
-                origin: None,
+                id: Some(PublicationId { origin: InstanceId::random(), number: 300, is_replay: true }),
             };
             let mut payload = sent.encode();
             if let Some(place) = payload.get_mut(at) {
@@ -476,7 +483,10 @@ mod tests {
     }
 
     fn decode_as_anything(payload: &[u8]) {
-        let _ = Invocation::decode(payload);
+        let invocation = Invocation::decode(payload);
+        if let Ok(Invocation { id, .. }) = invocation {
+            assert_eq!(PublicationId::find(payload), id);
+        }
         let _ = GroupCommand::decode(payload);
         let _ = Ack::decode(payload);
         let _ = Completion::decode(payload);

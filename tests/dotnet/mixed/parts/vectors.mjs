@@ -32,6 +32,8 @@ export function normalised(commands, renames = []) {
     const body = { ...decoded };
     if (body.messages) body.messages = Object.fromEntries(Object.entries(body.messages).map(([protocol, message]) => [protocol, value(message)]));
     if (body.completion) body.completion = value(body.completion);
+    // Hubline's own item, the origin and its number on the channel, in a place of its own behind what is recorded.
+    if (Array.isArray(body.invocationId)) delete body.invocationId;
     if (body.invocationId) nth(invocations, body.invocationId, 'invocation');
     if (body.action) body.id = nth(changes, body.id, 'change');
     if (body.ack) body.ack = nth(changes, body.ack, 'change');

@@ -1,16 +1,20 @@
 //! The publishing link: writes PUBLISH commands, many at once, and matches the replies.
 
 use std::collections::VecDeque;
+use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
-use redis::Value;
+use bytes::Bytes;
+use redis::{RedisWrite, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::dialect::Dialect;
+use super::listeners::BETWEEN_COUNTS;
 use super::node::{BETWEEN_ATTEMPTS, Node, Stage};
 use super::outbox::Entry;
-use super::outgoing::{Fate, Kind, Outgoing, Waiting};
-use super::refusals::{says_moved, says_not_now};
+use super::outgoing::{Fate, Kind, Outgoing, QueueEnd};
+use super::refusals::{says_moved, says_not_now, says_too_large};
 use super::unwritten::Unwritten;
 use crate::client::link::{self, Link, LinkLost};
 
@@ -24,8 +28,6 @@ const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
 const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// How long a link that is given up gets, to be read to its end.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
-/// While a link is held, what it owes does not grow old.
-const BETWEEN_RENEWALS: Duration = Duration::from_secs(10);
 
 /// How often the links are used and how long they may be silent.
 #[derive(Debug, Clone, Copy)]
@@ -36,7 +38,7 @@ pub(super) struct Patience {
     pub(super) answer: Duration,
 }
 
-pub(super) struct Publisher<'a> {
+pub(super) struct PublishingLink<'a> {
     node: &'a Node,
     link: Link,
     patience: Patience,
@@ -46,9 +48,13 @@ pub(super) struct Publisher<'a> {
     progress: Progress,
     lag: Lag,
     /// Taken from the queue, and not its turn yet.
-    next: Option<Outgoing>,
+    next: Option<Box<Outgoing>>,
     /// Redis has refused a message for the moment: there is no use in sending it many.
     is_cautious: bool,
+    /// When the fleet was last counted.
+    counted: Option<Instant>,
+    /// Whether messages have been published since.
+    is_count_due: bool,
     /// Whether Redis has refused to count, as the rights of a user may have it. Then it is not asked again.
     refuses_to_count: bool,
 }
@@ -99,17 +105,24 @@ impl What {
         }
     }
 
+    /// Channel and payload.
+    fn published(&self) -> Option<(&Arc<str>, &Bytes)> {
+        match self {
+            Self::Publication(outgoing) => Some((&outgoing.channel, &outgoing.payload)),
+            Self::Replay(entry) => Some((&entry.channel, &entry.payload)),
+            Self::Ping | Self::Count | Self::HandedBack(..) => None,
+        }
+    }
+
     fn payload_bytes(&self) -> Option<usize> {
         match self {
-            Self::Ping | Self::Count => None,
-            Self::Publication(outgoing) => Some(outgoing.payload.len()),
-            Self::Replay(entry) => Some(entry.payload.len()),
             Self::HandedBack(_, bytes) => Some(*bytes),
+            _ => self.published().map(|(_, payload)| payload.len()),
         }
     }
 }
 
-impl<'a> Publisher<'a> {
+impl<'a> PublishingLink<'a> {
     pub(super) fn new(node: &'a Node, link: Link, patience: Patience) -> Self {
         Self {
             node,
@@ -122,6 +135,8 @@ impl<'a> Publisher<'a> {
             lag: Lag::default(),
             next: None,
             is_cautious: false,
+            counted: None,
+            is_count_due: false,
             refuses_to_count: false,
         }
     }
@@ -130,7 +145,7 @@ impl<'a> Publisher<'a> {
     ///
     /// # Cancel safety
     /// Safe: nothing leaves the queue or the outbox without being kept here.
-    pub(super) async fn run(&mut self, queue: &mut Waiting) -> LinkLost {
+    pub(super) async fn run(&mut self, queue: &mut QueueEnd) -> LinkLost {
         let mut tick = interval(self.patience.answer.min(self.patience.keep_alive) / 4);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -142,14 +157,18 @@ impl<'a> Publisher<'a> {
                     }
                 }
                 written = self.link.writer.write(self.unwritten.bytes()), if self.has_to_write() => match written {
-                    Ok(0) if !self.unwritten.is_empty() => return LinkLost::Closed,
+                    Ok(0) if !self.unwritten.is_empty() => return self.read_rest(LinkLost::Closed).await,
                     Ok(written) => self.unwritten.advance(written),
-                    Err(error) => return error.into(),
+                    Err(error) => return self.read_rest(error.into()).await,
                 },
                 () = self.node.subscriptions.caught_up(), if self.lag.asked.is_some() => self.lag.caught_up(),
-                () = self.node.listeners.is_to_be_counted(), if self.node.stage() > Stage::Down => self.count(),
-                () = wait_for(queue, &mut self.next, self.node), if has_room => self.accept(queue),
+                () = self.node.listeners.wanted(), if self.node.stage() > Stage::Down => self.count(),
+                () = wait_for(queue, &mut self.next, self.node), if has_room => {
+                    self.accept(queue);
+                    self.count_if_due();
+                }
                 _ = tick.tick() => {
+                    self.count_if_due();
                     if let Err(lost) = self.check() {
                         return lost;
                     }
@@ -158,8 +177,19 @@ impl<'a> Publisher<'a> {
         }
     }
 
+    /// Reads the last replies of a link that nothing can be written to any more: one may say why.
+    async fn read_rest(&mut self, lost: LinkLost) -> LinkLost {
+        let rest = async {
+            while let Ok(reply) = self.link.replies.next().await
+                && self.answered(reply).is_ok()
+            {}
+        };
+        _ = timeout(FAREWELL, rest).await;
+        lost
+    }
+
     /// Takes whatever is waiting: one write for many.
-    fn accept(&mut self, queue: &mut Waiting) {
+    fn accept(&mut self, queue: &mut QueueEnd) {
         while self.has_room() {
             if self.next.is_none() {
                 self.next = queue.try_recv().ok();
@@ -168,12 +198,10 @@ impl<'a> Publisher<'a> {
             if self.node.takes(Kind::Message)
                 && let Some(entry) = self.node.outbox.take()
             {
-                let publish = self.publish(&entry.channel, &entry.payload);
-                self.pack(What::Replay(entry), &publish);
+                self.publish(What::Replay(entry));
             } else if let Some(outgoing) = self.next.take() {
                 if self.takes(&outgoing) {
-                    let publish = self.publish(&outgoing.channel, &outgoing.payload);
-                    self.pack(What::Publication(Box::new(outgoing)), &publish);
+                    self.publish(What::Publication(outgoing));
                 } else {
                     self.node.finish(outgoing, Fate::NotSent);
                 }
@@ -190,10 +218,30 @@ impl<'a> Publisher<'a> {
             && (kind == Kind::Internal || self.node.subscriptions.brings_back(&outgoing.channel))
     }
 
-    fn publish(&self, channel: &str, payload: &[u8]) -> redis::Cmd {
+    /// Writes a publication or a replay, behind which its id gets its place.
+    fn publish(&mut self, mut what: What) {
+        let number = match &mut what {
+            What::Publication(outgoing) => self.node.number(outgoing),
+            What::Replay(entry) => Some(entry.number),
+            What::Ping | What::Count | What::HandedBack(..) => None,
+        };
+        let Some((channel, payload)) = what.published() else { return };
         let mut publish = redis::cmd(self.node.subscriptions.dialect().publish());
-        publish.arg(channel).arg(payload);
-        publish
+        publish.arg(&**channel);
+        match number {
+            None => _ = publish.arg(&**payload),
+            Some(number) => {
+                let id = self.node.counters.numbering.id(number, matches!(what, What::Replay(_)));
+                let mut argument = publish.writer_for_next_arg();
+                let written = argument.write_all(payload).and_then(|()| id.put(&mut argument));
+                debug_assert!(written.is_ok(), "memory takes what is written");
+            }
+        }
+        self.node.echoes().written(number.map(|number| (Arc::clone(channel), number)));
+        self.lag.published += payload.len();
+        let is_message = what.is_message();
+        self.pack(what, &publish);
+        self.is_count_due |= is_message;
     }
 
     fn has_room(&self) -> bool {
@@ -209,22 +257,16 @@ impl<'a> Publisher<'a> {
     fn pack(&mut self, what: What, command: &redis::Cmd) {
         let begin = self.unwritten.end();
         self.unwritten.pack(command);
-        let expects_echo = match &what {
-            What::Publication(outgoing) => Some((&outgoing.channel, &outgoing.payload)),
-            What::Replay(entry) => Some((&entry.channel, &entry.payload)),
-            What::Ping | What::Count | What::HandedBack(..) => None,
-        };
-        if let Some((channel, payload)) = expects_echo {
-            self.node.echoes().written(channel, payload);
-            self.lag.published += payload.len();
-        }
-        let (expects_echo, since) = (expects_echo.is_some(), Instant::now());
+        let (expects_echo, since) = (what.published().is_some(), Instant::now());
         self.in_flight.push_back(InFlight { what, begin, end: self.unwritten.end(), since, expects_echo });
         self.used = since;
     }
 
     fn answered(&mut self, reply: Value) -> Result<(), LinkLost> {
-        let Some(first) = self.in_flight.pop_front_if(|first| first.end <= self.unwritten.written()) else {
+        let too_large = matches!(&reply, Value::ServerError(error) if says_too_large(&link::text(error)));
+        // Redis looks at the announced length alone, and ends the link.
+        let is_answered = |first: &mut InFlight| too_large || first.end <= self.unwritten.written();
+        let Some(first) = self.in_flight.pop_front_if(is_answered) else {
             return Err(LinkLost::Malformed("a reply to nothing".to_owned()));
         };
         if first.expects_echo {
@@ -263,6 +305,9 @@ impl<'a> Publisher<'a> {
         self.is_cautious =
             matches!(&fate, Fate::Refused(answer) if says_not_now(answer) && !says_moved(answer));
         self.finish(first.what, fate);
+        if too_large {
+            return Err(LinkLost::Closed);
+        }
         if self.lag.asked.is_none() && self.lag.answered >= WINDOW_BYTES {
             self.lag.asked = Some(self.lag.answered);
             self.node.subscriptions.ping();
@@ -283,7 +328,15 @@ impl<'a> Publisher<'a> {
         subscriptions.dialect() == Dialect::Sharded && subscriptions.should_be_heard(channel)
     }
 
+    /// Counts whom messages are published to, once a second, so that it is known how many they were when the link is lost.
+    fn count_if_due(&mut self) {
+        if self.is_count_due && self.counted.is_none_or(|counted| counted.elapsed() >= BETWEEN_COUNTS) {
+            self.count();
+        }
+    }
+
     fn count(&mut self) {
+        (self.counted, self.is_count_due) = (Some(Instant::now()), false);
         let channels = self.node.subscriptions.of_every_instance();
         if !channels.is_empty() && !self.refuses_to_count {
             let mut count = redis::cmd("PUBSUB");
@@ -329,8 +382,7 @@ impl<'a> Publisher<'a> {
             let What::Publication(outgoing) = &one.what else { continue };
             let handed_back = What::HandedBack(outgoing.kind(), outgoing.payload.len());
             if let What::Publication(outgoing) = std::mem::replace(&mut one.what, handed_back) {
-                self.node
-                    .finish(*outgoing, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
+                self.node.finish(outgoing, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
             }
         }
         self.not_sent(unwritten);
@@ -340,10 +392,9 @@ impl<'a> Publisher<'a> {
     ///
     /// # Errors
     /// The link is gone.
-    pub(super) async fn hold(&mut self, queue: &mut Waiting) -> Result<(), LinkLost> {
+    pub(super) async fn hold(&mut self, queue: &mut QueueEnd) -> Result<(), LinkLost> {
         self.pack(What::Ping, &redis::cmd("PING"));
         self.node.subscriptions.ping();
-        let mut renewal = interval(BETWEEN_RENEWALS);
         let mut tick = interval(self.patience.answer / 4);
         let mut is_caught_up = false;
         while !is_caught_up || !self.in_flight.is_empty() {
@@ -361,7 +412,6 @@ impl<'a> Publisher<'a> {
                     self.lag.caught_up();
                 }
                 () = self.node.hand_back(queue) => return Err(LinkLost::Closed),
-                _ = renewal.tick() => self.node.echoes().renew_debts(),
                 _ = tick.tick() => self.node.set_answering(self.silence() <= self.patience.answer),
             }
         }
@@ -423,7 +473,7 @@ impl<'a> Publisher<'a> {
             _ => {}
         }
         match what {
-            What::Publication(outgoing) => self.node.finish(*outgoing, fate),
+            What::Publication(outgoing) => self.node.finish(outgoing, fate),
             What::Replay(entry) => self.node.finish_replay(entry, fate),
             What::Ping | What::Count | What::HandedBack(..) => {}
         }
@@ -443,7 +493,7 @@ impl<'a> Publisher<'a> {
     }
 }
 
-impl Drop for Publisher<'_> {
+impl Drop for PublishingLink<'_> {
     /// Does what [`give_up`](Self::give_up) does, without asking Redis, if a panic has come before it.
     fn drop(&mut self) {
         if std::thread::panicking() {
@@ -464,7 +514,7 @@ impl Lag {
 ///
 /// # Cancel safety
 /// Safe.
-async fn wait_for(queue: &mut Waiting, next: &mut Option<Outgoing>, node: &Node) {
+async fn wait_for(queue: &mut QueueEnd, next: &mut Option<Box<Outgoing>>, node: &Node) {
     if next.is_none() && !(node.takes(Kind::Message) && node.outbox.size().0 > 0) {
         tokio::select! {
             Some(outgoing) = queue.recv() => *next = Some(outgoing),

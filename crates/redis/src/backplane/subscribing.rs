@@ -1,13 +1,16 @@
 //! The subscribing link: tells Redis what is wanted, and puts what comes into the hubs' inboxes.
 
+use std::sync::Arc;
+
 use redis::Value;
 use tokio::time::timeout;
 
 use super::echoes::Arrival;
 use super::hub::Delivery;
 use super::node::Node;
-use super::publisher::Patience;
+use super::publishing::Patience;
 use super::subscriptions::{Answer, Route, Subscriptions};
+use super::wire::PublicationId;
 use crate::client::link::{Link, LinkLost, Replies, Writer};
 
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
@@ -53,8 +56,8 @@ async fn take(pushed: Pushed, node: &Node) {
                 Some((channel, Route::Hub { hub, to })) => {
                     if let Some(room) = hub.room(payload.len()).await {
                         // From here on nothing waits: what counts as arrived is in the inbox.
-                        if node.echoes().arrived(&channel, &payload) == Arrival::Deliver {
-                            hub.deliver(Delivery::Received { channel, to, payload }, room);
+                        if arrived(node, &channel, &payload) == Arrival::Deliver {
+                            hub.deliver(Delivery::Received { channel, to, payload, room });
                         }
                     }
                 }
@@ -65,6 +68,18 @@ async fn take(pushed: Pushed, node: &Node) {
         Pushed::Subscribed { channel } => wanted.heard(Answer::Subscribed(&channel)),
         Pushed::Unsubscribed { channel } if wanted.ended(&channel) => wanted.heard(Answer::None),
         Pushed::Unsubscribed { .. } | Pushed::Answer => wanted.heard(Answer::Other),
+    }
+}
+
+/// Whether the hub gets a message, which may be this instance's own.
+fn arrived(node: &Node, channel: &Arc<str>, payload: &[u8]) -> Arrival {
+    let mut echoes = node.echoes();
+    if !echoes.are_awaited() {
+        return Arrival::Deliver;
+    }
+    match PublicationId::find(payload) {
+        Some(id) if id.origin == node.counters.numbering.origin() => echoes.arrived(channel, id.number),
+        _ => Arrival::Deliver,
     }
 }
 
