@@ -3,16 +3,15 @@
 //! Each request is carried out once, however often it comes. Its reply is kept until the other instance acknowledges it.
 //! Messages that were given to a poll are unconfirmed until then, and go back if the reply did not arrive.
 
+mod body;
+
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::Frame;
 use hubline_backplane::{Address, Fleet, Status};
 use hubline_pipe::{Accepted, ConnectionInfo, ResumeError};
 use hubline_protocol::negotiate::TransportKind;
@@ -21,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
+use self::body::Piece;
 use super::client::RelayClient;
 use super::message::{ExchangeId, Message, Operation, RefreshedPrincipal, RelayRequest, Reply, ReplyPiece};
 use super::tunnel::Tunnels;
@@ -28,7 +28,7 @@ use crate::authentication::Expiry;
 use crate::connection_manager::{
     Attached, ConnectionManager, ConnectionState, Found, Negotiated, Owner, Resumption,
 };
-use crate::inbox::{Inbox, PostError};
+use crate::inbox::PostError;
 use crate::long_polling::{DeliveryOutcome, LongPolling, Polled};
 use crate::reachability::Reachability;
 use crate::refusal::Refusal;
@@ -44,9 +44,7 @@ const DOUBT: Duration = Duration::from_secs(2);
 const PROGRESS_AFTER: Duration = Duration::from_secs(1);
 /// Bytes of a reply in one message: well below what a Redis gives a subscriber to fall behind.
 const PIECE_BYTES: usize = 256 * 1024;
-/// How long the next piece of a body may take.
-const PIECE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long whoever asked may be out of reach.
+/// How long the instance that asked may be out of reach.
 const RETURN_PATIENCE: Duration = Duration::from_secs(30);
 const LISTENER_PATIENCE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(50);
@@ -69,14 +67,6 @@ struct ServedExchange {
     since: Instant,
     stop: CancellationToken,
 }
-
-struct Piece {
-    is_last: bool,
-    data: Bytes,
-}
-
-/// A body that comes in pieces from another instance.
-struct Pieces(mpsc::Receiver<Bytes>);
 
 impl RelayServer {
     pub(super) fn new(fleet: Arc<dyn Fleet>, client: Arc<RelayClient>) -> Self {
@@ -274,45 +264,6 @@ impl RelayServer {
         work.await
     }
 
-    /// Puts a body into the inbox, piece by piece. Returns the number of the last piece and its reply.
-    async fn take_body(
-        &self,
-        id: ExchangeId,
-        inbox: &Inbox,
-        first: Piece,
-        mut pieces: mpsc::Receiver<Piece>,
-    ) -> (u32, Reply) {
-        let (feed, body) = mpsc::channel(1);
-        let mut posted = pin!(inbox.post(Pieces(body)));
-        let (mut number, mut piece) = (0, first);
-        loop {
-            let fed = async { feed.send(piece.data).await.is_ok() };
-            tokio::select! {
-                biased;
-                outcome = posted.as_mut() => return (number, outcome.into()),
-                _ = fed => {}
-            }
-            if piece.is_last {
-                drop(feed);
-                return (number, posted.await.into());
-            }
-            tokio::select! {
-                biased;
-                outcome = posted.as_mut() => return (number, outcome.into()),
-                _ = feed.reserve() => {}
-            }
-            self.reply(id, number, Reply::PieceTaken, None);
-            number += 1;
-            piece = tokio::select! {
-                outcome = posted.as_mut() => return (number, outcome.into()),
-                next = timeout(PIECE_PATIENCE, pieces.recv()) => match next {
-                    Ok(Some(next)) => next,
-                    Ok(None) | Err(_) => return (number, Reply::NotPosted(PostError::Unreadable)),
-                },
-            };
-        }
-    }
-
     fn reply(&self, id: ExchangeId, piece: u32, reply: Reply, unconfirmed: Option<Arc<LongPolling>>) {
         let reply = reply.to_bytes();
         match self.lock().get_mut(&id) {
@@ -482,17 +433,5 @@ impl From<Result<(), PostError>> for Reply {
             Ok(()) => Self::Posted,
             Err(error) => Self::NotPosted(error),
         }
-    }
-}
-
-impl http_body::Body for Pieces {
-    type Data = Bytes;
-    type Error = Infallible;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(cx).map(|piece| piece.map(|data| Ok(Frame::data(data))))
     }
 }
