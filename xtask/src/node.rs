@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use hubline_testkit::Node;
+use hubline_testkit::{Certificates, Node};
 
 use crate::build::Programs;
 use crate::failures::Format;
@@ -57,12 +57,16 @@ pub(crate) fn run(
     transcript: &mut Transcript,
 ) -> Result<()> {
     ensure!(!files.is_empty(), "{directory} has no tests");
+    let certificates = Certificates::new(&["127.0.0.1"])?;
     let status = Node::tests(root().join(directory))
         .args(files)
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
         .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
+        .env("HUBLINE_TEST_CERTIFICATE", certificates.certificate())
+        .env("HUBLINE_TEST_CERTIFICATE_KEY", certificates.key())
+        .env("NODE_EXTRA_CA_CERTS", certificates.authority())
         .run(|line| transcript.judged(line, Format::Node))?;
     ensure!(status.success(), "node --test ended with {status}");
     Ok(())

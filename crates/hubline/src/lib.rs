@@ -76,7 +76,7 @@
 //! | --- | --- | --- | --- |
 //! | none | | hubs, all transports; [`HubHandle::service`] for any tower host | 94 |
 //! | `axum` | yes | [`HubHandle::map`], [`Server::map_connections`], [`run`], [`serve`], [`Workers`], [`ignore_case`] | +11 |
-//! | `tls` | | TLS in [`serve_with`] and [`Workers`], by rustls | +25 |
+//! | `tls` | | TLS in [`serve_with`] and [`Workers`], by rustls | +26 |
 //! | `redis` | | the module `redis`: the backplane and the session directory in Redis | +54 |
 //! | `auth` | | the module `auth`: bearer tokens, allowed origins and hosts | +44 |
 //! | `macros` | | the attribute `#[hubline::method]` | +1 |

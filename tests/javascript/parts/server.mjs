@@ -14,8 +14,8 @@ export const besidePeer = name => join(dirname(program('HUBLINE_PEER')), name);
 
 /** A server program under test, on a port that it keeps. */
 export class Server {
-  constructor(command, args, port) {
-    Object.assign(this, { command, port, url: `http://127.0.0.1:${port}` });
+  constructor(command, args, port, scheme = 'http') {
+    Object.assign(this, { command, port, url: `${scheme}://127.0.0.1:${port}` });
     this.args = [...args, '--urls', this.url];
   }
   /** The server with the recorded hubs: `/conformance` and the routes that send from outside a hub. */
@@ -30,6 +30,13 @@ export class Server {
   static async hublineIn(environment, ...args) {
     const started = environment === 'Development' ? ['--dev'] : ['--environment', environment];
     return new Server(program('HUBLINE_SERVER'), ['serve', ...started, ...args], await freePort());
+  }
+
+  /** The same over TLS, for development, with a certificate that Node trusts as `cargo xtask test` starts it. */
+  static async hublineOverTls() {
+    const [path, key] = ['HUBLINE_TEST_CERTIFICATE', 'HUBLINE_TEST_CERTIFICATE_KEY'].map(program);
+    const settings = [`--Kestrel:Certificates:Default:Path=${path}`, `--Kestrel:Certificates:Default:KeyPath=${key}`];
+    return new Server(program('HUBLINE_SERVER'), ['serve', '--dev', ...settings], await freePort(), 'https');
   }
 
   launch() {
