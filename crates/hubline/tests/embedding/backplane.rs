@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use hubline::redis::{OutboxOptions, RedisBackplane, RedisOptions};
-use hubline::{
-    BackplaneFailureMode, Clients, Hub, HubOptions, Reach, SendError, Server, Status, TransportKind,
-};
+use hubline::testing::TestClient;
+use hubline::{BackplaneFailureMode, Clients, Hub, HubOptions, Reach, SendError, Server, Status};
 use hubline_testkit::RedisServer;
-
-use crate::client::Client;
 
 #[tokio::test]
 async fn a_send_that_does_not_reach_the_others_is_told_as_the_hub_wants_it() {
@@ -43,58 +40,49 @@ async fn a_send_that_does_not_reach_the_others_is_told_as_the_hub_wants_it() {
 }
 
 /// A server on this Redis, and a client of its hub.
-async fn server_with_client(redis: &RedisServer) -> (Server, Client) {
+async fn server_with_client(redis: &RedisServer) -> (Server, TestClient) {
     let backplane = RedisBackplane::connect(redis.connection_string().parse().unwrap()).await.unwrap();
     let server = Server::builder().backplane(backplane).build();
     let shout = async |clients: Clients, n: u32| clients.all().send("Shouted", (n,)).await;
-    let hub = Hub::new("Test").method("Shout", shout).method("Nothing", async || {});
-    let http = crate::hosts::serve(server.add_hub(hub).map("/hub")).await;
+    let hub = server.add_hub(Hub::new("Test").method("Shout", shout).method("Nothing", async || {}));
     server.backplane_status().wait_for(|status| *status == Status::Connected).await.unwrap();
-    let mut client = http.connect("/hub", TransportKind::WebSockets).await;
-    // Calls wait until Redis has confirmed the connection's channel.
-    client.call("Nothing", "[]").await;
+    // Ready once Redis has confirmed the connection's channel.
+    let client = TestClient::connect(&hub).await;
     (server, client)
 }
 
-/// As JavaScript's `send` does.
-async fn shout(client: &mut Client, n: u32) {
-    client.send(&format!("{{\"type\":1,\"target\":\"Shout\",\"arguments\":[{n}]}}\u{1e}")).await;
-}
-
-fn shouted(n: u32) -> Option<String> {
-    Some(format!("{{\"type\":1,\"target\":\"Shouted\",\"arguments\":[{n}]}}"))
+async fn expect_shouts(client: &TestClient, count: u32) {
+    for n in 0..count {
+        assert_eq!(client.expect::<(u32,)>("Shouted").await, (n,));
+    }
 }
 
 #[tokio::test]
 async fn a_call_that_nobody_waits_for_does_not_wait_for_redis() {
     let redis = RedisServer::start().await.unwrap();
-    let (server, mut client) = server_with_client(&redis).await;
-    let (_other_server, mut other) = server_with_client(&redis).await;
+    let (server, client) = server_with_client(&redis).await;
+    let (_other_server, other) = server_with_client(&redis).await;
     redis.pause().unwrap();
     for n in 0..31 {
-        shout(&mut client, n).await;
+        client.send("Shout", (n,)).await;
     }
-    client.call("Nothing", "[]").await;
+    client.invoke::<()>("Nothing", ()).await;
     // Had the first one waited for Redis, until it counts as silent, the others would be queued.
     assert_eq!(server.backplane_statistics().queued, 0);
     redis.resume().unwrap();
-    for n in 0..31 {
-        assert_eq!(client.receive().await, shouted(n));
-        assert_eq!(other.receive().await, shouted(n));
-    }
+    expect_shouts(&client, 31).await;
+    expect_shouts(&other, 31).await;
 }
 
 #[tokio::test]
 async fn a_client_that_waits_for_nothing_does_not_fill_the_queue_of_all() {
     let redis = RedisServer::start().await.unwrap();
-    let (server, mut client) = server_with_client(&redis).await;
+    let (server, client) = server_with_client(&redis).await;
     redis.pause().unwrap();
     for n in 0..100 {
-        shout(&mut client, n).await;
+        client.send("Shout", (n,)).await;
     }
-    for n in 0..100 {
-        assert_eq!(client.receive().await, shouted(n));
-    }
+    expect_shouts(&client, 100).await;
     // The 32nd has waited until Redis counted as silent; whatever came after it went to the outbox.
     assert_eq!(server.backplane_statistics().queued, 68);
     redis.resume().unwrap();
@@ -103,21 +91,21 @@ async fn a_client_that_waits_for_nothing_does_not_fill_the_queue_of_all() {
 #[tokio::test]
 async fn what_was_sent_before_the_shutdown_reaches_the_others() {
     let redis = RedisServer::start().await.unwrap();
-    let (server, mut client) = server_with_client(&redis).await;
-    let (_other_server, mut other) = server_with_client(&redis).await;
+    let (server, client) = server_with_client(&redis).await;
+    let (_other_server, other) = server_with_client(&redis).await;
     redis.pause().unwrap();
-    shout(&mut client, 1).await;
-    client.call("Nothing", "[]").await;
+    client.send("Shout", (0,)).await;
+    client.invoke::<()>("Nothing", ()).await;
     let mut shutdown = tokio::spawn({
         let server = server.clone();
         async move { server.shutdown(Duration::from_secs(60)).await }
     });
-    while client.receive().await.is_some() {}
+    client.closed().await;
     let has_ended = (&mut shutdown).now_or_never().is_some();
     let is_waited_for = *server.backplane_status().borrow() == Status::Connected;
     assert!(!(has_ended && is_waited_for), "it waits for Redis, as long as that does not count as silent");
     redis.resume().unwrap();
     assert!(shutdown.await.unwrap());
     drop(server);
-    assert_eq!(other.receive().await, shouted(1));
+    expect_shouts(&other, 1).await;
 }

@@ -18,8 +18,7 @@ async fn sign_in(mut request: Request, next: Next) -> Response {
     let who = request.headers().get("x-user").map(|who| who.to_str().unwrap().to_owned());
     if let Some(who) = who {
         let (name, role) = who.split_once('/').unwrap_or((&who, ""));
-        let mut principal = Principal::of_user(name);
-        principal.roles = vec![role.into()];
+        let principal = Principal::builder().user(name).role(role).build();
         request.extensions_mut().insert(Arc::new(principal));
     }
     next.run(request).await
