@@ -255,7 +255,7 @@ impl LocalHub {
 
     pub(crate) fn snapshot_for(&self, group: &GroupName, watcher: &Watcher) -> Vec<Member> {
         let state = self.state();
-        watcher.has_snapshot();
+        watcher.resume_after_snapshot();
         state.groups.everybody(group)
     }
 

@@ -107,8 +107,8 @@ impl Watcher {
         self.waker.wake();
     }
 
-    /// From now on, with the hub locked, it gets changes again.
-    pub(crate) fn has_snapshot(&self) {
+    /// Lets it get changes again, because it has a snapshot. Called with the hub locked.
+    pub(crate) fn resume_after_snapshot(&self) {
         self.queue().is_current = true;
     }
 

@@ -1,4 +1,4 @@
-//! Who calls a hub method.
+//! The connection that calls a hub method.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -65,14 +65,14 @@ impl CallerState {
         &self.on_demand.get_or_init(Box::default).items
     }
 
-    /// Whether the next call that the client does not wait for has to wait for what it sends.
-    pub(crate) fn next_unawaited_call_waits(&self) -> bool {
+    /// Counts a call that the client does not wait for; returns whether this one has to wait for what it sends.
+    pub(crate) fn count_unawaited_call(&self) -> bool {
         self.unawaited_calls.fetch_add(1, Ordering::Relaxed) % CALLS_ON_THEIR_WAY == CALLS_ON_THEIR_WAY - 1
     }
 
-    /// Whether a message of this size may be posted to the backplane, because no more than `limit` has been since a send
-    /// waited; if not, this one is taken to wait.
-    pub(crate) fn may_post(&self, size: usize, limit: usize) -> bool {
+    /// Counts the bytes of a message for the backplane. Returns whether it may be posted, because no more than `limit` bytes
+    /// have been since a send waited; otherwise this one has to wait, and the count begins anew.
+    pub(crate) fn count_posted(&self, size: usize, limit: usize) -> bool {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let posted = self.posted_bytes.fetch_add(size, Ordering::Relaxed).saturating_add(size);
         let may_post = posted as usize <= limit;
@@ -110,17 +110,18 @@ impl Caller {
         self.info().public_id()
     }
 
-    /// Whom it belongs to, if anyone; decided once, when it connected.
+    /// The user whom the connection belongs to, by [`Hub::user_id`](crate::Hub::user_id) when it connected; `None` for an
+    /// anonymous one.
     pub fn user_id(&self) -> Option<&UserId> {
         self.0.user_id.as_ref()
     }
 
-    /// What its HTTP request said; with stateful reconnect the newest one.
+    /// What the HTTP request said that opened the connection; with stateful reconnect the newest one.
     pub fn info(&self) -> Arc<ConnectionInfo> {
         Arc::clone(&self.0.info.read())
     }
 
-    /// Who was signed in when it connected, or when the client last refreshed its authentication.
+    /// The principal of the request that opened the connection, or of the last refresh of its authentication.
     pub fn principal(&self) -> Option<Arc<Principal>> {
         self.info().principal.clone()
     }
@@ -135,7 +136,7 @@ impl Caller {
         Cancellation::new(self.0.aborted().clone())
     }
 
-    /// Closes the connection for good: the client is told not to come back by itself.
+    /// Closes the connection, and tells the client not to reconnect automatically.
     pub fn abort(&self) {
         self.0.outbox.close(CloseReason::Aborted);
     }

@@ -1,4 +1,4 @@
-//! Telling a hub method that nobody waits for it any more.
+//! Cancellation of invocations by their client.
 
 use tokio_util::sync::CancellationToken;
 
@@ -47,15 +47,15 @@ impl Cancellation {
         Self(token)
     }
 
-    /// Whether it has happened.
+    /// Whether the invocation is cancelled or its connection has ended.
     pub fn is_cancelled(&self) -> bool {
         self.0.is_cancelled()
     }
 
-    /// Waits for it.
+    /// Waits until the invocation is cancelled or its connection ends.
     ///
     /// # Cancel safety
-    /// Safe.
+    /// Safe: it may be called again.
     pub async fn cancelled(&self) {
         self.0.cancelled().await;
     }
@@ -63,7 +63,10 @@ impl Cancellation {
     /// Runs a future until it ends or this is cancelled, which drops the future.
     ///
     /// # Errors
-    /// This is cancelled.
+    /// [`Cancelled`], if that came first.
+    ///
+    /// # Cancel safety
+    /// As the future that it runs: it is dropped with this one.
     pub async fn run_until_cancelled<F: Future>(&self, future: F) -> Result<F::Output, Cancelled> {
         tokio::select! {
             biased;

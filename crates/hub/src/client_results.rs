@@ -1,4 +1,4 @@
-//! Asking a client and waiting for its answer.
+//! Client results: invocations of a client's method whose result the server waits for.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,173 +15,175 @@ use crate::InvokeError;
 use crate::dot_net::{mismatch, type_name};
 use crate::outbox::Outbox;
 
-/// The questions of a hub that no answer has come for.
+/// The invocations of clients of one hub that wait for their completion.
 #[derive(Debug)]
 pub(crate) struct ClientResults {
-    /// In front of every id from here, so that those of other instances are others.
-    name: Box<str>,
-    asked: AtomicU64,
-    open: Mutex<HashMap<Box<str>, Question>>,
+    /// What every invocation id of this instance begins with, so that no two instances have one in common.
+    prefix: Box<str>,
+    begun: AtomicU64,
+    pending: Mutex<HashMap<Box<str>, PendingInvocation>>,
 }
 
-struct Question {
+struct PendingInvocation {
     connection: ConnectionId,
-    /// Asked through another instance, which sends the answer.
+    /// Whether the connection is on another instance, which sends its completion.
     is_elsewhere: bool,
-    answer: Box<dyn FnOnce(Answer<'_>) -> Option<OnItsWay> + Send>,
+    complete: Box<dyn FnOnce(ClientResult<'_>) -> Option<ReplySent> + Send>,
 }
 
-/// A Completion that another instance gets; over when it is sent.
-pub(crate) type OnItsWay = JoinHandle<()>;
+/// Ends when another instance has been sent the completion that it waits for.
+pub(crate) type ReplySent = JoinHandle<()>;
 
-enum Answer<'a> {
+enum ClientResult<'a> {
     Completion(CompletionResult<'a>),
     Disconnected,
 }
 
-/// What an answer met.
+/// What became of a completion that a client sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Met {
-    Waiting,
-    /// Nobody waits for it, or nobody does any more.
-    Nobody,
-    /// Another connection was asked.
-    Another,
+pub(crate) enum CompletionFate {
+    Expected,
+    /// No invocation with its id is pending, or none is any more.
+    Unknown,
+    /// The invocation with its id was sent to another connection.
+    OfAnotherConnection,
 }
 
-/// A question that was asked; dropping it means that the answer is not wanted any more.
-pub(crate) struct Asked<T> {
+/// The result of an invocation of a client, as it is waited for. Dropping it gives the result up.
+pub(crate) struct PendingResult<T> {
     results: Arc<ClientResults>,
     pub(crate) invocation_id: Box<str>,
-    answer: oneshot::Receiver<Result<T, InvokeError>>,
+    result: oneshot::Receiver<Result<T, InvokeError>>,
 }
 
 impl ClientResults {
     /// Of a hub with other instances or without.
     pub(crate) fn new(is_alone: bool) -> Self {
-        let name =
+        let prefix =
             if is_alone { "s".into() } else { format!("s{:x}-", u64::from_be_bytes(random_bytes())).into() };
-        Self { name, asked: AtomicU64::new(0), open: Mutex::default() }
+        Self { prefix, begun: AtomicU64::new(0), pending: Mutex::default() }
     }
 
-    /// Opens a question to a connection of this instance.
-    pub(crate) fn ask<T: DeserializeOwned + Send + 'static>(
+    /// Registers an invocation of a connection on this instance.
+    pub(crate) fn begin<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         connection: &Outbox,
         naming: Naming,
-    ) -> Asked<T> {
-        connection.is_asked();
-        self.open(&connection.connection_id, false, naming)
+    ) -> PendingResult<T> {
+        connection.mark_invoked();
+        self.register(&connection.connection_id, false, naming)
     }
 
-    /// Opens a question to a connection of another instance.
-    pub(crate) fn ask_elsewhere<T: DeserializeOwned + Send + 'static>(
+    /// Registers an invocation of a connection on another instance.
+    pub(crate) fn begin_elsewhere<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         connection: &ConnectionId,
         naming: Naming,
-    ) -> Asked<T> {
-        self.open(connection, true, naming)
+    ) -> PendingResult<T> {
+        self.register(connection, true, naming)
     }
 
-    /// Its invocation id is one that no client can have chosen for a stream of its own.
-    fn open<T: DeserializeOwned + Send + 'static>(
+    /// Registers an invocation under an id that no client chooses for an upload.
+    fn register<T: DeserializeOwned + Send + 'static>(
         self: &Arc<Self>,
         connection: &ConnectionId,
         is_elsewhere: bool,
         naming: Naming,
-    ) -> Asked<T> {
-        let number = self.asked.fetch_add(1, Ordering::Relaxed) + 1;
-        let invocation_id: Box<str> = format!("{}{number}", self.name).into();
-        let (send, answer) = oneshot::channel();
+    ) -> PendingResult<T> {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed) + 1;
+        let invocation_id: Box<str> = format!("{}{number}", self.prefix).into();
+        let (send, received) = oneshot::channel();
         let id = connection.clone();
-        let decide = move |answer: Answer<'_>| {
-            // Whoever asked may have gone.
-            _ = send.send(match answer {
-                Answer::Completion(result) => read(result, naming),
-                Answer::Disconnected => Err(InvokeError::Disconnected(id)),
+        let complete = move |result: ClientResult<'_>| {
+            // It fails if the result has been given up.
+            _ = send.send(match result {
+                ClientResult::Completion(result) => read(result, naming),
+                ClientResult::Disconnected => Err(InvokeError::Disconnected(id)),
             });
             None
         };
-        let question = Question { connection: connection.clone(), is_elsewhere, answer: Box::new(decide) };
-        self.lock().insert(invocation_id.clone(), question);
-        Asked { results: Arc::clone(self), invocation_id, answer }
+        let invocation =
+            PendingInvocation { connection: connection.clone(), is_elsewhere, complete: Box::new(complete) };
+        self.lock().insert(invocation_id.clone(), invocation);
+        PendingResult { results: Arc::clone(self), invocation_id, result: received }
     }
 
-    /// Another instance asks a connection of this one; `send` takes the Completion back to it.
+    /// Registers an invocation that another instance makes of a connection on this one; `send` sends the completion back.
     pub(crate) fn forward(
         &self,
         connection: &Outbox,
         id: Box<str>,
-        send: impl FnOnce(Encoded) -> Option<OnItsWay> + Send + 'static,
+        send: impl FnOnce(Encoded) -> Option<ReplySent> + Send + 'static,
     ) {
-        connection.is_asked();
+        connection.mark_invoked();
         let (protocol, invocation_id) = (connection.protocol, id.clone());
-        let answer = move |answer: Answer<'_>| {
-            let outcome = match &answer {
-                Answer::Completion(CompletionResult::Error(text)) => CompletionOutcome::Error(text),
-                Answer::Completion(CompletionResult::Void) => CompletionOutcome::Void,
-                Answer::Completion(CompletionResult::Value(value)) => match value.encoded() {
+        let complete = move |result: ClientResult<'_>| {
+            let outcome = match &result {
+                ClientResult::Completion(CompletionResult::Error(text)) => CompletionOutcome::Error(text),
+                ClientResult::Completion(CompletionResult::Void) => CompletionOutcome::Void,
+                ClientResult::Completion(CompletionResult::Value(value)) => match value.encoded() {
                     // It ends before it begins; with it the completion could not be read.
                     [] => CompletionOutcome::Void,
                     encoded => CompletionOutcome::Value(encoded),
                 },
-                Answer::Disconnected => CompletionOutcome::Error("Connection disconnected."),
+                ClientResult::Disconnected => CompletionOutcome::Error("Connection disconnected."),
             };
             send(encode::completion(protocol, &invocation_id, outcome))
         };
         let connection = connection.connection_id.clone();
-        let question = Question { connection, is_elsewhere: false, answer: Box::new(answer) };
-        // An open one is our own: the connection has just moved here, and answers without a detour.
-        self.lock().entry(id).or_insert(question);
+        let invocation = PendingInvocation { connection, is_elsewhere: false, complete: Box::new(complete) };
+        // One that is pending is of this instance: the connection has just moved here, and completes it without a detour.
+        self.lock().entry(id).or_insert(invocation);
     }
 
-    /// Brings the answer of another instance's connection.
-    pub(crate) fn answer_from_afar(&self, id: &str, result: CompletionResult<'_>) {
+    /// Completes an invocation with what a connection on another instance sent.
+    pub(crate) fn complete_from_elsewhere(&self, id: &str, result: CompletionResult<'_>) {
         let mut open = self.lock();
-        if open.get(id).is_some_and(|question| question.is_elsewhere)
-            && let Some(question) = open.remove(id)
+        if open.get(id).is_some_and(|invocation| invocation.is_elsewhere)
+            && let Some(invocation) = open.remove(id)
         {
             drop(open);
-            (question.answer)(Answer::Completion(result));
+            (invocation.complete)(ClientResult::Completion(result));
         }
     }
 
-    /// Whether somebody waits for an answer of this id.
-    pub(crate) fn is_open(&self, id: &str) -> bool {
+    /// Whether an invocation with this id is pending.
+    pub(crate) fn is_pending(&self, id: &str) -> bool {
         self.lock().contains_key(id)
     }
 
-    /// Brings an answer from a connection.
-    pub(crate) fn answer(&self, id: &str, from: &Outbox, result: CompletionResult<'_>) -> Met {
+    /// Completes an invocation with what a connection on this instance sent.
+    pub(crate) fn complete(&self, id: &str, from: &Outbox, result: CompletionResult<'_>) -> CompletionFate {
         let mut open = self.lock();
-        let Some(question) = open.get(id) else { return Met::Nobody };
-        if question.connection != from.connection_id {
-            return Met::Another;
+        let Some(invocation) = open.get(id) else { return CompletionFate::Unknown };
+        if invocation.connection != from.connection_id {
+            return CompletionFate::OfAnotherConnection;
         }
-        let question = open.remove(id);
+        let invocation = open.remove(id);
         drop(open);
-        if let Some(question) = question {
-            (question.answer)(Answer::Completion(result));
+        if let Some(invocation) = invocation {
+            (invocation.complete)(ClientResult::Completion(result));
         }
-        Met::Waiting
+        CompletionFate::Expected
     }
 
-    /// Fails what the connection was asked; it must refuse messages already. Returns what other instances get.
-    pub(crate) fn connection_ended(&self, outbox: &Outbox) -> Vec<OnItsWay> {
-        if !outbox.was_asked() {
+    /// Fails the invocations of a connection that has ended and takes no messages any more. Returns the completions on their way
+    /// to other instances.
+    pub(crate) fn connection_ended(&self, outbox: &Outbox) -> Vec<ReplySent> {
+        if !outbox.was_invoked() {
             return Vec::new();
         }
         let connection = &outbox.connection_id;
-        let ended: Vec<Question> = self
+        let ended: Vec<PendingInvocation> = self
             .lock()
-            .extract_if(|_, question| question.connection == *connection)
+            .extract_if(|_, invocation| invocation.connection == *connection)
             .map(|(_, q)| q)
             .collect();
-        ended.into_iter().filter_map(|question| (question.answer)(Answer::Disconnected)).collect()
+        ended.into_iter().filter_map(|invocation| (invocation.complete)(ClientResult::Disconnected)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, Question>> {
-        self.open.lock()
+    fn lock(&self) -> MutexGuard<'_, HashMap<Box<str>, PendingInvocation>> {
+        self.pending.lock()
     }
 }
 
@@ -196,23 +198,23 @@ fn read<T: DeserializeOwned>(result: CompletionResult<'_>, naming: Naming) -> Re
     }
 }
 
-impl<T> Asked<T> {
-    /// Waits for the answer.
-    pub(crate) async fn answer(mut self) -> Result<T, InvokeError> {
-        // The sender goes only with its question, and that only with an answer.
-        (&mut self.answer).await.unwrap_or(Err(InvokeError::Canceled))
+impl<T> PendingResult<T> {
+    /// Waits for the result.
+    pub(crate) async fn result(mut self) -> Result<T, InvokeError> {
+        // The sender is dropped with its invocation alone, and that is taken out with a result alone.
+        (&mut self.result).await.unwrap_or(Err(InvokeError::Canceled))
     }
 }
 
-impl<T> Drop for Asked<T> {
+impl<T> Drop for PendingResult<T> {
     fn drop(&mut self) {
         self.results.lock().remove(&self.invocation_id);
     }
 }
 
-impl std::fmt::Debug for Question {
+impl std::fmt::Debug for PendingInvocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Question").field("connection", &self.connection).finish_non_exhaustive()
+        f.debug_struct("PendingInvocation").field("connection", &self.connection).finish_non_exhaustive()
     }
 }
 
@@ -248,7 +250,7 @@ mod tests {
         ];
         for (answer, expected) in answers {
             forward("q");
-            assert_eq!(results.answer("q", &connection, answer), Met::Waiting);
+            assert_eq!(results.complete("q", &connection, answer), CompletionFate::Expected);
             assert_eq!(told(&sent.try_recv().unwrap()), ("q".to_owned(), expected.to_owned()));
         }
         forward("left open");
@@ -276,22 +278,22 @@ mod tests {
     #[tokio::test]
     async fn only_what_was_asked_elsewhere_is_answered_from_afar() {
         let (results, connection) = (Arc::new(ClientResults::new(false)), connection());
-        let here = results.ask::<u8>(&connection, Naming::Serde);
-        let elsewhere = results.ask_elsewhere::<u8>(&"d".into(), Naming::Serde);
+        let here = results.begin::<u8>(&connection, Naming::Serde);
+        let elsewhere = results.begin_elsewhere::<u8>(&"d".into(), Naming::Serde);
         for id in [&here.invocation_id, &elsewhere.invocation_id] {
-            results.answer_from_afar(id, CompletionResult::Value(ClientValue::MessagePack(&[42])));
+            results.complete_from_elsewhere(id, CompletionResult::Value(ClientValue::MessagePack(&[42])));
         }
-        assert_eq!(elsewhere.answer().await.unwrap(), 42);
+        assert_eq!(elsewhere.result().await.unwrap(), 42);
         assert!(results.lock().contains_key(&here.invocation_id));
     }
 
     #[tokio::test]
     async fn a_question_that_comes_back_to_its_own_instance_is_answered_once() {
         let (results, connection) = (Arc::new(ClientResults::new(false)), connection());
-        let asked = results.ask_elsewhere::<u8>(&connection.connection_id, Naming::Serde);
+        let asked = results.begin_elsewhere::<u8>(&connection.connection_id, Naming::Serde);
         results.forward(&connection, asked.invocation_id.clone(), |_| panic!("no detour"));
         let answer = CompletionResult::Value(ClientValue::MessagePack(&[42]));
-        assert_eq!(results.answer(&asked.invocation_id, &connection, answer), Met::Waiting);
-        assert_eq!(asked.answer().await.unwrap(), 42);
+        assert_eq!(results.complete(&asked.invocation_id, &connection, answer), CompletionFate::Expected);
+        assert_eq!(asked.result().await.unwrap(), 42);
     }
 }

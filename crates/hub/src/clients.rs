@@ -1,4 +1,4 @@
-//! Whom a message is for, and sending it.
+//! Clients of a hub as targets of messages, and sending to them.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -14,12 +14,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use crate::client_results::Asked;
-use crate::invocation::Asker;
+use crate::client_results::PendingResult;
+use crate::invocation::InvokePermission;
 use crate::outbox::Outbox;
 use crate::{BackplaneFailureMode, Caller, HubContext, InvokeError, SendError};
 
-/// The clients of a hub, wherever they are connected.
+/// The clients of a hub on all instances, to choose targets of a message from.
 #[derive(Debug, Clone)]
 pub struct HubClients {
     context: HubContext,
@@ -47,14 +47,15 @@ impl HubClients {
         self.all().except(excluded)
     }
 
-    /// One connection, by its id; nobody if there is none. It can be asked for a result too.
+    /// The connection with this id. A send to an id that no connection has reaches nobody and is no error;
+    /// [`SingleClientProxy::invoke`] fails with [`InvokeError::NoSuchConnection`].
     pub fn client(&self, id: impl Into<ConnectionId>) -> SingleClientProxy<'_> {
         let id = id.into();
         let local = self.context.0.router.find(&id);
-        self.single(id, local, Asker::Free)
+        self.single(id, local, InvokePermission::Allowed)
     }
 
-    /// Several connections.
+    /// The connections with these ids. Ids that no connection has are skipped.
     pub fn clients<I: Into<ConnectionId>>(&self, ids: impl IntoIterator<Item = I>) -> ClientProxy<'_> {
         self.subjects(ids, Subject::Connection)
     }
@@ -64,10 +65,10 @@ impl HubClients {
         self.subjects([name], Subject::Group)
     }
 
-    /// The members of several groups; who is in two of them receives twice.
+    /// The members of several groups. A connection that is in two of them receives the message twice.
     ///
-    /// An empty name is skipped. Without other instances it is an error, [`SendError::EmptyGroupName`], and
-    /// the groups behind it get nothing: ASP.NET Core has the same two manners.
+    /// With a backplane to other instances an empty name is skipped. Without one, sending fails with
+    /// [`SendError::EmptyGroupName`], and the groups behind the empty name get nothing. ASP.NET Core does the same.
     pub fn groups<G: Into<GroupName>>(&self, names: impl IntoIterator<Item = G>) -> ClientProxy<'_> {
         let mut names: Vec<GroupName> = names.into_iter().map(Into::into).collect();
         let nameless = names.iter().position(|name| name.as_str().is_empty());
@@ -121,8 +122,13 @@ impl HubClients {
         }
     }
 
-    fn single(&self, id: ConnectionId, local: Option<Arc<Outbox>>, asker: Asker) -> SingleClientProxy<'_> {
-        SingleClientProxy { clients: self, id, local, asker, timeout: None }
+    fn single(
+        &self,
+        id: ConnectionId,
+        local: Option<Arc<Outbox>>,
+        permission: InvokePermission,
+    ) -> SingleClientProxy<'_> {
+        SingleClientProxy { clients: self, id, local, permission, timeout: None }
     }
 }
 
@@ -131,25 +137,30 @@ impl HubClients {
 pub struct Clients {
     hub: HubClients,
     caller: Caller,
-    asker: Asker,
+    permission: InvokePermission,
 }
 
 impl Clients {
-    pub(crate) fn new(context: HubContext, caller: Caller, asker: Asker, waits: bool) -> Self {
+    pub(crate) fn new(
+        context: HubContext,
+        caller: Caller,
+        permission: InvokePermission,
+        waits: bool,
+    ) -> Self {
         let sender = Some(caller.clone());
-        Self { hub: HubClients { context, waits, sender }, caller, asker }
+        Self { hub: HubClients { context, waits, sender }, caller, permission }
     }
 
     /// The connection that calls.
     pub fn caller(&self) -> SingleClientProxy<'_> {
         let local = Some(Arc::clone(&self.caller.0.outbox));
-        self.hub.single(self.caller.connection_id().clone(), local, self.asker.clone())
+        self.hub.single(self.caller.connection_id().clone(), local, self.permission.clone())
     }
 
-    /// As [`HubClients::client`]. While a method waits for the client's result, the next call of its own
-    /// caller may begin.
+    /// The connection with this id, as [`HubClients::client`]. While a method waits for the result of
+    /// [`SingleClientProxy::invoke`], the next call of its own caller may begin.
     pub fn client(&self, id: impl Into<ConnectionId>) -> SingleClientProxy<'_> {
-        SingleClientProxy { asker: self.asker.clone(), ..self.hub.client(id) }
+        SingleClientProxy { permission: self.permission.clone(), ..self.hub.client(id) }
     }
 
     /// Every connection but the one that calls.
@@ -185,18 +196,23 @@ pub struct ClientProxy<'a> {
 }
 
 impl ClientProxy<'_> {
-    /// Calls a method of the clients, who do not answer.
+    /// Calls a method of the clients without waiting for a result (ASP.NET Core's `SendAsync`).
     ///
-    /// Ready when the message is in the queues of this instance's clients or with the backplane, not when
-    /// clients have read it. Awaited one after the other, messages to one target arrive in order.
+    /// The future is ready when the message is in the queues of this instance's clients and, with other instances, the
+    /// backplane has it; clients may not have read it yet. Sends that are awaited one after the other arrive at one target
+    /// in this order.
     ///
-    /// In a call whose client does not wait for it to end (JavaScript's `send`), it is ready once it is on its way to the
-    /// backplane, so that up to 32 calls of a client can be. [`Groups`](crate::Groups) change after what was sent before.
+    /// In a call whose client does not wait for its end (JavaScript's `send`), the future is ready once the message is on its
+    /// way to the backplane; each 32nd call of a client waits for the backplane. [`Groups`](crate::Groups) change after
+    /// what was sent before.
     ///
     /// # Errors
     /// See [`SendError`]. Clients that are gone, or that do not know the method, are no error; nor is a
     /// backplane that is down, when the clients of this instance alone are reached, unless
     /// [`HubOptions::backplane_failure_mode`](crate::HubOptions::backplane_failure_mode) makes it one.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the message may have been sent or not.
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
         match self.context.0.options.backplane_failure_mode {
             BackplaneFailureMode::DeliverLocally if self.waits => {
@@ -207,7 +223,7 @@ impl ClientProxy<'_> {
                 let (publication, refused) = self.publication(method, arguments)?;
                 let backplane = &context.0.backplane;
                 match publication {
-                    Some(publication) if context.may_post(sender, &publication) => {
+                    Some(publication) if context.count_posted(sender, &publication) => {
                         backplane.post(publication).await?;
                     }
                     Some(publication) => _ = backplane.publish(publication).await?,
@@ -222,10 +238,14 @@ impl ClientProxy<'_> {
         }
     }
 
-    /// The same, telling whether the other instances have it, whatever the hub's options say about that.
+    /// As [`ClientProxy::send`], and returns whether the other instances have the message. It waits for the backplane in every
+    /// call, and does not depend on [`HubOptions::backplane_failure_mode`](crate::HubOptions::backplane_failure_mode).
     ///
     /// # Errors
     /// See [`SendError`]; never [`SendError::NotEverywhere`].
+    ///
+    /// # Cancel safety
+    /// As [`ClientProxy::send`].
     pub async fn send_with_reach(
         self,
         method: &str,
@@ -273,14 +293,18 @@ pub struct SingleClientProxy<'a> {
     id: ConnectionId,
     /// If it is on this instance, it is reached without the backplane.
     local: Option<Arc<Outbox>>,
-    asker: Asker,
+    permission: InvokePermission,
     timeout: Option<Duration>,
 }
 
 impl SingleClientProxy<'_> {
-    /// As [`ClientProxy::send`].
+    /// Calls a method of the client without waiting for a result, as [`ClientProxy::send`]. A connection of this instance is
+    /// reached without the backplane.
     ///
     /// # Errors
+    /// As [`ClientProxy::send`].
+    ///
+    /// # Cancel safety
     /// As [`ClientProxy::send`].
     pub async fn send(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
         let Some(outbox) = self.local else {
@@ -296,78 +320,77 @@ impl SingleClientProxy<'_> {
         Ok(())
     }
 
-    /// Waits at most this long for the result of [`SingleClientProxy::invoke`]. Without it: as long as the
-    /// client is connected; and for ever if it is on another instance which is killed meanwhile.
+    /// Bounds how long [`SingleClientProxy::invoke`] waits for the result. Default: as long as the client is connected, and
+    /// without end if it is connected to another instance that is killed meanwhile.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout: Some(timeout), ..self }
     }
 
-    /// Calls a method of the client and waits for its result (ASP.NET Core's client results). `()` takes
-    /// the `null` of a client that has nothing to say.
+    /// Calls a method of the client and waits for its result (ASP.NET Core's `InvokeAsync`). A client whose method returns
+    /// nothing sends `null`, which `T = ()` takes.
     ///
-    /// A hub method that waits here lets the next call of its client begin.
+    /// A hub method that waits here gives its place back: the next call of its caller may begin.
     ///
     /// # Errors
-    /// See [`InvokeError`]. By `?` in a hub method, what the client did wrong is shown to the caller, as
-    /// ASP.NET Core shows it.
+    /// See [`InvokeError`]. By `?` in a hub method, its caller is told what the client did wrong, as in ASP.NET Core.
     ///
     /// # Cancel safety
-    /// Dropped early, the question may have been sent; its answer is ignored.
+    /// Dropped early, the client may have been invoked; its result is ignored.
     pub async fn invoke<T: DeserializeOwned + Send + 'static>(
         self,
         method: &str,
         arguments: impl ClientArguments,
     ) -> Result<T, InvokeError> {
-        match &self.asker {
-            Asker::Free => {}
-            Asker::Connecting => return Err(InvokeError::Connecting),
-            Asker::Holding(slot) => slot.give_back(),
+        match &self.permission {
+            InvokePermission::Allowed => {}
+            InvokePermission::Connecting => return Err(InvokeError::Connecting),
+            InvokePermission::HoldingSlot(slot) => slot.give_back(),
         }
         let limit = self.timeout;
-        let asked = match &self.local {
-            Some(outbox) => self.ask_here(outbox, method, &arguments)?,
-            None => self.ask_elsewhere(method, &arguments).await?,
+        let invocation = match &self.local {
+            Some(outbox) => self.invoke_here(outbox, method, &arguments)?,
+            None => self.invoke_elsewhere(method, &arguments).await?,
         };
         match limit {
-            None => asked.answer().await,
-            Some(limit) => timeout(limit, asked.answer()).await.unwrap_or(Err(InvokeError::Canceled)),
+            None => invocation.result().await,
+            Some(limit) => timeout(limit, invocation.result()).await.unwrap_or(Err(InvokeError::Canceled)),
         }
     }
 
-    fn ask_here<T: DeserializeOwned + Send + 'static>(
+    fn invoke_here<T: DeserializeOwned + Send + 'static>(
         &self,
         outbox: &Arc<Outbox>,
         method: &str,
         arguments: &impl ClientArguments,
-    ) -> Result<Asked<T>, InvokeError> {
-        let asked = self.clients.context.0.client_results.ask(outbox, self.clients.context.naming());
+    ) -> Result<PendingResult<T>, InvokeError> {
+        let invocation = self.clients.context.0.client_results.begin(outbox, self.clients.context.naming());
         let dialect = self.clients.context.dialect(outbox.protocol);
-        let question = arguments.invocation(dialect, Some(&asked.invocation_id), method);
-        let question = Frame::new(question.map_err(SendError::from)?, outbox.protocol.transfer_format());
-        self.clients.context.0.router.push(outbox, question);
+        let encoded = arguments.invocation(dialect, Some(&invocation.invocation_id), method);
+        let frame = Frame::new(encoded.map_err(SendError::from)?, outbox.protocol.transfer_format());
+        self.clients.context.0.router.push(outbox, frame);
         if outbox.is_closing() {
             return Err(InvokeError::Disconnected(self.id.clone()));
         }
-        Ok(asked)
+        Ok(invocation)
     }
 
-    async fn ask_elsewhere<T: DeserializeOwned + Send + 'static>(
+    async fn invoke_elsewhere<T: DeserializeOwned + Send + 'static>(
         &self,
         method: &str,
         arguments: &impl ClientArguments,
-    ) -> Result<Asked<T>, InvokeError> {
+    ) -> Result<PendingResult<T>, InvokeError> {
         let core = &self.clients.context.0;
-        let asked = core.client_results.ask_elsewhere(&self.id, self.clients.context.naming());
-        let id = &asked.invocation_id;
-        let question =
+        let pending = core.client_results.begin_elsewhere(&self.id, self.clients.context.naming());
+        let id = &pending.invocation_id;
+        let encoded =
             |protocol| arguments.invocation(self.clients.context.dialect(protocol), Some(id), method);
         let invocation = ClientInvocation {
             connection: self.id.clone(),
             invocation_id: id.clone(),
-            frames: Frames::encode(question).map_err(SendError::from)?,
+            frames: Frames::encode(encoded).map_err(SendError::from)?,
         };
         match core.backplane.invoke(invocation).await {
-            Ok(()) => Ok(asked),
+            Ok(()) => Ok(pending),
             Err(ClientInvocationError::NoSuchConnection) => {
                 Err(InvokeError::NoSuchConnection(self.id.clone()))
             }

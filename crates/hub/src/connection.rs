@@ -30,7 +30,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::HubContext;
 use crate::caller::{Caller, CallerState};
-use crate::client_results::Met;
+use crate::client_results::CompletionFate;
 use crate::dispatcher::{self, BoundCall};
 use crate::outbox::Outbox;
 
@@ -276,16 +276,16 @@ impl Connection {
         }
     }
 
-    /// The end of an upload, or the answer to a question.
+    /// The end of an upload, or the result of an invocation of the client.
     fn completed(&mut self, completion: Completion<'_>) -> Result<(), CloseReason> {
         let Completion { invocation_id, result } = completion;
         if self.calls.ids.complete_upload(&invocation_id, &result) {
             return Ok(());
         }
         let outbox = &self.caller.0.outbox;
-        match self.context.0.client_results.answer(&invocation_id, outbox, result) {
-            Met::Waiting | Met::Nobody => Ok(()),
-            Met::Another => Err(CloseReason::ForeignAnswer {
+        match self.context.0.client_results.complete(&invocation_id, outbox, result) {
+            CompletionFate::Expected | CompletionFate::Unknown => Ok(()),
+            CompletionFate::OfAnotherConnection => Err(CloseReason::ForeignAnswer {
                 connection: outbox.connection_id.clone(),
                 invocation_id: invocation_id.into(),
             }),
@@ -295,7 +295,7 @@ impl Connection {
     /// Starts what waits for a slot, as far as there are slots and the client is not held.
     fn begin_waiting(&mut self, cx: &mut Context<'_>) {
         while self.calls.has_slot()
-            && !(self.turns.has_call() && self.is_held(cx))
+            && !(self.turns.has_call() && self.update_hold(cx))
             && let Some(turn) = self.turns.next()
         {
             match turn {

@@ -1,4 +1,4 @@
-//! A hub that runs.
+//! A running hub.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -178,15 +178,18 @@ impl HubContext {
         }
     }
 
-    /// Whether a message that nobody waits for need not be waited for either: the backplane brings it back to the
+    /// Counts a message that nobody waits for; returns whether the send need not wait either: the backplane brings it back to the
     /// connections here only later, and so much of one sender may be on its way.
-    pub(crate) fn may_post(&self, sender: Option<&Caller>, publication: &Publication) -> bool {
+    pub(crate) fn count_posted(&self, sender: Option<&Caller>, publication: &Publication) -> bool {
         let Some(Caller(sender)) = sender else { return true };
         let size = publication.frames.get(sender.outbox.protocol).map_or(0, Frame::size);
-        sender.may_post(size, self.0.options.outbound_limit_bytes / POSTED_PART)
+        sender.count_posted(size, self.0.options.outbound_limit_bytes / POSTED_PART)
     }
 
-    /// Waits until the backplane has whatever hub methods have sent before.
+    /// Waits until the backplane has everything that hub methods have sent before.
+    ///
+    /// # Cancel safety
+    /// Safe: nothing that was sent is lost.
     pub async fn flush(&self) {
         self.0.backplane.flush().await;
     }

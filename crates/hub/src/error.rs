@@ -363,7 +363,7 @@ pub enum InvokeError {
     /// A client cannot be asked before it is connected, nor while the hub is told of its refreshed authentication.
     #[error("Client results inside OnConnectedAsync Hub methods are not allowed.")]
     Connecting,
-    /// The question could not be sent.
+    /// The invocation could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
 }

@@ -1,4 +1,4 @@
-//! What a hub method's parameters can be.
+//! Parameters of hub methods: arguments of the client, and what the server gives.
 
 use hubline_pipe::RequestParts;
 use hubline_protocol::{Arguments, BindError, Dialect};
@@ -26,7 +26,7 @@ impl<'a> Binding<'a> {
 }
 
 impl<'a, S> Binding<'a, S> {
-    /// Who calls.
+    /// The connection that calls.
     pub fn caller(&self) -> &'a Caller {
         self.caller
     }
@@ -126,9 +126,9 @@ impl<S> FromInvocation<S> for Caller {
 
 impl<S> FromInvocation<S> for Clients {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
-        let asker = binding.parts.asker(binding.caller);
-        let waits = !binding.parts.nobody_waits || binding.caller.0.next_unawaited_call_waits();
-        Ok(Clients::new(binding.context.clone(), binding.caller.clone(), asker, waits))
+        let permission = binding.parts.invoke_permission(binding.caller);
+        let waits = !binding.parts.nobody_waits || binding.caller.0.count_unawaited_call();
+        Ok(Clients::new(binding.context.clone(), binding.caller.clone(), permission, waits))
     }
 }
 

@@ -1,4 +1,4 @@
-//! Who belongs to which group.
+//! Adding connections to groups and removing them.
 
 use hubline_backplane::{GroupAction, GroupChange, GroupError};
 use hubline_protocol::{ConnectionId, GroupName};
@@ -25,14 +25,17 @@ impl Groups {
         Self { context, caller: Some(caller) }
     }
 
-    /// Makes a connection, of whichever instance, a member; nothing changes if it is one.
+    /// Adds a connection of any instance to a group. Nothing changes if it is a member.
     ///
-    /// Ready when messages for the group arrive from every instance.
+    /// The future is ready when messages to the group reach the connection from every instance.
     ///
     /// # Errors
-    /// See [`GroupError`]: with other instances an unknown connection is one that none of them answers for.
-    /// Without others it is ignored. ASP.NET Core has the same two manners. An invocation that adds its own caller may
-    /// meet [`HubOptions::limits`](crate::HubOptions::limits).
+    /// See [`GroupError`]. With other instances, an id that no connection has is an error; without them it is ignored.
+    /// ASP.NET Core does the same. An invocation that adds its own caller may meet
+    /// [`HubOptions::limits`](crate::HubOptions::limits).
+    ///
+    /// # Cancel safety
+    /// Dropped early, the connection may have been added or not.
     pub async fn add(
         &self,
         connection: impl Into<ConnectionId>,
@@ -41,10 +44,13 @@ impl Groups {
         self.change(GroupAction::Add, connection.into(), group.into()).await
     }
 
-    /// Ends a membership; nothing changes if there is none.
+    /// Removes a connection of any instance from a group. Nothing changes if it is no member.
     ///
     /// # Errors
     /// As [`Groups::add`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the connection may have been removed or not.
     pub async fn remove(
         &self,
         connection: impl Into<ConnectionId>,

@@ -1,4 +1,4 @@
-//! A hub as its author writes it down.
+//! The definition of a hub: methods, callbacks, state and rules.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -154,8 +154,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Lets only those call a method who meet the policy. Others get an error completion; the connection
-    /// goes on. Checked with the principal of that moment, before each call.
+    /// Requires a policy of the callers of a method. A caller that does not meet it gets an error completion, and its connection
+    /// goes on. The policy is evaluated before each call, with the principal that the connection has then.
     ///
     /// # Panics
     /// If the hub has no such method yet.
@@ -170,8 +170,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Lets only those connect who meet the policy. Others get status 401 or 403, from negotiate on, on every
-    /// path that the hub is mapped on.
+    /// Requires a policy of the connections. Requests that do not meet it get status 401 or 403, negotiate too, on every path
+    /// that the hub is mapped on.
     #[must_use]
     pub fn authorize(mut self, policy: Policy) -> Self {
         self.definition.authorization = Some(policy);
@@ -186,7 +186,7 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Under which names structures and enums travel. Default: those that serde gives them.
+    /// Sets under which names fields and enums are written and read. Default: those that serde gives them.
     #[must_use]
     pub fn naming(mut self, naming: Naming) -> Self {
         self.definition.naming = naming;
@@ -271,7 +271,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
         self
     }
 
-    /// Decides whom a connection belongs to. Without it: the principal's name identifier, or nobody.
+    /// Sets how the user of a connection is found (ASP.NET Core's `IUserIdProvider`). Default: the principal's name identifier;
+    /// a connection without one belongs to no user.
     #[must_use]
     pub fn user_id(
         mut self,
@@ -321,12 +322,12 @@ impl<S: Send + Sync + 'static> Hub<S> {
 }
 
 impl<S> Hub<S> {
-    /// The name other servers know it by.
+    /// The name under which other servers know the hub.
     pub fn name(&self) -> &str {
         &self.definition.name
     }
 
-    /// Gives it another name on Redis.
+    /// Sets the name under which other servers know the hub, on Redis for instance.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.definition.name = name.into().into();

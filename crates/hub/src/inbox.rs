@@ -56,7 +56,7 @@ impl Inbox for HubInbox {
         async move {
             let target = Target::Subject(Subject::Connection(connection));
             self.router.deliver(target, Arc::default(), frames).await;
-            // Who ends from now on finds the question; who has ended, and may be forgotten already, has missed it.
+            // A connection that ends from now on finds the invocation pending; one that has ended may have missed it.
             if let Some(outbox) = asked
                 && outbox.is_closing()
             {
@@ -82,7 +82,7 @@ impl Inbox for HubInbox {
         let framed = framing::split(protocol, completion, usize::MAX).ok().flatten().ok_or(NoCompletion)?;
         match HubMessage::read(protocol, framed.message) {
             Ok(HubMessage::Completion(completion)) => {
-                self.client_results.answer_from_afar(&completion.invocation_id, completion.result);
+                self.client_results.complete_from_elsewhere(&completion.invocation_id, completion.result);
                 Ok(())
             }
             _ => Err(NoCompletion),

@@ -33,12 +33,12 @@ pub(crate) enum Occasion {
     Connecting,
 }
 
-/// Who may ask clients for results, and what is to be done first.
+/// Whether code of the hub may invoke clients for results, and what has to be done first.
 #[derive(Debug, Clone)]
-pub(crate) enum Asker {
-    Free,
+pub(crate) enum InvokePermission {
+    Allowed,
     Connecting,
-    Holding(Arc<Slot>),
+    HoldingSlot(Arc<Slot>),
 }
 
 /// One of the places that `maximum_parallel_invocations_per_client` counts.
@@ -79,11 +79,11 @@ impl CallParts {
         self.cancellation.get_or_insert_with(|| caller.0.aborted().child_token())
     }
 
-    pub(crate) fn asker(&mut self, caller: &Caller) -> Asker {
+    pub(crate) fn invoke_permission(&mut self, caller: &Caller) -> InvokePermission {
         match self.occasion {
-            Occasion::Free => Asker::Free,
-            Occasion::Connecting => Asker::Connecting,
-            Occasion::Call => Asker::Holding(Arc::clone(self.slot.get_or_insert_with(|| {
+            Occasion::Free => InvokePermission::Allowed,
+            Occasion::Connecting => InvokePermission::Connecting,
+            Occasion::Call => InvokePermission::HoldingSlot(Arc::clone(self.slot.get_or_insert_with(|| {
                 Arc::new(Slot { caller: caller.clone(), given_back: AtomicBool::new(false) })
             }))),
         }

@@ -31,8 +31,8 @@ pub(crate) struct Outbox {
     limit_messages: usize,
     /// The thread on which the connection stays, if it does.
     thread: Option<Arc<WakeList>>,
-    /// Whether the client was ever asked for a result.
-    asked: AtomicBool,
+    /// Whether the client was ever invoked for a result.
+    invoked: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -84,7 +84,7 @@ impl Outbox {
             limit_bytes: options.outbound_limit_bytes,
             limit_messages: options.outbound_limit_messages,
             thread: WakeList::of_this_thread(),
-            asked: AtomicBool::new(false),
+            invoked: AtomicBool::new(false),
             queue: Mutex::default(),
         }
     }
@@ -100,9 +100,9 @@ impl Outbox {
         // What waits is judged without the new frame: one message of any size gets in.
         if queue.bytes <= self.limit_bytes && queue.frames.len() < self.limit_messages {
             let size = frame.size();
-            let is_to_be_listed = self.over_half_with(&queue, size, 1) && queue.is_to_be_listed();
+            let is_newly_congested = self.over_half_with(&queue, size, 1) && queue.mark_congested();
             self.add(queue, frame);
-            is_to_be_listed
+            is_newly_congested
         } else {
             queue.frames = VecDeque::new();
             queue.closing = Some(CloseReason::SlowClient);
@@ -197,7 +197,7 @@ impl Outbox {
         self.lock().is_away = false;
     }
 
-    /// Ready when the client may get more of what it asked for itself, or will get nothing any more.
+    /// Ready when the client may get more of what it invoked for itself, or will get nothing any more.
     pub(crate) fn poll_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut queue = self.lock();
         if queue.closing.is_some() || !self.over_half(&queue) {
@@ -217,13 +217,14 @@ impl Outbox {
         self.wake(self.lock());
     }
 
-    pub(crate) fn is_asked(&self) {
-        self.asked.store(true, Ordering::Relaxed);
+    /// Notes that a result of the client is waited for.
+    pub(crate) fn mark_invoked(&self) {
+        self.invoked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the client may owe an answer.
-    pub(crate) fn was_asked(&self) -> bool {
-        self.asked.load(Ordering::Relaxed)
+    /// Whether a result of the client has ever been waited for.
+    pub(crate) fn was_invoked(&self) -> bool {
+        self.invoked.load(Ordering::Relaxed)
     }
 
     /// Moves all frames into `sending`, which must be empty, and counts `sent` bytes as gone.
@@ -323,8 +324,8 @@ impl Queue {
         }
     }
 
-    /// More than half is full: whether that has to be told.
-    fn is_to_be_listed(&mut self) -> bool {
+    /// Notes that more than half is full; returns whether that is new.
+    fn mark_congested(&mut self) -> bool {
         let congestion = self.congestion.get_or_insert_with(|| Box::new(Congestion::begin()));
         !std::mem::replace(&mut congestion.is_listed, true)
     }

@@ -36,7 +36,7 @@ pub struct Upload<T> {
     is_over: bool,
 }
 
-/// Why an upload ended before its end.
+/// Why a stream of the client ended before the client completed it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum UploadError {
@@ -62,13 +62,13 @@ enum Uploaded<T> {
 }
 
 impl<T> Upload<T> {
-    /// The next item.
+    /// Waits for the next item. `None`: the client has completed the stream, or an error was returned before.
     ///
     /// # Errors
-    /// See [`UploadError`]; it is the last one then.
+    /// See [`UploadError`]. After an error there are no more items.
     ///
     /// # Cancel safety
-    /// Safe.
+    /// Safe: no item is lost.
     pub async fn next(&mut self) -> Option<Result<T, UploadError>> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }

@@ -51,7 +51,7 @@ pub enum CloseReason {
     AuthenticationExpired,
     /// The application refused the newer principal of a client with stateful reconnect that came back.
     RefreshRefused,
-    /// The client answered a question that another connection was asked.
+    /// The client completed an invocation that was sent to another connection.
     ForeignAnswer {
         /// Who answered.
         connection: ConnectionId,

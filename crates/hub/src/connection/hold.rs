@@ -21,8 +21,9 @@ pub(super) struct Hold {
 }
 
 impl Connection {
-    /// Whether an invocation that would begin now has to wait. The connection's task is woken when to ask again.
-    pub(super) fn is_held(&mut self, cx: &Context<'_>) -> bool {
+    /// Looks whether an invocation that would begin now has to wait, and returns it. The connection's task is woken when to
+    /// look again.
+    pub(super) fn update_hold(&mut self, cx: &Context<'_>) -> bool {
         let hold = match self.caller.0.outbox.standing() {
             Standing::Free => None,
             Standing::OverHalf => Some(Hold { since: None, until: None }),

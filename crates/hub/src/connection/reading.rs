@@ -37,7 +37,7 @@ impl Connection {
             self.inflow.release();
             self.keep_alive.heard();
         }
-        (self.hold.is_some() && !self.is_held(cx)) || may_come
+        (self.hold.is_some() && !self.update_hold(cx)) || may_come
     }
 
     /// Takes more from the pipe; ready when there is something to act on.
@@ -168,10 +168,10 @@ impl Connection {
         {
             return Ok(Dispatched::Done);
         }
-        let has_to_wait = self.has_to_wait(cx, &message);
+        let waits = self.hold_if_due(cx, &message);
         // An item that finds no room is not received yet.
         if let HubMessage::StreamItem(item) = &message
-            && !has_to_wait
+            && !waits
             && let Pushed::Full(room) = self.calls.ids.push(item)
         {
             self.full_upload = Some(room);
@@ -183,23 +183,24 @@ impl Connection {
         {
             stateful.sequencing.received();
         }
-        if has_to_wait {
+        if waits {
             return Ok(Dispatched::Passed);
         }
         self.act_on(cx, message).map(|()| Dispatched::Done)
     }
 
-    /// Whether a message is held, or belongs behind what is held.
-    fn has_to_wait(&mut self, cx: &Context<'_>, message: &HubMessage<'_>) -> bool {
+    /// Holds the client if the message is an invocation that has to wait. Returns whether the message waits: it is held, or
+    /// belongs behind one that is.
+    fn hold_if_due(&mut self, cx: &Context<'_>, message: &HubMessage<'_>) -> bool {
         if self.hold.is_none() {
-            return matches!(message, HubMessage::Invocation(_)) && self.is_held(cx);
+            return matches!(message, HubMessage::Invocation(_)) && self.update_hold(cx);
         }
         match message {
             HubMessage::Invocation(_) | HubMessage::Close { .. } => true,
             HubMessage::StreamItem(item) => !self.calls.ids.has_upload(&item.invocation_id),
             HubMessage::Completion(completion) => {
                 let id = &completion.invocation_id;
-                !self.calls.ids.has_upload(id) && !self.context.0.client_results.is_open(id)
+                !self.calls.ids.has_upload(id) && !self.context.0.client_results.is_pending(id)
             }
             HubMessage::CancelInvocation { invocation_id } => !self.calls.ids.is_cancellable(invocation_id),
             HubMessage::Ping

@@ -4,7 +4,7 @@ use crate::dispatcher::BoundCall;
 
 /// What waits for one of the client's slots, in the order in which it came. On most connections nothing does.
 #[derive(Default)]
-pub(super) struct Turns(Option<Box<Waiting>>);
+pub(super) struct Turns(Option<Box<Queued>>);
 
 /// Whose turn it is.
 #[expect(clippy::large_enum_variant, reason = "it is taken apart at once, and kept nowhere")]
@@ -15,7 +15,7 @@ pub(super) enum Turn {
 }
 
 #[derive(Default)]
-struct Waiting {
+struct Queued {
     /// Refreshes that came before the call.
     refreshes: u32,
     /// Never more than one: what comes behind it is not read before it has begun.
