@@ -92,6 +92,12 @@ impl ConnectionInfo {
         }
     }
 
+    /// The first value of a header of the request that opened the connection; `None` if there is none, if it is not UTF-8, or
+    /// if the endpoint keeps no headers (`EndpointOptions::keep_headers`).
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.request.as_ref()?.header(name)
+    }
+
     /// The first value of a query parameter, decoded.
     pub fn query_value(&self, name: &str) -> Option<String> {
         form_urlencoded::parse(self.query.as_bytes())

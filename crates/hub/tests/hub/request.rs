@@ -137,6 +137,17 @@ async fn a_resumed_connection_shows_the_newer_request_unless_that_came_in_elsewh
 }
 
 #[tokio::test]
+async fn a_user_may_be_known_by_a_header() {
+    let hub = hub().user_id(|info| Some(info.header("x-tenant")?.into()));
+    let hub = start(hub.method("Me", async |caller: Caller| caller.user_id().cloned()));
+    for (kept, me) in [(RequestParts::HEADERS, r#""seven""#), (RequestParts::EXTENSIONS, "null")] {
+        let mut client = Client::connect_as(&hub, with_request("a", kept)).await;
+        client.send(&call(1, "Me", "")).await;
+        assert_eq!(client.next().await, result(1, me));
+    }
+}
+
+#[tokio::test]
 async fn items_belong_to_one_connection_from_its_beginning_to_its_end() {
     async fn connected(items: Items) {
         items.insert(Calls(10));
