@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use hubline_protocol::UserId;
 use tracing::Span;
 
+use crate::callback::Callback;
 use crate::hub::Method;
 use crate::{Caller, HubContext, HubError, dispatcher};
 
@@ -44,26 +45,6 @@ pub(crate) struct Activity {
 enum Runs {
     Method(Arc<Method>),
     Callback(Callback),
-}
-
-/// A callback of a hub.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Callback {
-    Connected,
-    Disconnected,
-    AuthenticationRefreshed,
-}
-
-impl Callback {
-    pub(crate) const ALL: [Self; 3] = [Self::Connected, Self::Disconnected, Self::AuthenticationRefreshed];
-
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Connected => "on_connected",
-            Self::Disconnected => "on_disconnected",
-            Self::AuthenticationRefreshed => "on_authentication_refreshed",
-        }
-    }
 }
 
 impl Activity {

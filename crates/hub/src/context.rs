@@ -17,7 +17,7 @@ use crate::caller::Caller;
 use crate::client_results::ClientResults;
 use crate::hub::Definition;
 use crate::inbox::HubInbox;
-use crate::request::MissingRequestParts;
+use crate::request_parts::MissingRequestParts;
 use crate::router::Router;
 use crate::statistics::{Closed, Counters, Limit, sum};
 use crate::{CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics};

@@ -16,7 +16,8 @@ use hubline_protocol::encode::{self, CompletionOutcome};
 use hubline_protocol::{BindError, Encoded};
 use tokio_util::sync::CancellationToken;
 
-use crate::activity::{Activity, Callback};
+use crate::activity::Activity;
+use crate::callback::Callback;
 use crate::extract::Binding;
 use crate::filter::{self, EncodedArguments};
 use crate::handler::{Call, ErasedHandler};

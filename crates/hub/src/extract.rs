@@ -5,7 +5,7 @@ use hubline_protocol::{Arguments, BindError, Dialect};
 use serde::de::DeserializeOwned;
 
 use crate::invocation::{CallParts, Occasion};
-use crate::{Caller, Cancellation, Clients, Directory, Disconnected, Groups, HubContext, Upload};
+use crate::{Caller, Cancellation, Clients, Directory, Disconnected, Groups, HubContext, Items, Upload};
 
 /// What an invocation offers to the parameters of a hub method.
 #[derive(Debug)]
@@ -146,6 +146,12 @@ impl<S> FromInvocation<S> for Groups {
 impl<S> FromInvocation<S> for HubContext {
     fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
         Ok(binding.context.clone())
+    }
+}
+
+impl<S> FromInvocation<S> for Items {
+    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
+        Ok(binding.caller().items())
     }
 }
 

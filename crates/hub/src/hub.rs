@@ -10,7 +10,7 @@ use hubline_protocol::{Naming, UserId};
 use crate::error_rules::ErrorRules;
 use crate::filter::Filters;
 use crate::handler::{Erased, ErasedHandler, ErasedStream, Handler, StreamHandler};
-use crate::request::{MissingRequestParts, TakenParts};
+use crate::request_parts::{MissingRequestParts, TakenParts};
 use crate::statistics::MethodCounters;
 use crate::{HubError, HubFilter};
 

@@ -1,8 +1,6 @@
 //! Values of the application for each connection.
 
-use hubline_protocol::BindError;
-
-use crate::{Binding, Caller, FromInvocation};
+use crate::Caller;
 
 /// Values that hub methods keep for one connection, one for each type (ASP.NET Core's `Context.Items`).
 ///
@@ -58,11 +56,5 @@ impl Items {
         T: Clone + Default + Send + Sync + 'static,
     {
         change(self.0.0.items().lock().get_or_insert_default::<T>())
-    }
-}
-
-impl<S> FromInvocation<S> for Items {
-    fn from_invocation(binding: &mut Binding<'_, S>) -> Result<Self, BindError> {
-        Ok(binding.caller().items())
     }
 }

@@ -31,6 +31,7 @@
 //! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
 mod activity;
+mod callback;
 mod caller;
 mod cancellation;
 mod client_results;
@@ -54,6 +55,7 @@ mod items;
 mod options;
 mod outbox;
 mod request;
+mod request_parts;
 mod result;
 mod router;
 mod statistics;
@@ -83,7 +85,8 @@ pub use hub::Hub;
 pub use hubline_backplane::GroupError;
 pub use items::Items;
 pub use options::{BackplaneFailureMode, HubLimits, HubOptions};
-pub use request::{Cookies, Extension, Headers, MissingRequestParts, PeerAddress};
+pub use request::{Cookies, Extension, Headers, PeerAddress};
+pub use request_parts::MissingRequestParts;
 pub use result::{IntoHubResult, ItemStream, Returned};
 pub use statistics::HubStatistics;
 pub use stream::HubStream;

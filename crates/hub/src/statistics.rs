@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::activity::Callback;
+use crate::callback::Callback;
 use crate::connection::METRIC_LABELS;
 
 /// What a hub counts on one instance.
