@@ -146,6 +146,7 @@ impl HubContext {
             senders_held: 0,
             sender_holds_timed_out: 0,
             limited: BTreeMap::new(),
+            unknown_methods: 0,
             binding_failures: sum(methods().map(|counters| &counters.binding_failures)),
             blocking_polls: sum(methods().map(|counters| &counters.blocking_polls)),
         };

@@ -27,8 +27,8 @@ use crate::result::Kind;
 use crate::statistics::Limit;
 use crate::{Caller, CloseReason, Disconnected, HubContext, HubError, Returned};
 
-/// Bytes of a log line that tell why arguments do not fit.
-const LONGEST_BINDING_ERROR: usize = 200;
+/// Bytes of what a client has sent that a log line repeats.
+const LONGEST_IN_LOG: usize = 200;
 
 /// A call that is bound and may begin.
 pub(crate) struct BoundCall {
@@ -83,7 +83,7 @@ pub(crate) fn bind(
         return Err(reply.failed_to_invoke(&HubError::new(text)));
     }
     let Some(method) = found else {
-        tracing::debug!(hub = context.name(), method = %target, "unknown hub method");
+        reply.log_unknown_method();
         return Err(reply.failed_to_invoke(&HubError::new("Method does not exist.")));
     };
     let arguments = match arguments {
@@ -173,9 +173,11 @@ impl BoundCall {
             _ => None,
         };
         if let Some((is, used_as)) = refused {
-            return Err(reply.error(&format!(
+            let text = format!(
                 "The client attempted to invoke the {is} '{name}' method with a {used_as} invocation."
-            )));
+            );
+            reply.log_binding_failure(method, &text);
+            return Err(reply.error(&text));
         }
         if self.stream_ids.len() != method.streams {
             let text = format!(
@@ -183,6 +185,7 @@ impl BoundCall {
                 self.stream_ids.len(),
                 method.streams
             );
+            reply.log_binding_failure(method, &text);
             return Err(reply.unexpected_error(&HubError::new(text)));
         }
         Ok(())
@@ -305,22 +308,39 @@ impl Reply {
         }
     }
 
-    /// The first of each method is a warning, since such a client and this server have different ideas of the method.
+    /// The first of the hub is a warning, since such a client and this server do not fit together.
+    fn log_unknown_method(&self) {
+        let (hub, connection) = (self.context.name(), self.caller.public_id());
+        let method = &*shortened(&self.method, LONGEST_IN_LOG);
+        if self.context.0.counters.unknown_method() == 0 {
+            tracing::warn!(
+                hub,
+                method,
+                %connection,
+                "a client has called a method that the hub does not have. Further cases are counted, and logged at level \
+                 debug"
+            );
+        } else {
+            tracing::debug!(hub, method, %connection, "unknown hub method");
+        }
+    }
+
+    /// The first of each method is a warning, for the same reason.
     fn log_binding_failure(&self, method: &Method, error: &str) {
         let (hub, method_name, connection) = (self.context.name(), &*method.name, self.caller.public_id());
         // What does not fit may be quoted in it, and be long.
-        let error = shortened(error, LONGEST_BINDING_ERROR);
+        let error = shortened(error, LONGEST_IN_LOG);
         if method.counters.binding_failures.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
                 hub,
                 method = method_name,
                 %connection,
                 error = &*error,
-                "a client's arguments do not fit the parameters of the hub method, so its call failed. Further cases \
-                 of this method are counted, and logged at level debug"
+                "a client's call does not fit the parameters of the hub method, and failed. Further cases of this method \
+                 are counted, and logged at level debug"
             );
         } else {
-            tracing::debug!(hub, method = method_name, %connection, error = &*error, "the arguments do not fit");
+            tracing::debug!(hub, method = method_name, %connection, error = &*error, "a call does not fit its method");
         }
     }
 

@@ -27,8 +27,10 @@ pub struct HubStatistics {
     pub sender_holds_timed_out: u64,
     /// How often a client met one of the [`HubLimits`](crate::HubLimits), by the limit's name there; every name is there.
     pub limited: BTreeMap<&'static str, u64>,
-    /// How many invocations failed because their arguments did not fit the parameters of the method, in number or in type.
-    /// The first of each method is logged as a warning.
+    /// How many invocations named a method that the hub does not have. The first is logged as a warning.
+    pub unknown_methods: u64,
+    /// How many invocations failed because their arguments did not fit the parameters of the method, in number or in type,
+    /// or because only one of the two streams. The first of each method is logged as a warning.
     pub binding_failures: u64,
     /// How often a method or a callback of the hub kept its thread for more than 100 ms without an await, while the other
     /// connections of the thread waited. The first time of each method is logged as a warning.
@@ -89,6 +91,7 @@ pub(crate) struct Counters {
     senders_held: AtomicU64,
     sender_holds_timed_out: AtomicU64,
     limited: [AtomicU64; Limit::ALL.len()],
+    unknown_methods: AtomicU64,
     blocking_polls: [AtomicU64; Callback::ALL.len()],
 }
 
@@ -107,6 +110,11 @@ impl Counters {
         self.limited[limit as usize].fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Returns how often that had happened before.
+    pub(crate) fn unknown_method(&self) -> u64 {
+        self.unknown_methods.fetch_add(1, Ordering::Relaxed)
+    }
+
     /// How often a callback blocked its thread.
     pub(crate) fn blocking_polls(&self, callback: Callback) -> &AtomicU64 {
         &self.blocking_polls[callback as usize]
@@ -114,6 +122,7 @@ impl Counters {
 
     pub(crate) fn write(&self, statistics: &mut HubStatistics) {
         statistics.blocking_polls += sum(&self.blocking_polls);
+        statistics.unknown_methods = self.unknown_methods.load(Ordering::Relaxed);
         statistics.senders_held = self.senders_held.load(Ordering::Relaxed);
         statistics.sender_holds_timed_out = self.sender_holds_timed_out.load(Ordering::Relaxed);
         let counts = self.limited.iter().map(|count| count.load(Ordering::Relaxed));

@@ -97,8 +97,9 @@ async fn connections_of_each_transport_are_counted_and_gone_afterwards() {
     let held = "hubline_hub_senders_held_total{hub=\"ChatHub\",end=\"timeout\"}";
     let binding = "hubline_hub_binding_failures_total{hub=\"ChatHub\"}";
     let blocking = "hubline_hub_blocking_polls_total{hub=\"ChatHub\"}";
-    let absent = [limited, held, binding, blocking].map(|name| counted.value(name));
-    assert_eq!(absent, [0.0; 4], "what has not happened is there");
+    let unknown = "hubline_hub_unknown_methods_total{hub=\"ChatHub\"}";
+    let absent = [limited, held, unknown, binding, blocking].map(|name| counted.value(name));
+    assert_eq!(absent, [0.0; 5], "what has not happened is there");
     assert_eq!(["transport_lost", "handshake_lost", "slow_client"].map(closed), [1.0, 2.0, 0.0]);
 }
 

@@ -170,6 +170,24 @@ async fn the_first_call_of_a_method_that_does_not_bind_is_a_warning() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_that_fit_no_method_are_a_warning_and_counted() {
+    let (log, _guard) = Log::begin();
+    let hub = start(hub());
+    let mut client = Client::connect(&hub, "c1").await;
+    for (id, method) in [(1, "Reed"), (2, "Reed"), (3, "Pages"), (4, "Pages")] {
+        client.send(&call(id, method, "")).await;
+        assert!(client.next().await.contains("\"error\""));
+    }
+    client.send(&client::stream("s", "Fail", "")).await;
+    assert!(client.next().await.contains("non-streaming 'Fail' method with a streaming invocation"));
+    assert_has(&log.line_with(" method=\"Reed\""), &[" WARN ", "hub=\"Clinic\"", "connection=c1"]);
+    let expected = "the streaming 'Pages' method with a non-streaming invocation";
+    assert_has(&log.line_with(" method=\"Pages\""), &[" WARN ", expected]);
+    let statistics = hub.statistics();
+    assert_eq!((statistics.unknown_methods, statistics.binding_failures), (2, 3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_method_that_blocks_its_thread_is_named_once_and_counted() {
     let (log, _guard) = Log::begin();
     let hub = start(hub());

@@ -154,7 +154,10 @@ fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Res
 /// What goes wrong in hub methods.
 fn hub_methods(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {
     type Count = fn(&HubStatistics) -> u64;
-    let counters: [(&str, &str, Count); 2] = [
+    let counters: [(&str, &str, Count); 3] = [
+        ("hubline_hub_unknown_methods", "Invocations of methods that the hub does not have.", |hub| {
+            hub.unknown_methods
+        }),
         ("hubline_hub_binding_failures", "Invocations whose arguments did not fit the method.", |hub| {
             hub.binding_failures
         }),
