@@ -28,8 +28,9 @@ const FUZZ_SECONDS: u32 = 5;
 /// Tests with the JavaScript client against several instances, which take as long as all others together.
 const FLEET_TESTS: [&str; 3] = ["load-balanced.test.mjs", "outage.test.mjs", "recorded-anywhere.test.mjs"];
 
-/// Tests in Rust that mostly wait, by parts of their names: for Redis servers that fail over, and for slow links.
-const SLOW_TESTS: [&str; 5] = ["cluster::", "outages::", "sentinel::", "sharded::", "slow::"];
+/// Tests in Rust that mostly wait, by parts of their names: for Redis servers that fail over, for slow links, and for the compiler.
+const SLOW_TESTS: [&str; 6] =
+    ["cluster::", "outages::", "sentinel::", "sharded::", "slow::", "each_mistake_is_told_with_its_culprit"];
 
 /// Runs every step, also after one that failed, so that all failures show. What mostly waits, for a network, for timers
 /// or for servers, runs beside something else, also beside builds, which give way to it.
