@@ -1,7 +1,7 @@
 //! The seam between the transports of one instance and those of the others.
 //!
-//! A request may reach an instance that does not have its connection. What instances tell each other then are
-//! small messages to an address; whoever uses this repeats what may have been lost, and bears what comes twice.
+//! A request may reach an instance that does not have its connection. The instances then exchange small messages, each
+//! to an address. Messages may be lost or arrive twice: the sender repeats them, the receiver tolerates duplicates.
 
 mod memory;
 
@@ -19,32 +19,42 @@ pub use memory::{MemoryFleet, memory_fleet};
 
 use crate::Status;
 
-/// One instance's way to the other instances, and the few notes that all of them share.
+/// Messages between the instances of a fleet, and a few named values (notes) that all of them can read.
 pub trait Fleet: fmt::Debug + Send + Sync + 'static {
-    /// This instance.
+    /// The id of this instance.
     fn instance(&self) -> InstanceId;
 
-    /// Where messages to this instance, and to what it [listens](Fleet::listen) for, come from now on. Once.
+    /// Sets the receiver of messages to this instance and to the connections that it [listens](Fleet::listen) for.
+    /// Only the first call has an effect.
     fn join(&self, inbox: Arc<dyn FleetInbox>);
 
-    /// Sends to whoever listens at the address; how many do. They may still miss it.
+    /// Sends a message to the instances that listen at the address. Returns how many those are; each may still miss it.
     ///
     /// # Errors
-    /// The link is down, or was lost before anybody is known to have it.
+    /// The link is down, or was lost before the message was confirmed.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the message may or may not have been sent.
     fn send<'a>(&'a self, to: &'a Address, message: Vec<u8>) -> BoxFuture<'a, Result<u64, Unreachable>>;
 
-    /// Listens at the address of a connection. Ready when messages arrive, or at once while the link is down:
-    /// it is restored with it.
+    /// Listens at the address of a connection. Ready when messages to it arrive here; while the link is down it is ready at
+    /// once, and listening begins with the link.
+    ///
+    /// # Cancel safety
+    /// Dropped early, this instance may or may not listen; [`Fleet::stop_listening`] ends it in either case.
     fn listen<'a>(&'a self, connection: &'a ConnectionId) -> BoxFuture<'a, ()>;
 
-    /// Takes back one [`Fleet::listen`].
+    /// Ends [`Fleet::listen`] for a connection.
     fn stop_listening(&self, connection: &ConnectionId);
 
-    /// Leaves a note that every instance can read, unless there is one of that name; the one that there was.
-    /// Without a `lifetime` it stays.
+    /// Writes a note that every instance can read, unless there is one of that name, which is returned then. Without a
+    /// `lifetime` a note stays for ever.
     ///
     /// # Errors
-    /// The notes cannot be reached; it may have been left all the same.
+    /// The store of the notes cannot be reached; the note may have been written all the same.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the note may or may not be written.
     fn put_if_absent<'a>(
         &'a self,
         name: &'a str,
@@ -52,30 +62,33 @@ pub trait Fleet: fmt::Debug + Send + Sync + 'static {
         lifetime: Option<Duration>,
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>>;
 
-    /// Reads a note.
+    /// Reads a note; `None` if there is none of that name.
     ///
     /// # Errors
-    /// The notes cannot be reached.
+    /// The store of the notes cannot be reached.
+    ///
+    /// # Cancel safety
+    /// Safe.
     fn get<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Unreachable>>;
 
-    /// Whether the other instances can be reached, and every change of that.
+    /// Watches whether the other instances can be reached.
     fn status(&self) -> watch::Receiver<Status>;
 }
 
-/// Where messages of other instances come.
+/// Receives the messages of other instances.
 pub trait FleetInbox: Send + Sync + 'static {
-    /// A message has come. Called on a task of the fleet, which it must not hold up.
+    /// Receives one message. It is called on a task of the fleet and must not block or run for long.
     ///
     /// # Errors
-    /// It is none of ours.
+    /// The message cannot be decoded; it is counted and dropped.
     fn received(&self, message: &[u8]) -> Result<(), NotUnderstood>;
 }
 
-/// The name of an instance: of one process, never used again.
+/// Identifies an instance, which is one run of a process: 64 random bits, new at each start.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct InstanceId(u64);
 
-/// Where a message goes.
+/// The receiver of a message between instances.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Address {
     /// One instance.
@@ -84,28 +97,28 @@ pub enum Address {
     Connection(ConnectionId),
 }
 
-/// A message that no instance of this version sends.
+/// The message has a form that this version does not know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not understood")]
 pub struct NotUnderstood;
 
-/// Other instances cannot be reached, for this reason.
+/// The other instances cannot be reached; holds the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("the other instances cannot be reached: {0}")]
 pub struct Unreachable(pub String);
 
 impl InstanceId {
-    /// A new one.
+    /// Creates a new id.
     pub fn random() -> Self {
         Self::from_bytes(random_bytes())
     }
 
-    /// As it stands in a connection token.
+    /// The id as it stands in a connection token, big-endian.
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0.to_be_bytes()
     }
 
-    /// The other way.
+    /// Reads an id that [`InstanceId::to_bytes`] has written.
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(u64::from_be_bytes(bytes))
     }

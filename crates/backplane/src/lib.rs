@@ -32,20 +32,21 @@ pub use statistics::Statistics;
 
 /// Connects the hubs of one process with those of others.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {
-    /// Joins the fleet's hub of that name. What is published for it arrives at `inbox`, in order.
+    /// Attaches a hub of this instance. Messages that any instance publishes for the hub of that name are delivered
+    /// to `inbox`, in order.
     ///
-    /// Returns at once; until the link is up, publishing reaches this instance alone.
+    /// Returns at once. Until the link to the other instances is up, messages reach this instance alone.
     fn attach(&self, hub_name: &str, inbox: std::sync::Arc<dyn Inbox>) -> std::sync::Arc<dyn HubBackplane>;
 
-    /// Whether the other instances can be reached, and every change of that.
+    /// Watches whether the other instances can be reached.
     fn status(&self) -> watch::Receiver<Status>;
 
-    /// What it has done so far. All zero for a backplane that has no others to reach.
+    /// What this backplane has counted. All zero for a backplane in process.
     fn statistics(&self) -> Statistics {
         Statistics::default()
     }
 
-    /// The way to the transports of other instances; `None` if there are none.
+    /// Messages between the transports of the instances; `None` for a backplane in process.
     fn fleet(&self) -> Option<std::sync::Arc<dyn Fleet>> {
         None
     }
@@ -53,25 +54,31 @@ pub trait Backplane: fmt::Debug + Send + Sync + 'static {
 
 /// One hub's side of a backplane.
 pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
-    /// Sends to every connection of the targets, here and elsewhere.
+    /// Sends a message to every connection of the targets, on all instances.
     ///
-    /// Ready when this instance's own connections have it in their queues, or when the backplane has it
-    /// and will bring it back: local delivery has one order with everybody else's messages.
+    /// Ready when the message is in the queues of this instance's connections, or when the backplane has taken it and
+    /// will deliver it to this instance like the messages of others, so that all have one order.
     ///
     /// # Errors
-    /// See [`PublishError`]. A link that is down is not an error: [`Published::reach`] tells of it.
+    /// See [`PublishError`]. A link that is down is no error: [`Published::reach`] says how far the message got.
+    ///
+    /// # Cancel safety
+    /// Dropped early, the message may or may not have been published, to all or some of the targets.
     fn publish(&self, publication: Publication) -> BoxFuture<'_, Result<Published, PublishError>>;
 
-    /// The same for a publisher who does not ask what becomes of it, and so may have many on their way. Ready when the
-    /// message has its place behind all that this publisher has sent.
+    /// Publishes a message without waiting for the outcome, so that one caller can have many on their way. Ready when
+    /// the message is in line behind all that this caller has published and posted.
     ///
     /// # Errors
     /// See [`PublishError`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the message may or may not be published, to all or some of the targets.
     fn post(&self, publication: Publication) -> BoxFuture<'_, Result<(), PublishError>> {
         async { self.publish(publication).await.map(drop) }.boxed()
     }
 
-    /// Ready when of what was posted before nothing is on its way any more.
+    /// Waits until the outcome of every message that was [posted](HubBackplane::post) before is known.
     ///
     /// # Cancel safety
     /// Safe.
@@ -79,18 +86,29 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
         ready(()).boxed()
     }
 
-    /// Says that this instance has one more connection with this interest. Each call is matched by one
-    /// [`HubBackplane::unsubscribe`]. Ready when messages of other instances arrive, or at once while the
-    /// link is down: interests are restored with it.
+    /// Adds one connection of this instance to those that receive messages to the subject. The calls are counted: each
+    /// is ended by one [`HubBackplane::unsubscribe`].
+    ///
+    /// Ready when messages of other instances to the subject arrive here. While the link is down it is ready at once,
+    /// and the subscription is made with the link.
+    ///
+    /// # Cancel safety
+    /// The connection counts from the first poll on; only the waiting ends early.
     fn subscribe(&self, subject: Subject) -> BoxFuture<'_, ()>;
 
-    /// Takes back one [`HubBackplane::subscribe`].
+    /// Ends one [`HubBackplane::subscribe`] of the subject.
+    ///
+    /// # Cancel safety
+    /// It has ended with the first poll.
     fn unsubscribe(&self, subject: Subject) -> BoxFuture<'_, ()>;
 
-    /// Asks the instance that has the connection to change a group, and waits until it has.
+    /// Has the instance with the connection add it to a group or remove it, and waits until that is done.
     ///
     /// # Errors
     /// See [`GroupError`].
+    ///
+    /// # Cancel safety
+    /// Dropped early, the change may or may not be made.
     fn change_group(&self, change: GroupChange) -> BoxFuture<'_, Result<(), GroupError>>;
 
     /// Sends an invocation that returns a result to the instance that has the connection. Ready when that instance
@@ -114,7 +132,8 @@ pub trait HubBackplane: fmt::Debug + Send + Sync + 'static {
     fn complete(&self, to: ReturnAddress, protocol: HubProtocol, completion: Encoded) -> BoxFuture<'_, ()>;
 }
 
-/// Where a hub receives what was published, its own included.
+/// A hub's receiving end on this instance: messages that any instance has published, this one included, and requests of
+/// other instances.
 pub trait Inbox: Send + Sync + 'static {
     /// Puts the frames into the queues of the target's local connections.
     ///
@@ -131,8 +150,9 @@ pub trait Inbox: Send + Sync + 'static {
     /// [`HubBackplane::complete`]. Without such a connection here nothing happens.
     fn invoke(&self, invocation: ClientInvocation, return_to: ReturnAddress) -> BoxFuture<'_, ()>;
 
-    /// Makes a change if the connection is here; whether it is. Ready when messages for the group arrive; what
-    /// keeps changes in order happens when it is first polled.
+    /// Adds the connection to a group or removes it, if it is on this instance; returns whether it is.
+    ///
+    /// Ready when messages to the group arrive. Changes are made in the order in which the futures are first polled.
     fn change_group(&self, change: GroupChange) -> BoxFuture<'static, bool>;
 
     /// Receives the Completion, framed in `protocol`, of an invocation that this instance has made with

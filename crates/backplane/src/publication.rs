@@ -5,16 +5,16 @@ use std::sync::Arc;
 use hubline_pipe::Frame;
 use hubline_protocol::{ConnectionId, Encoded, GroupName, HubProtocol, UserId};
 
-/// Whom a message is for.
+/// The connections that a message is sent to.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Every connection of the hub.
     All,
-    /// Every connection with this interest.
+    /// The connections of a group or user, or a single one.
     Subject(Subject),
 }
 
-/// What an instance can have an interest in, because one of its connections belongs to it.
+/// What an instance subscribes to as long as one of its connections belongs to it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Subject {
     /// Members of a group.
@@ -25,7 +25,7 @@ pub enum Subject {
     Connection(ConnectionId),
 }
 
-/// A message on its way to every instance.
+/// A message to connections of all instances, without a result.
 #[derive(Debug, Clone)]
 pub struct Publication {
     /// Each is served, in order where the backplane has them in one place; what a target named twice means is the backplane's choice.
@@ -52,7 +52,7 @@ pub struct ClientInvocation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnAddress(pub Box<str>);
 
-/// A change of a group that any instance may ask for; the one with the connection makes it.
+/// A change of a group's members. Any instance may request it; the instance with the connection makes it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GroupChange {
     /// What to do.
@@ -68,9 +68,9 @@ pub struct GroupChange {
 pub enum GroupAction {
     /// The connection becomes a member.
     Add,
-    /// It is none any more.
+    /// The connection leaves the group.
     Remove,
-    /// Something that is not known here: nothing.
+    /// An action that this version does not know, from another server. It changes nothing.
     Unknown,
 }
 
@@ -112,7 +112,7 @@ impl Frames {
     }
 }
 
-/// What became of a publication.
+/// The outcome of a publication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
     /// How many instances listened, this one included, summed over the targets.
@@ -124,13 +124,15 @@ pub struct Published {
 /// How far a publication got, best first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Reach {
-    /// Every instance that listens.
+    /// Every instance that is subscribed to the target has the message.
     Fleet,
-    /// The connections here have it. It waits for the link to the others, and is sent when that is back in time.
+    /// The connections of this instance have the message. It waits in the outbox, and is sent to the others if the link is
+    /// back in time.
     Queued,
-    /// The connections here have it. It was sent to the others, and nothing confirmed that before the link was
-    /// lost: they may get it or not.
+    /// The connections of this instance have the message. It was sent to the others, and the link was lost before a
+    /// reply: they may have received it or not.
     Unknown,
-    /// The connections here have it, the others will not: the link is down, or refuses it.
+    /// The connections of this instance have the message, those of others will not receive it: the outbox is full, or
+    /// the message was refused.
     ThisInstance,
 }

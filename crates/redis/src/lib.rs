@@ -19,10 +19,10 @@
 //!
 //! # When Redis is away
 //!
-//! Nobody notices on this instance: messages reach its own connections at once. Those for others wait in an outbox
+//! Messages reach the connections of this instance at once. Messages for other instances wait in an outbox
 //! ([`OutboxOptions`]) and are sent once Redis is back and as many instances listen as before.
-//! `Published::reach` says which of these became of a message, `Backplane::statistics` counts them, and
-//! `Backplane::status` says why Redis is not reached. See [`RedisBackplane`].
+//! `Published::reach` says how far a message got, `Backplane::statistics` counts messages by their outcome, and
+//! `Backplane::status` holds the reason why Redis is not reached. See [`RedisBackplane`].
 //!
 //! # Channels and keys
 //!

@@ -20,7 +20,7 @@ use super::subscriptions::Route;
 /// - **Receiving.** Messages of one channel come in the order in which Redis took them, into the [`RawInbox`] it
 ///   was subscribed with. Subscriptions are restored with the links; what is published meanwhile is lost.
 ///   The links are shared with the hubs, so a message may come late while a hub is behind with its own, for as
-///   long as that takes to reach the queues of its connections. The other way round an inbox never holds up
+///   long as that takes to reach the queues of its connections. An inbox never holds up
 ///   the hubs: what comes while it is full is dropped, and counted.
 /// - **Publishing** says how many instances received. It shares the bounds of the hubs' publications (2,048 or
 ///   16 MiB on their way) and waits for room. While the link is down it fails at once with
@@ -32,7 +32,7 @@ pub struct RawChannels {
     _tasks: Arc<Tasks>,
 }
 
-/// Where the messages of channels are put. Cloning shares it.
+/// The sending half of a bounded queue for the messages of channels. Cloning shares the queue.
 #[derive(Debug, Clone)]
 pub struct RawInbox {
     messages: mpsc::Sender<RawMessage>,
@@ -41,7 +41,7 @@ pub struct RawInbox {
     dropped: Arc<AtomicU64>,
 }
 
-/// Where they come out.
+/// The receiving half of a [`RawInbox`].
 #[derive(Debug)]
 pub struct RawMessages {
     messages: mpsc::Receiver<RawMessage>,
@@ -69,19 +69,19 @@ pub struct RawSubscription {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RawPublishError {
-    /// It was not sent: the link is down, for this reason.
+    /// The payload was not sent because the link is down; holds the reason.
     #[error("not connected to Redis: {0}")]
     NotConnected(String),
-    /// It was sent and the link went before the answer: it may have arrived or not.
+    /// The payload was sent and the link was lost before the reply: it may have arrived or not.
     #[error("the connection to Redis was lost before the answer")]
     Unanswered,
-    /// Redis refused it, or it is too large.
+    /// Redis refused the payload, or it is larger than 30 MiB.
     #[error("the payload was refused: {0}")]
     Refused(String),
 }
 
 impl RawInbox {
-    /// One for this many messages, and this many bytes of payload; a single message may have any size.
+    /// Creates a queue for so many messages and bytes of payload. A single message may have any size.
     pub fn new(limit_messages: usize, limit_bytes: u32) -> (Self, RawMessages) {
         let (sender, receiver) = mpsc::channel(limit_messages.max(1));
         let dropped = Arc::<AtomicU64>::default();
@@ -105,7 +105,7 @@ impl RawInbox {
 }
 
 impl RawMessages {
-    /// The next message; `None` when every clone of the inbox is gone, those of subscriptions too.
+    /// Waits for the next message; `None` when every clone of the inbox is dropped, those of subscriptions too.
     ///
     /// # Cancel safety
     /// Safe.
@@ -113,7 +113,7 @@ impl RawMessages {
         self.messages.recv().await
     }
 
-    /// How many came while the inbox was full.
+    /// Number of messages that were dropped because the inbox was full.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

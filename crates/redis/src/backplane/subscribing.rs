@@ -9,7 +9,7 @@ use super::echoes::Arrival;
 use super::hub::Delivery;
 use super::node::Node;
 use super::publishing::Patience;
-use super::subscriptions::{Answer, Route, Subscriptions};
+use super::subscriptions::{Reply, Route, Subscriptions};
 use super::wire::PublicationId;
 use crate::client::link::{Link, LinkLost, Replies, Writer};
 
@@ -51,7 +51,7 @@ async fn take(pushed: Pushed, node: &Node) {
     let wanted = &node.subscriptions;
     match pushed {
         Pushed::Message { channel, payload } => {
-            wanted.heard(Answer::None);
+            wanted.heard(Reply::None);
             match wanted.route(&channel) {
                 Some((channel, Route::Hub { hub, to })) => {
                     if let Some(room) = hub.room(payload.len()).await {
@@ -65,9 +65,9 @@ async fn take(pushed: Pushed, node: &Node) {
                 None => {}
             }
         }
-        Pushed::Subscribed { channel } => wanted.heard(Answer::Subscribed(&channel)),
-        Pushed::Unsubscribed { channel } if wanted.ended(&channel) => wanted.heard(Answer::None),
-        Pushed::Unsubscribed { .. } | Pushed::Answer => wanted.heard(Answer::Other),
+        Pushed::Subscribed { channel } => wanted.heard(Reply::Subscribed(&channel)),
+        Pushed::Unsubscribed { channel } if wanted.ended(&channel) => wanted.heard(Reply::None),
+        Pushed::Unsubscribed { .. } | Pushed::Answer => wanted.heard(Reply::Other),
     }
 }
 

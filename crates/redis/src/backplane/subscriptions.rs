@@ -294,18 +294,18 @@ impl Subscriptions {
     }
 
     /// Redis has said something: a message, or the answer to a command.
-    pub(super) fn heard(&self, answer: Answer<'_>) {
+    pub(super) fn heard(&self, answer: Reply<'_>) {
         let mut table = self.lock();
         table.heard = Some(Instant::now());
         table.is_let_go = false;
-        if !matches!(answer, Answer::None) {
+        if !matches!(answer, Reply::None) {
             table.answered += 1;
             if matches!(table.ping, Some(Ping::Sent(ping)) if ping <= table.answered) {
                 table.ping = None;
                 self.pong.notify_one();
             }
         }
-        if let Answer::Subscribed(channel) = answer {
+        if let Reply::Subscribed(channel) = answer {
             table.confirm(channel);
             table.notify_if_restored(&self.restored);
         }
@@ -368,7 +368,7 @@ impl Subscriptions {
 
 /// What a value from the link answers.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Answer<'a> {
+pub(super) enum Reply<'a> {
     /// Nothing: it is a message.
     None,
     /// SUBSCRIBE of this channel.

@@ -54,7 +54,7 @@ pub struct AnswerTo<'a> {
 pub struct GroupCommand<'a> {
     /// Names the command in its [`Ack`].
     pub id: i32,
-    /// Who asks, and gets the ack. Nil is read as the empty name here and below.
+    /// The server that sends the command and receives the ack. Nil is read as the empty name here and below.
     pub server_name: &'a str,
     /// What to do.
     pub action: GroupAction,

@@ -42,7 +42,7 @@ impl Topology {
         let location = Location::of(options);
         let cluster = match &location {
             Location::Shard(cluster, _) => {
-                cluster.is_followed();
+                cluster.wait_for_routes();
                 Some(Arc::clone(cluster))
             }
             Location::FirstOf(_) | Location::MasterOf(_) => None,

@@ -43,7 +43,7 @@ impl Fixture {
     }
 
     fn confirm(&self, channel: &str) {
-        self.subscriptions.heard(Answer::Subscribed(channel));
+        self.subscriptions.heard(Reply::Subscribed(channel));
     }
 }
 

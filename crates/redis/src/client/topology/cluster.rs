@@ -122,8 +122,8 @@ impl Cluster {
         }
     }
 
-    /// From now on links wait for [`routed`](Self::routed).
-    pub(super) fn is_followed(&self) {
+    /// Has links wait for [`routed`](Self::routed) from now on.
+    pub(super) fn wait_for_routes(&self) {
         self.routed.send_replace(0);
     }
 
