@@ -314,7 +314,7 @@ pub enum SendError {
     #[error(transparent)]
     Publish(#[from] PublishError),
     /// The clients of this instance have it; those of others not yet, perhaps or never, as the reach says.
-    /// Only with [`BackplaneFailureMode::Fail`].
+    /// Only with [`BackplaneFailureMode::Fail`](crate::BackplaneFailureMode::Fail).
     #[error("the message has reached the clients of this instance only: {}", why(*.0))]
     NotEverywhere(Reach),
 }

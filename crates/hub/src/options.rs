@@ -1,4 +1,4 @@
-//! What can be set for a hub.
+//! Options of a hub.
 
 use std::time::Duration;
 
@@ -31,40 +31,42 @@ pub struct HubOptions {
     /// Whether clients see the texts of errors that are not [`crate::HubError`]s of the application's own
     /// making. Default: hidden.
     pub detailed_errors: DetailedErrors,
-    /// How many invocations of one client run at once, at least 1. One that finds no place waits, and what comes
-    /// behind it is not acted on meanwhile, but for cancellations in the next 64 KiB. Default: 1.
+    /// How many invocations of one client run at once, at least 1. Further ones wait; of the messages behind one that waits
+    /// only cancellations in the next 64 KiB are acted on. Default: 1.
     pub maximum_parallel_invocations_per_client: usize,
-    /// Items of an upload stream that may wait for their method; past it the client is not read. Default: 10.
+    /// Items of an upload stream that may wait for their method. While as many wait, nothing more is read from the client.
+    /// Default: 10.
     pub stream_buffer_capacity: usize,
-    /// Bytes kept for a client with stateful reconnect until it acknowledges them. Past it nothing that is
-    /// counted is sent until it does. Default: 100000.
+    /// Bytes kept for a client with stateful reconnect until it acknowledges them. While as many are kept, no further
+    /// messages are sent to it, except pings and acknowledgements. Default: 100000.
     pub stateful_reconnect_buffer_size: usize,
     /// Hub protocols that a client may ask for. Default: all.
     pub supported_protocols: Vec<HubProtocol>,
-    /// Bytes that may wait for one client to read them. A client that falls further behind is closed with
-    /// `allowReconnect`. It is looked at before a message is added, so one of any size gets in. Default: 1 MiB.
+    /// Bytes that may wait for one client to read them. When more are to be added, the connection is closed with
+    /// `allowReconnect`. The limit is checked before a message is added, so one message of any size fits. Default: 1 MiB.
     pub outbound_limit_bytes: usize,
     /// Messages that may wait for one client. Default: 8192.
     pub outbound_limit_messages: usize,
-    /// How long a client's next invocation waits at most because somebody on this instance whom the client has sent to
-    /// has more than half of what may wait for it still to read. Zero: it never waits. Default: 1 s.
+    /// Longest time that a client's next invocation waits for slow receivers: connections of this instance that the client
+    /// has sent to and whose queue is more than half full. Zero: it never waits. Default: 1 s.
     pub sender_hold_timeout: Duration,
-    /// A client that has taken nothing for so long, or less than a 64th of `outbound_limit_bytes`, holds nobody up; it is
-    /// closed when as much as may waits for it. Default: 250 ms.
+    /// A connection that has read less than a 64th of `outbound_limit_bytes` for this time is stalled: no sender waits for it,
+    /// and it is closed when its queue is full. Default: 250 ms.
     pub stalled_reader_timeout: Duration,
-    /// What one client may ask for. Default: no limits.
+    /// Limits of each client. Default: none.
     pub limits: HubLimits,
-    /// What a send means that does not reach the other instances at once, because the backplane is down. Default:
+    /// What a send returns whose message does not reach the other instances at once, because the backplane is down. Default:
     /// [`BackplaneFailureMode::DeliverLocally`].
     pub backplane_failure_mode: BackplaneFailureMode,
 }
 
-/// What one client may ask for. All are off by default, as in ASP.NET Core, and off with 0.
+/// Limits of each client. 0, the default, is no limit, as in ASP.NET Core.
 ///
-/// Who sends faster than a rate allows is not read for a while and never closed: a second's worth may come at once, and the
-/// client's timeout stands still meanwhile. Everything counts that comes, also what no method is there for, pings and
-/// items of streams. What is over another limit fails with a [`crate::HubError`] that the client sees, which calls
-/// the limit by the name of the standalone program's setting, `Limits:MethodNameBytes` and so on.
+/// A client that sends faster than a rate allows is not read for a while, and never closed for it: it may send the amount of
+/// one second at once, and its timeout does not run while it is not read. All messages count, also pings, items of streams
+/// and invocations of methods that do not exist. An invocation that is over another limit fails with a
+/// [`crate::HubError`] that the client is told, which names the limit as the standalone program's settings do
+/// (`Limits:MethodNameBytes`).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HubLimits {
@@ -82,16 +84,16 @@ pub struct HubLimits {
     pub method_name_bytes: usize,
 }
 
-/// What a hub method is told when its message does not reach the other instances at once.
+/// What a send returns when its message does not reach the other instances at once.
 ///
-/// The clients of this instance get the message at once in either case, and the backplane keeps it for the others
-/// if it can.
+/// In both modes the clients of this instance get the message at once, and the backplane keeps it for the other instances if
+/// it can.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BackplaneFailureMode {
-    /// Nothing: the send is `Ok`. [`crate::ClientProxy::send_with_reach`] tells more.
+    /// `Ok`. [`crate::ClientProxy::send_with_reach`] returns how far the message got.
     #[default]
     DeliverLocally,
-    /// The send fails with [`crate::SendError::NotEverywhere`], as ASP.NET Core's do after 5 s.
+    /// [`crate::SendError::NotEverywhere`], as ASP.NET Core's sends fail after 5 s.
     Fail,
 }
 

@@ -38,11 +38,14 @@ struct Wakes {
     collector: Option<Waker>,
 }
 
-/// Makes this thread wake its connections in batches. Run it on the thread's own single-threaded runtime, for
-/// as long as that serves connections; it never ends by itself.
+/// Wakes the connections of this thread in batches. It runs on the thread's own single-threaded runtime, for as long as that
+/// serves connections, and never returns.
 ///
-/// Only connections that start afterwards, on the same thread, take part. A runtime of several threads needs
-/// no such thing and must not have it: its connections move between threads.
+/// Only connections that start afterwards, on the same thread, take part. It must not run on a runtime of several threads,
+/// whose connections move between threads.
+///
+/// # Cancel safety
+/// Dropped early, wakers that are in the list are not woken; do so only when the runtime ends.
 pub async fn collect_wakes() {
     // After a panic its connections still have the list from before.
     let list = WakeList::of_this_thread().unwrap_or_default();

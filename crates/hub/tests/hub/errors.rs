@@ -184,7 +184,7 @@ impl HubFilter for Seen {
 }
 
 #[tokio::test]
-async fn filters_and_logs_have_the_whole_chain() {
+async fn filters_have_the_whole_chain() {
     let seen = Seen::default();
     let hub = Hub::new("Test")
         .method("File", async || Err::<(), _>(Outer(disk().into())))
@@ -209,7 +209,7 @@ async fn filters_and_logs_have_the_whole_chain() {
     assert_eq!(*seen.0.lock(), expected);
 }
 
-/// What registering panics with, and in which file.
+/// The text that registering panics with.
 fn panic_of(register: impl FnOnce() -> Hub + std::panic::UnwindSafe) -> String {
     let panic = std::panic::catch_unwind(register).expect_err("it is refused");
     *panic.downcast::<String>().expect("a text")
