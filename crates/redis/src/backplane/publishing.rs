@@ -1,18 +1,19 @@
 //! The publishing link: writes PUBLISH commands, many at once, and matches the replies.
 
+mod in_flight;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::{RedisWrite, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
+use self::in_flight::{InFlight, What};
 use super::dialect::Dialect;
 use super::listeners::BETWEEN_COUNTS;
 use super::node::{BETWEEN_ATTEMPTS, Node, Stage};
-use super::outbox::Entry;
 use super::outgoing::{Fate, Kind, Outgoing, QueueEnd};
 use super::refusals::{says_moved, says_not_now, says_too_large};
 use super::unwritten::Unwritten;
@@ -73,53 +74,6 @@ struct Progress {
     /// The end of its command.
     waits_for: Option<u64>,
     since: Instant,
-}
-
-/// A command that is being written, or whose reply is awaited.
-struct InFlight {
-    what: What,
-    /// Where it begins and ends in all that was ever packed for the link.
-    begin: u64,
-    end: u64,
-    since: Instant,
-    /// Whether its echo is still waited for, on this instance.
-    expects_echo: bool,
-}
-
-enum What {
-    Ping,
-    Count,
-    Publication(Box<Outgoing>),
-    /// From the outbox.
-    Replay(Entry),
-    /// A publication whose publisher has been told that there was no answer.
-    HandedBack(Kind, usize),
-}
-
-impl What {
-    fn is_message(&self) -> bool {
-        match self {
-            Self::Replay(_) | Self::HandedBack(Kind::Message, _) => true,
-            Self::Publication(outgoing) => outgoing.kind() == Kind::Message,
-            Self::Ping | Self::Count | Self::HandedBack(Kind::Internal, _) => false,
-        }
-    }
-
-    /// Channel and payload.
-    fn published(&self) -> Option<(&Arc<str>, &Bytes)> {
-        match self {
-            Self::Publication(outgoing) => Some((&outgoing.channel, &outgoing.payload)),
-            Self::Replay(entry) => Some((&entry.channel, &entry.payload)),
-            Self::Ping | Self::Count | Self::HandedBack(..) => None,
-        }
-    }
-
-    fn payload_bytes(&self) -> Option<usize> {
-        match self {
-            Self::HandedBack(_, bytes) => Some(*bytes),
-            _ => self.published().map(|(_, payload)| payload.len()),
-        }
-    }
 }
 
 impl<'a> PublishingLink<'a> {
