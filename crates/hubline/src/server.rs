@@ -104,6 +104,21 @@ impl Server {
         self.0.backplane.status()
     }
 
+    /// Watches whether the instances have agreed on a key for connection tokens. [`Status::Alone`] if there is nothing to
+    /// agree on: a single instance, or [`ServerBuilder::token_keys`].
+    pub fn key_agreement_status(&self) -> watch::Receiver<Status> {
+        self.0.connections.key_agreement()
+    }
+
+    /// Watches whether the session directory can ask the other instances. [`Status::Alone`] without a directory, or with one
+    /// of a single instance.
+    pub fn directory_status(&self) -> watch::Receiver<Status> {
+        match &self.0.directory {
+            Some(directory) => directory.status(),
+            None => watch::channel(Status::Alone).1,
+        }
+    }
+
     /// The session directory that was given to [`ServerBuilder::directory`].
     pub fn directory(&self) -> Option<&Arc<dyn SessionDirectory>> {
         self.0.directory.as_ref()

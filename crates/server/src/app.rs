@@ -6,6 +6,7 @@ use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
+use hubline_redis::RedisClient;
 
 use crate::config::{Config, ListenAddress, Scheme};
 use crate::output::Output;
@@ -29,7 +30,12 @@ pub(crate) struct Routers {
 ///
 /// # Errors
 /// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
-pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<Routers> {
+pub(crate) fn routers(
+    server: &Server,
+    config: &Config,
+    redis: Option<RedisClient>,
+    log: &Output,
+) -> Result<Routers> {
     let chat = server.add_hub(named(hubs::chat::hub(), config));
     let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
     let mut paths = Router::new()
@@ -41,7 +47,7 @@ pub(crate) fn routers(server: &Server, config: &Config, log: &Output) -> Result<
     if let Some(bearer) = bearer {
         paths = paths.layer(bearer);
     }
-    let health = health::Health::new(server, config);
+    let health = health::Health::new(server, config, redis);
     let mut app = Router::new()
         .route(HOME, get(home::page))
         .route(HOME_SCRIPT, get(home::script))
@@ -144,7 +150,18 @@ pub(crate) fn banner(config: &Config) -> String {
         urls => format!("{HEALTH} and metrics for operators on {}\n", joined(urls)),
     };
     let backplane = match &config.redis {
-        Some(redis) => format!("SignalR configured with Redis backplane for horizontal scaling ({redis})"),
+        Some(redis) => format!(
+            "SignalR configured with Redis backplane for horizontal scaling ({redis})\n\
+             Session directory in Redis, {keys}; connection-token keys {agreement}",
+            keys = match redis.key_prefix() {
+                "" => "its keys without a prefix".to_owned(),
+                prefix => format!("its keys behind '{prefix}'"),
+            },
+            agreement = match &config.token_keys[..] {
+                [] => "agreed through Redis",
+                _ => "configured",
+            },
+        ),
         None => "SignalR configured with the in-process backplane: this instance serves alone".to_owned(),
     };
     let open = config.urls.first().map(browser_address).unwrap_or_default();

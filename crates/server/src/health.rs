@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use hubline::{Server, Statistics, Status};
+use hubline_redis::RedisClient;
 use serde::Serialize;
 use tokio::sync::watch;
 
@@ -18,15 +19,21 @@ pub(crate) struct Health {
     environment: HostEnvironment,
     management_key: Option<ManagementKey>,
     backplane: watch::Receiver<Status>,
+    directory: watch::Receiver<Status>,
+    key_agreement: watch::Receiver<Status>,
+    redis: Option<RedisClient>,
 }
 
 impl Health {
-    pub(crate) fn new(server: &Server, config: &Config) -> Self {
+    pub(crate) fn new(server: &Server, config: &Config, redis: Option<RedisClient>) -> Self {
         Self {
             server: server.clone(),
             environment: config.environment.clone(),
             management_key: config.management_key.clone(),
             backplane: server.backplane_status(),
+            directory: server.directory_status(),
+            key_agreement: server.key_agreement_status(),
+            redis,
         }
     }
 }
@@ -43,6 +50,36 @@ pub(crate) struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<usize>,
     backplane: BackplaneReport,
+    /// With Redis only, and so is the next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    directory: Option<PartReport>,
+    /// Absent where token keys are configured.
+    #[serde(rename = "tokenKeys", skip_serializing_if = "Option::is_none")]
+    token_keys: Option<PartReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    warning: Option<String>,
+}
+
+/// A part of the server that needs Redis.
+#[derive(Debug, Serialize)]
+struct PartReport {
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+impl PartReport {
+    fn of(status: &watch::Receiver<Status>) -> Option<Self> {
+        match &*status.borrow() {
+            Status::Alone => None,
+            Status::Connected => Some(Self { connected: true, reason: None }),
+            Status::Disconnected(reason) => Some(Self { connected: false, reason: Some(reason.clone()) }),
+        }
+    }
+
+    fn brief(self) -> Self {
+        Self { reason: None, ..self }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -92,9 +129,18 @@ impl From<Statistics> for MessagesReport {
 
 impl Health {
     fn brief(&self) -> Report {
-        let Report { status, backplane: BackplaneReport { kind, connected, .. }, .. } = self.whole();
+        let Report { status, backplane, directory, token_keys, .. } = self.whole();
+        let BackplaneReport { kind, connected, .. } = backplane;
         let backplane = BackplaneReport { kind, connected, reason: None, messages: None };
-        Report { status, environment: None, connections: None, backplane }
+        Report {
+            status,
+            environment: None,
+            connections: None,
+            backplane,
+            directory: directory.map(PartReport::brief),
+            token_keys: token_keys.map(PartReport::brief),
+            warning: None,
+        }
     }
 
     fn whole(&self) -> Report {
@@ -103,14 +149,28 @@ impl Health {
             Status::Connected => ("redis", true, None),
             Status::Disconnected(reason) => ("redis", false, Some(reason)),
         };
+        let (directory, token_keys) = (PartReport::of(&self.directory), PartReport::of(&self.key_agreement));
+        let parts = [&directory, &token_keys];
+        let is_healthy = connected && parts.into_iter().flatten().all(|part| part.connected);
         let messages = (kind == "redis").then(|| self.server.backplane_statistics().into());
         Report {
-            status: if connected { "Healthy" } else { "Degraded" },
+            status: if is_healthy { "Healthy" } else { "Degraded" },
             environment: Some(self.environment.to_string()),
             connections: Some(self.server.connection_count()),
             backplane: BackplaneReport { kind, connected, reason, messages },
+            directory,
+            token_keys,
+            warning: self.redis.as_ref().and_then(warning),
         }
     }
+}
+
+/// A setting that Redis does not allow.
+fn warning(redis: &RedisClient) -> Option<String> {
+    let asked = redis.options().default_database;
+    (redis.database() != asked).then(|| {
+        format!("defaultDatabase={asked} is not used, keys are in database 0: a Redis Cluster has no other")
+    })
 }
 
 /// For everybody; all of it in Development, and for who has the management key.

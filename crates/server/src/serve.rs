@@ -79,6 +79,7 @@ fn announce(banner: String) -> Result<()> {
 }
 
 async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
+    let mut redis = None;
     let server = Server::builder()
         .hub_options(app::hub_options(&config))
         .token_keys(config.token_keys.clone())
@@ -87,12 +88,14 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;
             let directory = backplane.directory();
-            ConnectionMapping::start(backplane.client().clone(), &directory, &app::chat_name(&config));
+            let client = backplane.client().clone();
+            ConnectionMapping::start(client.clone(), &directory, &app::chat_name(&config));
+            redis = Some(client);
             server.backplane(backplane).directory(directory).build()
         }
         None => server.directory(InProcess::default()).build(),
     };
-    let routers = app::routers(&server, &config, &log)?;
+    let routers = app::routers(&server, &config, redis, &log)?;
     Ok((server, routers))
 }
 

@@ -6,7 +6,7 @@ mod request;
 
 use std::time::Duration;
 
-use hubline_testkit::{Launch, RedisServer, ServerProcess, free_port};
+use hubline_testkit::{Cluster, Launch, RedisServer, ServerProcess, free_port};
 use request::{ask, send};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -55,8 +55,68 @@ async fn strangers_see_words_and_no_hosts_errors_or_numbers() {
     let whole = degraded(port, &with_key(KEY)).await;
     assert!(whole.contains(&redis.connection_string()) && whole.contains("\"connections\":0"), "{whole}");
     let (status, brief) = get(port, "/Health", "").await;
-    let expected = r#"{"status":"Degraded","backplane":{"kind":"redis","connected":false}}"#;
+    let expected = r#"{"status":"Degraded","backplane":{"kind":"redis","connected":false},"directory":{"connected":false},"tokenKeys":{"connected":false}}"#;
     assert_eq!((status, brief.as_str()), (200, expected), "a status that load balancers keep");
+}
+
+/// Waits until the report has this text.
+async fn report_with(port: u16, text: &str) -> String {
+    let mut last = String::new();
+    let found = async {
+        loop {
+            last = get(port, "/health", &with_key(KEY)).await.1;
+            if last.contains(text) {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if timeout(PATIENCE, found).await.is_err() {
+        panic!("{text} expected: {last}");
+    }
+    last
+}
+
+/// The backplane alone may be used by this user of Redis.
+#[tokio::test]
+async fn a_directory_or_an_agreement_that_fails_is_never_healthy() {
+    let rights =
+        "on >s3cret resetchannels &* -@all +subscribe +unsubscribe +publish +ping +hello +pubsub|numsub";
+    let user: Vec<&str> = ["--user", "app"].into_iter().chain(rights.split_whitespace()).collect();
+    let redis = RedisServer::start_with(&user).await.unwrap();
+    let at = format!("{},user=app,password=s3cret", redis.connection_string());
+    let (_server, port) = started(hubline().arg("--redis").arg(&at).env("Management__Key", KEY)).await;
+    report_with(port, r#""backplane":{"kind":"redis","connected":true"#).await;
+    report_with(port, r#""directory":{"connected":false,"reason":"Redis refuses: NOPERM"#).await;
+    let report =
+        report_with(port, r#""tokenKeys":{"connected":false,"reason":"the other instances cannot be"#).await;
+    assert!(report.contains(r#"{"status":"Degraded""#), "{report}");
+    let (_, page) = get(port, "/metrics", &with_key(KEY)).await;
+    for figure in ["backplane_connected 1", "directory_connected 0", "token_keys_agreed 0"] {
+        assert!(page.contains(&format!("\nhubline_{figure}\n")), "{figure}: {page}");
+    }
+}
+
+/// As users have it configured.
+#[tokio::test]
+async fn a_cluster_with_a_name_and_a_database_is_healthy_and_says_which_database_it_uses() {
+    let cluster = Cluster::start(3).await.unwrap();
+    let at = format!("{},defaultDatabase=2,channelPrefix=TeleDoctor", cluster.connection_string());
+    let launch = hubline().arg("--redis").arg(&at).env("Management__Key", KEY);
+    let (server, port) = started(launch.env("Redis__InstanceName", "TeleDoctor:")).await;
+    let report = report_with(port, r#"{"status":"Healthy""#).await;
+    for part in [
+        "\"directory\":{\"connected\":true}",
+        "\"tokenKeys\":{\"connected\":true}",
+        "defaultDatabase=2 is not used",
+    ] {
+        assert!(report.contains(part), "{part}: {report}");
+    }
+    server.line_with("defaultDatabase is not used, keys are in database 0").await.unwrap();
+    server
+        .line_with("its keys behind 'TeleDoctor:'; connection-token keys agreed through Redis")
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

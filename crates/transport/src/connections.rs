@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::Fleet;
+use hubline_backplane::{Fleet, Status};
+use tokio::sync::watch;
 
 use crate::connection_manager::ConnectionManager;
 use crate::relay::Relay;
@@ -31,6 +32,15 @@ impl Connections {
 
     fn of(manager: ConnectionManager) -> Self {
         Self { relay: Relay::join(&manager), manager }
+    }
+
+    /// Whether the instances of the fleet have agreed on a key for connection tokens, and every change of that.
+    /// [`Status::Alone`] if there is nothing to agree on: no other instance, or configured keys.
+    pub fn key_agreement(&self) -> watch::Receiver<Status> {
+        match &self.relay {
+            Some(relay) => relay.key_agreement(),
+            None => watch::channel(Status::Alone).1,
+        }
     }
 
     /// What has been counted since they were made, and how many there are.

@@ -27,9 +27,10 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood, Unreachable};
+use hubline_backplane::{Address, Fleet, FleetInbox, InstanceId, NotUnderstood, Status, Unreachable};
 use hubline_protocol::ConnectionId;
 use hubline_supervision::{Vital, supervise};
+use tokio::sync::watch;
 use tokio::time::{interval, timeout};
 
 use self::client::RelayClient;
@@ -70,6 +71,7 @@ pub(crate) struct Relay {
     /// For requests at a connection's own address, where anybody may have made it up.
     rate_limit: RateLimit,
     reach: Arc<Reachability>,
+    key_agreement: watch::Sender<Status>,
 }
 
 /// A connection that a client has shown a good token of, and that is not here.
@@ -121,6 +123,10 @@ impl Relay {
             tickets: Arc::clone(connections.tickets()),
             rate_limit: RateLimit::new(),
             server: RelayServer::new(Arc::clone(&fleet), Arc::clone(&client)),
+            key_agreement: watch::Sender::new(match connections.tickets().are_agreed() {
+                true => Status::Disconnected("connecting".to_owned()),
+                false => Status::Alone,
+            }),
             client,
             reach,
             fleet,
@@ -371,7 +377,6 @@ async fn maintain(relay: Weak<Relay>) {
     };
     let mut tick = interval(TICK);
     let mut ticks = 0;
-    let mut has_agreed = true;
     loop {
         let (has_changed, is_due) = tokio::select! {
             changed = status.changed() => match changed {
@@ -386,23 +391,55 @@ async fn maintain(relay: Weak<Relay>) {
         };
         let Some(relay) = relay.upgrade() else { return };
         if !relay.reach.is_up() {
+            relay.cannot_agree(&status.borrow());
             continue;
         }
         if has_changed {
             relay.reach.came_up();
         }
         if is_due {
-            match relay.tickets.agree(&*relay.fleet).await {
-                Ok(()) => has_agreed = true,
-                Err(error) if std::mem::take(&mut has_agreed) => tracing::warn!(
-                    %error,
-                    "the instances cannot agree on a key for connection tokens: requests that land on another instance may get 404. Configured token keys need no agreement"
-                ),
-                Err(error) => tracing::debug!(%error, "still no agreement on a key for connection tokens"),
-            }
+            relay.agree().await;
         }
         relay.client.send_acknowledgements().await;
         relay.server.sweep(&relay.reach);
+    }
+}
+
+impl Relay {
+    /// Agrees on the key for connection tokens, if none are configured.
+    async fn agree(&self) {
+        if !self.tickets.are_agreed() {
+            return;
+        }
+        let now = match self.tickets.agree(&*self.fleet).await {
+            Ok(()) => Status::Connected,
+            Err(error) => Status::Disconnected(error.to_string()),
+        };
+        let is_new = self.key_agreement.send_replace(now.clone()) != now;
+        if let (true, Status::Disconnected(error)) = (is_new, now) {
+            tracing::warn!(
+                error,
+                "the instances cannot agree on a key for connection tokens: requests that land on another instance may get 404. Configured token keys need no agreement"
+            );
+        }
+    }
+
+    /// The other instances cannot be reached; what has been agreed on before stays.
+    fn cannot_agree(&self, backplane: &Status) {
+        self.key_agreement.send_if_modified(|agreement| {
+            let are_away =
+                matches!((&*agreement, backplane), (Status::Disconnected(_), Status::Disconnected(_)));
+            let changes = are_away && agreement != backplane;
+            if changes {
+                agreement.clone_from(backplane);
+            }
+            changes
+        });
+    }
+
+    /// Whether the instances have agreed on a key for connection tokens; [`Status::Alone`] if keys are configured.
+    pub(crate) fn key_agreement(&self) -> watch::Receiver<Status> {
+        self.key_agreement.subscribe()
     }
 }
 

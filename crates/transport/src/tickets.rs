@@ -117,6 +117,11 @@ impl Tickets {
         }
     }
 
+    /// Whether the fleet agrees on a key, because none are configured.
+    pub(crate) fn are_agreed(&self) -> bool {
+        self.keys.is_agreed()
+    }
+
     /// Signs with the fleet's key from now on; see [`KeyRing::agree`].
     pub(crate) async fn agree(&self, fleet: &dyn Fleet) -> Result<(), Unreachable> {
         self.keys.agree(fleet).await

@@ -23,11 +23,25 @@ pub(super) struct ServerCollector {
     server: Server,
     log: Output,
     backplane: watch::Receiver<Status>,
+    /// What else needs Redis, each with its metric and what that tells.
+    parts: [(&'static str, &'static str, watch::Receiver<Status>); 2],
 }
 
 impl ServerCollector {
     pub(super) fn new(server: &Server, log: &Output) -> Self {
-        Self { server: server.clone(), log: log.clone(), backplane: server.backplane_status() }
+        let parts = [
+            (
+                "hubline_directory_connected",
+                "Whether the session directory can ask the other instances: 1, or 0.",
+                server.directory_status(),
+            ),
+            (
+                "hubline_token_keys_agreed",
+                "Whether the instances have agreed on a key for connection tokens: 1, or 0.",
+                server.key_agreement_status(),
+            ),
+        ];
+        Self { server: server.clone(), log: log.clone(), backplane: server.backplane_status(), parts }
     }
 }
 
@@ -40,6 +54,13 @@ impl Collector for ServerCollector {
         transports(&mut encoder, &statistics.connections)?;
         hubs(&mut encoder, &statistics.hubs)?;
         process(&mut encoder, self.log.lost())?;
+        for (name, help, status) in &self.parts {
+            let status = status.borrow();
+            if *status != Status::Alone {
+                let part = ConstGauge::new(u64::from(*status == Status::Connected));
+                part.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+            }
+        }
         let is_connected = match &*self.backplane.borrow() {
             Status::Alone => return Ok(()),
             Status::Connected => true,

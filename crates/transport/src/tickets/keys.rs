@@ -159,6 +159,10 @@ impl KeyRing {
         }
     }
 
+    pub(super) fn is_agreed(&self) -> bool {
+        self.is_agreed
+    }
+
     /// The key for a new token.
     pub(super) fn signing(&self) -> Key {
         let mut state = self.lock();
