@@ -29,7 +29,6 @@ fn hubs(app: App) {
     _ = Hub::new("Test").method("Countdown", countdown);
     _ = Hub::new("Test").stream("Count", count);
     _ = Hub::new("Test").method("Called", count(1));
-    _ = Hub::new("Test").method("Closure", |a: i32| a);
 }
 
 async fn sends(clients: Clients) -> Result<(), HubError> {
