@@ -22,11 +22,12 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use clap::{ArgAction, Parser};
+use futures_util::future::try_join_all;
 use hubline::auth::{AllowedOrigins, BearerAuthentication, BearerOptions, CrossOrigin, VerificationKey};
 use hubline::redis::{RedisBackplane, RedisOptions};
 use hubline::{
-    Connection, ConnectionError, EndpointOptions, GroupName, HubContext, HubOptions, HubProtocol, Policy,
-    Server, TransportKind, Workers,
+    CertificateFiles, Connection, ConnectionError, EndpointOptions, GroupName, HttpOptions, HubContext,
+    HubOptions, HubProtocol, Policy, Server, TlsConfig, TransportKind, Workers,
 };
 use serde::Deserialize;
 use tokio::net::TcpListener;
@@ -80,21 +81,38 @@ async fn main() -> anyhow::Result<()> {
     tracing_subscriber::fmt().with_env_filter(&options.log).with_writer(std::io::stderr).init();
 
     let stop = CancellationToken::new();
-    let listener = TcpListener::bind(options.address()?).await?;
+    let mut listeners = Vec::new();
+    for (scheme, address) in options.addresses()? {
+        listeners.push((scheme, TcpListener::bind(address).await?));
+    }
     let workers = Workers::start()?;
     let (server, app) = workers.run(build(options)).await??;
-    println!("listening on http://{}", listener.local_addr()?);
-    let serving = workers.serve(listener, app, stop.clone());
+    let mut serving = Vec::new();
+    for (scheme, listener) in listeners {
+        println!("listening on {scheme}://{}", listener.local_addr()?);
+        let mut http = HttpOptions::default();
+        http.tls = if scheme == "https" { Some(certificate()?) } else { None };
+        serving.push(workers.serve_with(listener, app.clone(), stop.clone(), http));
+    }
 
     let mut terminate = signal(SignalKind::terminate())?;
     tokio::select! {
         _ = terminate.recv() => {}
         _ = tokio::signal::ctrl_c() => {}
-        ended = serving => ended?,
+        ended = try_join_all(serving) => drop(ended?),
     }
     stop.cancel();
     server.shutdown(Duration::from_secs(5)).await;
     Ok(())
+}
+
+/// Where ASP.NET Core has it too.
+fn certificate() -> anyhow::Result<TlsConfig> {
+    let file = |key: &str| {
+        let variable = format!("Kestrel__Certificates__Default__{key}");
+        std::env::var(&variable).with_context(|| format!("https needs a certificate in {variable}"))
+    };
+    Ok(TlsConfig::load(CertificateFiles::new(file("Path")?).key(file("KeyPath")?))?)
 }
 
 async fn build(options: Options) -> anyhow::Result<(Server, Router)> {
@@ -247,15 +265,17 @@ impl Options {
         Ok(Some(options))
     }
 
-    fn address(&self) -> anyhow::Result<SocketAddr> {
-        let address = self
-            .urls
-            .trim_end_matches('/')
-            .strip_prefix("http://")
-            .context("--urls takes http://ADDRESS:PORT")?;
-        address
-            .replace("localhost", "127.0.0.1")
-            .parse()
-            .with_context(|| format!("--urls: `{address}` is not ADDRESS:PORT"))
+    fn addresses(&self) -> anyhow::Result<Vec<(String, SocketAddr)>> {
+        self.urls.split(';').map(address).collect()
     }
+}
+
+/// Scheme and address of a URL.
+fn address(url: &str) -> anyhow::Result<(String, SocketAddr)> {
+    let parts = url.trim_end_matches('/').split_once("://");
+    let (scheme, address) = parts
+        .filter(|(scheme, _)| ["http", "https"].contains(scheme))
+        .context("--urls takes http://ADDRESS:PORT or https://ADDRESS:PORT, several with ;")?;
+    let parsed = address.replace("localhost", "127.0.0.1").parse();
+    Ok((scheme.to_owned(), parsed.with_context(|| format!("--urls: `{address}` is not ADDRESS:PORT"))?))
 }

@@ -5,9 +5,8 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
-use tokio::net::TcpStream;
 
-use crate::socket;
+use crate::socket::{self, Socket};
 use crate::target::Target;
 
 const HEAD_LIMIT_BYTES: usize = 8192;
@@ -15,7 +14,7 @@ const HEAD_LIMIT_BYTES: usize = 8192;
 /// A socket that takes one request after the other.
 #[derive(Debug)]
 pub(crate) struct HttpConnection {
-    stream: TcpStream,
+    stream: Socket,
     reader: ResponseReader,
 }
 
@@ -37,8 +36,8 @@ impl HttpConnection {
         Ok(target.path_with("", &format!("id={connection_token}")))
     }
 
-    pub(crate) fn send_now(&self, request: &[u8]) -> anyhow::Result<()> {
-        socket::send_now(&self.stream, request)
+    pub(crate) fn send_now(&mut self, request: &[u8]) -> anyhow::Result<()> {
+        socket::send_now(&mut self.stream, request)
     }
 
     /// Sends a request and returns the body of its answer, which has to be 200.

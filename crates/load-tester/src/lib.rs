@@ -28,6 +28,7 @@ mod framing;
 mod http;
 mod messages;
 mod socket;
+mod tls;
 
 mod connection;
 mod event_stream;

@@ -1,14 +1,16 @@
 use std::cell::RefCell;
+use std::fmt::Debug;
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::target::Target;
+use crate::target::{Scheme, Target};
+use crate::tls;
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -17,15 +19,25 @@ thread_local! {
     static READ_BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into());
 }
 
-pub(crate) async fn connect(target: &Target) -> anyhow::Result<TcpStream> {
+/// What carries a connection.
+pub(crate) trait Io: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Io for T {}
+
+pub(crate) type Socket = Box<dyn Io>;
+
+pub(crate) async fn connect(target: &Target) -> anyhow::Result<Socket> {
     let stream = TcpStream::connect(target.address).await.context("connecting")?;
     stream.set_nodelay(true)?;
-    Ok(stream)
+    Ok(match target.scheme {
+        Scheme::Http => Box::new(stream),
+        Scheme::Https => Box::new(tls::connect(target.address.ip(), stream).await?),
+    })
 }
 
 /// Hands over the next bytes; none means that the server closed.
 pub(crate) fn poll_read(
-    stream: &mut TcpStream,
+    stream: &mut Socket,
     context: &mut Context<'_>,
     take: impl FnOnce(&[u8]) -> anyhow::Result<()>,
 ) -> Poll<anyhow::Result<()>> {
@@ -36,23 +48,22 @@ pub(crate) fn poll_read(
     })
 }
 
-pub(crate) async fn send(stream: &mut TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
-    let sent = match stream.try_write(bytes) {
-        Ok(sent) => sent,
-        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => 0,
-        Err(error) => return Err(error).context("sending"),
+pub(crate) async fn send(stream: &mut Socket, bytes: &[u8]) -> anyhow::Result<()> {
+    let sending = async {
+        stream.write_all(bytes).await?;
+        stream.flush().await
     };
-    if sent < bytes.len() {
-        timeout(SEND_TIMEOUT, stream.write_all(&bytes[sent..]))
-            .await
-            .context("the server does not read")??;
-    }
-    Ok(())
+    timeout(SEND_TIMEOUT, sending).await.context("the server does not read")?.context("sending")
 }
 
 /// Sends what is so short that the socket has room for it.
-pub(crate) fn send_now(stream: &TcpStream, bytes: &[u8]) -> anyhow::Result<()> {
-    let sent = stream.try_write(bytes).context("sending")?;
-    ensure!(sent == bytes.len(), "the server does not read");
+pub(crate) fn send_now(stream: &mut Socket, bytes: &[u8]) -> anyhow::Result<()> {
+    let mut context = Context::from_waker(Waker::noop());
+    let Poll::Ready(sent) = Pin::new(&mut *stream).poll_write(&mut context, bytes) else {
+        anyhow::bail!("the server does not read")
+    };
+    ensure!(sent.context("sending")? == bytes.len(), "the server does not read");
+    let flushed = Pin::new(stream).poll_flush(&mut context).map_err(anyhow::Error::from)?;
+    ensure!(flushed.is_ready(), "the server does not read");
     Ok(())
 }

@@ -1,19 +1,39 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::str::FromStr;
 
-/// The hub to load: `http://` or `ws://`, a loopback address, a port and the hub's path.
+/// The hub to load: `http://`, `ws://`, `https://` or `wss://`, a loopback address, a port and the hub's path.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     pub(crate) address: SocketAddr,
     pub(crate) path: String,
+    pub(crate) scheme: Scheme,
+}
+
+/// How the hub is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Scheme {
+    Http,
+    Https,
+}
+
+impl Scheme {
+    const ALL: [(&str, Self); 4] =
+        [("http://", Self::Http), ("ws://", Self::Http), ("https://", Self::Https), ("wss://", Self::Https)];
+
+    fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
 }
 
 /// Why a URL is no target.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// Neither `http://` nor `ws://`.
-    #[error("the URL has to begin with http:// or ws://")]
+    /// None of `http://`, `ws://`, `https://` and `wss://`.
+    #[error("the URL has to begin with http://, ws://, https:// or wss://")]
     Scheme,
     /// Not a loopback address. Names other than `localhost` are not looked up.
     #[error("{0:?} is refused: load goes to this machine only (127.0.0.1, [::1] or localhost)")]
@@ -37,24 +57,23 @@ impl FromStr for Target {
     type Err = TargetError;
 
     fn from_str(url: &str) -> Result<Self, TargetError> {
-        let rest =
-            url.strip_prefix("http://").or_else(|| url.strip_prefix("ws://")).ok_or(TargetError::Scheme)?;
+        let begins = |(start, scheme): (&str, Scheme)| Some((url.strip_prefix(start)?, scheme));
+        let (rest, scheme) = Scheme::ALL.into_iter().find_map(begins).ok_or(TargetError::Scheme)?;
         let (authority, path) = match rest.find('/') {
             Some(slash) => rest.split_at(slash),
             None => (rest, "/"),
         };
-        let address = socket_address(authority)
+        let address = socket_address(authority, scheme.default_port())
             .filter(|address| address.ip().is_loopback())
             .ok_or_else(|| TargetError::NotLoopback(authority.to_owned()))?;
         if !path.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(TargetError::Path);
         }
-        Ok(Self { address, path: path.to_owned() })
+        Ok(Self { address, path: path.to_owned(), scheme })
     }
 }
 
-fn socket_address(authority: &str) -> Option<SocketAddr> {
-    const HTTP_PORT: u16 = 80;
+fn socket_address(authority: &str, default_port: u16) -> Option<SocketAddr> {
     if let Some(port) = authority.strip_prefix("localhost:") {
         return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port.parse().ok()?)));
     }
@@ -62,8 +81,8 @@ fn socket_address(authority: &str) -> Option<SocketAddr> {
     authority
         .parse()
         .ok()
-        .or_else(|| Some(SocketAddr::from((ip(authority.trim_matches(['[', ']']))?, HTTP_PORT))))
-        .or_else(|| (authority == "localhost").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, HTTP_PORT))))
+        .or_else(|| Some(SocketAddr::from((ip(authority.trim_matches(['[', ']']))?, default_port))))
+        .or_else(|| (authority == "localhost").then(|| SocketAddr::from((Ipv4Addr::LOCALHOST, default_port))))
 }
 
 #[cfg(test)]
@@ -78,10 +97,17 @@ mod tests {
             ("http://[::1]:5000", "[::1]:5000", "/"),
             ("http://127.8.9.1", "127.8.9.1:80", "/"),
             ("http://localhost/x", "127.0.0.1:80", "/x"),
+            ("https://localhost/x", "127.0.0.1:443", "/x"),
+            ("wss://[::1]:5001", "[::1]:5001", "/"),
         ] {
             let target: Target = url.parse().unwrap();
             assert_eq!(target.address, address.parse().unwrap(), "{url}");
             assert_eq!(target.path, path, "{url}");
+            assert_eq!(
+                target.scheme == Scheme::Https,
+                url.contains("s://") && !url.starts_with("ws:"),
+                "{url}"
+            );
         }
     }
 
@@ -99,7 +125,7 @@ mod tests {
             let refused = url.parse::<Target>();
             assert!(matches!(refused, Err(TargetError::NotLoopback(_))), "{url}: {refused:?}");
         }
-        assert_eq!("https://127.0.0.1/".parse::<Target>(), Err(TargetError::Scheme));
+        assert_eq!("ftp://127.0.0.1/".parse::<Target>(), Err(TargetError::Scheme));
         assert_eq!("http://127.0.0.1/a b".parse::<Target>(), Err(TargetError::Path));
     }
 

@@ -3,13 +3,12 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use anyhow::{Context as _, bail, ensure};
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::connection::{CLOSE, Receive, opened};
 use crate::framing::{FrameReader, Incoming, push_close, push_data, push_pong};
 use crate::messages::{Protocol, message_type};
-use crate::socket;
+use crate::socket::{self, Socket};
 use crate::target::Target;
 
 const HEAD_LIMIT_BYTES: usize = 8192;
@@ -21,7 +20,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// One SignalR connection over a WebSocket without negotiation.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
-    stream: TcpStream,
+    stream: Socket,
     protocol: Protocol,
     inbound: Inbound,
 }
@@ -58,7 +57,7 @@ impl WebSocket {
              Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {KEY}\r\n\r\n",
             target.path, target.address
         );
-        self.stream.write_all(request.as_bytes()).await?;
+        self.send(request.as_bytes()).await?;
         // The server has nothing to say before the handshake, so no frame follows the head.
         let mut head = Vec::with_capacity(512);
         while !head.ends_with(b"\r\n\r\n") {
@@ -102,17 +101,19 @@ impl WebSocket {
                     Poll::Pending => break,
                 }
             }
+            // A TLS stream may hold what its socket has not taken.
+            let _ = Pin::new(&mut self.stream).poll_flush(context).map_err(anyhow::Error::from)?;
             self.poll_receive(context, &mut on_message)
         })
         .await
     }
 
     /// Says goodbye; does not wait for the answer.
-    pub(crate) fn close(self) {
+    pub(crate) fn close(mut self) {
         let mut frame = Vec::new();
         push_close(&mut frame);
         // A server that is gone needs no goodbye.
-        let _ = self.stream.try_write(&frame);
+        let _ = socket::send_now(&mut self.stream, &frame);
     }
 }
 

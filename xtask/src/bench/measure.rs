@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::candidate::{Candidate, Origin};
+use super::candidate::{Candidate, Origin, StartCommand};
 use super::figures::{Figures, Measure};
 use super::load::{self, Report};
 use super::server::Server;
@@ -15,20 +15,23 @@ const ECHOES_IN_FLIGHT: [(u32, Measure, Measure); 2] = [
     (16, Measure::EchoCpuCrowded, Measure::EchoRateCrowded),
 ];
 
-/// What the load client's `idle --transport` takes.
+/// What the load client's `idle --transport` takes, and whether over TLS.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum IdleTransport {
     WebSockets,
+    WebSocketsOverTls,
     ServerSentEvents,
     LongPolling,
 }
 
 impl IdleTransport {
-    pub(super) const ALL: [Self; 3] = [Self::WebSockets, Self::ServerSentEvents, Self::LongPolling];
+    pub(super) const ALL: [Self; 4] =
+        [Self::WebSockets, Self::WebSocketsOverTls, Self::ServerSentEvents, Self::LongPolling];
 
     pub(super) fn label(self) -> &'static str {
         match self {
             Self::WebSockets => "WebSockets",
+            Self::WebSocketsOverTls => "WebSockets over TLS",
             Self::ServerSentEvents => "server-sent events",
             Self::LongPolling => "long polling",
         }
@@ -36,7 +39,7 @@ impl IdleTransport {
 
     fn option(self) -> &'static str {
         match self {
-            Self::WebSockets => "ws",
+            Self::WebSockets | Self::WebSocketsOverTls => "ws",
             Self::ServerSentEvents => "sse",
             Self::LongPolling => "lp",
         }
@@ -46,6 +49,7 @@ impl IdleTransport {
     fn memory(self) -> [Measure; 2] {
         match self {
             Self::WebSockets => [Measure::IdleMemoryAtFirst, Measure::IdleMemoryHeld],
+            Self::WebSocketsOverTls => [Measure::TlsMemoryAtFirst, Measure::TlsMemoryHeld],
             Self::ServerSentEvents => [Measure::EventStreamMemoryAtFirst, Measure::EventStreamMemoryHeld],
             Self::LongPolling => [Measure::LongPollingMemoryAtFirst, Measure::LongPollingMemoryHeld],
         }
@@ -77,13 +81,19 @@ struct Sample {
 impl Bench<'_> {
     /// Memory of many connections that only keep alive, and over WebSockets their CPU.
     pub(super) fn idle(&self, candidate: &mut Candidate, transport: IdleTransport) -> Result<()> {
-        let Some(server) = start(candidate)? else {
+        let start_server = match transport {
+            IdleTransport::WebSocketsOverTls => Server::start_with_tls,
+            _ => Server::start,
+        };
+        let Some(server) = start(candidate, start_server)? else {
             return Ok(());
         };
         let Plan { connections, http_connections, hold_seconds, .. } = self.plan;
         let connections = match transport {
             IdleTransport::WebSockets => *connections,
-            IdleTransport::ServerSentEvents | IdleTransport::LongPolling => *http_connections,
+            IdleTransport::WebSocketsOverTls
+            | IdleTransport::ServerSentEvents
+            | IdleTransport::LongPolling => *http_connections,
         };
         let before = sample(&server)?;
         let option = transport.option();
@@ -103,6 +113,9 @@ impl Bench<'_> {
         if *hold_seconds > 0 {
             figures.add(held, memory(finished));
         }
+        if transport == IdleTransport::WebSocketsOverTls {
+            figures.add(Measure::TlsConnectCpu, cpu(before, connected)? / connections);
+        }
         if transport == IdleTransport::WebSockets {
             figures.add(Measure::ConnectCpu, cpu(before, connected)? / connections);
             if *hold_seconds > 0 {
@@ -115,7 +128,7 @@ impl Bench<'_> {
 
     /// CPU of a paced broadcast, of one that keeps the server busy, and of echoes.
     pub(super) fn traffic(&self, candidate: &mut Candidate) -> Result<()> {
-        let Some(server) = start(candidate)? else {
+        let Some(server) = start(candidate, Server::start)? else {
             return Ok(());
         };
         let figures = &mut candidate.figures;
@@ -196,9 +209,9 @@ impl Bench<'_> {
     }
 }
 
-fn start(candidate: &Candidate) -> Result<Option<Server>> {
+fn start(candidate: &Candidate, start: fn(&StartCommand) -> Result<Server>) -> Result<Option<Server>> {
     match &candidate.origin {
-        Origin::Command(command) => Server::start(command).map(Some),
+        Origin::Command(command) => start(command).map(Some),
         Origin::Absent(_) => Ok(None),
     }
 }

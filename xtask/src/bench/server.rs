@@ -2,10 +2,12 @@
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use hubline_testkit::Certificates;
 
 use super::candidate::StartCommand;
 use super::owned_child::OwnedChild;
@@ -21,22 +23,55 @@ const TICK_MICROS: u64 = 10_000;
 pub(super) struct Server {
     child: OwnedChild,
     url: String,
+    tls: Option<Tls>,
+}
+
+#[derive(Debug)]
+struct Tls {
+    url: String,
+    certificates: Certificates,
+}
+
+impl Tls {
+    fn new() -> Result<Self> {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, hubline_testkit::free_port()));
+        Ok(Self { url: format!("https://{address}"), certificates: Certificates::new(&["127.0.0.1"])? })
+    }
+
+    /// As ASP.NET Core has it.
+    fn environment(&self) -> [(&'static str, PathBuf); 2] {
+        [
+            ("Kestrel__Certificates__Default__Path", self.certificates.certificate()),
+            ("Kestrel__Certificates__Default__KeyPath", self.certificates.key()),
+        ]
+    }
 }
 
 impl Server {
     /// Starts it on a free port and waits until `/health` is well.
     pub(super) fn start(command: &StartCommand) -> Result<Self> {
+        Self::start_with(command, None)
+    }
+
+    /// The same, and on another port with TLS, where its hubs are then.
+    pub(super) fn start_with_tls(command: &StartCommand) -> Result<Self> {
+        Self::start_with(command, Some(Tls::new()?))
+    }
+
+    fn start_with(command: &StartCommand, tls: Option<Tls>) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, hubline_testkit::free_port()));
         let url = format!("http://{address}");
-        let mut words = command.words(&url);
+        let urls = tls.as_ref().map_or_else(|| url.clone(), |tls| format!("{url};{}", tls.url));
+        let mut words = command.words(&urls);
         let program = words.next().context("the command is empty")?;
         let child = Command::new(&program)
             .args(words)
+            .envs(tls.iter().flat_map(Tls::environment))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
             .with_context(|| format!("starting {program}"))?;
-        let mut server = Self { child: OwnedChild(child), url };
+        let mut server = Self { child: OwnedChild(child), url, tls };
         for _ in 0..LOOKS {
             if let Some(status) = server.child.0.try_wait()? {
                 bail!("{program} ended before it served: {status}");
@@ -51,7 +86,7 @@ impl Server {
     }
 
     pub(super) fn hub_url(&self) -> String {
-        format!("{}/benchhub", self.url)
+        format!("{}/benchhub", self.tls.as_ref().map_or(&self.url, |tls| &tls.url))
     }
 
     /// Of the hub that has everything.

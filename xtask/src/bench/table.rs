@@ -38,7 +38,7 @@ fn parameters(plan: &Plan) -> String {
     let saturated_recipients = SATURATED_RECEIVERS + 1;
     format!(
         "\n{cores} cores, loopback, payloads of 100 bytes, WebSockets unless it says otherwise, a fresh process each\n\
-         idle       {connections} connections; {http_connections} over server-sent events and long polling; held {hold_seconds} s, JSON\n\
+         idle       {connections} connections; {http_connections} over TLS, server-sent events and long polling each; held {hold_seconds} s, JSON\n\
          broadcast  to {recipients} connections (one is the sender), {rate} a second for {seconds} s\n\
          saturated  the same to {saturated_recipients} connections, {SATURATED_RATE} a second for {half_seconds} s\n\
          echo       on one connection, {half_seconds} times 1 s a round, a new client each\n\

@@ -97,7 +97,7 @@ async fn connects(
     for _ in 0..count {
         let path = negotiating.negotiate(target).await?;
         let started = Instant::now();
-        let connection = WebSocket::open(&Target { address: other.address, path }, Protocol::Json).await?;
+        let connection = WebSocket::open(&Target { path, ..other.clone() }, Protocol::Json).await?;
         latency.record(u64::try_from(started.elapsed().as_micros())?);
         connection.close();
     }
