@@ -13,7 +13,9 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
     let abort_on_connect_fail = reader.optional_boolean(keys::REDIS_ABORT_ON_CONNECT_FAIL);
     let use_redis = reader.optional_boolean(keys::USE_REDIS_BACKPLANE);
     let channel_prefix = reader.text(keys::CHANNEL_PREFIX);
-    let instance_name = reader.text(keys::REDIS_INSTANCE_NAME);
+    // Told with the settings that follow.
+    let instance_name =
+        reader.settings.get(keys::REDIS_INSTANCE_NAME).map(|setting| setting.value.trim().to_owned());
     let outbox = outbox(reader);
 
     if use_redis == Some(false) {
