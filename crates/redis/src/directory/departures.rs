@@ -79,7 +79,7 @@ impl Departures {
         self.in_doubt.load(Ordering::Acquire) && self.waiting(instance) == 0
     }
 
-    pub(super) fn are_being_read(&self) {
+    pub(super) fn begin_reading(&self) {
         self.in_doubt.store(false, Ordering::Release);
     }
 }

@@ -52,7 +52,7 @@ impl Writer {
     /// Reads departures of this instance that it may not have been told of.
     pub(super) async fn read_departures(&self) -> Result<(), CommandError> {
         let departures = &self.shared.departures;
-        departures.are_being_read();
+        departures.begin_reading();
         let limit = isize::try_from(LIMIT_WAITING).unwrap_or(isize::MAX);
         let key = self.shared.keys.departed(&self.name);
         let command = redis::Cmd::zrangebylex_limit(key, "-", "+", 0, limit);
