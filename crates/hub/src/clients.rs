@@ -332,7 +332,8 @@ impl SingleClientProxy<'_> {
     /// A hub method that waits here gives its place back: the next call of its caller may begin.
     ///
     /// # Errors
-    /// See [`InvokeError`]. By `?` in a hub method, its caller is told what the client did wrong, as in ASP.NET Core.
+    /// See [`InvokeError`]. By `?` in a hub method its caller is told the text, as in ASP.NET Core, but where a connection is not there or has
+    /// ended ([`InvokeError::NoSuchConnection`], [`InvokeError::Disconnected`]), and where the caller is still connecting.
     ///
     /// # Cancel safety
     /// Dropped early, the client may have been invoked; its result is ignored.

@@ -15,16 +15,19 @@ use crate::{Cancelled, UploadError};
 
 /// The failure of a hub method.
 ///
-/// What its client is told depends on how it was made:
+/// What its client is told, behind ASP.NET Core's `An unexpected error occurred invoking 'X' on the server.`, depends on how it
+/// was made:
 ///
 /// | made by | the client is told | logged |
 /// | --- | --- | --- |
 /// | [`HubError::new`], [`HubError::named`] | the text | no |
 /// | `?` or [`From`] on a `String` or `&'static str` | the text | no |
 /// | [`or_hub_error`](OrHubError::or_hub_error) on a `Result` or `Option` | the text | if there was an error: at level info, with its causes |
+/// | `?` or [`From`] on an error of Hubline ([`InvokeError`], [`GroupError`], [`UploadError`], [`SendError`]), or on one that has it as its source | what ASP.NET Core tells: the text where the client is at fault or has met a limit, else that an error occurred | at level info or error |
 /// | `?` or [`From`] on any other error, [`HubError::internal`] | that an error occurred, unless [`Hub::map_error`](crate::Hub::map_error) has a rule for it | at level error, with its causes |
 ///
-/// With [detailed errors](crate::HubOptions::detailed_errors) clients are told everything. In ASP.NET Core the first is a
+/// What a rule of [`Hub::map_error`](crate::Hub::map_error) has put into words is logged at level info, with its causes. With
+/// [detailed errors](crate::HubOptions::detailed_errors) clients are told everything. In ASP.NET Core the first is a
 /// `HubException`, the last any other exception.
 ///
 /// ```
@@ -56,6 +59,8 @@ type Source = Box<dyn Error + Send + Sync>;
 enum Visibility {
     Caller,
     Server,
+    /// As `Server`, whatever its source says.
+    Internal,
     /// Of a call that its client has cancelled: nothing went wrong.
     Cancelled,
     /// Of a value that cannot be written, which ends the connection.
@@ -82,7 +87,8 @@ impl HubError {
     /// A failure that is logged, and that clients are told nothing of unless detailed errors are on; a text too.
     pub fn internal(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let source = error.into();
-        Self::hidden("Error", source.to_string()).with_source(source)
+        let hidden = Self::hidden("Error", source.to_string()).with_source(source);
+        Self { visibility: Visibility::Internal, ..hidden }
     }
 
     /// Keeps the error that this one comes from, for filters and logs. Clients are never told of it.
@@ -135,7 +141,7 @@ impl HubError {
 
     /// Whether it is nobody's but the server's, so that a rule may say what clients are told.
     pub(crate) fn is_hidden(&self) -> bool {
-        self.visibility == Visibility::Server
+        matches!(self.visibility, Visibility::Server | Visibility::Internal)
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -150,6 +156,12 @@ impl HubError {
     /// A value that cannot be written in the connection's protocol.
     pub(crate) fn unwritable(error: &EncodeError) -> Self {
         Self { visibility: Visibility::Fatal, ..Self::hidden("InvalidOperationException", error.to_string()) }
+    }
+
+    /// What clients are told of the library's error that is among the sources, as if it had come by itself.
+    pub(crate) fn of_wrapped(&self) -> Option<Self> {
+        let may_tell = self.visibility == Visibility::Server;
+        self.chain().filter(|_| may_tell).find_map(own)
     }
 
     /// The same failure as somebody else puts it; keeps its source.

@@ -20,13 +20,14 @@ impl ErrorRules {
     }
 
     /// What clients are told of this error: what the first rule says that knows it or one of its causes, from the
-    /// outermost on. A text that was meant for the client stays.
+    /// outermost on; without one what the library says of an error of its own among them. A text that was meant for the
+    /// client stays.
     pub(crate) fn apply(&self, error: HubError) -> HubError {
-        if self.0.is_empty() || !error.is_hidden() {
+        if !error.is_hidden() {
             return error;
         }
         let told = error.chain().find_map(|cause| self.0.iter().find_map(|rule| rule(cause)));
-        match told {
+        match told.or_else(|| error.of_wrapped()) {
             Some(told) => error.put_as(told),
             None => error,
         }

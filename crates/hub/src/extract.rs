@@ -74,7 +74,7 @@ impl<'a, S> Binding<'a, S> {
     label = "neither an argument of the client nor something that the server gives",
     note = "an argument needs `#[derive(serde::Deserialize)]`, and is owned: `String`, not `&str`",
     note = "what the server gives is `Clients`, `Caller`, `Groups`, `HubContext`, `Upload<T>`, `Cancellation`, `Headers`, `Items`, `hubline::State<T>` (not axum's) and what implements `FromInvocation`",
-    note = "`State<T>` takes a `T: Clone`, which is the state of the hub (`Hub::with_state(name, state)`), or a part of it by `FromRef`; `#[hubline::method(state = App)]` names that state"
+    note = "`State<T>` takes a `T: Clone`, which is the state of the hub (`Hub::with_state(name, state)`), or a part of it by `hubline::FromRef` (not axum's); `#[hubline::method(state = App)]` names that state"
 )]
 pub trait FromInvocation<S>: Sized {
     /// How many arguments of the client it takes.
@@ -185,7 +185,7 @@ impl<S, T: FromRef<S>> FromInvocation<S> for State<T> {
     message = "`{Self}` is no part of a hub's state `{S}`",
     label = "no `{Self}` can be taken from `{S}`",
     note = "`Hub::with_state(name, state)` gives a hub its state; methods that take `State` are added to that hub",
-    note = "a `State<T>` is a clone: derive `Clone` for `T`, or make it an `Arc<T>`; a part of the state implements `FromRef`"
+    note = "a `State<T>` is a clone: derive `Clone` for `T`, or make it an `Arc<T>`; a part of the state implements `hubline::FromRef`, not axum's"
 )]
 pub trait FromRef<S> {
     /// Takes the part.

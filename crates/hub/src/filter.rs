@@ -64,7 +64,7 @@ pub trait HubFilter: Send + Sync + 'static {
         next.run()
     }
 
-    /// Runs around `on_connected`. An error refuses the connection.
+    /// Runs around `on_connected`. An error closes the connection.
     fn connected(
         &self,
         caller: Caller,

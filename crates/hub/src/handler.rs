@@ -21,9 +21,9 @@ pub(crate) type Call = BoxFuture<'static, Result<Returned, HubError>>;
 /// `M` is found by the compiler and never written.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a method of a hub whose state is `{S}`",
-    note = "`#[hubline::method]` (feature `macros`) on the function tells which parameter or result it is that does not fit",
+    note = "`#[hubline::method]` (feature `macros`) on the function, with `(state = App)` where the hub has a state, tells which parameter or result it is that does not fit",
     note = "a hub method is an `async fn` of 12 parameters at most, whose future is `Send`: what it needs from the server (`Clients`, `Caller`, `State<T>` ...), and the client's arguments, owned (`String`, not `&str`) and `serde::Deserialize`",
-    note = "`State<T>` is `hubline::State`, not axum's, and comes from `Hub::with_state(name, state)`, whose methods are added after it",
+    note = "`State<T>` is `hubline::State`, and `FromRef` is `hubline::FromRef`, not axum's; the state comes from `Hub::with_state(name, state)`, whose methods are added after it",
     note = "it returns nothing, a `serde::Serialize`, or a `Result` of these whose error converts into a `HubError`",
     note = "a method that returns a stream is registered with `Hub::stream`"
 )]

@@ -179,7 +179,8 @@ impl<S: Send + Sync + 'static> Hub<S> {
     }
 
     /// Wraps calls and callbacks in a filter, inside of those added before: an `async fn` or a closure that takes an
-    /// [`crate::Invocation`] and a [`crate::Next`], or a type that implements [`HubFilter`].
+    /// [`crate::Invocation`] and a [`crate::Next`], or a type that implements [`HubFilter`]. It wraps all methods, also those
+    /// that are added later.
     #[must_use]
     pub fn filter(mut self, filter: impl HubFilter) -> Self {
         self.definition.filters.add(filter);
@@ -283,11 +284,13 @@ impl<S: Send + Sync + 'static> Hub<S> {
     }
 
     /// Says what clients are told of an error of type `E` that a method, a stream or `on_connected` fails with: the
-    /// [`HubError`] that the rule returns. Where it returns `None`, and without a rule, the error is logged and hidden.
+    /// [`HubError`] that the rule returns. Where it returns `None`, and without a rule, the error is logged and hidden,
+    /// unless it has an error of Hubline as its source, of which clients are told what [`HubError`] says.
     ///
-    /// It applies to errors that have become a [`HubError`] by `?` or [`From`], and to those whose
-    /// [source](std::error::Error::source) is an `E`. Of several rules the first that has something to say counts. Filters
-    /// see the error as the method left it.
+    /// A rule is asked about every error of type `E` that a method, a filter or `on_connected` returns, and about every error
+    /// that has an `E` among its [sources](std::error::Error::source), but not about texts that are meant for clients
+    /// ([`HubError::new`]). Of several rules the first that returns something counts. Filters see the error as the method
+    /// returned it. Rules apply to all methods, also to those that are added later.
     ///
     /// ```
     /// use hubline_hub::{Hub, HubError};

@@ -28,7 +28,8 @@ pub struct Principal {
     pub name: Option<Box<str>>,
     /// What the user may act as.
     pub roles: Vec<Box<str>>,
-    /// Everything that was claimed, the above included, under the names of the token.
+    /// Everything that was claimed, under the names of the token. `BearerAuthentication` repeats here what the other properties
+    /// say; a middleware of your own has to add a claim for whatever policies ask for by claim.
     pub claims: Vec<Claim>,
     /// When this stops being true.
     pub expires: Option<SystemTime>,

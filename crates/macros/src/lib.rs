@@ -27,8 +27,8 @@ use proc_macro::TokenStream;
 /// The function stays what it was, with one difference: where it returns a `Result`, calling it gives a
 /// `ResultFuture`, which is awaited like any other future.
 ///
-/// A parameter that takes something of the hub's state, and is no `State<T>`, needs the state's type:
-/// `#[hubline::method(state = App)]`.
+/// An extractor of your own that reads the hub's state needs the state's type: `#[hubline::method(state = App)]`. With it the
+/// compiler also says of a `State<T>` whether `T` is a part of `App`.
 ///
 /// A function whose return type names a `Stream` is a streaming method: its parameters are checked, its stream is not.
 #[proc_macro_attribute]

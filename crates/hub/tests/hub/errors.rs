@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::stream::{self, Stream};
 use hubline_hub::{
-    Hub, HubError, HubFilter, HubOptions, Invocation, Next, OrHubError, ResultFuture, Returned,
+    GroupError, Hub, HubError, HubFilter, HubOptions, Invocation, Next, OrHubError, ResultFuture, Returned,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
@@ -102,6 +102,33 @@ async fn every_kind_of_error_is_told_or_hidden_as_documented() {
     for hub in hidden {
         assert_eq!(error_of(hub).await, "");
     }
+}
+
+/// What an application wraps around its own errors and the library's.
+#[derive(Debug, thiserror::Error)]
+#[error("the application failed")]
+enum Wrapped {
+    Group(#[from] GroupError),
+    File(#[from] io::Error),
+}
+
+#[tokio::test]
+async fn a_library_error_within_an_application_error_is_told_as_if_it_had_come_by_itself() {
+    fn too_many() -> GroupError {
+        GroupError::TooManyGroups(3)
+    }
+    let wrapped = hub().method("M", async || Err::<(), Wrapped>(too_many().into()));
+    let itself = error_of(hub().method("M", async || Err::<(), _>(too_many()))).await;
+    assert!(itself.contains("3 groups"), "{itself}");
+    assert_eq!(error_of(wrapped).await, itself);
+
+    let with_rule = hub()
+        .method("M", async || Err::<(), Wrapped>(too_many().into()))
+        .map_error(|_: &Wrapped| HubError::new("by the rule"));
+    assert_eq!(error_of(with_rule).await, "HubException: by the rule");
+    let internal = hub().method("M", async || Err::<(), _>(HubError::internal(Wrapped::from(too_many()))));
+    assert_eq!(error_of(internal).await, "");
+    assert_eq!(error_of(hub().method("M", async || Err::<(), Wrapped>(disk().into()))).await, "");
 }
 
 #[tokio::test]

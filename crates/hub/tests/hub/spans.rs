@@ -10,7 +10,8 @@ use hubline_hub::{Hub, HubError};
 use hubline_identity::Principal;
 use hubline_pipe::ConnectionInfo;
 use parking_lot::Mutex;
-use tracing::subscriber::{DefaultGuard, set_default};
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber, set_default};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -23,7 +24,7 @@ const PREFIX: &str = "Microsoft.AspNetCore.SignalR.Server.";
 struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    fn begin() -> (Self, DefaultGuard) {
+    fn begin() -> (Self, (DefaultGuard, Dispatch)) {
         let log = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_writer(log.clone())
@@ -31,7 +32,9 @@ impl Log {
             .with_span_events(FmtSpan::CLOSE)
             .with_max_level(tracing::Level::INFO)
             .finish();
-        (log, set_default(subscriber))
+        // While there is only one, a message is asked for or not for ever by the subscriber of whichever thread meets it first,
+        // and other tests have none.
+        (log, (set_default(subscriber), Dispatch::new(NoSubscriber::default())))
     }
 
     fn lines_with(&self, text: &str) -> Vec<String> {
