@@ -126,7 +126,7 @@ impl Fleet {
         invoke(&mut here, "SendToRoom", "\"r\",\"again\"").await;
         hears(&mut there, "\"again\"").await;
         for (server, port) in self.servers.iter().zip(self.ports) {
-            assert!(server.health().await.unwrap().contains("Healthy"));
+            eventually(async || server.health().await.unwrap().contains("Healthy").then_some(())).await;
             assert_eq!(metric(port, "hubline_task_restarts_total").await, 0.0);
         }
     }
