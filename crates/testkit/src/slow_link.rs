@@ -27,8 +27,16 @@ struct Pace {
     bytes_per_second: Option<u32>,
     /// Connections older than this one are stalled.
     stalled_below: u64,
+    /// So is this one.
+    stalled: Option<u64>,
     /// How many there have been.
     connections: u64,
+}
+
+impl Pace {
+    fn is_stalled(&self, connection: u64) -> bool {
+        connection < self.stalled_below || self.stalled == Some(connection)
+    }
 }
 
 impl SlowLink {
@@ -60,9 +68,14 @@ impl SlowLink {
         self.pace.send_modify(|pace| pace.stalled_below = pace.connections);
     }
 
-    /// Undoes [`stall`](Self::stall), and forwards what it has held up.
+    /// Stalls one connection alone, by how many there had been before it.
+    pub fn stall_one(&self, connection: u64) {
+        self.pace.send_modify(|pace| pace.stalled = Some(connection));
+    }
+
+    /// Undoes [`stall`](Self::stall) and [`stall_one`](Self::stall_one), and forwards what it has held up.
     pub fn go_on(&self) {
-        self.pace.send_modify(|pace| pace.stalled_below = 0);
+        self.pace.send_modify(|pace| (pace.stalled_below, pace.stalled) = (0, None));
     }
 
     /// The StackExchange.Redis connection string of the link.
@@ -114,7 +127,7 @@ async fn pass(
     let write = async move {
         while let Some((due, chunk)) = chunks.recv().await {
             sleep_until(due).await;
-            if paces.wait_for(|pace| number >= pace.stalled_below).await.is_err() {
+            if paces.wait_for(|pace| !pace.is_stalled(number)).await.is_err() {
                 return;
             }
             if to.write_all(&chunk).await.is_err() {

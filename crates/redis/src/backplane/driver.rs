@@ -45,6 +45,15 @@ impl Driver {
     }
 }
 
+/// Which link has ended, when both are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Gone {
+    Publisher,
+    Subscriber,
+    /// Another server is to be used.
+    Neither,
+}
+
 impl Vital for Driver {
     const NAME: &'static str = "link to Redis";
 
@@ -123,33 +132,27 @@ impl Node {
         self.subscriptions.link_opened();
         let mut subscriber = pin!(subscribing::run(links.subscribing, self, patience));
         let mut successors = None;
-        let (lost, of_publisher) = loop {
+        let (lost, first_gone) = loop {
             let lost = tokio::select! {
-                lost = &mut subscriber => break (lost, false),
-                lost = &mut superseded => break (lost, false),
+                lost = &mut subscriber => break (lost, Gone::Subscriber),
+                lost = &mut superseded => break (lost, Gone::Neither),
                 lost = publisher.run(queue) => lost,
                 lost = self.subscriptions.fall_silent(answer) => lost,
                 never = self.make_use(&at, outage) => match never {},
             };
             if !matches!(lost, LinkLost::Silent(_)) {
-                break (lost, true);
+                break (lost, Gone::Publisher);
             }
             // A Redis that is frozen goes on where it stopped, with what it has been sent and to whom it had
             // been subscribed, and a slow link gets there: they are kept until they have answered everything, or
             // have nothing more to say and others answer.
             self.close(&lost, outage);
             self.subscriptions.let_go();
-            // What has been answered comes before what is handed back, if it comes.
-            self.subscriptions.ping();
-            tokio::select! {
-                lost = &mut subscriber => break (lost, false),
-                _ = timeout(FAREWELL.min(answer), self.subscriptions.caught_up()) => {}
-            }
             publisher.hand_back();
             self.set_answering(false);
             let lost = tokio::select! {
-                lost = &mut subscriber => break (lost, false),
-                lost = &mut superseded => break (lost, false),
+                lost = &mut subscriber => break (lost, Gone::Subscriber),
+                lost = &mut superseded => break (lost, Gone::Neither),
                 held = publisher.hold(queue) => held.err(),
                 links = self.replace(answer, outage) => {
                     successors = Some(links);
@@ -157,20 +160,28 @@ impl Node {
                 }
             };
             if let Some(lost) = lost {
-                break (lost, true);
+                break (lost, Gone::Publisher);
             }
         };
         self.close(&lost, outage);
-        if of_publisher && successors.is_none() {
-            // Echoes of what Redis has answered are still to be read.
-            self.subscriptions.ping();
+        if first_gone != Gone::Subscriber && successors.is_none() {
+            // What Redis has sent is still to be read: what others have published, and echoes.
             let rest = async {
-                tokio::select! { _ = subscriber => {}, () = self.subscriptions.caught_up() => {} }
+                if first_gone == Gone::Neither && publisher.drain().await.is_err() {
+                    return;
+                }
+                self.subscriptions.ping();
+                self.subscriptions.caught_up().await;
+                let all = self.echoes().late_ever();
+                self.echoes().caught_up(all);
+            };
+            let rest = async {
+                tokio::select! { _ = subscriber => {}, () = rest => {} }
             };
             let _ = timeout(FAREWELL, rest).await;
         }
         self.subscriptions.link_lost();
-        publisher.give_up(of_publisher.then_some(&lost)).await;
+        publisher.give_up((first_gone == Gone::Publisher).then_some(&lost)).await;
         successors
     }
 

@@ -111,7 +111,7 @@ impl InOrder {
                     self.garbage.found(&channel, &error);
                 }
             }
-            Delivery::Here { message, published, room: _room } => {
+            Delivery::Here { mut message, published, room: _room } => {
                 let Message { target, excluded, frames, .. } = &message;
                 inbox.deliver(target.clone(), Arc::clone(excluded), frames.clone()).await;
                 message.published(published);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::counters::Counters;
 use super::dialect::Dialect;
-use super::echoes::Echoes;
+use super::echoes::{Echoes, Numbered};
 use super::hub::Delivery;
 use super::listeners::Listeners;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
@@ -44,7 +44,7 @@ pub(super) struct Node {
     not_before: Mutex<Option<Instant>>,
     /// Whether a publishing link that is held goes on answering.
     is_answering: AtomicBool,
-    echoes: Mutex<Echoes>,
+    echoes: Mutex<Echoes<Box<Outgoing>>>,
     pub(super) queue: Queue,
     /// In a cluster.
     moved: Option<mpsc::UnboundedSender<Moved>>,
@@ -143,7 +143,7 @@ impl Node {
         }
         let number = self.number(&mut outgoing);
         let Outgoing { channel, payload, content, room, .. } = *outgoing;
-        let message = match content {
+        let mut message = match content {
             Content::Message(message) => message,
             Content::Internal(done) => {
                 // Whoever published may have stopped waiting.
@@ -170,7 +170,42 @@ impl Node {
         self.deliver_here(&channel, message, reach, room);
     }
 
+    /// Redis has taken a publication, and its echo has not come.
+    pub(super) fn taken_before_echo(
+        &self,
+        mut outgoing: Box<Outgoing>,
+        receivers: u64,
+        publication: Numbered,
+    ) {
+        match &mut outgoing.content {
+            Content::Message(message) if self.subscriptions.wants(&outgoing.channel) => {
+                self.taken();
+                message.published(Published { receivers, reach: Reach::Fleet });
+                outgoing.payload = Bytes::new();
+                self.echoes().keep(publication, outgoing);
+            }
+            _ => self.finish(outgoing, Fate::Taken { receivers }),
+        }
+    }
+
+    /// Gives this instance's own connections what Redis has taken and not brought back.
+    pub(super) fn deliver_late(&self, late: impl IntoIterator<Item = (Numbered, Box<Outgoing>)>) {
+        for (_, outgoing) in late {
+            let Outgoing { content: Content::Message(message), room, .. } = *outgoing else { continue };
+            let hub = Arc::clone(&message.hub);
+            let published = Published { receivers: 0, reach: Reach::Fleet };
+            hub.deliver(Delivery::Here { message, published, room });
+        }
+    }
+
+    /// Does so before anything is delivered that was published later.
+    pub(super) fn overtake_late(&self) {
+        let late = self.echoes().overtake();
+        self.deliver_late(late);
+    }
+
     fn deliver_here(&self, channel: &str, message: Message, reach: Reach, room: Room) {
+        self.overtake_late();
         let published = Published { receivers: u64::from(self.subscriptions.wants(channel)), reach };
         let hub = Arc::clone(&message.hub);
         hub.deliver(Delivery::Here { message, published, room });
@@ -291,7 +326,7 @@ impl Node {
         self.stage.store(stage as u8, Ordering::Release);
     }
 
-    pub(super) fn echoes(&self) -> MutexGuard<'_, Echoes> {
+    pub(super) fn echoes(&self) -> MutexGuard<'_, Echoes<Box<Outgoing>>> {
         self.echoes.lock()
     }
 }

@@ -10,10 +10,10 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use super::hub::Hub;
 use super::posted::Ticket;
 
-/// Payloads that wait for the link or for its answer. Full: publishers wait.
+/// Payloads that wait for the link. Full: publishers wait.
 const LIMIT_PAYLOADS: usize = 1024;
-/// The same in bytes, with those that are being given to this instance's own connections instead; a single payload may
-/// have any size.
+/// The same in bytes, with those that wait for the answer or their echo, or are being given to this instance's own
+/// connections instead; a single payload may have any size.
 const LIMIT_BYTES: usize = 16 * 1024 * 1024;
 /// What a payload counts at least, for what it takes besides its bytes.
 const LEAST_BYTES: usize = 1024;
@@ -69,6 +69,7 @@ pub(super) struct Message {
 pub(super) enum Confirmation {
     Awaited(oneshot::Sender<Published>),
     NotAwaited { _ticket: Ticket },
+    Given,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,9 +122,9 @@ impl Outgoing {
 }
 
 impl Message {
-    /// Tells the call that has sent it, which may have stopped waiting.
-    pub(super) fn published(self, published: Published) {
-        if let Confirmation::Awaited(call) = self.confirmation {
+    /// Tells the call that has sent it, which may have stopped waiting. Once: what is told later is not heard.
+    pub(super) fn published(&mut self, published: Published) {
+        if let Confirmation::Awaited(call) = std::mem::replace(&mut self.confirmation, Confirmation::Given) {
             _ = call.send(published);
         }
     }

@@ -1,6 +1,8 @@
 //! The publishing link: writes PUBLISH commands, many at once, and matches the replies.
 
+mod ending;
 mod in_flight;
+mod lag;
 
 use std::collections::VecDeque;
 use std::io::Write;
@@ -11,6 +13,7 @@ use redis::{RedisWrite, Value};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use self::in_flight::{InFlight, What};
+use self::lag::Lag;
 use super::dialect::Dialect;
 use super::listeners::BETWEEN_COUNTS;
 use super::node::{BETWEEN_ATTEMPTS, Node, Stage};
@@ -23,10 +26,6 @@ use crate::client::link::{self, Link, LinkLost};
 const LIMIT_UNANSWERED: usize = 1024;
 /// Packed commands that wait for the socket.
 const LIMIT_UNWRITTEN_BYTES: usize = 64 * 1024;
-/// After so much has been published, `PING` on the subscribing link shows how far this instance has read; it is
-/// never more than three times as much behind its own publications. Redis would cut it off: as it is shipped,
-/// at 32 MiB, or after a minute at 8.
-const WINDOW_BYTES: usize = 2 * 1024 * 1024;
 /// How long a link that is given up gets, to be read to its end.
 pub(super) const FAREWELL: Duration = Duration::from_millis(500);
 
@@ -58,15 +57,6 @@ pub(super) struct PublishingLink<'a> {
     is_count_due: bool,
     /// Whether Redis has refused to count, as the rights of a user may have it. Then it is not asked again.
     refuses_to_count: bool,
-}
-
-/// How far the subscribing link is behind what is published, in bytes.
-#[derive(Default)]
-struct Lag {
-    published: usize,
-    answered: usize,
-    /// Of the answered, what the `PING` on its way will prove to have been read.
-    asked: Option<usize>,
 }
 
 /// How long the same reply has been waited for, looked at now and then.
@@ -103,7 +93,7 @@ impl<'a> PublishingLink<'a> {
         let mut tick = interval(self.patience.answer.min(self.patience.keep_alive) / 4);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let has_room = self.has_room();
+            let has_room = self.has_room() && !self.is_held_back();
             tokio::select! {
                 reply = self.link.replies.next() => {
                     if let Err(lost) = reply.and_then(|reply| self.answered(reply)) {
@@ -115,7 +105,7 @@ impl<'a> PublishingLink<'a> {
                     Ok(written) => self.unwritten.advance(written),
                     Err(error) => return self.read_rest(error.into()).await,
                 },
-                () = self.node.subscriptions.caught_up(), if self.lag.asked.is_some() => self.lag.caught_up(),
+                () = self.node.subscriptions.caught_up(), if self.lag.is_asked() => self.lag.caught_up(self.node),
                 () = self.node.listeners.wanted(), if self.node.stage() > Stage::Down => self.count(),
                 () = wait_for(queue, &mut self.next, self.node), if has_room => {
                     self.accept(queue);
@@ -156,6 +146,9 @@ impl<'a> PublishingLink<'a> {
             } else if let Some(outgoing) = self.next.take() {
                 if self.takes(&outgoing) {
                     self.publish(What::Publication(outgoing));
+                } else if self.awaits_fate() {
+                    self.next = Some(outgoing);
+                    return;
                 } else {
                     self.node.finish(outgoing, Fate::NotSent);
                 }
@@ -170,6 +163,16 @@ impl<'a> PublishingLink<'a> {
         let kind = outgoing.kind();
         self.node.takes(kind)
             && (kind == Kind::Internal || self.node.subscriptions.brings_back(&outgoing.channel))
+    }
+
+    /// Whether what is next is not sent, and so has to wait until it is known what became of what was before it.
+    fn is_held_back(&self) -> bool {
+        self.next.as_ref().is_some_and(|next| !self.takes(next)) && self.awaits_fate()
+    }
+
+    /// Whether there is no answer for something that may have to be delivered here, or to be sent again.
+    fn awaits_fate(&self) -> bool {
+        self.in_flight.iter().any(|one| one.what.published().is_some())
     }
 
     /// Writes a publication or a replay, behind which its id gets its place.
@@ -192,7 +195,7 @@ impl<'a> PublishingLink<'a> {
             }
         }
         self.node.echoes().written(number.map(|number| (Arc::clone(channel), number)));
-        self.lag.published += payload.len();
+        self.lag.published(payload.len());
         let is_message = what.is_message();
         self.pack(what, &publish);
         self.is_count_due |= is_message;
@@ -201,7 +204,7 @@ impl<'a> PublishingLink<'a> {
     fn has_room(&self) -> bool {
         self.in_flight.len() < if self.is_cautious { 1 } else { LIMIT_UNANSWERED }
             && self.unwritten.len() < LIMIT_UNWRITTEN_BYTES
-            && self.lag.published < 3 * WINDOW_BYTES
+            && self.lag.has_room()
     }
 
     fn has_to_write(&self) -> bool {
@@ -223,11 +226,9 @@ impl<'a> PublishingLink<'a> {
         let Some(first) = self.in_flight.pop_front_if(is_answered) else {
             return Err(LinkLost::Malformed("a reply to nothing".to_owned()));
         };
-        if first.expects_echo {
-            self.node.echoes().answered();
-        }
+        let unechoed = if first.expects_echo { self.node.echoes().answered() } else { None };
         if let Some(bytes) = first.what.payload_bytes() {
-            self.lag.answered += bytes;
+            self.lag.answered(bytes, self.node);
         }
         let fate = match (&first.what, reply) {
             (What::Ping, _) => return Ok(()),
@@ -258,13 +259,15 @@ impl<'a> PublishingLink<'a> {
         };
         self.is_cautious =
             matches!(&fate, Fate::Refused(answer) if says_not_now(answer) && !says_moved(answer));
-        self.finish(first.what, fate);
+        self.count_fate(&first.what, &fate);
+        match (first.what, fate, unechoed) {
+            (What::Publication(outgoing), Fate::Taken { receivers: receivers @ 1.. }, Some(publication)) => {
+                self.node.taken_before_echo(outgoing, receivers, publication)
+            }
+            (what, fate, _) => self.tell_fate(what, fate),
+        }
         if too_large {
             return Err(LinkLost::Closed);
-        }
-        if self.lag.asked.is_none() && self.lag.answered >= WINDOW_BYTES {
-            self.lag.asked = Some(self.lag.answered);
-            self.node.subscriptions.ping();
         }
         Ok(())
     }
@@ -311,6 +314,7 @@ impl<'a> PublishingLink<'a> {
 
     fn check(&mut self) -> Result<(), LinkLost> {
         self.silence();
+        self.lag.look_for_late(self.node);
         match self.in_flight.front() {
             Some(first) if first.since.elapsed() > self.patience.answer => {
                 Err(LinkLost::Silent(self.patience.answer))
@@ -323,109 +327,13 @@ impl<'a> PublishingLink<'a> {
         }
     }
 
-    /// The link is silent, or behind: whoever published waits no longer.
-    pub(super) fn hand_back(&mut self) {
-        let written = self.unwritten.written();
-        let unwritten = self.take_back(|one| one.begin >= written);
-        self.unwritten.truncate(self.in_flight.back().map(|last| last.end));
-        let mut proven = self.node.echoes().given_up(true);
-        for at in 0..self.in_flight.len() {
-            let one = &mut self.in_flight[at];
-            let ran = std::mem::take(&mut one.expects_echo) && proven > 0;
-            proven -= usize::from(ran);
-            let What::Publication(outgoing) = &one.what else { continue };
-            let handed_back = What::HandedBack(outgoing.kind(), outgoing.payload.len());
-            if let What::Publication(outgoing) = std::mem::replace(&mut one.what, handed_back) {
-                self.node.finish(outgoing, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
-            }
-        }
-        self.not_sent(unwritten);
-    }
-
-    /// Waits until the link has answered everything. Nothing new is published through it meanwhile.
-    ///
-    /// # Errors
-    /// The link is gone.
-    pub(super) async fn hold(&mut self, queue: &mut QueueEnd) -> Result<(), LinkLost> {
-        self.pack(What::Ping, &redis::cmd("PING"));
-        self.node.subscriptions.ping();
-        let mut tick = interval(self.patience.answer / 4);
-        let mut is_caught_up = false;
-        while !is_caught_up || !self.in_flight.is_empty() {
-            if let Some(outgoing) = self.next.take() {
-                self.node.finish(outgoing, Fate::NotSent);
-            }
-            tokio::select! {
-                reply = self.link.replies.next() => self.answered(reply?)?,
-                written = self.link.writer.write(self.unwritten.bytes()), if self.has_to_write() => match written? {
-                    0 if !self.unwritten.is_empty() => return Err(LinkLost::Closed),
-                    written => self.unwritten.advance(written),
-                },
-                () = self.node.subscriptions.caught_up(), if !is_caught_up => {
-                    is_caught_up = true;
-                    self.lag.caught_up();
-                }
-                () = self.node.hand_back(queue) => return Err(LinkLost::Closed),
-                _ = tick.tick() => self.node.set_answering(self.silence() <= self.patience.answer),
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends the link, and says of whatever has no answer what can be said.
-    ///
-    /// `lost` is how this very link ended; without it, it is closed here.
-    pub(super) async fn give_up(mut self, lost: Option<&LinkLost>) {
-        let closed_by_redis = match lost {
-            Some(lost) => lost.by_redis(),
-            None if self.in_flight.iter().all(|one| !one.expects_echo) => true,
-            None => timeout(FAREWELL, self.say_farewell()).await.unwrap_or(false),
-        };
-        self.settle(closed_by_redis);
-    }
-
-    fn settle(&mut self, closed_by_redis: bool) {
-        let written = self.unwritten.written();
-        let unwritten = self.take_back(|one| one.end > written);
-        let mut proven = self.node.echoes().given_up(!closed_by_redis);
-        for one in std::mem::take(&mut self.in_flight) {
-            let ran = one.expects_echo && proven > 0;
-            proven -= usize::from(ran);
-            self.finish(one.what, if ran { Fate::Taken { receivers: 1 } } else { Fate::Unanswered });
-        }
-        self.not_sent(unwritten);
-        if let Some(outgoing) = self.next.take() {
-            self.node.finish(outgoing, Fate::NotSent);
-        }
-    }
-
-    /// Takes what has not been written out of what is in flight.
-    fn take_back(&mut self, is_unwritten: impl Fn(&InFlight) -> bool) -> VecDeque<InFlight> {
-        let first = self.in_flight.iter().position(is_unwritten).unwrap_or(self.in_flight.len());
-        let unwritten = self.in_flight.split_off(first);
-        let payloads = unwritten.iter().filter_map(|one| one.what.payload_bytes());
-        self.lag.published -= payloads.sum::<usize>();
-        self.node.echoes().never_written(unwritten.iter().filter(|one| one.expects_echo).count());
-        unwritten
-    }
-
-    fn not_sent(&self, unwritten: VecDeque<InFlight>) {
-        for one in unwritten {
-            self.finish(one.what, Fate::NotSent);
-        }
-    }
-
     /// Counts what became of one, and tells whom it concerns.
     fn finish(&self, what: What, fate: Fate) {
-        let counters = &self.node.counters;
-        match (&what, &fate) {
-            (What::Replay(_), Fate::Taken { .. }) => counters.replayed.increment(),
-            (_, Fate::Taken { .. }) if what.is_message() => counters.published.increment(),
-            (_, Fate::Unanswered) if what.is_message() => counters.unknown.increment(),
-            (What::HandedBack(Kind::Message, _), Fate::Refused(_)) => counters.refused.increment(),
-            // It is another node's, or counted as refused; it goes to the outbox, or stays there.
-            _ => {}
-        }
+        self.count_fate(&what, &fate);
+        self.tell_fate(what, fate);
+    }
+
+    fn tell_fate(&self, what: What, fate: Fate) {
         match what {
             What::Publication(outgoing) => self.node.finish(outgoing, fate),
             What::Replay(entry) => self.node.finish_replay(entry, fate),
@@ -433,34 +341,16 @@ impl<'a> PublishingLink<'a> {
         }
     }
 
-    /// Whether Redis ends the link when asked to: what it has left unread then never runs.
-    async fn say_farewell(&mut self) -> bool {
-        if self.link.writer.shutdown().await.is_err() {
-            return true;
+    fn count_fate(&self, what: &What, fate: &Fate) {
+        let counters = &self.node.counters;
+        match (what, fate) {
+            (What::Replay(_), Fate::Taken { .. }) => counters.replayed.increment(),
+            (_, Fate::Taken { .. }) if what.is_message() => counters.published.increment(),
+            (_, Fate::Unanswered) if what.is_message() => counters.unknown.increment(),
+            (What::HandedBack(Kind::Message, _), Fate::Refused(_)) => counters.refused.increment(),
+            // It is another node's, or counted as refused; it goes to the outbox, or stays there.
+            _ => {}
         }
-        loop {
-            // Replies come too late to count: their echoes went to a link that is gone.
-            if let Err(lost) = self.link.replies.next().await {
-                return lost.by_redis();
-            }
-        }
-    }
-}
-
-impl Drop for PublishingLink<'_> {
-    /// Does what [`give_up`](Self::give_up) does, without asking Redis, if a panic has come before it.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.settle(false);
-        }
-    }
-}
-
-impl Lag {
-    fn caught_up(&mut self) {
-        let read = self.asked.take().unwrap_or_default();
-        self.published -= read;
-        self.answered -= read;
     }
 }
 

@@ -8,6 +8,9 @@ use hubline_testkit::{RedisServer, SlowLink};
 
 use crate::instance::{Instance, publication};
 
+/// Which connection through the link subscribes; the one before it publishes.
+const SUBSCRIBING: u64 = 1;
+
 /// One that is behind the link, and one that is not.
 async fn fleet(redis: &RedisServer, options: &str) -> (SlowLink, Instance, Instance) {
     let link = SlowLink::to(redis.port()).await.unwrap();
@@ -166,4 +169,100 @@ async fn what_a_link_has_swallowed_is_unknown_and_never_doubled() {
         hears(instance, 201..202).await;
         assert!(instance.is_quiet());
     }
+}
+
+/// Publishes through a subscribing link that brings nothing back: each is answered, and the others have it.
+async fn publish_unechoed(
+    link: &SlowLink,
+    here: &Instance,
+    there: &mut Instance,
+    numbers: std::ops::Range<usize>,
+) {
+    link.stall_one(SUBSCRIBING);
+    for n in numbers.clone() {
+        let published = here.publish(vec![Target::All], &format!("0 {n}")).await;
+        assert_eq!((published.receivers, published.reach), (2, Reach::Fleet));
+    }
+    hears(there, numbers).await;
+}
+
+#[tokio::test]
+async fn what_is_answered_and_late_comes_before_what_is_not_answered() {
+    let redis = RedisServer::start().await.unwrap();
+    let (link, mut here, mut there) = fleet(&redis, ",asyncTimeout=200").await;
+    publish_unechoed(&link, &here, &mut there, 0..10).await;
+    link.stall();
+    post(&here, 10..20, "").await;
+    hears(&mut here, 0..20).await;
+    here.status(|status| *status == Status::Connected).await;
+    post(&here, 20..21, "").await;
+    for instance in [&mut here, &mut there] {
+        hears(instance, 20..21).await;
+    }
+    link.go_on();
+    hears(&mut there, 10..20).await;
+    post(&here, 21..22, "").await;
+    for instance in [&mut here, &mut there] {
+        hears(instance, 21..22).await;
+        assert!(instance.is_quiet());
+    }
+    assert_eq!(here.backplane.statistics().unknown, 10);
+}
+
+#[tokio::test]
+async fn what_is_late_when_the_links_go_is_not_lost_here() {
+    let redis = RedisServer::start().await.unwrap();
+    let (link, mut here, mut there) = fleet(&redis, "").await;
+    publish_unechoed(&link, &here, &mut there, 0..10).await;
+    // The publishing link.
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal"]).await.unwrap();
+    hears(&mut here, 0..10).await;
+    for instance in [&here, &there] {
+        instance.status(|status| *status == Status::Connected).await;
+    }
+    post(&here, 10..11, "").await;
+    for instance in [&mut here, &mut there] {
+        hears(instance, 10..11).await;
+        assert!(instance.is_quiet());
+    }
+    assert_eq!(here.backplane.statistics().unknown, 0);
+}
+
+#[tokio::test]
+async fn what_is_late_comes_before_what_redis_refuses() {
+    let redis = RedisServer::start().await.unwrap();
+    let (link, mut here, mut there) = fleet(&redis, "").await;
+    publish_unechoed(&link, &here, &mut there, 0..10).await;
+    redis.command(&["ACL", "SETUSER", "default", "-publish"]).await.unwrap();
+    assert_eq!(here.publish(vec![Target::All], "0 10").await.reach, Reach::ThisInstance);
+    redis.command(&["ACL", "SETUSER", "default", "+publish"]).await.unwrap();
+    hears(&mut here, 0..11).await;
+    link.go_on();
+    post(&here, 11..12, "").await;
+    for instance in [&mut here, &mut there] {
+        hears(instance, 11..12).await;
+        assert!(instance.is_quiet());
+    }
+}
+
+#[tokio::test]
+async fn what_is_late_when_another_server_is_to_be_used_is_heard() {
+    let (redis, promoted) = (RedisServer::start().await.unwrap(), RedisServer::start().await.unwrap());
+    let replicate = async |replica: &RedisServer, master: &RedisServer| {
+        let port = master.port().to_string();
+        replica.command(&["REPLICAOF", "127.0.0.1", &port]).await.unwrap();
+    };
+    replicate(&promoted, &redis).await;
+    let options = format!(",{},configCheckSeconds=1", promoted.connection_string());
+    let (link, mut here, mut there) = fleet(&redis, &options).await;
+    link.stall_one(SUBSCRIBING);
+    post(&there, 0..10, "").await;
+    hears(&mut there, 0..10).await;
+    promoted.command(&["REPLICAOF", "NO", "ONE"]).await.unwrap();
+    replicate(&redis, &promoted).await;
+    here.lost().await;
+    link.go_on();
+    hears(&mut here, 0..10).await;
+    here.status(|status| *status == Status::Connected).await;
+    assert!(here.is_quiet());
 }
