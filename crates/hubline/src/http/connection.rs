@@ -82,12 +82,14 @@ pub(super) async fn serve_one(
     let io = SendTimeout::new(socket, limits.send_timeout);
     #[cfg(feature = "tls")]
     if let Some(tls) = limits.options.tls.clone() {
+        // A future keeps room for all that it may ever await: in boxes, plain connections have none for TLS, nor those over TLS
+        // for their handshake.
         let accepted = tokio::select! {
-            accepted = tls.accept(io, remote) => accepted,
+            accepted = Box::pin(tls.accept(io, remote)) => accepted,
             () = stop.cancelled() => None,
         };
         if let Some(stream) = accepted {
-            answer(stream, remote, app, stop, limits).await;
+            Box::pin(answer(stream, remote, app, stop, limits)).await;
         }
         return;
     }
