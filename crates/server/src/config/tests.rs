@@ -475,25 +475,6 @@ fn token_keys_are_secrets_of_a_good_length() {
 }
 
 #[test]
-fn limits_of_signalr() {
-    let config = Setup::new()
-        .set("SignalR:MaximumParallelInvocationsPerClient", "4")
-        .set("SignalR:StreamBufferCapacity", "20")
-        .set("SignalR:StatefulReconnectBufferSize", "200")
-        .set("SignalR:AllowStatefulReconnects", "true")
-        .set("SignalR:CloseOnAuthenticationExpiration", "true")
-        .config();
-    assert_eq!(config.maximum_parallel_invocations_per_client, 4);
-    assert_eq!(config.stream_buffer_capacity, 20);
-    assert_eq!(config.stateful_reconnect_buffer_size_bytes, 200);
-    assert!(config.allow_stateful_reconnects && config.close_on_authentication_expiration);
-    assert!(Setup::new().set("SignalR:StreamBufferCapacity", "0").errors().contains("a number from 1"));
-    let with_version = |version| Setup::new().set("SignalR:MinimumProtocolVersion", version);
-    assert_eq!(with_version("1").config().minimum_protocol_version, 1);
-    assert!(with_version("2").errors().contains("0, or 1 to refuse clients of SignalR 1.x"));
-}
-
-#[test]
 fn two_hubs_cannot_have_one_name() {
     let (chat, navigation) = ("SignalR:HubNames:ChatHub", "SignalR:HubNames:NavigationStateHub");
     let both = Setup::new().set(chat, "Clinic.Hub").set(navigation, "Clinic.Hub").errors();
@@ -503,18 +484,4 @@ fn two_hubs_cannot_have_one_name() {
     }
     let exchanged = Setup::new().set(chat, "NavigationStateHub").set(navigation, "ChatHub").config();
     assert_eq!(exchanged.hub_names.get("ChatHub"), Some("NavigationStateHub"));
-}
-
-#[test]
-fn clients_may_refresh_their_authentication_unless_told_otherwise() {
-    let config = Setup::new().config();
-    assert!(config.authentication_refresh && config.maximum_authentication_expiration.is_none());
-    let config = Setup::new()
-        .set("SignalR:AuthenticationRefresh", "false")
-        .set("SignalR:MaximumAuthenticationExpiration", "08:00:00")
-        .config();
-    assert!(!config.authentication_refresh);
-    assert_eq!(config.maximum_authentication_expiration, Some(Duration::from_secs(8 * 60 * 60)));
-    let mistakes = Setup::new().set("SignalR:MaximumAuthenticationExpiration", "0").errors();
-    assert!(mistakes.contains("a time span above zero"), "{mistakes}");
 }
