@@ -9,9 +9,12 @@ use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter
 use hubline_redis::RedisClient;
 
 use crate::config::{Config, ListenAddress, Scheme};
-use crate::output::Output;
+use crate::observe::{Output, health, metrics};
 use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
-use crate::{health, home, hubs, management, metrics};
+use crate::{chat, home, management, navigation};
+
+/// The hubs' own names, which `SignalR:HubNames` maps to others.
+pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
 
 /// What lets users in who have not signed in.
 const ANONYMOUS: &str = "Authentication:AllowAnonymous";
@@ -36,11 +39,11 @@ pub(crate) fn routers(
     redis: Option<RedisClient>,
     log: &Output,
 ) -> Result<Routers> {
-    let chat = server.add_hub(named(hubs::chat::hub(), config));
-    let navigation = server.add_hub(named(hubs::navigation_state::hub(), config));
+    let chat = server.add_hub(named(chat::hub(), config));
+    let navigation_hub = server.add_hub(named(navigation::hub(), config));
     let mut paths = Router::new()
         .merge(chat.map_with(CHAT, chat_options(config)))
-        .merge(navigation.map_with(NAVIGATION, endpoint_options(config)));
+        .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
     let bearer = config.bearer.clone().map(BearerAuthentication::new).transpose();
     let bearer = bearer.context("tokens cannot be verified")?;
     let token_refusals = bearer.as_ref().map(|bearer| bearer.refusals().clone());
@@ -56,7 +59,7 @@ pub(crate) fn routers(
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(paths);
     if !config.environment.is_production() {
-        let trigger = post(hubs::navigation_state::trigger).with_state(navigation.context().clone());
+        let trigger = post(navigation::trigger).with_state(navigation_hub.context().clone());
         app = app.route(TRIGGER, trigger);
     }
     let cross_origin = CrossOrigin::new(config.allowed_origins.clone());
@@ -140,7 +143,7 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
 
 /// The chat's name on Redis.
 pub(crate) fn chat_name(config: &Config) -> String {
-    named(hubs::chat::hub(), config).name().to_owned()
+    named(chat::hub(), config).name().to_owned()
 }
 
 /// What a person sees when the server has started.
@@ -246,11 +249,11 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
     for (hub, _) in config
         .hub_names
         .iter()
-        .filter(|(hub, _)| !hubs::NAMES.iter().any(|known| known.eq_ignore_ascii_case(hub)))
+        .filter(|(hub, _)| !HUB_NAMES.iter().any(|known| known.eq_ignore_ascii_case(hub)))
     {
         notes.push(format!(
             "SignalR:HubNames:{hub} names a hub that is not served; there are {}",
-            hubs::NAMES.join(" and ")
+            HUB_NAMES.join(" and ")
         ));
     }
     notes

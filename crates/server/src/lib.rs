@@ -1,3 +1,105 @@
-//! What the applications of the Hubline server keep for themselves, on the public API of the libraries.
+//! The Hubline server: chat, calls and navigation state over SignalR, on one instance or on many behind a load balancer.
+//!
+//! The applications (`chat`, `calls`, `mapping`, `navigation`) use the library's public API alone and never each other; `app`
+//! knows all of them. What is public here is so for the tests.
 
-pub mod consultations;
+mod app;
+mod cache_entry;
+pub mod calls;
+mod chat;
+mod cli;
+mod config;
+mod home;
+mod listen;
+mod management;
+pub mod mapping;
+mod navigation;
+mod observe;
+mod paths;
+mod serve;
+
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+
+use cli::{Cli, Command, ConfigArgs};
+use config::{Config, Loaded};
+use observe::Output;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// Exit code for a configuration that cannot be used.
+const BAD_CONFIGURATION: u8 = 2;
+
+/// Runs the program: reads its command line, and does what that says.
+pub fn main() -> ExitCode {
+    let arguments = Cli::try_from_arguments(std::env::args_os()).unwrap_or_else(|error| error.exit());
+    let log = Output::start().unwrap_or_else(|_| Output::nowhere());
+    log.take_panics();
+    let code = match arguments.command {
+        Command::Serve(arguments) => with_configuration(&arguments, &log, |loaded| serve(loaded, &log)),
+        Command::Config(arguments) => with_configuration(&arguments, &log, |loaded| {
+            // Whoever reads this may take their time, or close it.
+            _ = std::io::stdout().write_all(loaded.describe().as_bytes());
+            ExitCode::SUCCESS
+        }),
+    };
+    log.flush();
+    code
+}
+
+fn with_configuration(
+    arguments: &ConfigArgs,
+    log: &Output,
+    run: impl FnOnce(Loaded) -> ExitCode,
+) -> ExitCode {
+    let loaded = std::env::current_dir()
+        .map_err(|error| format!("the working directory cannot be used: {error}"))
+        .and_then(|directory| {
+            Config::load(arguments, config::process_variables(), &directory)
+                .map_err(|errors| errors.to_string())
+        });
+    match loaded {
+        Ok(loaded) => run(loaded),
+        Err(errors) => {
+            log.say(&format!("{}\n", errors.trim_end()));
+            ExitCode::from(BAD_CONFIGURATION)
+        }
+    }
+}
+
+fn serve(loaded: Loaded, log: &Output) -> ExitCode {
+    let Loaded { config, warnings, .. } = loaded;
+    // The program's own methods log nothing that needs the span of its call, and a span costs as much as a delivery.
+    let calls = if config.log_level >= LevelFilter::DEBUG { config.log_level } else { LevelFilter::OFF };
+    tracing_subscriber::fmt()
+        .with_max_level(config.log_level)
+        .with_writer(log.clone())
+        .log_internal_errors(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .finish()
+        .with(Targets::new().with_default(config.log_level).with_target("hubline::call", calls))
+        .init();
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+    for note in app::notes(&config) {
+        tracing::warn!("{note}");
+    }
+    // Accepts, and drives Redis; connections are served by threads of their own.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            log.say(&format!("the runtime cannot be started: {error}\n"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(serve::run(&config, log)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            log.say(&format!("{error:#}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}

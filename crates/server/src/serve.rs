@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
 use hubline_redis::RedisBackplane;
-use hubline_server::consultations::ConnectionMapping;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,7 +14,8 @@ use tokio_util::sync::CancellationToken;
 use crate::app::{self, Routers};
 use crate::config::{Config, Scheme};
 use crate::listen::listen;
-use crate::output::Output;
+use crate::mapping::ConnectionMapping;
+use crate::observe::Output;
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;

@@ -3,7 +3,7 @@
 use super::keys;
 use super::reader::Reader;
 use super::report::Problem;
-use crate::hubs;
+use crate::app::HUB_NAMES;
 
 /// Names on Redis by the names of hubs, `SignalR:HubNames:{hub}`.
 ///
@@ -19,7 +19,7 @@ impl HubNames {
             .filter_map(|setting| Some((keys::hub_of(&setting.key)?.to_owned(), setting.clone())))
             .collect();
         let is_set = |hub: &str| named.iter().any(|(known, _)| known.eq_ignore_ascii_case(hub));
-        let keep_theirs: Vec<&str> = hubs::NAMES.into_iter().filter(|hub| !is_set(hub)).collect();
+        let keep_theirs: Vec<&str> = HUB_NAMES.into_iter().filter(|hub| !is_set(hub)).collect();
         let mut names: Vec<(String, String)> = Vec::new();
         for (hub, setting) in named {
             let name = setting.value.trim().to_owned();

@@ -16,7 +16,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use tokio::sync::watch;
 
-use crate::output::Output;
+use crate::observe::Output;
 
 #[derive(Debug)]
 pub(super) struct ServerCollector {

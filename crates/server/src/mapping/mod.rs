@@ -13,7 +13,7 @@ use hubline::directory::{
 use hubline::{ConnectionId, UserId};
 use hubline_redis::{CommandError, RedisClient};
 
-use super::cache_entry::{self, Expiration};
+use crate::cache_entry::{self, Expiration};
 
 const EXPIRATION: Expiration =
     Expiration { absolute: Duration::from_secs(12 * 60 * 60), sliding: Duration::from_secs(4 * 60 * 60) };

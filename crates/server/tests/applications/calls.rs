@@ -1,14 +1,10 @@
 //! Calls in Redis, as other programs and other instances see them.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
-
-mod fleet;
-
-use fleet::{Instance, Reader};
+use crate::fleet::{Instance, Reader};
 use hubline::UserId;
 use hubline::directory::Scope;
 use hubline::directory::conformance::until;
-use hubline_server::consultations::calls::{Call, CallError, CallStatus, Calls};
+use hubline_server::calls::{Call, CallError, CallStatus, Calls};
 use hubline_testkit::{Cluster, RedisServer};
 
 fn call(id: &str) -> Call {

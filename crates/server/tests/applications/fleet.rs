@@ -1,7 +1,5 @@
 //! One instance of a fleet on the libraries, and what other programs read.
 
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +7,8 @@ use hubline::UserId;
 use hubline::directory::conformance::until;
 use hubline::directory::{HubSessions, Scope, SessionDirectory};
 use hubline_redis::{RedisClient, RedisDirectory, RedisDirectoryOptions, RedisOptions, redis};
-use hubline_server::consultations::ConnectionMapping;
-use hubline_server::consultations::calls::Calls;
+use hubline_server::calls::Calls;
+use hubline_server::mapping::ConnectionMapping;
 
 const INSTANCE_NAME: &str = "TeleDoctor:";
 /// Fast enough that a test does not wait, slow enough for a busy machine.

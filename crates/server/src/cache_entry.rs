@@ -8,18 +8,17 @@ use std::time::Duration;
 
 use hubline_redis::{CommandError, RedisClient, RedisScript, redis};
 
-static WRITE: LazyLock<RedisScript> =
-    LazyLock::new(|| RedisScript::new(include_str!("cache_entry/write.lua")));
+static WRITE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("cache_entry.lua")));
 
 /// How long an entry lives.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Expiration {
-    pub(super) absolute: Duration,
-    pub(super) sliding: Duration,
+pub(crate) struct Expiration {
+    pub(crate) absolute: Duration,
+    pub(crate) sliding: Duration,
 }
 
 /// Writes an entry, whatever was there.
-pub(super) async fn write(
+pub(crate) async fn write(
     client: &RedisClient,
     key: &str,
     data: &str,
@@ -31,6 +30,6 @@ pub(super) async fn write(
 }
 
 /// Removes an entry.
-pub(super) async fn remove(client: &RedisClient, key: &str) -> Result<(), CommandError> {
+pub(crate) async fn remove(client: &RedisClient, key: &str) -> Result<(), CommandError> {
     client.query(redis::Cmd::del(key)).await
 }

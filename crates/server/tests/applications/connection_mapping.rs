@@ -1,12 +1,8 @@
 //! Where users are connected, as other programs read it from Redis.
 
-#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
-
-mod fleet;
-
 use std::time::Duration;
 
-use fleet::{Instance, Reader};
+use crate::fleet::{Instance, Reader};
 use hubline::directory::SessionDirectory;
 use hubline::directory::conformance::until;
 use hubline_testkit::{Cluster, RedisServer};

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 pub use call::{Call, CallError, CallId, CallStatus};
 use held_calls::{HeldCall, HeldCalls};
 
-static WRITE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("calls/call.lua")));
+static WRITE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("call.lua")));
 
 /// How long a call is kept.
 const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);

@@ -23,7 +23,7 @@ use prometheus_client::registry::Registry;
 use collector::ServerCollector;
 pub(crate) use refusals::RefusalCollector;
 
-use crate::output::Output;
+use crate::observe::Output;
 
 /// What the page is made from. Nothing is kept here: all figures are read when the page is.
 ///

@@ -1,0 +1,7 @@
+//! The applications, on real parts.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod calls;
+mod connection_mapping;
+mod fleet;

@@ -1,0 +1,19 @@
+//! The database of Hubline's applications: SQLite, embedded, or PostgreSQL, behind one API.
+//!
+//! [`Store`] runs work on a connection: [`Store::read`] outside a transaction, [`Store::write`] in one. The modules hold what each
+//! application keeps, in SQL that both databases read alike:
+//!
+//! - parameters are `$1`, `$2` ...; `ON CONFLICT` and `RETURNING` are there, `now()` and other functions of one database are not;
+//! - types are `BIGINT`, `TEXT` and `DOUBLE PRECISION` alone; a truth is a `BIGINT` of 0 or 1; sums are cast to `BIGINT`;
+//! - a time is a `BIGINT` of 100 ns since 1970, UTC ([`Timestamp`]); an id that is no number is a `TEXT`.
+
+mod error;
+mod store;
+mod timestamp;
+
+pub use error::StoreError;
+pub use store::{Connection, Store};
+pub use timestamp::Timestamp;
+
+/// The SQL library, for the queries of tests.
+pub use sqlx;

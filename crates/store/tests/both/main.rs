@@ -1,0 +1,5 @@
+//! What the store keeps, on each database.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+
+mod basics;
