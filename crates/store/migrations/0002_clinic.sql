@@ -1,0 +1,36 @@
+CREATE TABLE clinic_audit (
+    id TEXT PRIMARY KEY,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    details TEXT
+);
+CREATE INDEX clinic_audit_actor ON clinic_audit (actor, id);
+CREATE INDEX clinic_audit_subject ON clinic_audit (subject, id);
+
+CREATE TABLE clinic_bans (
+    user_id TEXT PRIMARY KEY,
+    until BIGINT NOT NULL,
+    reason TEXT NOT NULL,
+    banned_by TEXT NOT NULL,
+    banned_at BIGINT NOT NULL
+);
+CREATE INDEX clinic_bans_until ON clinic_bans (until);
+
+CREATE TABLE clinic_consultations (
+    id TEXT PRIMARY KEY,
+    room TEXT NOT NULL UNIQUE,
+    opens BIGINT NOT NULL,
+    closes BIGINT,
+    created_by TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX clinic_consultations_created ON clinic_consultations (created_at, id);
+
+CREATE TABLE clinic_participants (
+    user_id TEXT NOT NULL,
+    consultation_id TEXT NOT NULL REFERENCES clinic_consultations (id) ON DELETE CASCADE,
+    PRIMARY KEY (user_id, consultation_id)
+);
+CREATE INDEX clinic_participants_consultation ON clinic_participants (consultation_id, user_id);
