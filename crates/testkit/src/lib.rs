@@ -1,4 +1,4 @@
-//! Real parts for tests: a `redis-server`, built server programs, and Node with the official client.
+//! Real parts for tests: a `redis-server`, PostgreSQL, built server programs, and Node with the official client.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -24,6 +24,7 @@ mod cluster;
 mod node;
 mod peer;
 mod port;
+mod postgres_server;
 mod redis_server;
 mod sentinels;
 mod server_process;
@@ -35,6 +36,7 @@ pub use cluster::Cluster;
 pub use node::Node;
 pub use peer::{OLDER_CLIENTS, older_clients, peer, peer11};
 pub use port::{free_port, free_ports};
+pub use postgres_server::{PostgresDatabase, PostgresServer};
 pub use redis_server::RedisServer;
 pub use sentinels::Sentinels;
 pub use server_process::{Launch, ServerProcess};
