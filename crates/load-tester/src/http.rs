@@ -40,7 +40,7 @@ impl HttpConnection {
         socket::send_now(&mut self.stream, request)
     }
 
-    /// Sends a request and returns the body of its answer, which has to be 200.
+    /// Sends a request and returns the body of its answer, which has to be a success.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> anyhow::Result<Vec<u8>> {
         self.send_now(request)?;
         let mut body = Vec::new();
@@ -48,7 +48,7 @@ impl HttpConnection {
         while !whole {
             let take = &mut |piece: Piece<'_>| {
                 match piece {
-                    Piece::Head(status) => ensure!(status == 200, "answered {status}"),
+                    Piece::Head(status) => ensure!((200..300).contains(&status), "answered {status}"),
                     Piece::Body(bytes) => body.extend_from_slice(bytes),
                     Piece::End => whole = true,
                 }
@@ -70,6 +70,18 @@ impl HttpConnection {
             reader.feed(bytes, on)
         })
     }
+}
+
+/// Posts JSON to another path of the target's server.
+pub(crate) async fn post_json(target: &Target, path: &str, body: &str) -> anyhow::Result<()> {
+    let mut connection = HttpConnection::connect(target).await?;
+    let request = format!(
+        "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        target.address,
+        body.len()
+    );
+    connection.exchange(request.as_bytes()).await.with_context(|| format!("POST {path}"))?;
+    Ok(())
 }
 
 /// Posts hub messages on a socket of their own.

@@ -1,4 +1,5 @@
-//! Load on a SignalR server: idle connections, paced broadcasts, echo calls; broadcasts through a fleet, groups.
+//! Load on a SignalR server: idle connections, paced broadcasts, echo calls; broadcasts through a fleet, groups; users that chat,
+//! and the judge of what they saw.
 //!
 //! The client speaks just enough WebSocket, HTTP and hub protocol to be cheaper than the server it
 //! measures, and shares no code with it. WebSockets skip negotiation, so one socket is one connection.
@@ -35,6 +36,7 @@ mod event_stream;
 mod long_polling;
 mod web_socket;
 
+mod chat;
 mod crowd;
 mod tally;
 
@@ -42,18 +44,23 @@ mod scenario;
 
 mod report;
 
+pub use chat::history::{Conversation, Event, History, Stored, Way, read_stored};
+pub use chat::judge::{Verdict, judge};
 pub use connection::Transport;
 pub use messages::Protocol;
 pub use report::{
-    BroadcastReport, EchoReport, ElsewhereReport, FleetReport, FloodReport, GroupsReport, IdleReport, Latency,
+    BroadcastReport, ChatReport, EchoReport, ElsewhereReport, FleetReport, FloodReport, GroupsReport,
+    IdleReport, Latency, NavigationReport,
 };
 pub use scenario::Phase;
 pub use scenario::broadcast::{BroadcastOptions, broadcast};
+pub use scenario::chat::{ChatOptions, chat};
 pub use scenario::echo::{EchoOptions, echo};
 pub use scenario::elsewhere::{ElsewhereOptions, Request, elsewhere};
 pub use scenario::fleet::{FleetOptions, fleet};
 pub use scenario::flood::{FloodOptions, flood};
 pub use scenario::groups::{GroupsOptions, groups};
 pub use scenario::idle::{IdleOptions, idle};
+pub use scenario::navigation::{NavigationOptions, navigation};
 pub use tally::Counts;
 pub use target::{Target, TargetError};

@@ -2,12 +2,14 @@
 
 use std::fmt::Display;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubline_load_tester::{
-    BroadcastOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, GroupsOptions, IdleOptions,
-    Phase, Target, broadcast, echo, elsewhere, fleet, flood, groups, idle,
+    BroadcastOptions, ChatOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, GroupsOptions,
+    History, IdleOptions, NavigationOptions, Phase, Target, broadcast, chat, echo, elsewhere, fleet, flood,
+    groups, idle, judge, navigation, read_stored,
 };
 use serde::Serialize;
 
@@ -42,6 +44,19 @@ enum Scenario {
     Flood(FloodOptions),
     /// Send requests to another instance than negotiated their connection
     Elsewhere(ElsewhereOptions),
+    /// Hold connections to a navigation state's hub while the state is sent again and again
+    Navigation(NavigationOptions),
+    /// Users write to each other and in rooms, come back when a connection is lost, and ask for what they have missed
+    Chat(ChatOptions),
+    /// Judge a chat by its history and by what the database has; the exit code is 1 if anything is lost, doubled, out of order or foreign
+    Judge {
+        /// What `chat` wrote
+        #[arg(long)]
+        history: PathBuf,
+        /// Messages of the database, one JSON object a line: {"conversation": {"pair": [ONE, OTHER]} or {"room": NAME}, "id", "sender", "key"}
+        #[arg(long)]
+        stored: PathBuf,
+    },
     /// Join many groups on one connection, and leave them
     Groups(GroupsOptions),
 }
@@ -83,6 +98,14 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Scenario::Fleet(options) => report(*json, fleet(url, options, &mut progress).await?),
         Scenario::Flood(options) => report(*json, flood(url, options, &mut progress).await?),
         Scenario::Elsewhere(options) => report(*json, elsewhere(url, options, &mut progress).await?),
+        Scenario::Chat(options) => report(*json, chat(url, options, &mut progress).await?),
+        Scenario::Navigation(options) => report(*json, navigation(url, options, &mut progress).await?),
+        Scenario::Judge { history, stored } => {
+            let verdict = judge(&History::read(history)?, &read_stored(stored)?);
+            let is_good = verdict.is_good();
+            report(*json, verdict);
+            anyhow::ensure!(is_good, "the chat is not what it may be");
+        }
         Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
     }
     Ok(())

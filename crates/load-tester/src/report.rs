@@ -8,7 +8,7 @@ use crate::scenario::elsewhere::Request;
 use crate::tally::Counts;
 
 /// Times in microseconds, to three digits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Latency {
     /// Half were faster.
     pub p50_micros: u64,
@@ -56,6 +56,64 @@ impl Display for IdleReport {
         writeln!(f, "connecting    {}", self.connect_latency)?;
         writeln!(f, "held          {} s, {} pings received", self.seconds, self.pings)?;
         write!(f, "lost          {}", Lost(self.lost, self.lost_reason.as_deref()))
+    }
+}
+
+/// What [`chat`](crate::chat()) saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct ChatReport {
+    /// Users, each with one connection at a time.
+    pub users: u32,
+    /// Time from the first attempt to send a message to its confirmation; outages count.
+    pub confirmed_in: Latency,
+    /// Connections that were made after a user's first.
+    pub reconnects: u32,
+    /// Calls that were refused or not answered, and made again.
+    pub repeated: u32,
+    /// Users who did not get everything confirmed and fetched in time.
+    pub unfinished: u32,
+    /// What one of them was told last.
+    pub last_error: Option<String>,
+}
+
+impl Display for ChatReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { users, confirmed_in, reconnects, repeated, unfinished, last_error } = self;
+        writeln!(f, "users         {users}, {reconnects} reconnects, {repeated} calls repeated")?;
+        writeln!(f, "confirmed in  {confirmed_in}")?;
+        write!(f, "unfinished    {unfinished}; last error: {}", last_error.as_deref().unwrap_or("none"))
+    }
+}
+
+/// What [`navigation`](crate::navigation()) saw.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct NavigationReport {
+    /// Instances that connections went to.
+    pub instances: usize,
+    /// Connections of all instances.
+    pub connections: usize,
+    /// How often the state was to be sent. Triggers within 25 ms may become one state.
+    pub triggers: u32,
+    /// States received, of all connections.
+    pub received: u64,
+    /// States whose version was lower than one before on the same connection.
+    pub went_back: u64,
+    /// Connections that did not get the last state.
+    pub without_the_last: usize,
+    /// Connections that ended before they should.
+    pub lost: usize,
+    /// How old states were when they arrived.
+    pub age: Latency,
+}
+
+impl Display for NavigationReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> Result {
+        let Self { instances, connections, triggers, received, went_back, without_the_last, lost, age } =
+            self;
+        writeln!(f, "connections   {connections} to {instances} instances, {lost} lost")?;
+        writeln!(f, "states        {triggers} triggered, {received} received, {went_back} went back")?;
+        writeln!(f, "last state    missing on {without_the_last} connections")?;
+        write!(f, "age           {age}")
     }
 }
 

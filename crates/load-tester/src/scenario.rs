@@ -1,10 +1,12 @@
 pub(crate) mod broadcast;
+pub(crate) mod chat;
 pub(crate) mod echo;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
 pub(crate) mod flood;
 pub(crate) mod groups;
 pub(crate) mod idle;
+pub(crate) mod navigation;
 mod sender;
 
 use std::time::Duration;
