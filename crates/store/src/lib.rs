@@ -9,6 +9,7 @@
 
 pub mod clinic;
 mod error;
+mod migrations;
 mod store;
 mod timestamp;
 

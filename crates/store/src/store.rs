@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
 use crate::StoreError;
+use crate::migrations::MIGRATIONS;
 
 /// A connection that work of the store runs on.
 pub type Connection = sqlx::AnyConnection;
@@ -113,10 +114,6 @@ impl fmt::Debug for Store {
 }
 
 fn migrator() -> Migrator {
-    const MIGRATIONS: &[(i64, &str, &str)] = &[
-        (1, "start", include_str!("../migrations/0001_start.sql")),
-        (2, "clinic", include_str!("../migrations/0002_clinic.sql")),
-    ];
     let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
         let sql = AssertSqlSafe(*sql).into_sql_str();
         Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)

@@ -3,3 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod basics;
+mod databases;
+
+use databases::each;
