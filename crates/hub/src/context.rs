@@ -8,7 +8,7 @@ use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
 use hubline_directory::SessionDirectory;
 use hubline_identity::Policy;
 use hubline_pipe::{Frame, RequestParts};
-use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming};
+use hubline_protocol::{ConnectionId, Dialect, HubProtocol, Naming, UserId};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -193,6 +193,15 @@ impl HubContext {
     /// Safe: nothing that was sent is lost.
     pub async fn flush(&self) {
         self.0.backplane.flush().await;
+    }
+
+    /// Closes the connections that a user has on this instance, and tells their clients not to reconnect automatically, as
+    /// [`Caller::abort`] does. Returns how many those are.
+    ///
+    /// A fleet closes a user's connections by having each instance call this, told by a message that the application sends them
+    /// (`hubline_redis::RawChannels`). It keeps nobody out: a connection that is registered later is none of them.
+    pub fn abort_user(&self, user: &UserId) -> usize {
+        self.0.router.close_user(user, &CloseReason::Aborted)
     }
 
     /// Closes every connection of this instance with `allowReconnect`, those that come later too.

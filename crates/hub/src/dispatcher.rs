@@ -103,7 +103,7 @@ pub(crate) fn bind(
         return Err(reply.failed_to_invoke(&HubError::hidden("InvalidDataException", message)));
     }
     let takes_slot = !streaming && method.streams == 0;
-    let has_filters = !context.0.hub.filters.is_empty();
+    let has_filters = context.0.hub.filters.wrap_calls();
     let encoded = has_filters.then(|| arguments.iter().map(|value| value.encoded().into()).collect());
     let mut parts = CallParts::on(if takes_slot { Occasion::Call } else { Occasion::Free });
     parts.nobody_waits = reply.invocation_id.is_none();

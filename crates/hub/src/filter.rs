@@ -53,6 +53,10 @@ use crate::{Caller, Disconnected, HubContext, HubError, Returned};
 ///     .filter(Rooms { open: vec!["kitchen".to_owned()] });
 /// ```
 pub trait HubFilter: Send + Sync + 'static {
+    /// Whether the filter has anything to do around calls. `false` for one that looks at the life of connections alone:
+    /// [`invoke`](Self::invoke) is not called then, and calls cost no more than without it. Default: `true`.
+    const WRAPS_CALLS: bool = true;
+
     /// Runs around a call, once its arguments are bound and its caller is authorized. A stream in the returned value
     /// has not begun.
     fn invoke(
@@ -187,6 +191,7 @@ impl NextCallback {
 
 /// A [`HubFilter`] without its type.
 trait ErasedFilter: Send + Sync {
+    fn wraps_calls(&self) -> bool;
     fn invoke(
         self: Arc<Self>,
         call: Invocation,
@@ -200,6 +205,10 @@ type Callback = BoxFuture<'static, Result<(), HubError>>;
 
 /// A filter's own code runs when its turn comes, not while the layers are put together.
 impl<F: HubFilter> ErasedFilter for F {
+    fn wraps_calls(&self) -> bool {
+        F::WRAPS_CALLS
+    }
+
     fn invoke(
         self: Arc<Self>,
         call: Invocation,
@@ -230,6 +239,11 @@ impl Filters {
         self.0.is_empty()
     }
 
+    /// Whether calls have anything around them.
+    pub(crate) fn wrap_calls(&self) -> bool {
+        self.0.iter().any(|filter| filter.wraps_calls())
+    }
+
     pub(crate) fn around_call(
         &self,
         call: &Invocation,
@@ -237,7 +251,7 @@ impl Filters {
     ) -> BoxFuture<'static, Result<Returned, HubError>> {
         let around =
             |next, filter: &Arc<dyn ErasedFilter>| Arc::clone(filter).invoke(call.clone(), Next(next));
-        self.0.iter().rev().fold(method, around)
+        self.0.iter().rev().filter(|filter| filter.wraps_calls()).fold(method, around)
     }
 
     pub(crate) fn around_connected(&self, caller: &Caller, callback: Callback) -> Callback {

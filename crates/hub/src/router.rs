@@ -216,6 +216,16 @@ impl Router {
         }
     }
 
+    /// Closes the connections that a user has here. Returns how many.
+    pub(crate) fn close_user(&self, user: &UserId, reason: &CloseReason) -> usize {
+        let close = |shard: &Mutex<Shard>| {
+            let shard = lock(shard);
+            let connections = shard.users.get(user).into_iter().flat_map(HashMap::values);
+            connections.map(|outbox| outbox.close(reason.clone())).count()
+        };
+        self.shards.iter().map(close).sum()
+    }
+
     fn shard(&self, id: &ConnectionId) -> MutexGuard<'_, Shard> {
         let hash = self.hasher.hash_one(id);
         let index = hash & (self.shards.len() as u64 - 1);

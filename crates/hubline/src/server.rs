@@ -10,6 +10,7 @@ use hubline_backplane::{Backplane, InProcess, Statistics, Status};
 use hubline_directory::SessionDirectory;
 use hubline_hub::{Hub, HubContext, HubOptions};
 use hubline_pipe::ConnectionHandler;
+use hubline_protocol::UserId;
 use hubline_transport::{AddressLimits, Connections, Endpoint, EndpointOptions, TokenKey};
 use parking_lot::Mutex;
 use tokio::sync::watch;
@@ -149,6 +150,11 @@ impl Server {
             connections: self.0.connections.statistics(),
             backplane: self.backplane_statistics(),
         }
+    }
+
+    /// Closes the connections that a user has on this instance, in all hubs, as [`HubContext::abort_user`] does. Returns how many.
+    pub fn abort_user(&self, user: &UserId) -> usize {
+        self.hubs().iter().map(|hub| hub.abort_user(user)).sum()
     }
 
     /// Closes every connection, with `allowReconnect` for its client, and waits until all have ended and all hub methods and

@@ -17,6 +17,8 @@ mod navigation;
 mod observe;
 mod paths;
 mod serve;
+#[allow(dead_code, reason = "the chat and the calls take it up")]
+mod user_rate;
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;

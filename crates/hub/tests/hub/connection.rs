@@ -260,6 +260,27 @@ async fn an_abort_is_for_good() {
 }
 
 #[tokio::test]
+async fn all_connections_of_a_user_can_be_closed_and_nobody_elses() {
+    let hub = start(hub().user_id(|info| info.id.as_str().split_once(' ').map(|(user, _)| user.into())));
+    let mut of_ada = Vec::new();
+    for n in 0..40 {
+        of_ada.push(Client::connect(&hub, &format!("ada {n}")).await);
+    }
+    let mut bob = Client::connect(&hub, "bob 1").await;
+    let mut nobody = Client::connect(&hub, "ada").await;
+    assert_eq!(hub.abort_user(&"ada".into()), 40);
+    for mut client in of_ada {
+        assert_eq!(client.next().await, r#"{"type":7}␞"#);
+        client.closed().await;
+    }
+    for client in [&mut bob, &mut nobody] {
+        client.send(&call(1, "Add", "1,2")).await;
+        assert_eq!(client.next().await, result(1, "3"));
+    }
+    assert_eq!(hub.abort_user(&"carol".into()), 0);
+}
+
+#[tokio::test]
 async fn callbacks_frame_a_connection_and_see_the_state() {
     let (log, mut logged) = mpsc::channel::<String>(16);
     let hub = Hub::with_state("Test", log)

@@ -118,6 +118,37 @@ async fn a_filter_can_refuse_a_connection() {
     assert_eq!(client.next().await, refused);
 }
 
+struct Life(Logging);
+
+impl HubFilter for Life {
+    const WRAPS_CALLS: bool = false;
+
+    async fn invoke(&self, call: Invocation, _next: Next) -> Result<Returned, HubError> {
+        Err(HubError::new(format!("{} is none of its business", call.method())))
+    }
+
+    async fn connected(&self, caller: Caller, next: NextCallback) -> Result<(), HubError> {
+        self.0.connected(caller, next).await
+    }
+}
+
+#[tokio::test]
+async fn a_filter_of_connections_alone_is_not_asked_about_calls() {
+    let log = Log::default();
+    let logging = |name| Logging { name, log: Arc::clone(&log) };
+    let hub = || Hub::new("Test").method("Add", async |a: i32, b: i32| a + b).filter(Life(logging("life")));
+    let alone = (hub(), &["life connected a"][..]);
+    let both = ["life connected a", "call connected a", "call before Add", "call returned"];
+    for (hub, expected) in [alone, (hub().filter(logging("call")), &both)] {
+        log.lock().unwrap().clear();
+        let hub = start(hub);
+        let mut client = Client::connect(&hub, "a").await;
+        client.send(&call(1, "Add", "1,2")).await;
+        assert_eq!(client.next().await, result(1, "3"));
+        assert_eq!(*log.lock().unwrap(), expected);
+    }
+}
+
 #[tokio::test]
 async fn a_filter_reads_the_arguments_that_it_asks_for() {
     let hub = Hub::new("Test")
