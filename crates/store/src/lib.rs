@@ -10,6 +10,7 @@
 pub mod clinic;
 mod error;
 mod migrations;
+pub mod navigation;
 mod store;
 mod timestamp;
 
