@@ -1,8 +1,7 @@
 //! The tables of each application, in the order in which they are made.
 
 /// Version, name and SQL of each migration. The SQL is common to both databases, its statements separated by `;`.
-pub(crate) const MIGRATIONS: &[(i64, &str, &str)] =
-    &[
-        (2, "clinic", include_str!("../migrations/0002_clinic.sql")),
-        (3, "navigation", include_str!("../migrations/0003_navigation.sql")),
-    ];
+pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (2, "clinic", include_str!("../migrations/0002_clinic.sql")),
+    (3, "navigation", include_str!("../migrations/0003_navigation.sql")),
+];

@@ -13,7 +13,7 @@ use super::{MappingValues, ModelMapping, NavigationError, export, version};
 use crate::{Connection, Timestamp};
 
 /// How many mappings there may be; every client gets all of them in one message.
-pub const MAXIMUM_MAPPINGS: i64 = 10_000;
+pub const MAXIMUM_MAPPINGS: i64 = 5_000;
 
 /// What becomes of mappings that an import does not name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

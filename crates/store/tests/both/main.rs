@@ -4,5 +4,6 @@
 
 mod basics;
 mod databases;
+mod navigation;
 
 use databases::each;
