@@ -34,3 +34,18 @@ CREATE TABLE clinic_participants (
     PRIMARY KEY (user_id, consultation_id)
 );
 CREATE INDEX clinic_participants_consultation ON clinic_participants (consultation_id, user_id);
+
+-- Users who are being erased. The row goes with the last of what there was of the user.
+CREATE TABLE clinic_erasures (
+    user_id TEXT PRIMARY KEY,
+    pseudonym TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    requested_at BIGINT NOT NULL
+);
+
+-- Which instance does what only one may do at a time.
+CREATE TABLE clinic_leases (
+    name TEXT PRIMARY KEY,
+    holder TEXT NOT NULL,
+    until BIGINT NOT NULL
+);

@@ -12,6 +12,8 @@ use crate::{Connection, StoreError, Timestamp};
 
 /// Largest page that [`list`] returns.
 pub const MAXIMUM_PAGE: u32 = 1_000;
+/// The action of a sign-in: a signed-in user has connected to a hub. The details are the address that the user came from.
+pub const SIGN_IN: &str = "user.sign-in";
 /// Longest details in characters.
 const LONGEST_DETAILS: usize = 1_000;
 /// Entries in one statement, of 6 parameters each; SQLite takes 32,766.
@@ -157,8 +159,8 @@ pub async fn list(
     rows.iter().map(recorded).collect()
 }
 
-/// Puts a pseudonym in the place of a user, in at most `limit` entries. Returns in how many; fewer than `limit`, and there are no
-/// more.
+/// Puts a pseudonym in the place of a user, in at most `limit` entries, and takes away where the user signed in from. Returns in how
+/// many; fewer than `limit`, and there are no more.
 ///
 /// # Errors
 /// The database cannot be used.
@@ -172,11 +174,11 @@ pub async fn pseudonymize(
     for column in ["actor", "subject"] {
         let left = u64::from(limit).saturating_sub(changed);
         let update = format!(
-            "UPDATE clinic_audit SET {column} = $1
-             WHERE id IN (SELECT id FROM clinic_audit WHERE {column} = $2 ORDER BY id LIMIT $3)"
+            "UPDATE clinic_audit SET {column} = $1, details = CASE WHEN action = $2 THEN NULL ELSE details END
+             WHERE id IN (SELECT id FROM clinic_audit WHERE {column} = $3 ORDER BY id LIMIT $4)"
         );
-        let query = sqlx::query(AssertSqlSafe(update)).bind(pseudonym.as_str()).bind(user.as_str());
-        let query = query.bind(i64::try_from(left).unwrap_or(i64::MAX));
+        let query = sqlx::query(AssertSqlSafe(update)).bind(pseudonym.as_str()).bind(SIGN_IN);
+        let query = query.bind(user.as_str()).bind(i64::try_from(left).unwrap_or(i64::MAX));
         changed += query.execute(&mut *db).await?.rows_affected();
     }
     Ok(changed)

@@ -1,10 +1,12 @@
-//! What a clinic answers for: who did what ([`audit`]), who is kept out ([`bans`]), and between whom a consultation is open
-//! ([`consultations`]).
+//! What a clinic answers for: who did what ([`audit`]), who is kept out ([`bans`]), between whom a consultation is open
+//! ([`consultations`]), and who is to be forgotten ([`erasures`]).
 
 pub mod audit;
 pub mod bans;
 mod conditions;
 pub mod consultations;
+pub mod erasures;
+pub mod leases;
 mod party;
 
 pub use party::Party;

@@ -1,0 +1,82 @@
+//! Users of whom text and name are removed.
+//!
+//! An erasure takes many transactions, each of a bounded size. It is a row until it is complete, so that another instance goes on
+//! where one has died. What is kept of a user afterwards names the user no more than the ids of messages do; which user a
+//! pseudonym stands for is kept nowhere.
+
+use sqlx::Row;
+use sqlx::any::AnyRow;
+
+use super::{Party, audit};
+use crate::{Connection, StoreError, Timestamp};
+
+/// A user who is being erased.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Erasure {
+    /// The user, by the id that the hubs know.
+    pub user: String,
+    /// What the audit calls the user from now on.
+    pub pseudonym: String,
+    /// Who asked for it, as [`Party`] writes it.
+    pub by: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Begins to erase a user; if that has begun already, returns what was begun.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn begin(db: &mut Connection, user: &str, by: &Party) -> Result<Erasure, StoreError> {
+    let mut random = [0; 8];
+    getrandom::getrandom(&mut random).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    let pseudonym = format!("erased-{:016x}", u64::from_be_bytes(random));
+    let insert =
+        "INSERT INTO clinic_erasures (user_id, pseudonym, requested_by, requested_at) VALUES ($1, $2, $3, $4)
+                  ON CONFLICT (user_id) DO UPDATE SET user_id = excluded.user_id
+                  RETURNING user_id, pseudonym, requested_by, requested_at";
+    let query = sqlx::query(insert).bind(user).bind(pseudonym).bind(by.as_str()).bind(Timestamp::now().0);
+    erasure(&query.fetch_one(db).await?)
+}
+
+/// Erasures that are not complete, the oldest first, at most `limit`.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn pending(db: &mut Connection, limit: u32) -> Result<Vec<Erasure>, StoreError> {
+    let select = "SELECT user_id, pseudonym, requested_by, requested_at FROM clinic_erasures
+                  ORDER BY requested_at, user_id LIMIT $1";
+    let rows = sqlx::query(select).bind(i64::from(limit)).fetch_all(db).await?;
+    rows.iter().map(erasure).collect()
+}
+
+/// Does a part of an erasure: puts the pseudonym into at most `limit` entries of the audit. Returns into how many; fewer than `limit`,
+/// and that is all.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn erase_from_audit(db: &mut Connection, erasure: &Erasure, limit: u32) -> Result<u64, StoreError> {
+    let (user, pseudonym) = (Party::user(&erasure.user), Party::user(&erasure.pseudonym));
+    audit::pseudonymize(db, &user, &pseudonym, limit).await
+}
+
+/// Completes an erasure: why the user was kept out is forgotten, and that there was something to erase.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn complete(db: &mut Connection, erasure: &Erasure) -> Result<(), StoreError> {
+    let update = "UPDATE clinic_bans SET reason = '' WHERE user_id = $1";
+    sqlx::query(update).bind(&erasure.user).execute(&mut *db).await?;
+    let delete = "DELETE FROM clinic_erasures WHERE user_id = $1";
+    sqlx::query(delete).bind(&erasure.user).execute(db).await?;
+    Ok(())
+}
+
+fn erasure(row: &AnyRow) -> Result<Erasure, StoreError> {
+    Ok(Erasure {
+        user: row.try_get(0)?,
+        pseudonym: row.try_get(1)?,
+        by: row.try_get(2)?,
+        at: Timestamp(row.try_get(3)?),
+    })
+}
