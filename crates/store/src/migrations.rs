@@ -2,6 +2,7 @@
 
 /// Version, name and SQL of each migration. The SQL is common to both databases, its statements separated by `;`.
 pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "chat", include_str!("../migrations/0001_chat.sql")),
     (2, "clinic", include_str!("../migrations/0002_clinic.sql")),
     (3, "navigation", include_str!("../migrations/0003_navigation.sql")),
 ];

@@ -1,0 +1,42 @@
+-- A pair of users, the smaller id first and room '', or a room, with users ''.
+CREATE TABLE chat_conversations (
+    id BIGINT PRIMARY KEY,
+    room TEXT NOT NULL,
+    first_user TEXT NOT NULL,
+    second_user TEXT NOT NULL,
+    last_id BIGINT NOT NULL,
+    last_sent_at BIGINT NOT NULL,
+    UNIQUE (room, first_user, second_user)
+);
+
+CREATE TABLE chat_messages (
+    conversation BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    sender TEXT NOT NULL,
+    text TEXT NOT NULL,
+    sent_at BIGINT NOT NULL,
+    client_message_id TEXT,
+    PRIMARY KEY (conversation, id)
+);
+CREATE UNIQUE INDEX chat_messages_client_message ON chat_messages (sender, client_message_id)
+    WHERE client_message_id IS NOT NULL;
+
+-- Both of a pair, whoever is in a room. Messages up to first_id were there before the user was.
+CREATE TABLE chat_members (
+    user_id TEXT NOT NULL,
+    conversation BIGINT NOT NULL,
+    first_id BIGINT NOT NULL,
+    delivered_id BIGINT NOT NULL,
+    read_id BIGINT NOT NULL,
+    PRIMARY KEY (user_id, conversation)
+);
+CREATE INDEX chat_members_conversation ON chat_members (conversation);
+
+-- What is stored and may not have been published. Who publishes it puts a number of his own into claim.
+CREATE TABLE chat_outbox (
+    sent_at BIGINT NOT NULL,
+    conversation BIGINT NOT NULL,
+    id BIGINT NOT NULL,
+    claim BIGINT NOT NULL,
+    PRIMARY KEY (sent_at, conversation, id)
+);

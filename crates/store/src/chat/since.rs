@@ -1,0 +1,193 @@
+//! What a user has missed in all conversations.
+
+use std::collections::HashMap;
+
+use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
+
+use super::cursor::{NAMED, Position};
+use super::history::message;
+use super::{Conversation, Cursor, CursorError, MAXIMUM_PAGE, Message};
+use crate::{Connection, StoreError};
+
+/// From where on messages are wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum After {
+    /// From the beginning of each conversation, or from when the user became a member of its room.
+    Beginning,
+    /// From now on: no messages, but a cursor.
+    Now,
+    /// From where a page ended.
+    Cursor(Cursor),
+}
+
+/// Messages that a user has missed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Since {
+    /// Those of one conversation in the order of their ids.
+    pub messages: Vec<Message>,
+    /// Where they end.
+    pub next: Cursor,
+    /// Whether there were more.
+    pub has_more: bool,
+}
+
+/// Why a page is not read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SinceError {
+    /// The cursor is ahead of the database, which is another one than the cursor is of, or an older copy of it.
+    #[error("the cursor is ahead of the database")]
+    Ahead(#[source] CursorError),
+    /// The database cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<sqlx::Error> for SinceError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// The messages of a user's conversations behind a cursor, the user's own too, at most `limit` and at most [`MAXIMUM_PAGE`]. In the order of
+/// their times.
+///
+/// Every message is on one page of those that follow each other by [`Since::next`], however many are stored meanwhile.
+///
+/// # Errors
+/// See [`SinceError`].
+pub async fn since(db: &mut Connection, user: &str, after: &After, limit: u32) -> Result<Since, SinceError> {
+    let beginning = Cursor::default();
+    let before = match after {
+        After::Cursor(cursor) => cursor,
+        After::Beginning | After::Now => &beginning,
+    };
+    let (mut positions, conversations) = memberships(db, user, before).await?;
+    if *after == After::Now {
+        for position in &mut positions {
+            position.read_up_to = position.last_id;
+        }
+        return Ok(Since {
+            messages: Vec::new(),
+            next: Cursor::after(before, positions, NAMED),
+            has_more: false,
+        });
+    }
+    find_positions(db, before, &mut positions).await?;
+    // Those that were silent longest first: see `Cursor::after`.
+    positions.sort_unstable_by_key(|position| position.last_sent_at);
+    let ranges = next_ranges(&mut positions, limit.clamp(1, MAXIMUM_PAGE).into());
+    let mut messages = Vec::new();
+    for row in messages_in(db, &ranges).await? {
+        if let Some(conversation) = conversations.get(&row.try_get(0)?) {
+            messages.push(message(&row, conversation.clone())?);
+        }
+    }
+    if messages.is_empty() {
+        skip_deleted(db, &mut positions).await?;
+    }
+    let has_more = positions.iter().any(|position| position.read_up_to < position.last_id);
+    messages.sort_by_key(|message| (message.sent_at, message.key));
+    Ok(Since { messages, next: Cursor::after(before, positions, NAMED), has_more })
+}
+
+/// Messages of a conversation: behind one, up to another.
+struct Range {
+    number: i64,
+    behind: i64,
+    up_to: i64,
+}
+
+/// The user's conversations, read up to where the cursor says or, if it does not, up to where they begin for the user.
+async fn memberships(
+    db: &mut Connection,
+    user: &str,
+    before: &Cursor,
+) -> Result<(Vec<Position>, HashMap<i64, Conversation>), SinceError> {
+    let select = "SELECT c.id, c.last_id, c.last_sent_at, m.first_id, c.room, c.first_user, c.second_user
+                  FROM chat_members m JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1";
+    let rows = sqlx::query(select).bind(user).fetch_all(&mut *db).await?;
+    let mut positions = Vec::with_capacity(rows.len());
+    let mut conversations = HashMap::new();
+    for row in &rows {
+        let (number, last_id, first_id) = (row.try_get(0)?, row.try_get(1)?, row.try_get(3)?);
+        let read_up_to = before.positions.get(&number).copied().unwrap_or(first_id);
+        if read_up_to > last_id {
+            return Err(SinceError::Ahead(CursorError));
+        }
+        if read_up_to < last_id {
+            conversations.insert(number, Conversation::from_row(row, 4)?);
+        }
+        let last_sent_at = row.try_get(2)?;
+        positions.push(Position { number, read_up_to, first_id, last_id, last_sent_at });
+    }
+    Ok((positions, conversations))
+}
+
+/// Finds the positions in conversations of which the cursor says only up to which time they are read.
+async fn find_positions(
+    db: &mut Connection,
+    before: &Cursor,
+    positions: &mut [Position],
+) -> Result<(), SinceError> {
+    let Some(until) = before.until() else { return Ok(()) };
+    for position in positions {
+        if before.positions.contains_key(&position.number) {
+        } else if position.last_sent_at <= until.0 {
+            position.read_up_to = position.last_id;
+        } else {
+            let select = "SELECT id FROM chat_messages WHERE conversation = $1 AND id > $2 AND sent_at <= $3
+                          ORDER BY id DESC LIMIT 1";
+            let query =
+                sqlx::query_scalar(select).bind(position.number).bind(position.first_id).bind(until.0);
+            let found: Option<i64> = query.fetch_optional(&mut *db).await?;
+            position.read_up_to = found.unwrap_or(position.first_id);
+        }
+    }
+    Ok(())
+}
+
+/// Chooses what is read next, `limit` messages at most, and moves the positions to its end.
+fn next_ranges(positions: &mut [Position], limit: i64) -> Vec<Range> {
+    let mut left = limit;
+    let mut ranges = Vec::new();
+    for position in positions {
+        let behind = position.read_up_to;
+        let up_to = position.last_id.min(behind + left);
+        if up_to > behind {
+            ranges.push(Range { number: position.number, behind, up_to });
+            position.read_up_to = up_to;
+            left -= up_to - behind;
+        }
+    }
+    ranges
+}
+
+async fn messages_in(db: &mut Connection, ranges: &[Range]) -> Result<Vec<AnyRow>, StoreError> {
+    if ranges.is_empty() {
+        return Ok(Vec::new());
+    }
+    let values: Vec<String> = ranges
+        .iter()
+        .map(|Range { number, behind, up_to }| format!("({number}, {behind}, {up_to})"))
+        .collect();
+    let select = format!(
+        "WITH wanted (number, behind, up_to) AS (VALUES {})
+         SELECT m.conversation, m.id, m.sender, m.text, m.sent_at
+         FROM wanted w JOIN chat_messages m ON m.conversation = w.number AND m.id > w.behind AND m.id <= w.up_to",
+        values.join(", ")
+    );
+    Ok(sqlx::query(AssertSqlSafe(select)).persistent(false).fetch_all(&mut *db).await?)
+}
+
+/// Moves the position in a conversation that was begun to the next message: those between were deleted by age.
+async fn skip_deleted(db: &mut Connection, positions: &mut [Position]) -> Result<(), StoreError> {
+    let begun = positions.iter_mut().find(|position| position.read_up_to < position.last_id);
+    let Some(position) = begun else { return Ok(()) };
+    let select = "SELECT id FROM chat_messages WHERE conversation = $1 AND id > $2 ORDER BY id LIMIT 1";
+    let query = sqlx::query_scalar(select).bind(position.number).bind(position.read_up_to);
+    let next: Option<i64> = query.fetch_optional(&mut *db).await?;
+    position.read_up_to = next.map_or(position.last_id, |next| next - 1);
+    Ok(())
+}
