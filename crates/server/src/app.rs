@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result};
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
@@ -9,9 +10,10 @@ use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter
 use hubline_redis::RedisClient;
 
 use crate::config::{Config, ListenAddress, Scheme};
+use crate::development::{self, DevelopmentSignIn};
 use crate::observe::{Output, health, metrics};
-use crate::paths::{CHAT, CLIENT, HEALTH, HOME, HOME_SCRIPT, HOME_STYLE, NAVIGATION, TRIGGER};
-use crate::{chat, home, management, navigation};
+use crate::paths::{self, CHAT, DEVELOPMENT_TOKEN, HEALTH, NAVIGATION, TRIGGER};
+use crate::{chat, management, navigation, pages};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
@@ -50,12 +52,20 @@ pub(crate) fn routers(
     if let Some(bearer) = bearer {
         paths = paths.layer(bearer);
     }
+    if config.environment.is_development() {
+        let sign_in = DevelopmentSignIn::start(
+            redis.clone(),
+            server.directory_status(),
+            config.allowed_origins.clone(),
+        );
+        // Outside of what verifies other tokens, which would refuse these.
+        paths = paths.layer(from_fn_with_state(sign_in.clone(), development::authenticate));
+        let issue = post(development::issue).layer(DefaultBodyLimit::max(development::LIMIT_BODY_BYTES));
+        paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(sign_in));
+    }
     let health = health::Health::new(server, config, redis);
     let mut app = Router::new()
-        .route(HOME, get(home::page))
-        .route(HOME_SCRIPT, get(home::script))
-        .route(HOME_STYLE, get(home::style))
-        .route(CLIENT, get(home::client))
+        .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(paths);
     if !config.environment.is_production() {
@@ -83,8 +93,7 @@ pub(crate) fn routers(
             }
         }
     }
-    let spelt_freely = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
-    let app = hubline::ignore_case(app.layer(cross_origin), spelt_freely);
+    let app = hubline::ignore_case(app.layer(cross_origin), paths::spelt_freely());
     let management = hubline::ignore_case(management, [HEALTH]);
     let filtered = |app: Router| match &host_filter {
         Some(host_filter) => app.layer(host_filter.clone()),
@@ -167,17 +176,24 @@ pub(crate) fn banner(config: &Config) -> String {
         ),
         None => "SignalR configured with the in-process backplane: this instance serves alone".to_owned(),
     };
+    let application = config.application_name.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
     let open = config.urls.first().map(browser_address).unwrap_or_default();
     format!(
         "Hubline {version} in environment {environment}\n\
-         {backplane}\n\
+         {application}{backplane}\n\
          Hubs /chathub and /hubs/navigation-state on {urls}\n\
          {management}\
          {closed}\
+         {sign_in}\
          Open {open}/ in a browser to see messages cross between two connections\n",
         version = env!("CARGO_PKG_VERSION"),
         environment = config.environment,
         urls = joined(&config.urls),
+        sign_in = match config.environment.is_development() {
+            true =>
+                format!("For development: POST {DEVELOPMENT_TOKEN} signs anybody in as whoever he says\n"),
+            false => String::new(),
+        },
         closed = closed(config).into_iter().map(|line| format!("Closed: {line}\n")).collect::<String>(),
     )
 }

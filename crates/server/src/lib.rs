@@ -9,12 +9,13 @@ pub mod calls;
 mod chat;
 mod cli;
 mod config;
-mod home;
+mod development;
 mod listen;
 mod management;
 pub mod mapping;
 mod navigation;
 mod observe;
+mod pages;
 mod paths;
 mod serve;
 #[allow(dead_code, reason = "the chat and the calls take it up")]

@@ -1,13 +1,20 @@
 //! Where things are served, except for the metrics, whose path is configured.
 
-pub(crate) const HOME: &str = "/";
-pub(crate) const HOME_SCRIPT: &str = "/home.js";
-pub(crate) const HOME_STYLE: &str = "/home.css";
-pub(crate) const CLIENT: &str = "/signalr.min.js";
+use crate::pages;
+
 pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
 pub(crate) const TRIGGER: &str = "/api/test/trigger-navigation-update";
 pub(crate) const HEALTH: &str = "/health";
+/// In Development alone.
+pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
+
+const HUBS_AND_MORE: [&str; 5] = [CHAT, NAVIGATION, TRIGGER, HEALTH, DEVELOPMENT_TOKEN];
+
+/// What is served in any letter case.
+pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {
+    pages::paths().filter(|path| *path != pages::HOME).chain(HUBS_AND_MORE)
+}
 
 /// Whether something is served at this path, or may be, in any letter case.
 pub(crate) fn is_taken(path: &str) -> bool {
@@ -16,6 +23,5 @@ pub(crate) fn is_taken(path: &str) -> bool {
             start.eq_ignore_ascii_case(taken) && (rest.is_empty() || rest.starts_with('/'))
         })
     };
-    let taken = [HOME_SCRIPT, HOME_STYLE, CLIENT, CHAT, NAVIGATION, TRIGGER, HEALTH];
-    path == HOME || taken.into_iter().any(is_at_or_below)
+    path == pages::HOME || spelt_freely().any(is_at_or_below)
 }

@@ -221,3 +221,74 @@ async fn an_expired_token_goes_on_with_its_connection_and_opens_nothing() {
         assert_eq!(status(elsewhere, &format!("DELETE {uri}"), &ada).await, 202);
     }
 }
+
+/// Status and body of a POST to `/dev/token`.
+async fn development_token(port: u16, headers: &str, body: &str) -> (u16, Value) {
+    let headers = format!("Content-Type: application/json\r\n{headers}");
+    let (status, body) = request::post_and_read(port, "/dev/token", &headers, body).await;
+    (status, serde_json::from_str(&body).unwrap_or(Value::String(body)))
+}
+
+#[tokio::test]
+async fn tokens_for_development_are_good_on_all_instances_and_beside_configured_keys() {
+    let mut redis = RedisServer::start().await.unwrap();
+    let at = redis.connection_string();
+    let key = format!("--Jwt:Key={KEY}");
+    let with_key = ["--dev", "--redis", &at, &key];
+    let ((_first, first), (_second, second)) = tokio::join!(started(&with_key[..3]), started(&with_key));
+    let (status, issued) = timeout(PATIENCE, async {
+        loop {
+            match development_token(first, "", r#"{"user":"ada","roles":["Doctor"]}"#).await {
+                (503, _) => sleep(Duration::from_millis(20)).await,
+                answer => break answer,
+            }
+        }
+    })
+    .await
+    .unwrap();
+    assert_eq!((status, &issued["expiresIn"]), (200, &json!(43200)), "{issued}");
+    let token = issued["token"].as_str().unwrap().to_owned();
+    for port in [first, second] {
+        negotiated(port, "/chathub", &bearer(&token)).await;
+        let in_query = format!("POST /chathub/negotiate?negotiateVersion=1&access_token={token}");
+        assert_eq!(self::status(port, &in_query, "").await, 200);
+    }
+    // Anonymous users are let in, or not, as if there were no tokens for development.
+    let negotiate = "POST /chathub/negotiate?negotiateVersion=1";
+    assert_eq!(self::status(first, negotiate, "").await, 200);
+    assert_eq!(self::status(second, negotiate, "").await, 401);
+    // A token of the issuer that is configured is still one, and one that was changed is none.
+    negotiated(second, "/chathub", &bearer(&self::token("bob", 60, KEY))).await;
+    let changed = format!("{}A{}", &token[..token.len() - 4], &token[token.len() - 3..]);
+    for port in [first, second] {
+        let (status, challenge) = answer(port, negotiate, &bearer(&changed)).await;
+        assert_eq!(status, 401);
+        assert!(challenge.contains("invalid_token"), "{challenge}");
+    }
+    // Redis comes back empty: who is signed in stays so, with whoever comes after that too.
+    redis.stop().await.unwrap();
+    redis.start_again().await.unwrap();
+    redis.command_until(&["EXISTS", "hubline:development-keys"], |answer| answer == "1").await.unwrap();
+    let (_third, third) = started(&["--dev", "--redis", &at]).await;
+    negotiated(third, "/chathub", &bearer(&token)).await;
+    let seconds: u64 = redis.command(&["TTL", "hubline:development-keys"]).await.unwrap().parse().unwrap();
+    assert!(seconds > 80_000, "{seconds}");
+}
+
+#[tokio::test]
+async fn tokens_for_development_are_issued_in_development_alone_and_to_no_page_of_another_site() {
+    for environment in ["Production", "Staging"] {
+        let (_server, port) = started(&["--environment", environment]).await;
+        assert_eq!(development_token(port, "", r#"{"user":"ada"}"#).await.0, 404, "{environment}");
+    }
+    let (_server, port) = started(&["--dev"]).await;
+    let ada = r#"{"user":"ada"}"#;
+    assert_eq!(development_token(port, "", ada).await.0, 200);
+    assert_eq!(development_token(port, "Origin: http://localhost:3000\r\n", ada).await.0, 200);
+    assert_eq!(development_token(port, "Origin: https://evil.example.org\r\n", ada).await.0, 403);
+    let (status, why) = development_token(port, "", r#"{"roles":[]}"#).await;
+    assert!(status == 400 && why.as_str().unwrap().contains("missing field `user`"), "{why}");
+    assert_eq!(request::post(port, "/dev/token", "Content-Type: text/plain\r\n", ada).await, 415);
+    let huge = format!(r#"{{"user":"ada","name":"{}"}}"#, "a".repeat(10_000));
+    assert_eq!(development_token(port, "", &huge).await.0, 413);
+}

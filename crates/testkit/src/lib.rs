@@ -21,6 +21,7 @@
 
 mod certificates;
 mod cluster;
+mod env_file;
 mod node;
 mod peer;
 mod port;
@@ -33,6 +34,7 @@ mod stream;
 
 pub use certificates::Certificates;
 pub use cluster::Cluster;
+pub use env_file::env_file;
 pub use node::Node;
 pub use peer::{OLDER_CLIENTS, older_clients, peer, peer11};
 pub use port::{free_port, free_ports};

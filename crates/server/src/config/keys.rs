@@ -16,10 +16,13 @@ pub(super) const KNOWN_NETWORKS: &str = "ForwardedHeaders:KnownNetworks";
 pub(super) const FORWARD_LIMIT: &str = "ForwardedHeaders:ForwardLimit";
 pub(super) const FORWARDED_HEADERS_ENABLED: &str = "ForwardedHeaders_Enabled";
 pub(super) const ENVIRONMENT: &str = "Environment";
+pub(super) const APPLICATION_NAME: &str = "ApplicationName";
 pub(super) const CONTENT_ROOT: &str = "contentRoot";
 pub(super) const REDIS_SIGNALR: &str = "ConnectionStrings:RedisSignalR";
 pub(super) const REDIS_CONNECTION_STRING: &str = "Redis:ConnectionString";
 pub(super) const REDIS_ABORT_ON_CONNECT_FAIL: &str = "Redis:AbortOnConnectFail";
+pub(super) const REDIS_DEFAULT_DATABASE: &str = "Redis:DefaultDatabase";
+pub(super) const REDIS_CLIENT_NAME: &str = "Redis:ClientName";
 pub(super) const REDIS_INSTANCE_NAME: &str = "Redis:InstanceName";
 pub(super) const USE_REDIS_BACKPLANE: &str = "SignalR:UseRedisBackplane";
 pub(super) const CHANNEL_PREFIX: &str = "SignalR:ChannelPrefix";
@@ -105,9 +108,12 @@ const KNOWN: &[&str] = &[
     FORWARDED_HEADERS_ENABLED,
     ENVIRONMENT,
     CONTENT_ROOT,
+    APPLICATION_NAME,
     REDIS_SIGNALR,
     REDIS_CONNECTION_STRING,
     REDIS_ABORT_ON_CONNECT_FAIL,
+    REDIS_DEFAULT_DATABASE,
+    REDIS_CLIENT_NAME,
     REDIS_INSTANCE_NAME,
     USE_REDIS_BACKPLANE,
     CHANNEL_PREFIX,

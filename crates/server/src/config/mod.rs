@@ -83,10 +83,12 @@ pub(crate) struct Config {
     /// `Environment` (`--environment`, `DOTNET_ENVIRONMENT`, `ASPNETCORE_ENVIRONMENT`; never a
     /// file); `--dev` is Development. Default Production, as in ASP.NET Core.
     pub(crate) environment: HostEnvironment,
+    /// `ApplicationName`: stands in brackets before the line that says at start which backplane is in use. Default none.
+    pub(crate) application_name: Option<String>,
     /// `ConnectionStrings:RedisSignalR` (`--redis` goes before it), else `Redis:ConnectionString`;
     /// `None` means the in-process backplane, also with `SignalR:UseRedisBackplane=false`.
-    /// `Redis:AbortOnConnectFail` stands in for a missing `abortConnect`, `SignalR:ChannelPrefix`
-    /// replaces the string's `channelPrefix`. What is kept while Redis is away has the bounds
+    /// `Redis:AbortOnConnectFail`, `Redis:DefaultDatabase` and `Redis:ClientName` stand in for a missing `abortConnect`,
+    /// `defaultDatabase` and `name`, `SignalR:ChannelPrefix` replaces the string's `channelPrefix`. What is kept while Redis is away has the bounds
     /// `SignalR:Outbox:MaximumMessages` (default 10000), `MaximumBytes` (33554432) and `MaximumAge` (60 s).
     pub(crate) redis: Option<RedisOptions>,
     /// `Redis:InstanceName`: stands before the name of every key in Redis, nothing between. Default: none; then the channel
@@ -265,6 +267,7 @@ impl Config {
                 .connections(reader.limit(keys::CONNECTIONS_PER_ADDRESS, 0))
                 .negotiations_per_second(reader.limit(keys::NEGOTIATIONS_PER_ADDRESS, 0)),
             forwarded: Forwarded::read(reader),
+            application_name: reader.text(keys::APPLICATION_NAME),
             redis: redis::read(reader),
             redis_instance_name: reader.text(keys::REDIS_INSTANCE_NAME),
             hub_names: HubNames::read(reader),

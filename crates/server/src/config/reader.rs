@@ -121,6 +121,15 @@ impl Reader {
         self.value(key, default, parse, u32::to_string)
     }
 
+    /// The number of a Redis database; `None` if unset.
+    pub(super) fn default_database(&mut self, key: &'static str) -> Option<u32> {
+        let parse = |value: &str| match value.parse() {
+            Ok(database @ 0..=0x7fff_ffff) => Ok(database),
+            _ => Err("the number of a database from 0, such as 2"),
+        };
+        self.optional(key, parse, u32::to_string)
+    }
+
     /// A path of the server's own that nothing else has.
     pub(super) fn free_path(&mut self, key: &'static str, default: &str) -> String {
         self.value(key, default.to_owned(), parse_free_path, String::clone)

@@ -13,6 +13,8 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
     let abort_on_connect_fail = reader.optional_boolean(keys::REDIS_ABORT_ON_CONNECT_FAIL);
     let use_redis = reader.optional_boolean(keys::USE_REDIS_BACKPLANE);
     let channel_prefix = reader.text(keys::CHANNEL_PREFIX);
+    let default_database = reader.default_database(keys::REDIS_DEFAULT_DATABASE);
+    let client_name = reader.text(keys::REDIS_CLIENT_NAME).map(|name| name.replace(char::is_whitespace, ""));
     // Told with the settings that follow.
     let instance_name =
         reader.settings.get(keys::REDIS_INSTANCE_NAME).map(|setting| setting.value.trim().to_owned());
@@ -33,6 +35,10 @@ pub(super) fn read(reader: &mut Reader) -> Option<RedisOptions> {
         Ok(mut options) => {
             options.abort_connect = options.abort_connect.or(abort_on_connect_fail);
             options.channel_prefix = channel_prefix.or(options.channel_prefix);
+            if options.default_database == 0 {
+                options.default_database = default_database.unwrap_or(0);
+            }
+            options.name = options.name.or(client_name);
             options.outbox = outbox;
             options.instance_name = instance_name;
             Some(options)

@@ -485,3 +485,69 @@ fn two_hubs_cannot_have_one_name() {
     let exchanged = Setup::new().set(chat, "NavigationStateHub").set(navigation, "ChatHub").config();
     assert_eq!(exchanged.hub_names.get("ChatHub"), Some("NavigationStateHub"));
 }
+
+/// The file of variables of one of the two systems that Hubline was made for, over what their Compose files set.
+fn users(file: &str, compose: &[(&str, &str)]) -> Loaded {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
+    let variables = hubline_testkit::env_file(&path).unwrap();
+    let setup = variables.iter().fold(Setup::new(), |setup, (name, value)| setup.variable(name, value));
+    compose.iter().fold(setup, |setup, (name, value)| setup.variable(name, value)).loaded()
+}
+
+#[test]
+fn the_files_of_variables_set_what_the_users_set_in_their_source() {
+    let skip = ("CONDUIT_SKIP_DATABASE_INIT", "true");
+    let conduit = users(
+        "conduit.env",
+        &[
+            ("ASPNETCORE_URLS", "http://+:5000"),
+            (
+                "ConnectionStrings__Database",
+                "Host=postgres;Database=conduit;Username=conduit;Password=conduit123",
+            ),
+            (
+                "ConnectionStrings__RedisSignalR",
+                "redis-signalr:6379,abortConnect=false,connectTimeout=5000,syncTimeout=5000",
+            ),
+            skip,
+        ],
+    );
+    let (config, warnings) = (conduit.config, conduit.warnings);
+    assert!(warnings.is_empty(), "{warnings:?}");
+    assert!(config.environment.is_development() && config.management_key.is_none());
+    let redis = config.redis.as_ref().unwrap();
+    assert_eq!((redis.default_database, redis.name.as_deref()), (2, Some("conduit")));
+    assert_eq!(redis.channel_prefix.as_deref(), Some("conduit_signalr:"));
+    for origin in ["null", "http://localhost", "http://localhost:5002"] {
+        assert!(config.allowed_origins.contains(origin), "{origin}");
+    }
+    assert!(!config.allowed_origins.contains("https://evil.example.org"));
+    let said = crate::app::banner(&config);
+    assert!(
+        said.contains("[Conduit] SignalR configured with Redis backplane for horizontal scaling"),
+        "{said}"
+    );
+
+    let redis = ("Redis__ConnectionString", "redis:6379,password=YourRedisPassword");
+    let teledoctor = users("teledoctor.env", &[redis, ("SignalR__UseRedisBackplane", "true")]);
+    let (config, warnings) = (teledoctor.config, teledoctor.warnings);
+    assert!(warnings.is_empty() && config.environment.is_production(), "{warnings:?}");
+    let redis = config.redis.unwrap();
+    assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
+    assert_eq!(redis.instance_name.as_deref(), Some("TeleDoctor:"));
+    assert!(config.database.is_some());
+}
+
+#[test]
+fn database_and_name_of_the_connection_string_go_first() {
+    let redis = |string: &str| {
+        let setup =
+            Setup::new().variable("Redis__DefaultDatabase", "2").variable("Redis__ClientName", "con duit");
+        setup.variable("Redis__ConnectionString", string).config().redis.unwrap()
+    };
+    let (under, over) = (redis("redis:6379"), redis("redis:6379,defaultDatabase=3,name=own"));
+    assert_eq!((under.default_database, under.name.as_deref()), (2, Some("conduit")));
+    assert_eq!((over.default_database, over.name.as_deref()), (3, Some("own")));
+    let errors = Setup::new().variable("Redis__DefaultDatabase", "two").errors();
+    assert!(errors.contains("Redis:DefaultDatabase = 'two'") && errors.contains("such as 2"), "{errors}");
+}

@@ -24,6 +24,12 @@ pub(crate) async fn ask(port: u16, line: &str, headers: &str) -> (String, String
 /// The status of a POST with a body.
 #[allow(dead_code, reason = "not every test posts something")]
 pub(crate) async fn post(port: u16, uri: &str, headers: &str, body: &str) -> u16 {
+    post_and_read(port, uri, headers, body).await.0
+}
+
+/// The status of a POST with a body, and the body of the answer.
+#[allow(dead_code, reason = "not every test posts something")]
+pub(crate) async fn post_and_read(port: u16, uri: &str, headers: &str, body: &str) -> (u16, String) {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let length = body.len();
     let request = format!(
@@ -32,5 +38,6 @@ pub(crate) async fn post(port: u16, uri: &str, headers: &str, body: &str) -> u16
     socket.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     socket.read_to_string(&mut answer).await.unwrap();
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
 }
