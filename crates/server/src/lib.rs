@@ -3,6 +3,8 @@
 //! The applications (`chat`, `calls`, `mapping`, `navigation`) use the library's public API alone and never each other; `app`
 //! knows all of them. What is public here is so for the tests.
 
+pub mod admin;
+mod api;
 mod app;
 mod cache_entry;
 pub mod calls;

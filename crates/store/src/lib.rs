@@ -10,6 +10,7 @@
 pub mod chat;
 pub mod clinic;
 mod error;
+pub mod keys;
 mod migrations;
 pub mod navigation;
 mod store;

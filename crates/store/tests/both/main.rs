@@ -6,6 +6,7 @@ mod basics;
 mod chat;
 mod clinic;
 mod databases;
+mod keys;
 mod navigation;
 
 use databases::each;

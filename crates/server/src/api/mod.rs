@@ -1,0 +1,20 @@
+//! What every part of the HTTP API at `/api` has in common, whichever application it belongs to: answers to what fails
+//! ([`Problem`]), values out of requests ([`Json`], [`Query`], [`Path`]), and who acts ([`AdminPrincipal`]).
+//!
+//! A part is a `utoipa_axum::router::OpenApiRouter`, whose handlers have `#[utoipa::path]`: what is not described is not served.
+//! `app` joins the parts.
+
+mod extract;
+mod page;
+mod principal;
+mod problem;
+mod router;
+
+pub(crate) use extract::{Json, Path, Query};
+pub(crate) use page::{Page, page_size};
+pub(crate) use principal::AdminPrincipal;
+pub(crate) use problem::Problem;
+pub(crate) use router::with_problems;
+
+/// Most bytes of a body, unless a route says otherwise.
+pub(crate) const BODY_BYTES: usize = 64 * 1024;

@@ -1,0 +1,265 @@
+//! The admin API: who may use it, and its keys.
+
+use std::net::SocketAddr;
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
+use axum::http::{Request, Response};
+use hubline_auth::AllowedOrigins;
+use hubline_server::admin::{Admin, AdminConfig, ConfiguredKey};
+use hubline_store::Store;
+use hubline_testkit::PostgresServer;
+use serde_json::{Value, json};
+use tower::ServiceExt;
+use utoipa_axum::router::OpenApiRouter;
+
+const STRONG: &str = "0123456789abcdef0123456789abcdef";
+const WEAK: &str = "your-admin-key";
+const KEYS: &str = "/api/admin/keys";
+
+/// The API in process, as clients of one address see it.
+struct Api {
+    routes: Router,
+    admin: Admin,
+}
+
+impl Api {
+    fn new(config: AdminConfig, store: &Store) -> Self {
+        let admin = Admin::new(config, store.clone());
+        Self { routes: admin.serve(OpenApiRouter::default()).0, admin }
+    }
+
+    async fn send(&self, line: &str, headers: &[(&str, &str)], body: Value) -> Response<Body> {
+        let (method, path) = line.split_once(' ').unwrap();
+        let mut request = Request::builder().method(method).uri(path);
+        request = headers.iter().fold(request, |request, (name, value)| request.header(*name, *value));
+        request = request.extension(ConnectInfo(SocketAddr::from(([192, 0, 2, 7], 1))));
+        let body = match body {
+            Value::Null => Body::empty(),
+            body => {
+                request = request.header("content-type", "application/json");
+                Body::from(body.to_string())
+            }
+        };
+        self.routes.clone().oneshot(request.body(body).unwrap()).await.unwrap()
+    }
+
+    /// Status and body of an answer, which is a problem if it fails.
+    async fn ask(&self, line: &str, key: &str, body: Value) -> (u16, Value) {
+        let authorization = format!("Bearer {key}");
+        let headers = [("authorization", authorization.as_str())];
+        let headers = if key.is_empty() { &[][..] } else { &headers[..] };
+        let response = self.send(line, headers, body).await;
+        let status = response.status();
+        if status.is_client_error() || status.is_server_error() {
+            assert_eq!(response.headers()["content-type"], "application/problem+json", "{line}");
+        }
+        let body = to_bytes(response.into_body(), 1_000_000).await.unwrap();
+        (status.as_u16(), serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    async fn status(&self, line: &str, key: &str) -> u16 {
+        self.ask(line, key, Value::Null).await.0
+    }
+
+    async fn make_key(&self, with: &str, path: &str, body: Value) -> (String, String) {
+        let (status, made) = self.ask(&format!("POST {path}"), with, body).await;
+        assert_eq!(status, 201, "{made}");
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        (text(&made["key"]["id"]), text(&made["secret"]))
+    }
+}
+
+/// Runs a test on each database.
+async fn each(test: impl AsyncFn(Store)) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", directory.path().join("test.db").display());
+    test(Store::open(&url).await.unwrap()).await;
+    let database = PostgresServer::shared().await.unwrap().database().await.unwrap();
+    test(Store::open(&database.url()).await.unwrap()).await;
+}
+
+async fn sqlite() -> (tempfile::TempDir, Store) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", directory.path().join("test.db").display());
+    (directory, Store::open(&url).await.unwrap())
+}
+
+fn development() -> AdminConfig {
+    AdminConfig { is_open_without_keys: true, ..AdminConfig::default() }
+}
+
+fn configured(keys: &[&str]) -> AdminConfig {
+    let parse =
+        |(place, key): (usize, &&str)| ConfiguredKey::parse(&format!("Admin:ApiKeys:{place}"), key).unwrap();
+    AdminConfig { keys: keys.iter().enumerate().map(parse).collect(), ..AdminConfig::default() }
+}
+
+#[tokio::test]
+async fn without_any_key_it_is_open_in_development_and_off_elsewhere() {
+    let (_directory, store) = sqlite().await;
+    let off = Api::new(AdminConfig::default(), &store);
+    for key in ["", "any-key"] {
+        let (status, problem) = off.ask("GET /api/admin/keys", key, Value::Null).await;
+        assert_eq!(status, 403);
+        assert!(problem["detail"].as_str().unwrap().contains("Admin__ApiKey"), "{problem}");
+    }
+    let open = Api::new(development(), &store);
+    for key in ["", "any-key", WEAK] {
+        assert_eq!(open.status("GET /api/admin/keys", key).await, 200, "{key}");
+    }
+    assert_eq!(open.ask("POST /api/admin/keys", "", json!({"name": "ci", "scope": "read"})).await.0, 409);
+    let (id, secret) = open.make_key("", KEYS, json!({"name": "ci", "scope": "full"})).await;
+    for api in [&open, &off, &Api::new(development(), &store)] {
+        for key in ["", "any-key"] {
+            assert_ne!(api.status("GET /api/admin/keys", key).await, 200, "a key closes it");
+        }
+        assert_eq!(open.status("GET /api/admin/keys", &secret).await, 200);
+    }
+    assert_eq!(open.status(&format!("DELETE /api/admin/keys/{id}"), &secret).await, 204);
+    assert_eq!(open.status("GET /api/admin/keys", "").await, 401, "and it stays closed without that key");
+}
+
+#[tokio::test]
+async fn pages_of_other_sites_cannot_use_what_is_open() {
+    let (_directory, store) = sqlite().await;
+    let origins = AllowedOrigins::List(vec!["null".parse().unwrap()]);
+    let open = Api::new(AdminConfig { origins, ..development() }, &store);
+    for (origin, status) in [("https://evil.example", 403), ("http://localhost:5000", 200), ("null", 200)] {
+        for line in ["GET /api/admin/keys", "POST /api/admin/keys", "DELETE /api/admin/keys/1"] {
+            let headers = [("origin", origin), ("host", "localhost:5000")];
+            let answered = open.send(line, &headers, Value::Null).await.status().as_u16();
+            assert_eq!(answered == 403, status == 403, "{line} from {origin}: {answered}");
+        }
+    }
+    let closed = Api::new(configured(&[STRONG]), &store);
+    let bearer = format!("Bearer {STRONG}");
+    let headers = [("origin", "https://evil.example"), ("authorization", bearer.as_str())];
+    let answer = closed.send("GET /api/admin/keys", &headers, Value::Null).await;
+    assert_eq!(answer.status(), 200, "no page has the key without being told");
+}
+
+#[tokio::test]
+async fn only_a_right_key_in_its_header_gets_in_and_wrong_ones_have_to_wait() {
+    let (_directory, store) = sqlite().await;
+    let api = Api::new(configured(&[WEAK, STRONG]), &store);
+    for key in [WEAK, STRONG] {
+        assert_eq!(api.status("GET /api/admin/keys", key).await, 200);
+    }
+    for header in
+        [STRONG.to_owned(), format!("Basic {STRONG}"), format!("bearer {STRONG}x"), "Bearer".to_owned()]
+    {
+        let answer = api.send("GET /api/admin/keys", &[("authorization", &header)], Value::Null).await;
+        assert_eq!(answer.status(), 401, "{header}");
+        assert_eq!(answer.headers()["www-authenticate"], "Bearer");
+    }
+    for in_url in ["access_token", "key", "api_key"] {
+        assert_eq!(api.status(&format!("GET /api/admin/keys?{in_url}={STRONG}"), "").await, 401, "{in_url}");
+    }
+    assert_eq!(api.status("GET /api/admin/nothing", "").await, 401, "strangers learn no paths");
+    assert_eq!(api.status("GET /api/admin/nothing", STRONG).await, 404);
+    assert_eq!(api.status("PATCH /api/admin/keys", STRONG).await, 405);
+
+    for _ in 0..9 {
+        assert_eq!(api.status("GET /api/admin/keys", "wrong-key").await, 401);
+    }
+    for key in ["wrong-key", WEAK] {
+        let bearer = format!("Bearer {key}");
+        let answer = api.send("GET /api/admin/keys", &[("authorization", &bearer)], Value::Null).await;
+        assert_eq!(answer.status(), 429, "{key}: it may be guessed");
+        assert!(answer.headers().contains_key("retry-after"));
+    }
+    assert_eq!(api.status("GET /api/admin/keys", STRONG).await, 200, "nobody guesses this one");
+    let statistics = api.admin.statistics();
+    assert_eq!((statistics.unauthorized, statistics.limited), (17, 2));
+}
+
+#[tokio::test]
+async fn a_key_does_what_its_scope_says_and_every_change_is_audited() {
+    each(async |store| {
+        let api = Api::new(configured(&[STRONG]), &store);
+        let (_, reader) = api.make_key(STRONG, KEYS, json!({"name": "reader", "scope": "read"})).await;
+        let (_, writer) = api.make_key(STRONG, KEYS, json!({"name": "writer", "scope": "write"})).await;
+        let (full_id, full) = api
+            .make_key(STRONG, KEYS, json!({"name": "full", "scope": "full", "expiresInSeconds": 3600}))
+            .await;
+        for key in [&reader, &writer] {
+            let (status, problem) = api.ask("GET /api/admin/keys", key, Value::Null).await;
+            assert_eq!(status, 403);
+            assert!(problem["detail"].as_str().unwrap().contains("scope full"), "{problem}");
+        }
+        let (status, taken) =
+            api.ask("POST /api/admin/keys", &full, json!({"name": "reader", "scope": "read"})).await;
+        assert!(status == 409 && taken["errors"]["name"].is_array(), "{taken}");
+        let models = json!({"name": "team", "models": ["gpt-4", "claude"]});
+        let (team, team_secret) = api.make_key(&full, "/api/admin/virtual-keys", models).await;
+        assert_eq!(
+            api.status("GET /api/admin/keys", &team_secret).await,
+            401,
+            "a virtual key is none of these"
+        );
+        let (_, shown) = api.ask(&format!("GET /api/admin/virtual-keys/{team}"), &full, Value::Null).await;
+        assert_eq!(shown["models"], json!(["claude", "gpt-4"]));
+        assert!(!shown.to_string().contains(&team_secret) && shown["lastUsedAt"].is_null());
+
+        let rotate = format!("POST /api/admin/keys/{full_id}/rotate");
+        let (status, rotated) = api.ask(&rotate, &full, json!({"overlapSeconds": 0})).await;
+        assert_eq!(status, 200, "{rotated}");
+        assert_eq!(api.status("GET /api/admin/keys", &full).await, 401);
+        let second = rotated["secret"].as_str().unwrap();
+        let (_, rotated) = api.ask(&rotate, second, json!({})).await;
+        let third = rotated["secret"].as_str().unwrap();
+        for key in [second, third] {
+            assert_eq!(api.status("GET /api/admin/keys", key).await, 200, "they overlap for a day");
+        }
+        assert_eq!(api.status(&format!("DELETE /api/admin/virtual-keys/{team}"), third).await, 204);
+        assert_eq!(api.status(&format!("DELETE /api/admin/virtual-keys/{team}"), third).await, 404);
+        assert_eq!(
+            acts(&store).await,
+            [
+                "admin:Admin:ApiKeys:0 key.create",
+                "admin:Admin:ApiKeys:0 key.create",
+                "admin:Admin:ApiKeys:0 key.create",
+                "admin:full key.create",
+                "admin:full key.rotate",
+                "admin:full key.rotate",
+                "admin:full key.revoke",
+            ]
+        );
+    })
+    .await;
+}
+
+/// Actor and action of all that is audited, oldest first.
+async fn acts(store: &Store) -> Vec<String> {
+    use hubline_store::clinic::audit;
+    let list =
+        store.read(|db| Box::pin(async move { audit::list(db, &audit::AuditFilter::default(), 100).await }));
+    list.await.unwrap().iter().rev().map(|entry| format!("{} {}", entry.actor, entry.action)).collect()
+}
+
+#[tokio::test]
+async fn mistakes_name_their_field() {
+    let (_directory, store) = sqlite().await;
+    let api = Api::new(configured(&[STRONG]), &store);
+    for (line, body, field) in [
+        ("POST /api/admin/keys", json!({"name": "a"}), "scope"),
+        ("POST /api/admin/keys", json!({"name": "a", "scope": "all"}), "scope"),
+        ("POST /api/admin/keys", json!({"name": "Admin:ApiKey", "scope": "read"}), "name"),
+        (
+            "POST /api/admin/keys",
+            json!({"name": "a", "scope": "read", "expiresInSeconds": 0}),
+            "expiresInSeconds",
+        ),
+        ("POST /api/admin/keys", json!({"name": "a", "scope": "read", "expires": 1}), "expires"),
+        ("POST /api/admin/virtual-keys", json!({"name": "a", "models": [""]}), "models"),
+        ("POST /api/admin/keys/1/rotate", json!({"overlapSeconds": 10_000_000}), "overlapSeconds"),
+        ("GET /api/admin/keys?limit=0", Value::Null, "limit"),
+        ("GET /api/admin/keys?limit=many", Value::Null, "limit"),
+        ("GET /api/admin/keys?page=2", Value::Null, "page"),
+    ] {
+        let (status, problem) = api.ask(line, STRONG, body).await;
+        assert!(status == 400 && problem["errors"][field].is_array(), "{line}: {status} {problem}");
+    }
+}
