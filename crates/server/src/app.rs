@@ -9,7 +9,7 @@ use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, 
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisClient;
 
-use crate::config::{Config, ListenAddress, Scheme};
+use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::development::{self, DevelopmentSignIn};
 use crate::observe::{Output, health, metrics};
 use crate::paths::{self, CHAT, DEVELOPMENT_TOKEN, HEALTH, NAVIGATION, TRIGGER};
@@ -17,6 +17,18 @@ use crate::{chat, management, navigation, pages};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
+
+/// What each application reads of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct ApplicationsConfig {}
+
+impl Section for ApplicationsConfig {
+    const TITLE: &'static str = "Applications";
+
+    fn read(_reader: &mut Reader) -> Self {
+        Self {}
+    }
+}
 
 /// What lets users in who have not signed in.
 const ANONYMOUS: &str = "Authentication:AllowAnonymous";
@@ -46,17 +58,17 @@ pub(crate) fn routers(
     let mut paths = Router::new()
         .merge(chat.map_with(CHAT, chat_options(config)))
         .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
-    let bearer = config.bearer.clone().map(BearerAuthentication::new).transpose();
+    let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
     let bearer = bearer.context("tokens cannot be verified")?;
     let token_refusals = bearer.as_ref().map(|bearer| bearer.refusals().clone());
     if let Some(bearer) = bearer {
         paths = paths.layer(bearer);
     }
-    if config.environment.is_development() {
+    if config.server.environment.is_development() {
         let sign_in = DevelopmentSignIn::start(
             redis.clone(),
             server.directory_status(),
-            config.allowed_origins.clone(),
+            config.server.allowed_origins.clone(),
         );
         // Outside of what verifies other tokens, which would refuse these.
         paths = paths.layer(from_fn_with_state(sign_in.clone(), development::authenticate));
@@ -68,24 +80,24 @@ pub(crate) fn routers(
         .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(paths);
-    if !config.environment.is_production() {
+    if !config.server.environment.is_production() {
         let trigger = post(navigation::trigger).with_state(navigation_hub.context().clone());
         app = app.route(TRIGGER, trigger);
     }
-    let cross_origin = CrossOrigin::new(config.allowed_origins.clone());
-    let host_filter = config.allowed_hosts.clone().map(HostFilter::new);
+    let cross_origin = CrossOrigin::new(config.server.allowed_origins.clone());
+    let host_filter = config.server.allowed_hosts.clone().map(HostFilter::new);
     let mut management = Router::new().route(HEALTH, get(health::whole_report).with_state(health));
-    if let Some(path) = &config.metrics_path {
+    if let Some(path) = &config.management.metrics_path {
         let refusals = metrics::RefusalCollector {
             server: server.clone(),
             cross_origin: cross_origin.clone(),
             host_filter: host_filter.clone(),
-            management_key: config.management_key.clone(),
+            management_key: config.management.key.clone(),
             token_refusals,
-            tls: config.tls.clone(),
+            tls: config.server.tls.clone(),
         };
         let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
-        match (&config.management_urls[..], &config.management_key) {
+        match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
             ([], None) => app = app.route(path, page),
             ([], Some(key)) => {
@@ -104,7 +116,7 @@ pub(crate) fn routers(
 
 /// The options of the chat's path, which lets nobody in who is not signed in, unless anonymous users may come.
 fn chat_options(config: &Config) -> EndpointOptions {
-    match config.anonymous_may_chat() {
+    match config.authentication.anonymous_may_chat() {
         true => endpoint_options(config),
         false => endpoint_options(config).authorize(Policy::authenticated()),
     }
@@ -112,13 +124,14 @@ fn chat_options(config: &Config) -> EndpointOptions {
 
 /// The options of the hubs' paths.
 fn endpoint_options(config: &Config) -> EndpointOptions {
-    let mut options = EndpointOptions::default().transports(config.transports.clone());
-    options.minimum_protocol_version = config.minimum_protocol_version;
-    options.allow_stateful_reconnects = config.allow_stateful_reconnects;
-    options.close_on_authentication_expiration = config.close_on_authentication_expiration;
-    options.enable_authentication_refresh = config.authentication_refresh && config.bearer.is_some();
-    options.maximum_authentication_expiration = config.maximum_authentication_expiration;
-    options.long_polling_poll_timeout = config.long_polling_poll_timeout;
+    let mut options = EndpointOptions::default().transports(config.signalr.transports.clone());
+    options.minimum_protocol_version = config.signalr.minimum_protocol_version;
+    options.allow_stateful_reconnects = config.signalr.allow_stateful_reconnects;
+    options.close_on_authentication_expiration = config.signalr.close_on_authentication_expiration;
+    options.enable_authentication_refresh =
+        config.signalr.authentication_refresh && config.authentication.bearer.is_some();
+    options.maximum_authentication_expiration = config.signalr.maximum_authentication_expiration;
+    options.long_polling_poll_timeout = config.signalr.long_polling_poll_timeout;
     // Tokens that are not believed are refused, so one that is merely expired may not come as nobody either.
     options.expired_principals = ExpiredPrincipals::KeepOwnConnections;
     options
@@ -127,27 +140,27 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
 /// How HTTP is served.
 pub(crate) fn http_options(config: &Config) -> HttpOptions {
     HttpOptions::default()
-        .keep_alive_timeout(config.keep_alive_timeout)
-        .request_headers_timeout(config.request_headers_timeout)
-        .forwarded_headers(config.forwarded.headers())
+        .keep_alive_timeout(config.server.keep_alive_timeout)
+        .request_headers_timeout(config.server.request_headers_timeout)
+        .forwarded_headers(config.server.forwarded.headers())
 }
 
 /// The hubs' options.
 pub(crate) fn hub_options(config: &Config) -> HubOptions {
     HubOptions::default()
-        .keep_alive_interval(config.keep_alive_interval)
-        .backplane_failure_mode(config.backplane_failure_mode)
-        .client_timeout_interval(config.client_timeout_interval)
-        .handshake_timeout(config.handshake_timeout)
-        .maximum_receive_message_size(Some(config.maximum_message_size_bytes))
-        .detailed_errors(config.enable_detailed_errors)
-        .maximum_parallel_invocations_per_client(config.maximum_parallel_invocations_per_client)
-        .stream_buffer_capacity(config.stream_buffer_capacity)
-        .sender_hold_timeout(config.sender_hold_timeout)
-        .stalled_reader_timeout(config.stalled_reader_timeout)
-        .limits(config.limits.clone())
-        .stateful_reconnect_buffer_size(config.stateful_reconnect_buffer_size_bytes)
-        .supported_protocols(config.supported_protocols.clone())
+        .keep_alive_interval(config.signalr.keep_alive_interval)
+        .backplane_failure_mode(config.signalr.backplane_failure_mode)
+        .client_timeout_interval(config.signalr.client_timeout_interval)
+        .handshake_timeout(config.signalr.handshake_timeout)
+        .maximum_receive_message_size(Some(config.signalr.maximum_message_size_bytes))
+        .detailed_errors(config.signalr.enable_detailed_errors)
+        .maximum_parallel_invocations_per_client(config.signalr.maximum_parallel_invocations_per_client)
+        .stream_buffer_capacity(config.signalr.stream_buffer_capacity)
+        .sender_hold_timeout(config.signalr.sender_hold_timeout)
+        .stalled_reader_timeout(config.signalr.stalled_reader_timeout)
+        .limits(config.limits.clients.clone())
+        .stateful_reconnect_buffer_size(config.signalr.stateful_reconnect_buffer_size_bytes)
+        .supported_protocols(config.signalr.supported_protocols.clone())
 }
 
 /// The chat's name on Redis.
@@ -157,11 +170,11 @@ pub(crate) fn chat_name(config: &Config) -> String {
 
 /// What a person sees when the server has started.
 pub(crate) fn banner(config: &Config) -> String {
-    let management = match &config.management_urls[..] {
+    let management = match &config.management.urls[..] {
         [] => String::new(),
         urls => format!("{HEALTH} and metrics for operators on {}\n", joined(urls)),
     };
-    let backplane = match &config.redis {
+    let backplane = match &config.redis.options {
         Some(redis) => format!(
             "SignalR configured with Redis backplane for horizontal scaling ({redis})\n\
              Session directory in Redis, {keys}; connection-token keys {agreement}",
@@ -169,15 +182,16 @@ pub(crate) fn banner(config: &Config) -> String {
                 "" => "its keys without a prefix".to_owned(),
                 prefix => format!("its keys behind '{prefix}'"),
             },
-            agreement = match &config.token_keys[..] {
+            agreement = match &config.signalr.token_keys[..] {
                 [] => "agreed through Redis",
                 _ => "configured",
             },
         ),
         None => "SignalR configured with the in-process backplane: this instance serves alone".to_owned(),
     };
-    let application = config.application_name.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
-    let open = config.urls.first().map(browser_address).unwrap_or_default();
+    let application =
+        config.server.application_name.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
+    let open = config.server.urls.first().map(browser_address).unwrap_or_default();
     format!(
         "Hubline {version} in environment {environment}\n\
          {application}{backplane}\n\
@@ -187,13 +201,13 @@ pub(crate) fn banner(config: &Config) -> String {
          {sign_in}\
          Open {open}/ in a browser to see messages cross between two connections\n",
         version = env!("CARGO_PKG_VERSION"),
-        environment = config.environment,
-        urls = joined(&config.urls),
-        sign_in = match config.environment.is_development() {
+        sign_in = match config.server.environment.is_development() {
             true =>
                 format!("For development: POST {DEVELOPMENT_TOKEN} signs anybody in as whoever he says\n"),
             false => String::new(),
         },
+        environment = config.server.environment,
+        urls = joined(&config.server.urls),
         closed = closed(config).into_iter().map(|line| format!("Closed: {line}\n")).collect::<String>(),
     )
 }
@@ -205,21 +219,21 @@ fn joined(urls: &[ListenAddress]) -> String {
 /// What is not open because nobody opened it, each with how to.
 fn closed(config: &Config) -> Vec<String> {
     let mut closed = Vec::new();
-    if matches!(&config.allowed_origins, AllowedOrigins::List(listed) if listed.is_empty()) {
+    if matches!(&config.server.allowed_origins, AllowedOrigins::List(listed) if listed.is_empty()) {
         closed.push(
             "pages of other origins. Cors:AllowedOrigins lists those that may connect; --dev lets in any"
                 .to_owned(),
         );
     }
-    if !config.anonymous_may_chat() {
+    if !config.authentication.anonymous_may_chat() {
         closed.push(format!("{CHAT} for whoever brings no token. {ANONYMOUS}=true lets anonymous users in"));
     }
-    if config.environment.is_production() {
+    if config.server.environment.is_production() {
         closed.push(format!("POST {TRIGGER}. --dev serves it, and so does any --environment but Production"));
     }
-    if !config.environment.is_development()
-        && config.management_key.is_none()
-        && config.management_urls.is_empty()
+    if !config.server.environment.is_development()
+        && config.management.key.is_none()
+        && config.management.urls.is_empty()
     {
         closed.push(format!(
             "what {HEALTH} says besides its status. Management:Key or Management:Urls shows it to operators, --dev to all"
@@ -236,33 +250,38 @@ fn browser_address(address: &ListenAddress) -> String {
 /// what that means.
 pub(crate) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
-    if config.database.is_some() || config.skip_database_init {
+    if config.database.connection_string.is_some() || config.database.skip_init {
         notes.push("a database is configured, but nothing is stored in one yet".to_owned());
     }
-    if config.maximum_authentication_expiration.is_some() && config.bearer.is_none() {
+    if config.signalr.maximum_authentication_expiration.is_some() && config.authentication.bearer.is_none() {
         notes.push(
             "SignalR:MaximumAuthenticationExpiration is set, but there are no keys to verify tokens with (Jwt:Key, \
              Authentication:Schemes:Bearer:SigningKeys and others)"
                 .to_owned(),
         );
     }
-    if config.environment.is_production() && config.bearer.is_none() && config.allow_anonymous.is_none() {
+    if config.server.environment.is_production()
+        && config.authentication.bearer.is_none()
+        && config.authentication.allow_anonymous.is_none()
+    {
         notes.push(format!(
             "anybody may use {CHAT}: there are no keys to verify tokens with. Set Jwt:Key, Jwt:JwksUrl or \
              Authentication:Schemes:Bearer, or {ANONYMOUS}=true if that is meant"
         ));
     }
-    let has_https = config.urls.iter().chain(&config.management_urls).any(|url| url.scheme == Scheme::Https);
-    if config.tls.is_some() && !has_https {
+    let has_https =
+        config.server.urls.iter().chain(&config.management.urls).any(|url| url.scheme == Scheme::Https);
+    if config.server.tls.is_some() && !has_https {
         notes.push(
             "Kestrel:Certificates:Default is set, but no address is served with it; name one with --urls https://+:5001"
                 .to_owned(),
         );
     }
-    if config.redis_instance_name.is_some() && config.redis.is_none() {
+    if config.redis.instance_name.is_some() && config.redis.options.is_none() {
         notes.push("Redis:InstanceName is set, but there is no Redis to keep keys in".to_owned());
     }
     for (hub, _) in config
+        .redis
         .hub_names
         .iter()
         .filter(|(hub, _)| !HUB_NAMES.iter().any(|known| known.eq_ignore_ascii_case(hub)))
@@ -277,7 +296,7 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
 
 /// Gives a hub the name that the configuration has for it on Redis.
 fn named(hub: Hub, config: &Config) -> Hub {
-    match config.hub_names.get(hub.name()) {
+    match config.redis.hub_names.get(hub.name()) {
         Some(name) => hub.named(name),
         None => hub,
     }

@@ -77,14 +77,15 @@ fn with_configuration(
 fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
     // The program's own methods log nothing that needs the span of its call, and a span costs as much as a delivery.
-    let calls = if config.log_level >= LevelFilter::DEBUG { config.log_level } else { LevelFilter::OFF };
+    let calls =
+        if config.logging.level >= LevelFilter::DEBUG { config.logging.level } else { LevelFilter::OFF };
     tracing_subscriber::fmt()
-        .with_max_level(config.log_level)
+        .with_max_level(config.logging.level)
         .with_writer(log.clone())
         .log_internal_errors(false)
         .with_ansi(std::io::stderr().is_terminal())
         .finish()
-        .with(Targets::new().with_default(config.log_level).with_target("hubline::call", calls))
+        .with(Targets::new().with_default(config.logging.level).with_target("hubline::call", calls))
         .init();
     for warning in warnings {
         tracing::warn!("{warning}");

@@ -31,8 +31,8 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
         built = workers.run(build(config.clone(), log.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
-    let public = listen(&config.urls, "--urls or ASPNETCORE_URLS")?;
-    let management = listen(&config.management_urls, "Management:Urls")?;
+    let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
+    let management = listen(&config.management.urls, "Management:Urls")?;
     let stop = CancellationToken::new();
     let options = app::http_options(config);
     let mut serving = JoinSet::new();
@@ -42,7 +42,7 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     {
         let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
         let mut options = options.clone();
-        options.tls = config.tls.clone().filter(|_| scheme == Scheme::Https);
+        options.tls = config.server.tls.clone().filter(|_| scheme == Scheme::Https);
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
     announce(app::banner(config))?;
@@ -53,12 +53,12 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     }
     tracing::info!(
         connections = server.connection_count(),
-        seconds = config.shutdown_timeout.as_secs_f64(),
+        seconds = config.server.shutdown_timeout.as_secs_f64(),
         "Stopping: clients are told to reconnect. A second signal stops at once"
     );
     stop.cancel();
     tokio::select! {
-        all_gone = server.shutdown(config.shutdown_timeout) => {
+        all_gone = server.shutdown(config.server.shutdown_timeout) => {
             if !all_gone {
                 tracing::warn!("Stopped before every connection had ended");
             }
@@ -82,9 +82,9 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
     let mut redis = None;
     let server = Server::builder()
         .hub_options(app::hub_options(&config))
-        .token_keys(config.token_keys.clone())
-        .address_limits(config.address_limits);
-    let server = match &config.redis {
+        .token_keys(config.signalr.token_keys.clone())
+        .address_limits(config.limits.addresses);
+    let server = match &config.redis.options {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;
             let directory = backplane.directory();

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::Loaded;
 use super::report::Source;
+use super::{Loaded, known};
 
 /// One key with the value in effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,19 +28,21 @@ pub(crate) struct ConfigFile {
 impl Loaded {
     /// Every key in effect with its value and source, secrets hidden, for people to read.
     pub(crate) fn describe(&self) -> String {
-        let rows: Vec<[String; 3]> = self.settings.iter().map(row).collect();
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-        let (keys, values) = (width(0), width(1).min(60));
-
         let mut text = String::new();
-        let backplane = self.config.redis.as_ref().map(|options| format!("Redis ({options})"));
+        let backplane = self.config.redis.options.as_ref().map(|options| format!("Redis ({options})"));
         let _ = writeln!(text, "backplane: {}", backplane.as_deref().unwrap_or("in-process"));
         for ConfigFile { name, found } in &self.files {
             let _ = writeln!(text, "{name}: {}", if *found { "read" } else { "not there" });
         }
-        text.push('\n');
-        for [key, value, source] in &rows {
-            let _ = writeln!(text, "{key:keys$}  {value:values$}  {source}");
+        let mut section = "";
+        for setting in &self.settings {
+            let known = known::find(&setting.key);
+            let title = known.map_or(section, |known| known.section);
+            if title != section {
+                let _ = writeln!(text, "\n## {title}");
+                section = title;
+            }
+            setting.describe(&mut text);
         }
         for warning in &self.warnings {
             let _ = write!(text, "\nwarning: {warning}");
@@ -51,7 +53,14 @@ impl Loaded {
     }
 }
 
-fn row(setting: &EffectiveSetting) -> [String; 3] {
-    let value = setting.value.clone().unwrap_or_else(|| "-".to_owned());
-    [setting.key.clone(), value, setting.source.to_string()]
+impl EffectiveSetting {
+    /// Three lines: the value with its source, what may be set and the default, and what it is for.
+    fn describe(&self, text: &mut String) {
+        let Self { key, value, source } = self;
+        let _ = writeln!(text, "\n{key} = {}  ({source})", value.as_deref().unwrap_or("-"));
+        if let Some(known) = known::find(key) {
+            let _ = writeln!(text, "    {}, default {}", known.unit, known.default.as_deref().unwrap_or("-"));
+            let _ = writeln!(text, "    {}", known.key.help);
+        }
+    }
 }

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::host_environment::HostEnvironment;
 use super::json_file::JsonFile;
-use super::keys;
 use super::layer::{Layer, Setting};
 use super::report::{Mistake, Problem, Source};
+use super::server::{CONTENT_ROOT, ENVIRONMENT};
 use crate::cli::ConfigArgs;
 
 /// All layers as one, and what had to be known to read them.
@@ -43,12 +43,12 @@ pub(super) fn gather(
 
 /// The directory of the files, as given, which may be relative to the working directory.
 fn content_root(host: &Layer, working_directory: &Path, mistakes: &mut Vec<Mistake>) -> (PathBuf, Source) {
-    let Some(setting) = host.get(keys::CONTENT_ROOT) else {
+    let Some(setting) = host.get(CONTENT_ROOT.name) else {
         return (PathBuf::from("."), Source::Default);
     };
     if !working_directory.join(&setting.value).is_dir() {
         mistakes.push(Mistake::in_value(
-            keys::CONTENT_ROOT,
+            CONTENT_ROOT.name,
             &setting.value,
             setting.source.clone(),
             Problem::Expected("a directory that exists"),
@@ -63,7 +63,7 @@ fn environment(
     dev: bool,
     mistakes: &mut Vec<Mistake>,
 ) -> (HostEnvironment, Source) {
-    let settings = || highest_first.iter().filter_map(|layer| layer.get(keys::ENVIRONMENT));
+    let settings = || highest_first.iter().filter_map(|layer| layer.get(ENVIRONMENT.name));
     if dev {
         let others = settings().filter(|setting| !named(setting).is_some_and(|name| name.is_development()));
         mistakes.extend(others.map(|setting| mistake(setting, Problem::OtherEnvironment)));
@@ -85,5 +85,5 @@ fn named(setting: &Setting) -> Option<HostEnvironment> {
 }
 
 fn mistake(setting: &Setting, problem: Problem) -> Mistake {
-    Mistake::in_value(keys::ENVIRONMENT, &setting.value, setting.source.clone(), problem)
+    Mistake::in_value(ENVIRONMENT.name, &setting.value, setting.source.clone(), problem)
 }

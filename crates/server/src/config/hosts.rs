@@ -2,9 +2,18 @@
 
 use hubline_auth::AllowedHost;
 
+use super::key::Key;
+use super::list;
 use super::reader::Reader;
 use super::report::Problem;
-use super::{keys, list};
+
+const ALLOWED_HOSTS: Key = Key::new(
+    "AllowedHosts",
+    "hosts, without ports, under which the server may be reached: chat.example.org;*.chat.example.org, * for any. Requests for \
+     others get 400, so name what probes and load balancers ask for",
+)
+.list()
+.unit("list of hosts");
 
 /// What stands for any host in a list, as in ASP.NET Core.
 const ANY: [&str; 3] = ["*", "0.0.0.0", "[::]"];
@@ -15,9 +24,9 @@ pub(super) fn read(reader: &mut Reader) -> Option<Vec<AllowedHost>> {
         any if ANY.contains(&any) => Ok(None),
         host => host.parse().map(Some).map_err(Problem::Host),
     };
-    let (hosts, source) = list::read(reader, keys::ALLOWED_HOSTS, read);
+    let (hosts, source) = list::read(reader, ALLOWED_HOSTS, read);
     let hosts = hosts.into_iter().collect::<Option<Vec<_>>>().filter(|hosts| !hosts.is_empty());
     let shown = hosts.iter().flatten().map(ToString::to_string).collect::<Vec<_>>().join(";");
-    reader.note(keys::ALLOWED_HOSTS, if hosts.is_some() { shown } else { "*".to_owned() }, source);
+    reader.note(ALLOWED_HOSTS.name, if hosts.is_some() { shown } else { "*".to_owned() }, source);
     hosts
 }

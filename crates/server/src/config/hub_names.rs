@@ -1,9 +1,14 @@
 //! What hubs are called on Redis.
 
-use super::keys;
+use super::key::Key;
 use super::reader::Reader;
 use super::report::Problem;
 use crate::app::HUB_NAMES;
+
+const HUB_NAME: Key = Key::new(
+    "SignalR:HubNames:{hub}",
+    "what other servers call a hub on Redis, for instance the CLR name of an ASP.NET Core fleet; without it, its own name",
+);
 
 /// Names on Redis by the names of hubs, `SignalR:HubNames:{hub}`.
 ///
@@ -14,9 +19,10 @@ pub(crate) struct HubNames(Vec<(String, String)>);
 
 impl HubNames {
     pub(super) fn read(reader: &mut Reader) -> Self {
-        let settings = reader.settings.iter().filter(|setting| !setting.value.trim().is_empty());
-        let named: Vec<_> = settings
-            .filter_map(|setting| Some((keys::hub_of(&setting.key)?.to_owned(), setting.clone())))
+        let named: Vec<(String, _)> = reader
+            .matching(HUB_NAME)
+            .into_iter()
+            .filter_map(|(captured, setting)| Some((captured.into_iter().next()?, setting)))
             .collect();
         let is_set = |hub: &str| named.iter().any(|(known, _)| known.eq_ignore_ascii_case(hub));
         let keep_theirs: Vec<&str> = HUB_NAMES.into_iter().filter(|hub| !is_set(hub)).collect();

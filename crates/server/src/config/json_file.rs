@@ -6,8 +6,7 @@ use std::path::Path;
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
 
-use super::keys;
-use super::layer::Layer;
+use super::layer::{Layer, is_host_key};
 use super::report::{Mistake, Problem, Source};
 
 /// What one appsettings file says.
@@ -65,7 +64,7 @@ impl JsonFile {
             Value::NullKeyword(_) => "",
         };
         let source = Source::File(self.name.clone());
-        if !keys::is_host_key(&key) && !self.settings.set(key.clone(), text, source) {
+        if !is_host_key(&key) && !self.settings.set(key.clone(), text, source) {
             let shown = super::secrets::shown(&key, text);
             self.mistake(Some((key, shown)), Problem::DuplicateKey);
         }

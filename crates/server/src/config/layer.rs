@@ -2,17 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use super::keys;
+use super::addresses::URLS;
+use super::redis::REDIS_SIGNALR;
 use super::report::Source;
+use super::server::{CONTENT_ROOT, ENVIRONMENT, SHUTDOWN_TIMEOUT};
 use crate::cli::ConfigArgs;
 
 /// One value that was set somewhere.
 #[derive(Clone)]
-pub(super) struct Setting {
+pub(crate) struct Setting {
     /// As written, `:` between sections.
-    pub(super) key: String,
-    pub(super) value: String,
-    pub(super) source: Source,
+    pub(crate) key: String,
+    pub(crate) value: String,
+    pub(crate) source: Source,
 }
 
 /// Settings by key, without case.
@@ -34,7 +36,7 @@ impl Layer {
         }
         for (name, value) in &variables {
             let key = connection_string_key(name).unwrap_or_else(|| name.replace("__", ":"));
-            if !keys::is_host_key(&key) {
+            if !is_host_key(&key) {
                 layer.set(key, value, Source::Variable(name.clone()));
             }
         }
@@ -48,15 +50,15 @@ impl Layer {
             layer.set(key.clone(), value, Source::CommandLine(format!("--{key}")));
         }
         let flags = [
-            (keys::URLS, "--urls", &args.urls),
-            (keys::REDIS_SIGNALR, "--redis", &args.redis),
-            (keys::ENVIRONMENT, "--environment", &args.environment),
-            (keys::CONTENT_ROOT, "--content-root", &args.content_root),
-            (keys::SHUTDOWN_TIMEOUT, "--shutdown-timeout", &args.shutdown_timeout),
+            (URLS, "--urls", &args.urls),
+            (REDIS_SIGNALR, "--redis", &args.redis),
+            (ENVIRONMENT, "--environment", &args.environment),
+            (CONTENT_ROOT, "--content-root", &args.content_root),
+            (SHUTDOWN_TIMEOUT, "--shutdown-timeout", &args.shutdown_timeout),
         ];
         for (key, flag, value) in flags {
             if let Some(value) = value {
-                layer.set(key.to_owned(), value, Source::CommandLine(flag.to_owned()));
+                layer.set(key.name.to_owned(), value, Source::CommandLine(flag.to_owned()));
             }
         }
         layer
@@ -84,6 +86,12 @@ impl Layer {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Setting> {
         self.0.values()
     }
+}
+
+/// Whether the key is read only from the command line and from `DOTNET_` and `ASPNETCORE_` variables, because it decides which
+/// files are read.
+pub(super) fn is_host_key(name: &str) -> bool {
+    [ENVIRONMENT, CONTENT_ROOT].iter().any(|key| key.covers(name))
 }
 
 fn strip_prefix<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {

@@ -2,7 +2,7 @@
 
 use hubline::{HubProtocol, TokenKey, TransportKind};
 
-use super::keys;
+use super::key::Key;
 use super::layer::{Layer, Setting};
 use super::reader::Reader;
 use super::report::{Problem, Source};
@@ -11,40 +11,40 @@ const TRANSPORTS: [TransportKind; 3] =
     [TransportKind::WebSockets, TransportKind::ServerSentEvents, TransportKind::LongPolling];
 
 /// `SignalR:SupportedProtocols`.
-pub(super) fn supported_protocols(reader: &mut Reader) -> Vec<HubProtocol> {
+pub(super) fn supported_protocols(reader: &mut Reader, key: Key) -> Vec<HubProtocol> {
     let read = |name: &str| HubProtocol::from_name(name).ok_or(Problem::Expected("json or messagepack"));
-    one_or_more(reader, keys::SUPPORTED_PROTOCOLS, &HubProtocol::ALL, read, HubProtocol::name)
+    one_or_more(reader, key, &HubProtocol::ALL, read, HubProtocol::name)
 }
 
 /// `SignalR:Transports`.
-pub(super) fn transports(reader: &mut Reader) -> Vec<TransportKind> {
+pub(super) fn transports(reader: &mut Reader, key: Key) -> Vec<TransportKind> {
     let read = |name: &str| {
         let mut known = TRANSPORTS.into_iter();
         let named = known.find(|known| known.name().eq_ignore_ascii_case(name));
         named.ok_or(Problem::Expected("WebSockets, ServerSentEvents or LongPolling"))
     };
-    one_or_more(reader, keys::TRANSPORTS, &TRANSPORTS, read, TransportKind::name)
+    one_or_more(reader, key, &TRANSPORTS, read, TransportKind::name)
 }
 
 /// `SignalR:TokenKeys`, which are never shown.
-pub(super) fn token_keys(reader: &mut Reader) -> Vec<TokenKey> {
-    let read = |key: &str| {
-        key.parse()
+pub(super) fn token_keys(reader: &mut Reader, key: Key) -> Vec<TokenKey> {
+    let read = |text: &str| {
+        text.parse()
             .map_err(|_| Problem::Expected("base64 of 32 bytes or more, as openssl rand -base64 32 prints"))
     };
-    let (token_keys, source) = self::read(reader, keys::TOKEN_KEYS, read);
+    let (token_keys, source) = self::read(reader, key, read);
     let shown = match token_keys.len() {
         0 => "agreed between the instances".to_owned(),
         count => format!("{count} configured"),
     };
-    reader.note(keys::TOKEN_KEYS, shown, source);
+    reader.note(key.name, shown, source);
     token_keys
 }
 
 /// Reads a list of few known things, without repetition; all of them if nothing is set.
 fn one_or_more<T: Copy + PartialEq>(
     reader: &mut Reader,
-    key: &'static str,
+    key: Key,
     all: &[T],
     read: impl Fn(&str) -> Result<T, Problem>,
     name: impl Fn(T) -> &'static str,
@@ -60,16 +60,17 @@ fn one_or_more<T: Copy + PartialEq>(
         }
     }
     let names: Vec<_> = once.iter().map(|item| name(*item)).collect();
-    reader.note(key, names.join(", "), source);
+    reader.note(key.name, names.join(", "), source);
     once
 }
 
 /// The elements of a list in their order, each that is a mistake noted as one; and where the last comes from.
 pub(super) fn read<T>(
     reader: &mut Reader,
-    key: &'static str,
+    key: Key,
     read: impl Fn(&str) -> Result<T, Problem>,
 ) -> (Vec<T>, Source) {
+    reader.declare(key, "list");
     let mut values = Vec::new();
     let mut source = Source::Default;
     for setting in elements(&reader.settings, key) {
@@ -89,15 +90,15 @@ pub(super) fn read<T>(
 
 /// The settings that make up a list: those of its elements, or the one of its own key if that stands in a
 /// higher layer than all of these.
-fn elements(settings: &Layer, key: &str) -> Vec<Setting> {
-    let of_list = settings.iter().filter(|setting| keys::element_of(&setting.key, key).is_some());
+fn elements(settings: &Layer, key: Key) -> Vec<Setting> {
+    let of_list = settings.iter().filter(|setting| key.element_of(&setting.key).is_some());
     let mut elements: Vec<Setting> = of_list.cloned().collect();
     // By number, as .NET sorts them, not as texts.
     elements.sort_by_key(|setting| {
-        let element = keys::element_of(&setting.key, key).unwrap_or_default();
+        let element = key.element_of(&setting.key).unwrap_or_default();
         (element.parse::<u32>().unwrap_or(u32::MAX), element.to_owned())
     });
-    match settings.get(key) {
+    match settings.get(key.name) {
         Some(whole) if elements.iter().all(|element| element.source.is_below(&whole.source)) => {
             vec![whole.clone()]
         }

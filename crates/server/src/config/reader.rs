@@ -1,34 +1,89 @@
 //! Reads typed values out of the layers, and notes every mistake and every value in effect.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use hubline::BackplaneFailureMode;
 use tracing::level_filters::LevelFilter;
 
 use super::describe::EffectiveSetting;
-use super::keys;
+use super::host_environment::HostEnvironment;
+use super::key::Key;
+use super::known::{self, Declared};
 use super::layer::{Layer, Setting};
 use super::report::{Mistake, Problem, Source, Warning};
-use super::{secrets, time_span};
+use super::{Section, list, secrets, time_span};
 use crate::paths;
 
+/// The unit of what is not known more exactly.
+const TEXT: &str = "text";
+
 /// Reads values, and remembers what there is to tell about them.
-pub(super) struct Reader {
+///
+/// Every key is asked for, whatever the others say, so that it is known, and shown by `hubline config`.
+pub(crate) struct Reader {
     pub(super) settings: Layer,
+    pub(super) declared: Vec<Declared>,
     pub(super) effective: Vec<EffectiveSetting>,
     pub(super) mistakes: Vec<Mistake>,
     pub(super) warnings: Vec<Warning>,
+    pub(super) environment: HostEnvironment,
+    pub(super) content_root: PathBuf,
+    section: &'static str,
 }
 
 impl Reader {
-    pub(super) fn new(settings: Layer, mistakes: Vec<Mistake>) -> Self {
-        Self { settings, effective: Vec::new(), mistakes, warnings: Vec::new() }
+    pub(super) fn new(
+        settings: Layer,
+        mistakes: Vec<Mistake>,
+        environment: HostEnvironment,
+        content_root: PathBuf,
+    ) -> Self {
+        Self {
+            settings,
+            declared: Vec::new(),
+            effective: Vec::new(),
+            mistakes,
+            warnings: Vec::new(),
+            environment,
+            content_root,
+            section: "",
+        }
+    }
+
+    /// Reads a part of the configuration.
+    pub(crate) fn section<S: Section>(&mut self) -> S {
+        let around = std::mem::replace(&mut self.section, S::TITLE);
+        let section = S::read(self);
+        self.section = around;
+        section
+    }
+
+    /// The environment the program runs in.
+    pub(crate) fn environment(&self) -> &HostEnvironment {
+        &self.environment
+    }
+
+    /// The directory that relative paths start from.
+    pub(crate) fn content_root(&self) -> &std::path::Path {
+        &self.content_root
+    }
+
+    /// Makes a key known. Whatever reads values does so.
+    pub(super) fn declare(&mut self, key: Key, unit: &'static str) {
+        let unit = key.unit.unwrap_or(unit);
+        match self.declared.iter_mut().find(|known| known.key == key) {
+            Some(known) if known.unit == TEXT => known.unit = unit,
+            Some(_) => {}
+            None => self.declared.push(Declared { key, section: self.section, unit, default: None }),
+        }
     }
 
     /// Of several keys for one thing, the first that is set, else the first. Others that say
     /// something else are warned about, except where a higher layer overrides a lower one.
-    pub(super) fn preferred(&mut self, keys: &[&'static str]) -> &'static str {
-        let set: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.settings.get(key)?))).collect();
+    pub(crate) fn preferred(&mut self, keys: &[Key]) -> Key {
+        keys.iter().for_each(|key| self.declare(*key, TEXT));
+        let set: Vec<_> = keys.iter().filter_map(|key| Some((*key, self.settings.get(key.name)?))).collect();
         let Some(((winner_key, winner), losers)) = set.split_first() else {
             return keys[0];
         };
@@ -36,40 +91,46 @@ impl Reader {
             .iter()
             .filter(|(_, loser)| loser.value != winner.value && !loser.source.is_below(&winner.source));
         self.warnings.extend(differing.map(|(key, loser)| Warning::NotUsed {
-            key: (*key).to_owned(),
+            key: key.name.to_owned(),
             source: loser.source.clone(),
-            winner: (*winner_key).to_owned(),
+            winner: winner_key.name.to_owned(),
             winner_source: winner.source.clone(),
         }));
-        winner_key
+        *winner_key
     }
 
     /// A text; `None` if unset or empty.
-    pub(super) fn text(&mut self, key: &'static str) -> Option<String> {
+    pub(crate) fn text(&mut self, key: Key) -> Option<String> {
+        self.declare(key, TEXT);
         self.optional(key, |value| Ok(value.to_owned()), Clone::clone)
     }
 
-    pub(super) fn boolean(&mut self, key: &'static str, default: bool) -> bool {
+    pub(crate) fn boolean(&mut self, key: Key, default: bool) -> bool {
+        self.declare(key, "true or false");
         self.value(key, default, parse_boolean, bool::to_string)
     }
 
     /// `None` if unset.
-    pub(super) fn optional_boolean(&mut self, key: &'static str) -> Option<bool> {
+    pub(crate) fn optional_boolean(&mut self, key: Key) -> Option<bool> {
+        self.declare(key, "true or false");
         self.optional(key, parse_boolean, bool::to_string)
     }
 
     /// A span of time, more than zero.
-    pub(super) fn interval(&mut self, key: &'static str, default: Duration) -> Duration {
+    pub(crate) fn interval(&mut self, key: Key, default: Duration) -> Duration {
+        self.declare(key, "time span");
         self.value(key, default, parse_interval, |span| format!("{span:?}"))
     }
 
     /// The same; `None` if unset.
-    pub(super) fn optional_interval(&mut self, key: &'static str) -> Option<Duration> {
+    pub(crate) fn optional_interval(&mut self, key: Key) -> Option<Duration> {
+        self.declare(key, "time span");
         self.optional(key, parse_interval, |span| format!("{span:?}"))
     }
 
     /// How long a poll waits.
-    pub(super) fn poll_timeout(&mut self, key: &'static str, default: Duration) -> Duration {
+    pub(crate) fn poll_timeout(&mut self, key: Key, default: Duration) -> Duration {
+        self.declare(key, "time span");
         let allowed = Duration::from_secs(1)..Duration::from_secs(100);
         let expected =
             "from 1 s to less than 100 s, after which clients give a poll up, such as 00:00:50 or 50";
@@ -79,14 +140,16 @@ impl Reader {
     }
 
     /// A span of time, perhaps zero.
-    pub(super) fn patience(&mut self, key: &'static str, default: Duration) -> Duration {
+    pub(crate) fn patience(&mut self, key: Key, default: Duration) -> Duration {
+        self.declare(key, "time span");
         let expected = "a time span such as 00:00:05, or seconds such as 5";
         let parse = |value: &str| time_span::parse(value).ok_or(expected);
         self.value(key, default, parse, |span| format!("{span:?}"))
     }
 
     /// A size from 1 byte to 2 GiB, as far as a .NET peer can go.
-    pub(super) fn bytes(&mut self, key: &'static str, default: usize) -> usize {
+    pub(crate) fn bytes(&mut self, key: Key, default: usize) -> usize {
+        self.declare(key, "bytes");
         let parse = |value: &str| match value.parse() {
             Ok(bytes @ 1..=0x7fff_ffff) => Ok(bytes),
             _ => Err("a number of bytes from 1 to 2147483647"),
@@ -95,7 +158,8 @@ impl Reader {
     }
 
     /// A number, at least 1.
-    pub(super) fn count(&mut self, key: &'static str, default: usize) -> usize {
+    pub(crate) fn count(&mut self, key: Key, default: usize) -> usize {
+        self.declare(key, "number");
         let parse = |value: &str| match value.parse() {
             Ok(count @ 1..=0x7fff_ffff) => Ok(count),
             _ => Err("a number from 1 to 2147483647"),
@@ -104,16 +168,14 @@ impl Reader {
     }
 
     /// A version that clients negotiate with.
-    pub(super) fn protocol_version(&mut self, key: &'static str) -> i32 {
-        let parse = |value: &str| match value.parse() {
-            Ok(version @ 0..=1) => Ok(version),
-            _ => Err("0, or 1 to refuse clients of SignalR 1.x"),
-        };
-        self.value(key, 0, parse, i32::to_string)
+    pub(crate) fn protocol_version(&mut self, key: Key) -> i32 {
+        self.declare(key, "number");
+        self.number(key, 0, 0..=1, "0, or 1 to refuse clients of SignalR 1.x")
     }
 
     /// A limit; 0 is none.
-    pub(super) fn limit(&mut self, key: &'static str, default: u32) -> u32 {
+    pub(crate) fn limit(&mut self, key: Key, default: u32) -> u32 {
+        self.declare(key, "number, 0 for none");
         let parse = |value: &str| match value.parse() {
             Ok(limit @ 0..=0x7fff_ffff) => Ok(limit),
             _ => Err("a number from 0, which is no limit, to 2147483647"),
@@ -122,7 +184,8 @@ impl Reader {
     }
 
     /// The number of a Redis database; `None` if unset.
-    pub(super) fn default_database(&mut self, key: &'static str) -> Option<u32> {
+    pub(crate) fn default_database(&mut self, key: Key) -> Option<u32> {
+        self.declare(key, "number");
         let parse = |value: &str| match value.parse() {
             Ok(database @ 0..=0x7fff_ffff) => Ok(database),
             _ => Err("the number of a database from 0, such as 2"),
@@ -131,17 +194,20 @@ impl Reader {
     }
 
     /// A path of the server's own that nothing else has.
-    pub(super) fn free_path(&mut self, key: &'static str, default: &str) -> String {
+    pub(crate) fn free_path(&mut self, key: Key, default: &str) -> String {
+        self.declare(key, "path");
         self.value(key, default.to_owned(), parse_free_path, String::clone)
     }
 
     /// One of .NET's log levels.
-    pub(super) fn log_level(&mut self, key: &'static str, default: LevelFilter) -> LevelFilter {
+    pub(crate) fn log_level(&mut self, key: Key, default: LevelFilter) -> LevelFilter {
+        self.declare(key, "log level");
         self.value(key, default, parse_log_level, |level| log_level_name(*level).to_owned())
     }
 
     /// What a hub method is told when the backplane is down.
-    pub(super) fn backplane_failure_mode(&mut self, key: &'static str) -> BackplaneFailureMode {
+    pub(crate) fn backplane_failure_mode(&mut self, key: Key) -> BackplaneFailureMode {
+        self.declare(key, "one of DeliverLocally, Fail");
         let parse = |value: &str| match value.to_ascii_lowercase().as_str() {
             "deliverlocally" => Ok(BackplaneFailureMode::DeliverLocally),
             "fail" => Ok(BackplaneFailureMode::Fail),
@@ -151,34 +217,86 @@ impl Reader {
     }
 
     /// The setting itself, for values that are more than one thing.
-    pub(super) fn setting(&mut self, key: &'static str) -> Option<Setting> {
+    pub(crate) fn setting(&mut self, key: Key) -> Option<Setting> {
         self.text(key)?;
-        self.settings.get(key).cloned()
+        self.settings.get(key.name).cloned()
     }
 
-    /// Notes a value that did not come through this reader.
-    pub(super) fn note(&mut self, key: &str, value: String, source: Source) {
+    /// The settings of a key with parts in braces, each with what these stand for; empty values are left out.
+    pub(crate) fn matching(&mut self, key: Key) -> Vec<(Vec<String>, Setting)> {
+        self.declare(key, TEXT);
+        let settings = self.settings.iter().filter(|setting| !setting.value.trim().is_empty());
+        let matching = settings.filter_map(|setting| {
+            let captured = key.captures(&setting.key)?.into_iter().map(str::to_owned).collect();
+            Some((captured, setting.clone()))
+        });
+        matching.collect()
+    }
+
+    /// The elements of a list, without blanks around them, noted as they are. Empty if nothing is set.
+    pub(crate) fn texts(&mut self, key: Key) -> Vec<String> {
+        let (listed, source) = list::read(self, key, |value| Ok(value.to_owned()));
+        let shown = (!listed.is_empty()).then(|| secrets::shown_as(key.content, &listed.join(", ")));
+        self.effective.push(EffectiveSetting { key: key.name.to_owned(), value: shown, source });
+        listed
+    }
+
+    /// A number of any kind from a range.
+    pub(crate) fn number<T>(
+        &mut self,
+        key: Key,
+        default: T,
+        range: std::ops::RangeInclusive<T>,
+        expected: &'static str,
+    ) -> T
+    where
+        T: std::str::FromStr + PartialOrd + ToString,
+    {
+        self.declare(key, "number");
+        let parse = |value: &str| value.parse().ok().filter(|value| range.contains(value)).ok_or(expected);
+        self.value(key, default, parse, T::to_string)
+    }
+
+    /// Notes a value as it may be shown, of a key that was read in a way of its own.
+    pub(crate) fn note(&mut self, key: &str, value: String, source: Source) {
         self.effective.push(EffectiveSetting { key: key.to_owned(), value: Some(value), source });
     }
 
     /// Notes a mistake in the value of a setting.
-    pub(super) fn mistake(&mut self, key: &str, setting: &Setting, problem: Problem) {
+    pub(crate) fn mistake(&mut self, key: &str, setting: &Setting, problem: Problem) {
         self.mistakes.push(Mistake::in_value(key, &setting.value, setting.source.clone(), problem));
+    }
+
+    /// Notes the keys that are known and had no effect, and puts all in the order in which they were declared.
+    pub(super) fn note_the_rest(&mut self) {
+        for Declared { key, .. } in &self.declared {
+            if self.effective.iter().any(|setting| key.covers(&setting.key)) {
+                continue;
+            }
+            let setting = self.settings.get(key.name);
+            self.effective.push(EffectiveSetting {
+                key: key.name.to_owned(),
+                value: setting.map(|setting| secrets::shown_as(key.content, &setting.value)),
+                source: setting.map_or(Source::Default, |setting| setting.source.clone()),
+            });
+        }
+        let place = |name: &str| self.declared.iter().position(|known| known.key.covers(name));
+        self.effective.sort_by_cached_key(|setting| place(&setting.key));
     }
 
     /// Warns about keys that nothing reads: of our sections, of the command line, and misspelt ones.
     pub(super) fn warn_of_unknown_keys(&mut self) {
         let is_unknown = |setting: &&Setting| {
-            let is_flag = matches!(setting.source, Source::CommandLine(_)) && !keys::is_known(&setting.key);
-            is_flag || keys::is_stray(&setting.key)
+            let is_flag = matches!(setting.source, Source::CommandLine(_)) && !known::is_known(&setting.key);
+            is_flag || known::is_stray(&setting.key)
         };
         let unknown = self.settings.iter().filter(is_unknown);
         self.warnings.extend(unknown.map(|setting| Warning::UnknownKey {
             key: setting.key.clone(),
             source: setting.source.clone(),
-            nearest: keys::nearest(&setting.key),
+            nearest: known::nearest(&setting.key),
         }));
-        let kestrel = |setting: &&Setting| keys::is_kestrel_endpoint(&setting.key);
+        let kestrel = |setting: &&Setting| known::is_kestrel_endpoint(&setting.key);
         if let Some(setting) = self.settings.iter().find(kestrel) {
             self.warnings.push(Warning::KestrelEndpoints { source: setting.source.clone() });
         }
@@ -186,7 +304,7 @@ impl Reader {
 
     /// Warns about values that a deployment should have filled in, one for each key.
     pub(super) fn warn_of_unexpanded_values(&mut self) {
-        let read = self.settings.iter().filter(|setting| keys::is_known(&setting.key));
+        let read = self.settings.iter().filter(|setting| known::is_known(&setting.key));
         let unexpanded = read.filter_map(|Setting { key, value, source }| {
             let reference = unexpanded(value)?.to_owned();
             Some(Warning::Unexpanded { key: key.clone(), source: source.clone(), reference })
@@ -194,9 +312,10 @@ impl Reader {
         self.warnings.extend(unexpanded);
     }
 
-    fn value<T>(
+    /// A value of any kind, shown as `show` writes it.
+    pub(crate) fn value<T>(
         &mut self,
-        key: &'static str,
+        key: Key,
         default: T,
         parse: impl Fn(&str) -> Result<T, &'static str>,
         show: impl Fn(&T) -> String,
@@ -212,25 +331,26 @@ impl Reader {
     }
 
     /// A value of any kind; `None` if unset.
-    pub(super) fn optional<T>(
+    pub(crate) fn optional<T>(
         &mut self,
-        key: &'static str,
+        key: Key,
         parse: impl Fn(&str) -> Result<T, &'static str>,
         show: impl Fn(&T) -> String,
     ) -> Option<T> {
-        let setting = self.settings.get(key).cloned();
+        self.declare(key, TEXT);
+        let setting = self.settings.get(key.name).cloned();
         let parsed = setting.as_ref().map(|setting| (setting, parse(setting.value.trim())));
         let value = match parsed {
             Some((setting, Err(expected))) => {
-                self.mistake(key, setting, Problem::Expected(expected));
+                self.mistake(key.name, setting, Problem::Expected(expected));
                 None
             }
             Some((_, Ok(value))) => Some(value),
             None => None,
         };
         self.effective.push(EffectiveSetting {
-            key: key.to_owned(),
-            value: value.as_ref().map(|value| secrets::shown(key, &show(value))),
+            key: key.name.to_owned(),
+            value: value.as_ref().map(|value| secrets::shown_as(key.content, &show(value))),
             source: setting.map_or(Source::Default, |setting| setting.source),
         });
         value

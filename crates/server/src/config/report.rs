@@ -7,8 +7,12 @@ use hubline::CertificateError;
 use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
 
+use super::addresses::URLS;
+use super::bearer::{BEARER_AUTHORITY, JWT_JWKS_URL, JWT_KEY};
+use super::certificate::{CERTIFICATE_KEY_PATH, CERTIFICATE_PASSWORD, CERTIFICATE_PATH};
 use super::listen_address::{ListenAddress, ListenAddressError};
-use super::{keys, secrets};
+use super::redis::{REDIS_CONNECTION_STRING, REDIS_SIGNALR};
+use super::{Key, known, secrets};
 
 /// Where a value came from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,8 +135,8 @@ pub(crate) enum Problem {
     /// Redis is asked for and nothing says where it is.
     #[error(
         "there is no Redis connection string; set --redis, {} or {}",
-        keys::variable(keys::REDIS_SIGNALR),
-        keys::variable(keys::REDIS_CONNECTION_STRING)
+        REDIS_SIGNALR.variable(),
+        REDIS_CONNECTION_STRING.variable()
     )]
     NoRedisConnectionString,
     /// An environment that is not the one `--dev` means.
@@ -144,9 +148,9 @@ pub(crate) enum Problem {
     /// Nobody may be anonymous, and nobody can sign in.
     #[error(
         "nobody could use the chat: there are no keys to verify tokens with; set {}, {} or {}",
-        keys::variable(keys::JWT_KEY),
-        keys::variable(keys::JWT_JWKS_URL),
-        keys::variable(keys::BEARER_AUTHORITY)
+        JWT_KEY.variable(),
+        JWT_JWKS_URL.variable(),
+        BEARER_AUTHORITY.variable()
     )]
     NobodyCanSignIn,
     /// Where keys cannot be fetched.
@@ -162,13 +166,13 @@ pub(crate) enum Problem {
     #[error(transparent)]
     Certificate(CertificateError),
     /// A key that is encrypted.
-    #[error("{_0}; set {}", keys::variable(keys::CERTIFICATE_PASSWORD))]
+    #[error("{_0}; set {}", CERTIFICATE_PASSWORD.variable())]
     NoCertificatePassword(CertificateError),
     /// A certificate without its key.
-    #[error("{_0}; if the key is in another file, set {}", keys::variable(keys::CERTIFICATE_KEY_PATH))]
+    #[error("{_0}; if the key is in another file, set {}", CERTIFICATE_KEY_PATH.variable())]
     NoCertificateKey(CertificateError),
     /// A key, or a password, without a certificate.
-    #[error("there is no certificate that it belongs to; set {}", keys::variable(keys::CERTIFICATE_PATH))]
+    #[error("there is no certificate that it belongs to; set {}", CERTIFICATE_PATH.variable())]
     NoCertificatePath,
     /// An address with https without a certificate.
     #[error(
@@ -176,8 +180,8 @@ pub(crate) enum Problem {
          `mkcert localhost` makes one that this machine trusts, \
          `openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
          -keyout key.pem -out certificate.pem` one that nobody does",
-        keys::variable(keys::CERTIFICATE_PATH),
-        keys::variable(keys::CERTIFICATE_KEY_PATH)
+        CERTIFICATE_PATH.variable(),
+        CERTIFICATE_KEY_PATH.variable()
     )]
     NoCertificate,
     /// A file that is there and cannot be read.
@@ -259,7 +263,7 @@ impl fmt::Display for Warning {
         match self {
             Self::UnknownKey { key, source, nearest } => {
                 write!(f, "{key} ({source}) is not a known key")?;
-                match (nearest, keys::in_section_of(key)) {
+                match (nearest, known::in_section_of(key)) {
                     (Some(nearest), _) => write!(f, ", did you mean {nearest}?"),
                     (None, known) if !known.is_empty() => {
                         write!(f, ", known keys are {}", known.join(", "))
@@ -272,8 +276,8 @@ impl fmt::Display for Warning {
             }
             Self::NoTokenKeys { key, source } => {
                 write!(f, "{key} ({source}) has no effect, no token is believed without a key; set ")?;
-                let ways = [keys::BEARER_AUTHORITY, keys::JWT_JWKS_URL, keys::JWT_KEY];
-                f.write_str(&ways.map(keys::variable).join(" or "))
+                let ways = [BEARER_AUTHORITY, JWT_JWKS_URL, JWT_KEY];
+                f.write_str(&ways.map(Key::variable).join(" or "))
             }
             Self::SecretWithMargins { key, source } => {
                 write!(
@@ -290,7 +294,7 @@ impl fmt::Display for Warning {
                 )
             }
             Self::KestrelEndpoints { source } => {
-                write!(f, "Kestrel:Endpoints ({source}) is not read, set {}", keys::URLS)
+                write!(f, "Kestrel:Endpoints ({source}) is not read, set {}", URLS.name())
             }
         }
     }

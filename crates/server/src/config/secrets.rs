@@ -2,29 +2,27 @@
 
 use hubline_redis::redact_connection_string;
 
-use super::keys;
+use super::key::Content;
+use super::known;
 
 const HIDDEN: &str = "***";
 
-/// A value as it may be shown, by what its key holds.
-pub(super) fn shown(key: &str, value: &str) -> String {
-    let is = |known: &str| key.eq_ignore_ascii_case(known);
-    if is(keys::REDIS_SIGNALR) || is(keys::REDIS_CONNECTION_STRING) {
-        redact_connection_string(value)
-    } else if is(keys::DATABASE) {
-        redact_database(value)
-    } else if keys::is_signing_key_value(key)
-        || keys::is_token_key(key)
-        || is(keys::MANAGEMENT_KEY)
-        || is(keys::CERTIFICATE_PASSWORD)
-    {
-        HIDDEN.to_owned()
-    } else if keys::is_url(key) {
-        redact_url(value, true)
-    } else if keys::is_known(key) {
-        redact_url(value, value.contains("://"))
-    } else {
-        HIDDEN.to_owned()
+/// A value as it may be shown, by what its key holds. Of a key that nobody knows it may be anything.
+pub(super) fn shown(name: &str, value: &str) -> String {
+    match known::find(name) {
+        Some(known) => shown_as(known.key.content, value),
+        None => HIDDEN.to_owned(),
+    }
+}
+
+/// A value as it may be shown.
+pub(super) fn shown_as(content: Content, value: &str) -> String {
+    match content {
+        Content::RedisConnectionString => redact_connection_string(value),
+        Content::DatabaseConnectionString => redact_database(value),
+        Content::Secret => HIDDEN.to_owned(),
+        Content::Url => redact_url(value, true),
+        Content::Plain => redact_url(value, value.contains("://")),
     }
 }
 

@@ -1,10 +1,15 @@
 mod access;
 mod edge;
 mod limits;
+mod readme;
 mod secrets;
 mod tls;
 
 use std::fs;
+use std::time::Duration;
+
+use hubline::{HubProtocol, TransportKind};
+use tracing::level_filters::LevelFilter;
 
 use super::*;
 
@@ -64,7 +69,7 @@ impl Setup {
 }
 
 fn urls(config: &Config) -> String {
-    config.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+    config.server.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
 }
 
 const TELEDOCTOR: &str = r#"{
@@ -106,17 +111,17 @@ fn everything_set() {
     insta::assert_snapshot!(loaded.describe());
 
     let config = loaded.config;
-    let redis = config.redis.unwrap();
+    let redis = config.redis.options.unwrap();
     assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
     assert_eq!(redis.password.unwrap().expose(), "YourRedisPassword");
-    assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
-    assert_eq!(config.hub_names.get("chathub"), Some("TeleDoctor.Hubs.ChatHub"));
-    assert_eq!(config.hub_names.iter().count(), 1);
-    assert_eq!(config.keep_alive_interval, Duration::from_secs(5));
-    assert_eq!(config.handshake_timeout, Duration::from_millis(2500));
-    assert_eq!(config.shutdown_timeout, Duration::from_secs(30));
-    assert_eq!(config.log_level, LevelFilter::WARN);
-    let database = config.database.unwrap();
+    assert_eq!(config.redis.instance_name.as_deref(), Some("TeleDoctor:"));
+    assert_eq!(config.redis.hub_names.get("chathub"), Some("TeleDoctor.Hubs.ChatHub"));
+    assert_eq!(config.redis.hub_names.iter().count(), 1);
+    assert_eq!(config.signalr.keep_alive_interval, Duration::from_secs(5));
+    assert_eq!(config.signalr.handshake_timeout, Duration::from_millis(2500));
+    assert_eq!(config.server.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!(config.logging.level, LevelFilter::WARN);
+    let database = config.database.connection_string.unwrap();
     assert!(database.expose().ends_with("Password=conduit123") && format!("{database:?}") == "***");
 }
 
@@ -142,11 +147,12 @@ fn every_mistake_is_reported_at_once() {
 
 #[test]
 fn metrics_have_a_path_of_their_own_or_none() {
-    let path = |value: &str| Setup::new().variable("Prometheus__Path", value).config().metrics_path;
-    assert_eq!(Setup::new().config().metrics_path.as_deref(), Some("/metrics"));
+    let path =
+        |value: &str| Setup::new().variable("Prometheus__Path", value).config().management.metrics_path;
+    assert_eq!(Setup::new().config().management.metrics_path.as_deref(), Some("/metrics"));
     assert_eq!(path("/internal/metrics/").as_deref(), Some("/internal/metrics"));
     assert_eq!(path("/hubs").as_deref(), Some("/hubs"));
-    assert_eq!(Setup::new().variable("Prometheus__Enabled", "False").config().metrics_path, None);
+    assert_eq!(Setup::new().variable("Prometheus__Enabled", "False").config().management.metrics_path, None);
     for taken in ["/health", "/ChatHub/negotiate", "/hubs/navigation-state/"] {
         let errors = Setup::new().variable("Prometheus__Path", taken).errors();
         assert!(
@@ -179,10 +185,11 @@ fn redis_over_tls() {
             r#"{"Redis": {"ConnectionString": "your-redis.redis.cache.windows.net:6380,password=your-redis-key,ssl=True,abortConnect=False"}}"#,
         )
         .config()
-        .redis
+        .redis.options
         .unwrap();
     assert_eq!(redis.to_string(), "your-redis.redis.cache.windows.net:6380, TLS, database 0");
-    let url = Setup::new().set("Redis:ConnectionString", "rediss://:your-redis-key@redis/2").config().redis;
+    let url =
+        Setup::new().set("Redis:ConnectionString", "rediss://:your-redis-key@redis/2").config().redis.options;
     assert_eq!(url.unwrap().to_string(), "redis:6379, TLS, database 2");
 }
 
@@ -287,7 +294,7 @@ fn overriding_a_lower_layer_by_another_key_is_no_reason_to_warn() {
 fn each_layer_goes_over_those_below() {
     let key = "SignalR:ChannelPrefix";
     let redis = || Setup::new().variable("Redis__ConnectionString", "redis,channelPrefix=string");
-    let prefix = |setup: Setup| setup.config().redis.unwrap().channel_prefix.unwrap();
+    let prefix = |setup: Setup| setup.config().redis.options.unwrap().channel_prefix.unwrap();
     assert_eq!(prefix(redis()), "string");
 
     let base = || redis().file("appsettings.json", r#"{"signalr": {"channelprefix": "base"}}"#);
@@ -324,12 +331,12 @@ fn content_root_is_where_the_files_are() {
     let setup =
         setup.file("app/appsettings.json", TELEDOCTOR).args(|args| args.content_root = Some("app".into()));
     let config = setup.config();
-    assert_eq!(config.redis_instance_name.as_deref(), Some("TeleDoctor:"));
+    assert_eq!(config.redis.instance_name.as_deref(), Some("TeleDoctor:"));
 }
 
 #[test]
 fn which_redis() {
-    let host = |setup: Setup| setup.config().redis.map(|redis| redis.endpoints[0].host.clone());
+    let host = |setup: Setup| setup.config().redis.options.map(|redis| redis.endpoints[0].host.clone());
     let plain = || Setup::new().set("Redis:ConnectionString", "plain");
     let named = || plain().variable("ConnectionStrings__RedisSignalR", "named");
     assert_eq!(host(Setup::new()), None);
@@ -344,7 +351,7 @@ fn which_redis() {
 fn only_an_explicit_true_aborts() {
     let abort = |text: &str, key: &str| {
         let setup = Setup::new().set("Redis:ConnectionString", text).set("Redis:AbortOnConnectFail", key);
-        setup.config().redis.unwrap().aborts_on_connect_fail()
+        setup.config().redis.options.unwrap().aborts_on_connect_fail()
     };
     assert!(!abort("redis", ""));
     assert!(!abort("redis", "false"));
@@ -355,7 +362,7 @@ fn only_an_explicit_true_aborts() {
 
 #[test]
 fn shutdown_timeout_in_three_spellings() {
-    let timeout = |setup: Setup| setup.config().shutdown_timeout.as_secs();
+    let timeout = |setup: Setup| setup.config().server.shutdown_timeout.as_secs();
     let seconds = || Setup::new().variable("DOTNET_shutdownTimeoutSeconds", "1");
     let host_options =
         || seconds().file("appsettings.json", r#"{"HostOptions": {"ShutdownTimeout": "00:00:02"}}"#);
@@ -376,7 +383,7 @@ const USER_JWTS: &str = r#"{
 
 #[test]
 fn tokens_as_aspnet_core_configures_them() {
-    let bearer = Setup::new().file("appsettings.json", USER_JWTS).config().bearer.unwrap();
+    let bearer = Setup::new().file("appsettings.json", USER_JWTS).config().authentication.bearer.unwrap();
     assert_eq!(bearer.issuers, ["dotnet-user-jwts"]);
     assert_eq!(bearer.audiences, ["http://localhost:5000", "https://localhost:5001"]);
     assert_eq!(bearer.keys.len(), 1);
@@ -385,13 +392,15 @@ fn tokens_as_aspnet_core_configures_them() {
 
     let authority =
         || Setup::new().set("Authentication:Schemes:Bearer:Authority", "https://login.example/realm");
-    let remote = |setup: Setup| format!("{:?}", setup.config().bearer.unwrap().remote_keys.unwrap());
+    let remote =
+        |setup: Setup| format!("{:?}", setup.config().authentication.bearer.unwrap().remote_keys.unwrap());
     assert!(remote(authority()).contains("https://login.example/realm/.well-known/openid-configuration"));
     let metadata = || authority().set("Authentication:Schemes:Bearer:MetadataAddress", "http://idp/metadata");
     assert!(metadata().errors().contains("https"), "{}", metadata().errors());
     let insecure = metadata().set("Authentication:Schemes:Bearer:RequireHttpsMetadata", "false");
-    let lifted =
-        |setup: Setup| setup.config().bearer.unwrap().remote_keys.unwrap().allow_private_key_addresses;
+    let lifted = |setup: Setup| {
+        setup.config().authentication.bearer.unwrap().remote_keys.unwrap().allow_private_key_addresses
+    };
     assert!(!lifted(authority()) && lifted(authority().set("Jwt:AllowPrivateKeyAddresses", "true")));
     assert!(remote(insecure).contains("http://idp/metadata"));
 }
@@ -405,12 +414,13 @@ fn tokens_as_most_applications_configure_them() {
             .variable("Jwt__Audience", "chat")
             .variable("Jwt__ClockSkew", "0")
     };
-    let bearer = setup().file("appsettings.json", USER_JWTS).config().bearer.unwrap();
+    let bearer = setup().file("appsettings.json", USER_JWTS).config().authentication.bearer.unwrap();
     assert_eq!(bearer.issuers, ["TeleDoctor", "dotnet-user-jwts"]);
     assert_eq!(bearer.audiences, ["chat", "http://localhost:5000", "https://localhost:5001"]);
     assert_eq!((bearer.keys.len(), bearer.clock_skew), (2, Duration::ZERO));
-    assert!(Setup::new().config().bearer.is_none());
-    let remote = Setup::new().set("Jwt:JwksUrl", "https://a.example/keys").config().bearer.unwrap();
+    assert!(Setup::new().config().authentication.bearer.is_none());
+    let remote =
+        Setup::new().set("Jwt:JwksUrl", "https://a.example/keys").config().authentication.bearer.unwrap();
     assert!(remote.remote_keys.is_some());
 }
 
@@ -423,7 +433,7 @@ fn keys_of_tokens_are_shown_nowhere() {
     };
     let loaded = setup().loaded();
     let shown = format!("{} {:?}", loaded.describe(), loaded.config);
-    assert!(shown.contains("Jwt:Key  ") && shown.contains("SigningKeys:0:Value"), "{shown}");
+    assert!(shown.contains("Jwt:Key = ***") && shown.contains("SigningKeys:0:Value"), "{shown}");
     let errors = Setup::new()
         .set("Jwt:Key", "too short a secret")
         .set("Authentication:Schemes:Bearer:SigningKeys:0:Value", "no base64 secret")
@@ -433,7 +443,7 @@ fn keys_of_tokens_are_shown_nowhere() {
         assert!(
             !text.contains("YSBz")
                 && !text.contains("not so")
-                && !text.contains("a secret")
+                && !text.contains("a secret of at least")
                 && !text.contains("64 s"),
             "{text}"
         );
@@ -449,13 +459,13 @@ fn tokens_without_a_key_are_warned_about() {
 #[test]
 fn lists_of_known_things() {
     let config = Setup::new().config();
-    assert_eq!((config.supported_protocols.len(), config.transports.len()), (2, 3));
+    assert_eq!((config.signalr.supported_protocols.len(), config.signalr.transports.len()), (2, 3));
     let config = Setup::new()
         .file("appsettings.json", r#"{"SignalR": {"SupportedProtocols": ["JSON", "json"]}}"#)
         .set("SignalR:Transports", "longpolling, WebSockets")
         .config();
-    assert_eq!(config.supported_protocols, [HubProtocol::Json]);
-    assert_eq!(config.transports, [TransportKind::LongPolling, TransportKind::WebSockets]);
+    assert_eq!(config.signalr.supported_protocols, [HubProtocol::Json]);
+    assert_eq!(config.signalr.transports, [TransportKind::LongPolling, TransportKind::WebSockets]);
     let mistakes =
         Setup::new().set("SignalR:Transports", "Pigeons").set("SignalR:SupportedProtocols:0", "xml").errors();
     assert!(mistakes.contains("expected WebSockets, ServerSentEvents or LongPolling"), "{mistakes}");
@@ -468,7 +478,7 @@ fn lists_of_known_things() {
 fn token_keys_are_secrets_of_a_good_length() {
     let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
     let setup = || Setup::new().variable("SignalR__TokenKeys__0", key).variable("SignalR__TokenKeys__1", key);
-    assert_eq!(setup().config().token_keys.len(), 2);
+    assert_eq!(setup().config().signalr.token_keys.len(), 2);
     assert!(!format!("{:?}", setup().config()).contains(key));
     let mistakes = Setup::new().set("SignalR:TokenKeys", "c2hvcnQ=").errors();
     assert!(mistakes.contains("base64 of 32 bytes or more") && !mistakes.contains("c2hvcnQ="), "{mistakes}");
@@ -483,7 +493,7 @@ fn two_hubs_cannot_have_one_name() {
         assert!(mistakes.contains("a name that no other hub has"), "{mistakes}");
     }
     let exchanged = Setup::new().set(chat, "NavigationStateHub").set(navigation, "ChatHub").config();
-    assert_eq!(exchanged.hub_names.get("ChatHub"), Some("NavigationStateHub"));
+    assert_eq!(exchanged.redis.hub_names.get("ChatHub"), Some("NavigationStateHub"));
 }
 
 /// The file of variables of one of the two systems that Hubline was made for, over what their Compose files set.
@@ -514,14 +524,14 @@ fn the_files_of_variables_set_what_the_users_set_in_their_source() {
     );
     let (config, warnings) = (conduit.config, conduit.warnings);
     assert!(warnings.is_empty(), "{warnings:?}");
-    assert!(config.environment.is_development() && config.management_key.is_none());
-    let redis = config.redis.as_ref().unwrap();
+    assert!(config.server.environment.is_development() && config.management.key.is_none());
+    let redis = config.redis.options.as_ref().unwrap();
     assert_eq!((redis.default_database, redis.name.as_deref()), (2, Some("conduit")));
     assert_eq!(redis.channel_prefix.as_deref(), Some("conduit_signalr:"));
     for origin in ["null", "http://localhost", "http://localhost:5002"] {
-        assert!(config.allowed_origins.contains(origin), "{origin}");
+        assert!(config.server.allowed_origins.contains(origin), "{origin}");
     }
-    assert!(!config.allowed_origins.contains("https://evil.example.org"));
+    assert!(!config.server.allowed_origins.contains("https://evil.example.org"));
     let said = crate::app::banner(&config);
     assert!(
         said.contains("[Conduit] SignalR configured with Redis backplane for horizontal scaling"),
@@ -531,11 +541,11 @@ fn the_files_of_variables_set_what_the_users_set_in_their_source() {
     let redis = ("Redis__ConnectionString", "redis:6379,password=YourRedisPassword");
     let teledoctor = users("teledoctor.env", &[redis, ("SignalR__UseRedisBackplane", "true")]);
     let (config, warnings) = (teledoctor.config, teledoctor.warnings);
-    assert!(warnings.is_empty() && config.environment.is_production(), "{warnings:?}");
-    let redis = config.redis.unwrap();
+    assert!(warnings.is_empty() && config.server.environment.is_production(), "{warnings:?}");
+    let redis = config.redis.options.unwrap();
     assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
     assert_eq!(redis.instance_name.as_deref(), Some("TeleDoctor:"));
-    assert!(config.database.is_some());
+    assert!(config.database.connection_string.is_some());
 }
 
 #[test]
@@ -543,7 +553,7 @@ fn database_and_name_of_the_connection_string_go_first() {
     let redis = |string: &str| {
         let setup =
             Setup::new().variable("Redis__DefaultDatabase", "2").variable("Redis__ClientName", "con duit");
-        setup.variable("Redis__ConnectionString", string).config().redis.unwrap()
+        setup.variable("Redis__ConnectionString", string).config().redis.options.unwrap()
     };
     let (under, over) = (redis("redis:6379"), redis("redis:6379,defaultDatabase=3,name=own"));
     assert_eq!((under.default_database, under.name.as_deref()), (2, Some("conduit")));

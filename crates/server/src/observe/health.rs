@@ -28,8 +28,8 @@ impl Health {
     pub(crate) fn new(server: &Server, config: &Config, redis: Option<RedisClient>) -> Self {
         Self {
             server: server.clone(),
-            environment: config.environment.clone(),
-            management_key: config.management_key.clone(),
+            environment: config.server.environment.clone(),
+            management_key: config.management.key.clone(),
             backplane: server.backplane_status(),
             directory: server.directory_status(),
             key_agreement: server.key_agreement_status(),

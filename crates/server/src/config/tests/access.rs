@@ -4,7 +4,7 @@ use super::Setup;
 
 #[test]
 fn an_environment_that_nobody_names_is_production() {
-    let environment = |setup: Setup| setup.config().environment.to_string();
+    let environment = |setup: Setup| setup.config().server.environment.to_string();
     for urls in ["http://localhost:5000", "http://127.0.0.1:1", "http://+:2"] {
         assert_eq!(environment(Setup::new().variable("ASPNETCORE_URLS", urls)), "Production", "{urls}");
     }
@@ -26,11 +26,13 @@ fn dev_is_short_for_development() {
     let dev = || Setup::new().args(|args| args.dev = true);
     let file = r#"{"SignalR": {"EnableDetailedErrors": true}}"#;
     let loaded = dev().file("appsettings.Development.json", file).loaded();
-    assert!(loaded.config.environment.is_development() && loaded.config.enable_detailed_errors);
+    assert!(
+        loaded.config.server.environment.is_development() && loaded.config.signalr.enable_detailed_errors
+    );
     assert!(loaded.describe().contains("command line --dev"), "{}", loaded.describe());
 
     let same = dev().variable("ASPNETCORE_ENVIRONMENT", "development").set("Environment", "Development");
-    assert!(same.config().environment.is_development());
+    assert!(same.config().server.environment.is_development());
     let errors = dev()
         .variable("DOTNET_ENVIRONMENT", "Production")
         .args(|args| args.environment = Some("Staging".into()))
@@ -44,7 +46,7 @@ fn dev_is_short_for_development() {
 #[test]
 fn origins_whose_pages_may_connect() {
     let development = || Setup::new().args(|args| args.dev = true);
-    let origins = |setup: Setup| setup.config().allowed_origins.to_string();
+    let origins = |setup: Setup| setup.config().server.allowed_origins.to_string();
     assert_eq!(origins(Setup::new()), "none but its own");
     assert_eq!(origins(development()), "any");
     assert_eq!(origins(Setup::new().variable("ASPNETCORE_ENVIRONMENT", "Staging")), "none but its own");
@@ -74,7 +76,7 @@ fn origins_whose_pages_may_connect() {
 #[test]
 fn hosts_as_aspnet_core_reads_them() {
     let hosts = |setup: Setup| {
-        let hosts = setup.config().allowed_hosts;
+        let hosts = setup.config().server.allowed_hosts;
         hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "))
     };
     assert_eq!(hosts(Setup::new()), None);
@@ -98,7 +100,7 @@ const PUBLIC_KEY: &str = include_str!("../../../../auth/tests/keys/p256.pub.pem"
 
 #[test]
 fn anonymous_users_may_chat_where_nobody_can_sign_in() {
-    let may = |setup: Setup| setup.config().anonymous_may_chat();
+    let may = |setup: Setup| setup.config().authentication.anonymous_may_chat();
     let with_key = || Setup::new().set("Jwt:Key", SECRET);
     assert!(may(Setup::new()) && may(Setup::new().args(|args| args.dev = true)));
     assert!(!may(with_key()) && !may(with_key().args(|args| args.dev = true)));
@@ -115,7 +117,9 @@ fn anonymous_users_may_chat_where_nobody_can_sign_in() {
 
 #[test]
 fn bad_tokens_are_refused_where_there_are_keys() {
-    assert!(Setup::new().set("Jwt:Key", SECRET).config().bearer.unwrap().refuse_invalid_tokens);
+    assert!(
+        Setup::new().set("Jwt:Key", SECRET).config().authentication.bearer.unwrap().refuse_invalid_tokens
+    );
 }
 
 /// How a public key may come, and that none of it is a secret, or shown.
@@ -130,7 +134,7 @@ fn a_public_key_is_no_secret_wherever_it_stands() {
         base64.clone(),
     ];
     for text in &texts {
-        let bearer = Setup::new().variable("Jwt__Key", text).config().bearer.unwrap();
+        let bearer = Setup::new().variable("Jwt__Key", text).config().authentication.bearer.unwrap();
         let debug = format!("{:?}", bearer.keys);
         assert!(debug.contains("Es256") && !debug.contains("Hs256"), "{debug}");
         let errors = Setup::new().set("Authentication:Schemes:Bearer:SigningKeys:0:Value", text).errors();

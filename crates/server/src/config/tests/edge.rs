@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Setup;
 
 fn forwarded(setup: Setup) -> (Vec<String>, usize, bool) {
-    let forwarded = setup.config().forwarded;
+    let forwarded = setup.config().server.forwarded;
     let known = forwarded.known.iter().map(ToString::to_string).collect();
     (known, forwarded.limit, forwarded.believes_all())
 }
@@ -15,18 +15,21 @@ fn kestrels_patience() {
     let limits =
         r#"{"Kestrel": {"Limits": {"KeepAliveTimeout": "00:05:00", "RequestHeadersTimeout": "00:00:10"}}}"#;
     let config = Setup::new().file("appsettings.json", limits).config();
-    assert_eq!(config.keep_alive_timeout, Duration::from_secs(300));
-    assert_eq!(config.request_headers_timeout, Duration::from_secs(10));
+    assert_eq!(config.server.keep_alive_timeout, Duration::from_secs(300));
+    assert_eq!(config.server.request_headers_timeout, Duration::from_secs(10));
     let config = Setup::new().config();
     let other = Setup::new().set("Kestrel:Limits:MaxConcurrentConnections", "100").warnings();
     assert!(other.contains("MaxConcurrentConnections") && other.contains("KeepAliveTimeout"), "{other}");
-    assert_eq!((config.keep_alive_timeout.as_secs(), config.request_headers_timeout.as_secs()), (130, 30));
+    assert_eq!(
+        (config.server.keep_alive_timeout.as_secs(), config.server.request_headers_timeout.as_secs()),
+        (130, 30)
+    );
 }
 
 #[test]
 fn limits_of_addresses_are_off_unless_set() {
     let limits = |setup: Setup| {
-        let limits = setup.config().address_limits;
+        let limits = setup.config().limits.addresses;
         (limits.connections, limits.negotiations_per_second)
     };
     assert_eq!(limits(Setup::new()), (0, 0));

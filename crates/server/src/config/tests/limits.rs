@@ -4,12 +4,12 @@ use super::Setup;
 
 #[test]
 fn what_one_client_may_ask_for_is_limited_unless_told_otherwise() {
-    let limits = Setup::new().config().limits;
+    let limits = Setup::new().config().limits.clients;
     assert_eq!((limits.messages_per_second, limits.bytes_per_second), (10_000, 64 * 1024 * 1024));
     assert_eq!((limits.groups_per_connection, limits.group_name_bytes), (10_000, 1024));
     assert_eq!(limits.method_name_bytes, 256);
     let off = Setup::new().set("Limits:MessagesPerSecond", "0").variable("Limits__MethodNameBytes", "0");
-    let limits = off.config().limits;
+    let limits = off.config().limits.clients;
     assert_eq!((limits.messages_per_second, limits.method_name_bytes), (0, 0));
     for wrong in ["-1", "many", "3000000000"] {
         let mistakes = Setup::new().set("Limits:GroupsPerConnection", wrong).errors();
@@ -22,12 +22,12 @@ fn what_one_client_may_ask_for_is_limited_unless_told_otherwise() {
 #[test]
 fn who_floods_waits_unless_told_otherwise() {
     let config = Setup::new().config();
-    assert_eq!(config.sender_hold_timeout, Duration::from_secs(1));
-    assert_eq!(config.stalled_reader_timeout, Duration::from_millis(250));
+    assert_eq!(config.signalr.sender_hold_timeout, Duration::from_secs(1));
+    assert_eq!(config.signalr.stalled_reader_timeout, Duration::from_millis(250));
     let config =
         Setup::new().set("SignalR:SenderHoldTimeout", "0").set("SignalR:StalledReaderTimeout", "2").config();
     assert_eq!(
-        (config.sender_hold_timeout, config.stalled_reader_timeout),
+        (config.signalr.sender_hold_timeout, config.signalr.stalled_reader_timeout),
         (Duration::ZERO, Duration::from_secs(2))
     );
     assert!(Setup::new().set("SignalR:StalledReaderTimeout", "0").errors().contains("above zero"));
@@ -42,26 +42,28 @@ fn limits_of_signalr() {
         .set("SignalR:AllowStatefulReconnects", "true")
         .set("SignalR:CloseOnAuthenticationExpiration", "true")
         .config();
-    assert_eq!(config.maximum_parallel_invocations_per_client, 4);
-    assert_eq!(config.stream_buffer_capacity, 20);
-    assert_eq!(config.stateful_reconnect_buffer_size_bytes, 200);
-    assert!(config.allow_stateful_reconnects && config.close_on_authentication_expiration);
+    assert_eq!(config.signalr.maximum_parallel_invocations_per_client, 4);
+    assert_eq!(config.signalr.stream_buffer_capacity, 20);
+    assert_eq!(config.signalr.stateful_reconnect_buffer_size_bytes, 200);
+    assert!(config.signalr.allow_stateful_reconnects && config.signalr.close_on_authentication_expiration);
     assert!(Setup::new().set("SignalR:StreamBufferCapacity", "0").errors().contains("a number from 1"));
     let with_version = |version| Setup::new().set("SignalR:MinimumProtocolVersion", version);
-    assert_eq!(with_version("1").config().minimum_protocol_version, 1);
+    assert_eq!(with_version("1").config().signalr.minimum_protocol_version, 1);
     assert!(with_version("2").errors().contains("0, or 1 to refuse clients of SignalR 1.x"));
 }
 
 #[test]
 fn clients_may_refresh_their_authentication_unless_told_otherwise() {
     let config = Setup::new().config();
-    assert!(config.authentication_refresh && config.maximum_authentication_expiration.is_none());
+    assert!(
+        config.signalr.authentication_refresh && config.signalr.maximum_authentication_expiration.is_none()
+    );
     let config = Setup::new()
         .set("SignalR:AuthenticationRefresh", "false")
         .set("SignalR:MaximumAuthenticationExpiration", "08:00:00")
         .config();
-    assert!(!config.authentication_refresh);
-    assert_eq!(config.maximum_authentication_expiration, Some(Duration::from_secs(8 * 60 * 60)));
+    assert!(!config.signalr.authentication_refresh);
+    assert_eq!(config.signalr.maximum_authentication_expiration, Some(Duration::from_secs(8 * 60 * 60)));
     let mistakes = Setup::new().set("SignalR:MaximumAuthenticationExpiration", "0").errors();
     assert!(mistakes.contains("a time span above zero"), "{mistakes}");
 }

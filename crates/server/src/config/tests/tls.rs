@@ -20,7 +20,7 @@ fn addresses_may_be_of_http_and_https() {
     ] {
         let setup = variables.iter().fold(Setup::new(), |setup, (name, value)| setup.variable(name, value));
         let loaded = with_certificate(setup, &certificates).loaded();
-        assert_eq!((urls(&loaded.config), loaded.config.tls.is_some()), (expected.to_owned(), true));
+        assert_eq!((urls(&loaded.config), loaded.config.server.tls.is_some()), (expected.to_owned(), true));
         assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
     }
     let ports =
@@ -39,7 +39,7 @@ fn files_may_be_relative_to_the_content_root() {
             r#"{"Kestrel": {"Certificates": {"Default": {"Path": "site.pem", "KeyPath": "site.key"}}}}"#,
         )
         .args(|args| args.urls = Some("https://localhost:5001".to_owned()));
-    assert!(setup.config().tls.is_some());
+    assert!(setup.config().server.tls.is_some());
 }
 
 #[test]
