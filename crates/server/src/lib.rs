@@ -10,6 +10,8 @@ mod cache_entry;
 pub mod calls;
 mod chat;
 mod cli;
+#[allow(dead_code, reason = "wired in app")]
+mod clinic;
 mod config;
 mod development;
 mod listen;

@@ -27,6 +27,7 @@ CREATE TABLE clinic_consultations (
     created_at BIGINT NOT NULL
 );
 CREATE INDEX clinic_consultations_created ON clinic_consultations (created_at, id);
+CREATE INDEX clinic_consultations_closes ON clinic_consultations (closes, id);
 
 CREATE TABLE clinic_participants (
     user_id TEXT NOT NULL,

@@ -50,14 +50,49 @@ pub async fn pending(db: &mut Connection, limit: u32) -> Result<Vec<Erasure>, St
     rows.iter().map(erasure).collect()
 }
 
-/// Does a part of an erasure: puts the pseudonym into at most `limit` entries of the audit. Returns into how many; fewer than `limit`,
-/// and that is all.
+/// What an erasure has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// The first: the pseudonym is put into the audit.
+    Audit,
+    /// And among the participants of consultations.
+    Participants,
+    /// Nothing is left to be done but to [`complete`] it.
+    Done,
+}
+
+/// Does a part of an erasure, which changes at most `limit` rows. Returns what comes next, and how many rows were changed. Done again
+/// from the beginning, after an instance has died, it finds what was left.
 ///
 /// # Errors
 /// The database cannot be used.
-pub async fn erase_from_audit(db: &mut Connection, erasure: &Erasure, limit: u32) -> Result<u64, StoreError> {
-    let (user, pseudonym) = (Party::user(&erasure.user), Party::user(&erasure.pseudonym));
-    audit::pseudonymize(db, &user, &pseudonym, limit).await
+pub async fn step(
+    db: &mut Connection,
+    erasure: &Erasure,
+    stage: Stage,
+    limit: u32,
+) -> Result<(Stage, u64), StoreError> {
+    let (changed, next) = match stage {
+        Stage::Audit => {
+            let (user, pseudonym) = (Party::user(&erasure.user), Party::user(&erasure.pseudonym));
+            (audit::pseudonymize(db, &user, &pseudonym, limit).await?, Stage::Participants)
+        }
+        Stage::Participants => (pseudonymize_participant(db, erasure, limit).await?, Stage::Done),
+        Stage::Done => (0, Stage::Done),
+    };
+    Ok((if changed < u64::from(limit) { next } else { stage }, changed))
+}
+
+async fn pseudonymize_participant(
+    db: &mut Connection,
+    erasure: &Erasure,
+    limit: u32,
+) -> Result<u64, StoreError> {
+    let update = "UPDATE clinic_participants SET user_id = $1
+                  WHERE user_id = $2 AND consultation_id IN
+                      (SELECT consultation_id FROM clinic_participants WHERE user_id = $2 ORDER BY consultation_id LIMIT $3)";
+    let query = sqlx::query(update).bind(&erasure.pseudonym).bind(&erasure.user).bind(i64::from(limit));
+    Ok(query.execute(db).await?.rows_affected())
 }
 
 /// Completes an erasure: why the user was kept out is forgotten, and that there was something to erase.

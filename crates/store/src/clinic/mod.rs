@@ -8,5 +8,6 @@ pub mod consultations;
 pub mod erasures;
 pub mod leases;
 mod party;
+pub mod retention;
 
 pub use party::Party;

@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use hubline_store::clinic::audit::{self, AuditEntry, AuditFilter, MAXIMUM_PAGE, RecordedEntry, SIGN_IN};
 use hubline_store::clinic::bans::{self, Ban, Banned};
 use hubline_store::clinic::consultations::{self, Consultation, ConsultationFilter, Created};
+use hubline_store::clinic::erasures::Stage;
+use hubline_store::clinic::retention::{self, Kind};
 use hubline_store::clinic::{Party, erasures, leases};
 use hubline_store::{Connection, Store, StoreError, Timestamp};
 
@@ -183,12 +185,19 @@ async fn a_consultation_is_open_from_to_for_its_participants() {
         );
         let of_bob =
             ConsultationFilter { participant: Some("bob".to_owned()), ..ConsultationFilter::default() };
-        assert_eq!(list(of_bob, 9).await, [first.clone()]);
+        assert_eq!(list(of_bob, 9).await, std::slice::from_ref(&first));
         let open = ConsultationFilter { open_at: Some(Timestamp(300)), ..ConsultationFilter::default() };
         assert_eq!(list(open, 9).await, [second]);
         let room = ConsultationFilter { room: Some("ward".to_owned()), ..ConsultationFilter::default() };
-        assert_eq!(list(room, 9).await, [first.clone()]);
+        assert_eq!(list(room, 9).await, std::slice::from_ref(&first));
 
+        let delete = async |limit| {
+            write(&store, move |db| {
+                Box::pin(retention::delete_before(db, Kind::Consultations, Timestamp(150), limit))
+            })
+            .await
+        };
+        assert_eq!(delete(9).await, 0, "none has closed so early");
         let close = async |id: &'static str, at| {
             write(&store, move |db| Box::pin(consultations::close(db, id, Timestamp(at)))).await
         };
@@ -199,6 +208,9 @@ async fn a_consultation_is_open_from_to_for_its_participants() {
         assert_eq!(close("1", 180).await.unwrap().closes, Some(Timestamp(150)), "it was closed before");
         assert_eq!(close("9", 150).await, None);
         assert!(!between("ada", "bob", 150).await);
+        assert_eq!(close("2", 140).await.unwrap().closes, Some(Timestamp(140)));
+        assert_eq!((delete(9).await, list(ConsultationFilter::default(), 9).await.len()), (1, 1));
+        assert!(!between("ada", "Eve", 120).await, "it is gone with its participants");
     })
     .await;
 }
@@ -212,22 +224,34 @@ async fn an_erased_user_stays_in_the_audit_under_a_pseudonym() {
         written.push(entry(8, Party::admin("ada"), "user.close", ada.clone()).details("60 s"));
         written.push(entry(9, ada.clone(), SIGN_IN, Party::new("hub", "chat")).details("192.0.2.1"));
         record(&store, written).await;
+        let participants = vec!["ada".to_owned(), "bob".to_owned()];
+        let new = Consultation::now("1", "r", participants, Timestamp(0), None, &Party::admin("key"));
+        write(&store, move |db| Box::pin(async move { consultations::create(db, &new).await })).await;
         let begin = async || {
             write(&store, |db| Box::pin(async { erasures::begin(db, "ada", &Party::admin("key")).await }))
                 .await
         };
         let erasure = begin().await;
         assert_eq!(begin().await, erasure, "it goes on");
-        assert_eq!(write(&store, |db| Box::pin(erasures::pending(db, 9))).await, [erasure.clone()]);
+        assert_eq!(
+            write(&store, |db| Box::pin(erasures::pending(db, 9))).await,
+            std::slice::from_ref(&erasure)
+        );
+        let mut stage = Stage::Audit;
         let mut parts = Vec::new();
-        while parts.last().is_none_or(|part| *part == 4) {
+        while stage != Stage::Done {
             let erasure = erasure.clone();
-            let part = write(&store, move |db| {
-                Box::pin(async move { erasures::erase_from_audit(db, &erasure, 4).await })
+            let step = write(&store, move |db| {
+                Box::pin(async move { erasures::step(db, &erasure, stage, 4).await })
             });
-            parts.push(part.await);
+            let (next, changed) = step.await;
+            parts.push((stage, changed));
+            stage = next;
         }
-        assert_eq!(parts, [4, 4, 1]);
+        let audit = [4, 4, 1].map(|changed| (Stage::Audit, changed));
+        assert_eq!((&parts[..3], parts[3]), (&audit[..], (Stage::Participants, 1)));
+        let kept = write(&store, |db| Box::pin(consultations::get(db, "1"))).await.unwrap();
+        assert_eq!(kept.participants, ["bob".to_owned(), erasure.pseudonym.clone()]);
         let done = erasure.clone();
         write(&store, move |db| Box::pin(async move { erasures::complete(db, &done).await })).await;
         assert_eq!(write(&store, |db| Box::pin(erasures::pending(db, 9))).await, []);
