@@ -181,7 +181,7 @@ async fn a_consultation_is_open_from_to_for_its_participants() {
         let before = Some((page[0].created_at, page[0].id.clone()));
         assert_eq!(
             list(ConsultationFilter { before, ..ConsultationFilter::default() }, 9).await,
-            [first.clone()]
+            std::slice::from_ref(&first)
         );
         let of_bob =
             ConsultationFilter { participant: Some("bob".to_owned()), ..ConsultationFilter::default() };
