@@ -8,6 +8,7 @@ use axum::routing::{get, post};
 use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisClient;
+use hubline_store::Store;
 
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::development::{self, DevelopmentSignIn};
@@ -51,6 +52,7 @@ pub(crate) fn routers(
     server: &Server,
     config: &Config,
     redis: Option<RedisClient>,
+    _store: &Store,
     log: &Output,
 ) -> Result<Routers> {
     let chat = server.add_hub(named(chat::hub(), config));
@@ -191,6 +193,7 @@ pub(crate) fn banner(config: &Config) -> String {
     };
     let application =
         config.server.application_name.as_ref().map(|name| format!("[{name}] ")).unwrap_or_default();
+    let backplane = format!("{backplane}\nDatabase: {}", config.database.options);
     let open = config.server.urls.first().map(browser_address).unwrap_or_default();
     format!(
         "Hubline {version} in environment {environment}\n\
@@ -250,9 +253,6 @@ fn browser_address(address: &ListenAddress) -> String {
 /// what that means.
 pub(crate) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
-    if config.database.connection_string.is_some() || config.database.skip_init {
-        notes.push("a database is configured, but nothing is stored in one yet".to_owned());
-    }
     if config.signalr.maximum_authentication_expiration.is_some() && config.authentication.bearer.is_none() {
         notes.push(
             "SignalR:MaximumAuthenticationExpiration is set, but there are no keys to verify tokens with (Jwt:Key, \

@@ -7,12 +7,13 @@ use anyhow::{Context, Result};
 use hubline::directory::InProcess;
 use hubline::{Server, Workers};
 use hubline_redis::RedisBackplane;
+use hubline_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Routers};
-use crate::config::{Config, Scheme};
+use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
 use crate::observe::Output;
@@ -95,8 +96,16 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
         }
         None => server.directory(InProcess::default()).build(),
     };
-    let routers = app::routers(&server, &config, redis, &log)?;
+    let store = open_store(&config.database).await?;
+    let routers = app::routers(&server, &config, redis, &store, &log)?;
     Ok((server, routers))
+}
+
+async fn open_store(config: &DatabaseConfig) -> Result<Store> {
+    let options = config.options.clone();
+    let where_it_is = options.to_string();
+    let store = Store::open(options).await;
+    store.with_context(|| format!("the database that {} names ({where_it_is})", DatabaseConfig::KEY))
 }
 
 /// SIGTERM and Ctrl-C.

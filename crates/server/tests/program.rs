@@ -68,6 +68,7 @@ async fn an_address_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", taken.local_addr().unwrap());
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_hubline"));
+    command.env("ConnectionStrings__Database", ":memory:");
     let output = command.args(["serve", "--urls", &url]).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{said}");

@@ -13,12 +13,17 @@ mod error;
 pub mod keys;
 mod migrations;
 pub mod navigation;
+mod options;
 mod store;
 mod timestamp;
 
 pub use error::StoreError;
+pub use options::{OptionsError, StoreOptions};
 pub use store::{Connection, Store};
 pub use timestamp::Timestamp;
+
+/// How long an operation may take.
+const DEADLINE: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The SQL library, for the queries of tests.
 pub use sqlx;

@@ -1,22 +1,20 @@
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use sqlx::any::{AnyPoolOptions, install_default_drivers};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, SqlSafeStr};
+use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions, SqlSafeStr};
 use tokio::runtime::{Builder, Handle};
 use tokio::time::timeout;
 
 use crate::StoreError;
 use crate::migrations::MIGRATIONS;
+use crate::options::Place;
+use crate::{DEADLINE, StoreOptions};
 
 /// A connection that work of the store runs on.
 pub type Connection = sqlx::AnyConnection;
-
-/// How long an operation may take.
-const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The database. Cloning shares it.
 ///
@@ -28,17 +26,23 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the database at a URL, `sqlite:` or `postgres:`, and brings its tables up to date.
+    /// Opens the database, and brings its tables up to date.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
         install_default_drivers();
         let runtime = start_runtime()?;
-        let url = url.to_owned();
+        let url = match &options.place {
+            Place::File(path) => format!("sqlite:{}?mode=rwc", path.display()),
+            Place::Memory => "sqlite::memory:".to_owned(),
+            Place::Postgres(options) => options.to_url_lossy().to_string(),
+        };
         let connect = async move {
             let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
-            migrator().run(&pool).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            if !options.skip_migrations {
+                migrator().run(&pool).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+            }
             Ok::<_, StoreError>(pool)
         };
         let pool =

@@ -32,12 +32,13 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A program that takes `--urls`, which is given last, with a free port.
+    /// A program that takes `--urls`, which is given last, with a free port. What it keeps in a database it keeps in memory, unless
+    /// `ConnectionStrings__Database` or its arguments say otherwise.
     pub fn new(program: impl AsRef<Path>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
-            environment: Vec::new(),
+            environment: vec![("ConnectionStrings__Database".into(), ":memory:".into())],
             standard_error: None,
             port: free_port(),
             https_port: None,

@@ -40,7 +40,9 @@ export class Server {
   }
 
   launch() {
-    this.process = new Process(this.command, this.args);
+    // In memory, so that no run finds what another one has left.
+    const env = { ConnectionStrings__Database: ':memory:', ...process.env };
+    this.process = new Process(this.command, this.args, { env });
     return this.process;
   }
   async start() {

@@ -1,51 +1,79 @@
 //! Which database.
 
-use std::fmt;
+use hubline_store::StoreOptions;
 
 use super::Section;
 use super::key::Key;
 use super::reader::Reader;
+use super::report::{Problem, Warning};
 
-const DATABASE: Key =
-    Key::new("ConnectionStrings:Database", "connection string of the database, in Npgsql syntax")
-        .database_connection_string();
+const DATABASE: Key = Key::new(
+    "ConnectionStrings:Database",
+    "database: PostgreSQL in Npgsql syntax or as URL, or SQLite (Data Source=path, sqlite: URL, :memory:), paths from the content root",
+)
+.database_connection_string();
+const SKIP_MIGRATIONS: Key = Key::new(
+    "Database:SkipMigrations",
+    "whether the tables of the database are left to another instance or to hubline migrate",
+);
 const SKIP_DATABASE_INIT: Key =
-    Key::new("CONDUIT_SKIP_DATABASE_INIT", "whether the tables of the database are left to another instance");
+    Key::new("CONDUIT_SKIP_DATABASE_INIT", "the same, where Database:SkipMigrations is not set");
+const MAXIMUM_CONNECTIONS: Key = Key::new(
+    "Database:MaximumConnections",
+    "connections to PostgreSQL at most, where not set Maximum Pool Size of the connection string, else 20",
+)
+.unit("number");
+
+/// A file beside the configuration.
+const DEFAULT: &str = "Data Source=hubline.db";
 
 /// Which database.
 #[derive(Debug, Clone)]
 pub(crate) struct DatabaseConfig {
-    /// `None` if none is configured.
-    pub(crate) connection_string: Option<DatabaseConnectionString>,
-    /// Leaves the database's tables to another instance.
-    pub(crate) skip_init: bool,
+    /// Where it is, and how it is used.
+    pub(crate) options: StoreOptions,
+}
+
+impl DatabaseConfig {
+    /// Its key, for messages.
+    pub(crate) const KEY: &'static str = DATABASE.name;
 }
 
 impl Section for DatabaseConfig {
     const TITLE: &'static str = "Database";
 
     fn read(reader: &mut Reader) -> Self {
-        Self {
-            connection_string: reader.text(DATABASE).map(DatabaseConnectionString),
-            skip_init: reader.boolean(SKIP_DATABASE_INIT, false),
+        let mut options = place(reader);
+        let skip_migrations = reader.preferred(&[SKIP_MIGRATIONS, SKIP_DATABASE_INIT]);
+        options.skip_migrations = reader.boolean(skip_migrations, false);
+        let parse = |value: &str| match value.parse() {
+            Ok(connections @ 1..=10_000) => Ok(connections),
+            _ => Err("a number from 1 to 10000"),
+        };
+        if let Some(maximum) = reader.optional(MAXIMUM_CONNECTIONS, parse, u32::to_string) {
+            options.maximum_connections = maximum;
         }
+        Self { options }
     }
 }
 
-/// A connection string; `Debug` hides it.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct DatabaseConnectionString(String);
-
-impl DatabaseConnectionString {
-    /// The connection string itself, password and all.
-    #[cfg(test)]
-    pub(crate) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for DatabaseConnectionString {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
+/// Where it is. What cannot be read is a mistake, and the database in memory only takes its place.
+fn place(reader: &mut Reader) -> StoreOptions {
+    let text = reader.text_or(DATABASE, DEFAULT);
+    let setting = reader.settings.get(DATABASE.name).cloned();
+    match (StoreOptions::parse(&text, reader.content_root()), setting) {
+        (Ok((options, warnings)), setting) => {
+            let source = setting.map(|setting| setting.source);
+            let warning =
+                |text| Some(Warning::Part { key: DATABASE.name.to_owned(), source: source.clone()?, text });
+            reader.warnings.extend(warnings.into_iter().filter_map(warning));
+            options
+        }
+        (Err(error), setting) => {
+            if let Some(setting) = setting {
+                reader.mistake(DATABASE.name, &setting, Problem::Database(error));
+            }
+            StoreOptions::in_memory()
+        }
     }
 }

@@ -105,6 +105,12 @@ impl Reader {
         self.optional(key, |value| Ok(value.to_owned()), Clone::clone)
     }
 
+    /// A text that is never empty.
+    pub(crate) fn text_or(&mut self, key: Key, default: &str) -> String {
+        self.declare(key, TEXT);
+        self.value(key, default.to_owned(), |value| Ok(value.to_owned()), Clone::clone)
+    }
+
     pub(crate) fn boolean(&mut self, key: Key, default: bool) -> bool {
         self.declare(key, "true or false");
         self.value(key, default, parse_boolean, bool::to_string)

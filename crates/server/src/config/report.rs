@@ -6,6 +6,7 @@ use std::io;
 use hubline::CertificateError;
 use hubline_auth::{InvalidHost, InvalidOrigin, KeyError, RemoteKeysError};
 use hubline_redis::RedisOptionsMistake;
+use hubline_store::OptionsError;
 
 use super::addresses::URLS;
 use super::bearer::{BEARER_AUTHORITY, JWT_JWKS_URL, JWT_KEY};
@@ -124,6 +125,9 @@ pub(crate) enum Problem {
     /// One part of the Redis connection string.
     #[error(transparent)]
     Redis(#[from] RedisOptionsMistake),
+    /// The connection string of the database.
+    #[error(transparent)]
+    Database(#[from] OptionsError),
     /// An address for operators that is everybody's too.
     #[error(
         "{served} is where the hubs are served, and everybody would see what only operators may; expected another port, such as http://localhost:9090"
@@ -251,6 +255,15 @@ pub(crate) enum Warning {
         /// Such as `$(REDIS_PASSWORD)`.
         reference: String,
     },
+    /// A part of a value that has no effect.
+    Part {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        source: Source,
+        /// Which part, and why.
+        text: String,
+    },
     /// Kestrel's own way to configure addresses.
     KestrelEndpoints {
         /// Where it stands.
@@ -261,6 +274,7 @@ pub(crate) enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Part { key, source, text } => write!(f, "{key} ({source}): {text}"),
             Self::UnknownKey { key, source, nearest } => {
                 write!(f, "{key} ({source}) is not a known key")?;
                 match (nearest, known::in_section_of(key)) {

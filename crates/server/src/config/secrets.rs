@@ -38,8 +38,11 @@ fn redact_url(text: &str, is_url: bool) -> String {
     format!("{scheme}{HIDDEN}@{}", redact_url(rest, is_url))
 }
 
-/// An Npgsql connection string, `Key=value;Key=value`, with nothing readable but where it leads.
+/// A connection string of the database, `Key=value;Key=value`, with nothing readable but where it leads.
 fn redact_database(text: &str) -> String {
+    if text.eq_ignore_ascii_case(":memory:") {
+        return text.to_owned();
+    }
     if text.contains(['"', '\'']) {
         return HIDDEN.to_owned(); // a quoted password may hold what looks like a key
     }
@@ -56,7 +59,7 @@ fn redact_database(text: &str) -> String {
 
 /// What no password is likely to be: names of hosts, with ports, separated by commas.
 fn is_plain(value: &str) -> bool {
-    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:,/[]".contains(&byte))
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:,/[]|".contains(&byte))
 }
 
 fn is_word(key: &str) -> bool {
@@ -64,8 +67,9 @@ fn is_word(key: &str) -> bool {
 }
 
 fn says_where(key: &str) -> bool {
-    let readable = ["Host", "Server", "Port", "Database", "Username", "User ID", "User Name"];
-    readable.iter().any(|readable| readable.eq_ignore_ascii_case(key))
+    let postgres = ["Host", "Server", "Port", "Database", "Username", "User ID", "User Name"];
+    let sqlite = ["Data Source", "DataSource", "Filename"];
+    postgres.iter().chain(&sqlite).any(|readable| readable.eq_ignore_ascii_case(key))
 }
 
 #[cfg(test)]
@@ -82,6 +86,8 @@ mod tests {
             ("host = db ; PWD=s3=cret", "host = db;PWD=***"),
             ("postgres://me:s3=cret@db/x", "***"),
             ("Password=\"a;Host=s3cret\"", "***"),
+            ("Data Source=/var/lib/hubline.db", "Data Source=/var/lib/hubline.db"),
+            (":memory:", ":memory:"),
         ];
         for (text, expected) in cases {
             assert_eq!(shown("connectionstrings:database", text), expected);

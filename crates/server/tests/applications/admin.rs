@@ -75,15 +75,15 @@ impl Api {
 async fn each(test: impl AsyncFn(Store)) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", directory.path().join("test.db").display());
-    test(Store::open(&url).await.unwrap()).await;
+    test(Store::open(url.parse().unwrap()).await.unwrap()).await;
     let database = PostgresServer::shared().await.unwrap().database().await.unwrap();
-    test(Store::open(&database.url()).await.unwrap()).await;
+    test(Store::open(database.url().parse().unwrap()).await.unwrap()).await;
 }
 
 async fn sqlite() -> (tempfile::TempDir, Store) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite:{}?mode=rwc", directory.path().join("test.db").display());
-    (directory, Store::open(&url).await.unwrap())
+    (directory, Store::open(url.parse().unwrap()).await.unwrap())
 }
 
 fn development() -> AdminConfig {
