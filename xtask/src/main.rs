@@ -4,6 +4,7 @@ mod autobahn;
 mod bench;
 mod build;
 mod check;
+mod cluster;
 mod conformance;
 mod counts;
 mod crate_order;
@@ -42,6 +43,8 @@ enum Task {
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
+    /// Redis, PostgreSQL, nginx and several instances with the settings of one of the two systems that Hubline was made for
+    Cluster(cluster::Options),
     /// Runs each fuzz target of fuzz/ for a bounded time
     Fuzz(fuzz::Options),
     /// Writes conformance/REPORT.md from the results of the last `cargo xtask test`
@@ -78,6 +81,7 @@ fn run(task: Task) -> Result<()> {
             check::clippy(&mut transcript)
         }
         Task::Conformance(options) => conformance::run(&options),
+        Task::Cluster(options) => cluster::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Report => document::write(&Results::existing()).map(drop),
         Task::Bench(options) => bench::run(options),

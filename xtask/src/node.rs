@@ -64,6 +64,7 @@ pub(crate) fn run(
         .env("HUBLINE_LOAD", programs.path("hubline-load")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
+        .env("HUBLINE_XTASK", std::env::current_exe()?)
         .env("HUBLINE_TEST_CERTIFICATE", certificates.certificate())
         .env("HUBLINE_TEST_CERTIFICATE_KEY", certificates.key())
         .env("NODE_EXTRA_CA_CERTS", certificates.authority())

@@ -100,6 +100,17 @@ impl PostgresServer {
         Ok(server)
     }
 
+    /// As [`start`](Self::start), on this port.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_at(port: u16) -> Result<Self> {
+        let mut server = Self::absent().await?;
+        server.port = port;
+        server.start_again().await?;
+        Ok(server)
+    }
+
     /// One that does not run yet: a port that refuses connections until [`start_again`](Self::start_again).
     ///
     /// # Errors

@@ -53,6 +53,21 @@ impl RedisServer {
         Ok(server)
     }
 
+    /// As [`start_with`](Self::start_with), on this port.
+    ///
+    /// # Errors
+    /// When `redis-server` is not installed or does not come up.
+    pub async fn start_at(port: u16, options: &[&str]) -> Result<Self> {
+        let mut server = Self::absent()?;
+        server.port = port;
+        let port = port.to_string();
+        server.arguments.extend(["--port", &port].iter().chain(options).map(ToString::to_string));
+        let password = options.iter().skip_while(|option| **option != "--requirepass").nth(1);
+        server.password = password.map(ToString::to_string);
+        server.start_again().await?;
+        Ok(server)
+    }
+
     /// As [`start_with`](Self::start_with), with a second port for TLS, see [`tls_port`](Self::tls_port). Clients need no certificate;
     /// with `["--tls-auth-clients", "yes"]` they need one of the same authority.
     ///

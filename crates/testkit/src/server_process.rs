@@ -45,6 +45,13 @@ impl Launch {
         }
     }
 
+    /// Has it listen on this port instead.
+    #[must_use]
+    pub fn at(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
     /// Has it listen with TLS too, on a free port.
     #[must_use]
     pub fn with_https(mut self) -> Self {
@@ -150,6 +157,11 @@ impl ServerProcess {
             .await
             .unwrap_or_else(|_| Err(anyhow!("the server does not answer")));
         result.with_context(|| self.lines().join("\n"))
+    }
+
+    /// The id of its process; `None` once it has ended and was waited for.
+    pub fn id(&self) -> Option<u32> {
+        self.child.id()
     }
 
     /// The URL it listens at, without a slash at the end.

@@ -10,10 +10,11 @@ process.on('exit', () => { for (const child of running) child.kill('SIGKILL'); }
 /** A child process whose printed lines are kept. */
 export class Process extends Changing {
   lines = [];
-  constructor(command, args, options = {}) {
+  /** `stdin`: `pipe` for a program that ends with its standard input. */
+  constructor(command, args, { stdin = 'ignore', ...options } = {}) {
     super();
     this.name = [command, ...args].join(' ');
-    this.child = spawn(command, args, { ...options, stdio: ['ignore', 'pipe', 'pipe'] });
+    this.child = spawn(command, args, { ...options, stdio: [stdin, 'pipe', 'pipe'] });
     running.add(this.child);
     for (const stream of [this.child.stdout, this.child.stderr]) {
       createInterface({ input: stream }).on('line', line => { this.lines.push(line); this.changed(); });

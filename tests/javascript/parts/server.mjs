@@ -3,7 +3,7 @@ import { freePort } from './port.mjs';
 import { Process } from './process.mjs';
 
 /** The program that a variable names; `cargo xtask test` sets them. */
-function program(variable) {
+export function program(variable) {
   const path = process.env[variable];
   if (!path) throw new Error(`${variable} must name the program to test; cargo xtask test sets it`);
   return path;
