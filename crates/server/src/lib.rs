@@ -10,8 +10,7 @@ mod cache_entry;
 pub mod calls;
 mod chat;
 mod cli;
-#[allow(dead_code, reason = "wired in app")]
-mod clinic;
+pub mod clinic;
 mod config;
 mod development;
 mod listen;

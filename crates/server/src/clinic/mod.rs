@@ -4,6 +4,7 @@
 //! It has no hub. Every hub has its [`Clinic::admission`] as a filter, and the routes of all hubs stand behind [`Clinic::guard`].
 
 mod announcements;
+mod api;
 mod config;
 mod gate;
 mod known_bans;
@@ -20,9 +21,10 @@ use hubline_redis::RawChannels;
 use hubline_store::Store;
 use hubline_supervision::spawn;
 use tokio_util::task::AbortOnDropHandle;
+use utoipa_axum::router::OpenApiRouter;
 
-use announcements::Listening;
-pub(crate) use config::RetentionConfig;
+use announcements::{Announcement, Listening};
+pub use config::RetentionConfig;
 use gate::{Admission, Gate, Reloading, refuse};
 use maintenance::{Maintenance, Work};
 use sign_ins::{SignIns, Writing};
@@ -32,7 +34,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 
 /// What a clinic answers for. Cloning shares it.
 #[derive(Debug, Clone)]
-pub(crate) struct Clinic {
+pub struct Clinic {
     store: Store,
     gate: Gate,
     sign_ins: Arc<SignIns>,
@@ -43,19 +45,27 @@ pub(crate) struct Clinic {
 
 /// What has been counted since the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct ClinicStatistics {
+pub struct ClinicStatistics {
     /// Users who are kept out now, as far as this instance knows.
-    pub(crate) banned_users: usize,
+    pub banned_users: usize,
     /// Requests of users who are kept out, which were answered 403.
-    pub(crate) banned_requests_refused: u64,
+    pub banned_requests_refused: u64,
     /// Connections of this instance that were closed because their user was to be.
-    pub(crate) connections_closed: u64,
+    pub connections_closed: u64,
     /// Sign-ins that this instance has written into the audit.
-    pub(crate) sign_ins_written: u64,
+    pub sign_ins_written: u64,
     /// Sign-ins that are missing in the audit.
-    pub(crate) sign_ins_lost: u64,
+    pub sign_ins_lost: u64,
     /// Rows that this instance has deleted by age.
-    pub(crate) rows_deleted_by_age: u64,
+    pub rows_deleted_by_age: u64,
+}
+
+/// What became of an announcement.
+struct Told {
+    /// Connections of this instance that it closed.
+    closed_here: usize,
+    /// How many instances were told; 0 if they could not be.
+    instances: u64,
 }
 
 impl Clinic {
@@ -64,7 +74,7 @@ impl Clinic {
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) async fn start(
+    pub async fn start(
         retention: RetentionConfig,
         store: Store,
         server: &Server,
@@ -86,17 +96,34 @@ impl Clinic {
 
     /// A filter for the hub at `path`, which refuses who was banned while connecting, and notes who has signed in. It costs calls
     /// nothing.
-    pub(crate) fn admission(&self, path: &'static str) -> impl HubFilter {
+    pub fn admission(&self, path: &'static str) -> impl HubFilter {
         Admission { gate: self.gate.clone(), sign_ins: Arc::clone(&self.sign_ins), hub: path }
     }
 
     /// Puts the routes of hubs behind the gate. The layer that authenticates comes before it.
-    pub(crate) fn guard(&self, routes: Router) -> Router {
+    pub fn guard(&self, routes: Router) -> Router {
         routes.layer(from_fn_with_state(self.gate.clone(), refuse))
     }
 
+    /// The routes of the admin API.
+    pub fn routes(&self) -> OpenApiRouter {
+        api::routes().with_state(self.clone())
+    }
+
+    /// Does what is announced on this instance, and tells the others.
+    async fn tell(&self, announcement: &Announcement) -> Told {
+        let closed_here = self.gate.act(announcement);
+        let Some(channels) = &self.channels else { return Told { closed_here, instances: 1 } };
+        let told = announcement.publish(channels).await;
+        let instances = told.unwrap_or_else(|error| {
+            tracing::warn!(%error, "The other instances were not told about a user who is to stay out or may come again; they ask the database each 10 s");
+            0
+        });
+        Told { closed_here, instances }
+    }
+
     /// What there is to count.
-    pub(crate) fn statistics(&self) -> ClinicStatistics {
+    pub fn statistics(&self) -> ClinicStatistics {
         let (banned_users, banned_requests_refused, connections_closed) = self.gate.counts();
         let (sign_ins_written, sign_ins_lost) = self.sign_ins.counts();
         ClinicStatistics {
@@ -110,7 +137,7 @@ impl Clinic {
     }
 
     /// Writes what waits for the audit, in 2 s at most. Called when the process ends and nobody is connected any more.
-    pub(crate) async fn close(&self) {
+    pub async fn close(&self) {
         if !self.sign_ins.settled(CLOSING).await {
             tracing::error!(
                 "The last sign-ins are missing in the audit: the database did not take them in time"

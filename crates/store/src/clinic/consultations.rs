@@ -82,6 +82,16 @@ impl Consultation {
     }
 }
 
+/// An id for a consultation: 32 hexadecimal digits that nobody guesses.
+///
+/// # Errors
+/// The operating system has no random numbers.
+pub fn new_id() -> Result<String, StoreError> {
+    let mut random = [0; 16];
+    getrandom::getrandom(&mut random).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+    Ok(format!("{:032x}", u128::from_be_bytes(random)))
+}
+
 /// Makes a consultation.
 ///
 /// # Errors

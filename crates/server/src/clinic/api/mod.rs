@@ -1,0 +1,44 @@
+//! The part of the admin API that a clinic needs: consultations, who is kept out, the audit, and what is stored of a user. What is done
+//! is audited in the transaction that does it, so what cannot be audited is refused.
+
+mod audit;
+mod consultations;
+mod erasures;
+mod users;
+mod values;
+
+use hubline_store::clinic::Party;
+use hubline_store::clinic::audit::{AuditEntry, record};
+use hubline_store::{Connection, StoreError};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Clinic;
+use crate::api::AdminPrincipal;
+
+/// The routes.
+pub(super) fn routes() -> OpenApiRouter<Clinic> {
+    OpenApiRouter::new()
+        .routes(routes!(consultations::list, consultations::create))
+        .routes(routes!(consultations::find))
+        .routes(routes!(consultations::close))
+        .routes(routes!(audit::list))
+        .routes(routes!(users::close))
+        .routes(routes!(users::list_bans))
+        .routes(routes!(users::find_ban, users::lift_ban))
+        .routes(routes!(erasures::begin))
+        .routes(routes!(erasures::list))
+}
+
+/// Writes down what an administrator does.
+async fn note(
+    db: &mut Connection,
+    who: &AdminPrincipal,
+    action: &'static str,
+    subject: Party,
+    details: String,
+) -> Result<(), StoreError> {
+    let mut entry = AuditEntry::now(who.party(), action, subject);
+    entry.details = Some(details).filter(|details| !details.is_empty());
+    record(db, &entry).await
+}
