@@ -10,6 +10,7 @@ use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter
 use hubline_redis::RedisClient;
 use hubline_store::Store;
 
+use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::development::{self, DevelopmentSignIn};
 use crate::observe::{Output, health, metrics};
@@ -21,13 +22,15 @@ pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
 
 /// What each application reads of the configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct ApplicationsConfig {}
+pub(crate) struct ApplicationsConfig {
+    pub(crate) retention: RetentionConfig,
+}
 
 impl Section for ApplicationsConfig {
     const TITLE: &'static str = "Applications";
 
-    fn read(_reader: &mut Reader) -> Self {
-        Self {}
+    fn read(reader: &mut Reader) -> Self {
+        Self { retention: reader.section() }
     }
 }
 
@@ -53,13 +56,16 @@ pub(crate) fn routers(
     config: &Config,
     redis: Option<RedisClient>,
     _store: &Store,
+    clinic: &Clinic,
     log: &Output,
 ) -> Result<Routers> {
-    let chat = server.add_hub(named(chat::hub(), config));
-    let navigation_hub = server.add_hub(named(navigation::hub(), config));
+    let chat = server.add_hub(named(chat::hub(), config).filter(clinic.admission(CHAT)));
+    let navigation_hub =
+        server.add_hub(named(navigation::hub(), config).filter(clinic.admission(NAVIGATION)));
     let mut paths = Router::new()
         .merge(chat.map_with(CHAT, chat_options(config)))
         .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
+    paths = clinic.guard(paths);
     let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
     let bearer = bearer.context("tokens cannot be verified")?;
     let token_refusals = bearer.as_ref().map(|bearer| bearer.refusals().clone());
@@ -96,6 +102,7 @@ pub(crate) fn routers(
             host_filter: host_filter.clone(),
             management_key: config.management.key.clone(),
             token_refusals,
+            clinic: clinic.clone(),
             tls: config.server.tls.clone(),
         };
         let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));

@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Routers};
+use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
@@ -28,7 +29,7 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
-    let (server, routers) = tokio::select! {
+    let (server, routers, clinic) = tokio::select! {
         built = workers.run(build(config.clone(), log.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
@@ -63,6 +64,7 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
             if !all_gone {
                 tracing::warn!("Stopped before every connection had ended");
             }
+            clinic.close().await;
         }
         () = signals.next() => {
             log.flush();
@@ -79,8 +81,8 @@ fn announce(banner: String) -> Result<()> {
     Ok(())
 }
 
-async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
-    let mut redis = None;
+async fn build(config: Config, log: Output) -> Result<(Server, Routers, Clinic)> {
+    let (mut redis, mut channels) = (None, None);
     let server = Server::builder()
         .hub_options(app::hub_options(&config))
         .token_keys(config.signalr.token_keys.clone())
@@ -92,13 +94,16 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers)> {
             let client = backplane.client().clone();
             ConnectionMapping::start(client.clone(), &directory, &app::chat_name(&config));
             redis = Some(client);
+            channels = Some(backplane.raw_channels());
             server.backplane(backplane).directory(directory).build()
         }
         None => server.directory(InProcess::default()).build(),
     };
     let store = open_store(&config.database).await?;
-    let routers = app::routers(&server, &config, redis, &store, &log)?;
-    Ok((server, routers))
+    let retention = config.applications.retention.clone();
+    let clinic = Clinic::start(retention, store.clone(), &server, channels).await;
+    let routers = app::routers(&server, &config, redis, &store, &clinic, &log)?;
+    Ok((server, routers, clinic))
 }
 
 async fn open_store(config: &DatabaseConfig) -> Result<Store> {

@@ -98,7 +98,6 @@ pub(crate) struct Config {
     pub(crate) authentication: AuthenticationConfig,
     pub(crate) database: DatabaseConfig,
     pub(crate) logging: LoggingConfig,
-    #[allow(dead_code, reason = "read by the first application that has keys")]
     pub(crate) applications: ApplicationsConfig,
 }
 

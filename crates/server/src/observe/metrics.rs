@@ -1,5 +1,6 @@
 //! The page that Prometheus reads.
 
+mod clinic;
 mod collector;
 #[cfg(target_os = "linux")]
 mod process;

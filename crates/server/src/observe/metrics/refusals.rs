@@ -9,6 +9,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
+use super::clinic;
+use crate::clinic::Clinic;
 use crate::management::ManagementKey;
 
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub(crate) struct RefusalCollector {
     pub(crate) management_key: Option<ManagementKey>,
     /// None if there are no keys to verify tokens with.
     pub(crate) token_refusals: Option<TokenRefusals>,
+    pub(crate) clinic: Clinic,
     /// None without https.
     pub(crate) tls: Option<TlsConfig>,
 }
@@ -65,6 +68,7 @@ impl Collector for RefusalCollector {
                 ConstCounter::new(count).encode(failed.encode_family(&[("reason", reason)])?)?;
             }
         }
+        clinic::encode(&self.clinic.statistics(), &mut encoder)?;
         let Some(tokens) = &self.token_refusals else { return Ok(()) };
         let mut refused = encoder.encode_descriptor(
             "hubline_tokens_refused",
