@@ -8,6 +8,7 @@ mod cluster;
 mod conformance;
 mod counts;
 mod crate_order;
+mod criteria;
 mod document;
 mod failures;
 mod fuzz;
@@ -49,6 +50,8 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Writes conformance/REPORT.md from the results of the last `cargo xtask test`
     Report,
+    /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
+    Criteria(criteria::Options),
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
     Bench(bench::Options),
 }
@@ -84,6 +87,7 @@ fn run(task: Task) -> Result<()> {
         Task::Cluster(options) => cluster::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Report => document::write(&Results::existing()).map(drop),
+        Task::Criteria(options) => criteria::run(&options),
         Task::Bench(options) => bench::run(options),
     }
 }
