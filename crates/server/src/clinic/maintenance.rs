@@ -24,7 +24,7 @@ const LEASE_LASTS: Duration = Duration::from_secs(60);
 /// How often an instance looks for work.
 const INTERVAL: Duration = Duration::from_secs(30);
 /// How often what is too old is looked for.
-const RETENTION_INTERVAL: Duration = Duration::from_secs(10 * 60);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
 /// Rows that one transaction changes at most.
 const BATCH: u32 = 500;
 /// Users who are erased in one round.
@@ -112,12 +112,11 @@ impl Maintenance {
 
     /// Erases a user.
     async fn erase(&self, erasure: Erasure) -> Result<(), Interrupted> {
-        let mut stage = Stage::Audit;
+        let mut stage = Stage::FIRST;
         let mut rows = 0;
         while stage != Stage::Done {
             let of = erasure.clone();
-            let step =
-                self.step(move |db| Box::pin(async move { erasures::step(db, &of, stage, BATCH).await }));
+            let step = self.step(move |db| Box::pin(async move { erasures::step(db, &of, stage).await }));
             let (next, changed) = step.await?;
             (stage, rows) = (next, rows + changed);
             sleep(PAUSE).await;
@@ -138,35 +137,50 @@ impl Maintenance {
 
     /// Deletes what is older than is to be kept.
     async fn delete_by_age(&self) -> Result<(), Interrupted> {
-        let kinds = [
-            (Kind::Consultations, "Retention:Consultations", self.retention.consultations),
-            (Kind::Audit, "Retention:Audit", self.retention.audit),
-        ];
-        for (kind, setting, age) in kinds {
-            let Some(age) = age else { continue };
-            let time = Timestamp::now().before(age);
-            let mut rows = 0;
-            loop {
-                let deleted =
-                    self.step(move |db| Box::pin(retention::delete_before(db, kind, time, BATCH))).await?;
-                rows += deleted;
-                self.work.deleted.fetch_add(deleted, Ordering::Relaxed);
-                if deleted < u64::from(BATCH) {
-                    break;
-                }
-                sleep(PAUSE).await;
-            }
-            if rows > 0 {
-                tracing::info!(
-                    what = kind.as_str(),
-                    rows,
-                    setting,
-                    ?age,
-                    "What was older than it is to be kept was deleted"
-                );
+        let now = Timestamp::now();
+        let RetentionConfig { messages, consultations, audit, .. } = self.retention;
+        if let Some(age) = messages {
+            let rows = self.delete_messages(now.before(age)).await?;
+            report("Retention:Messages", rows);
+        }
+        for (kind, setting, age) in [
+            (Kind::Consultations, "Retention:Consultations", consultations),
+            (Kind::Audit, "Retention:Audit", audit),
+        ] {
+            if let Some(age) = age {
+                report(setting, self.delete(kind, now.before(age)).await?);
             }
         }
         Ok(())
+    }
+
+    async fn delete_messages(&self, time: Timestamp) -> Result<u64, Interrupted> {
+        let (mut rows, mut after) = (0, Some(i64::MIN));
+        while let Some(behind) = after {
+            let look = self
+                .store
+                .read(move |db| Box::pin(retention::conversations_with_messages_before(db, time, behind)));
+            let (conversations, next) = look.await.map_err(Interrupted::Store)?;
+            for conversation in conversations {
+                rows += self.delete(Kind::Messages(conversation), time).await?;
+            }
+            after = next;
+        }
+        Ok(rows)
+    }
+
+    async fn delete(&self, kind: Kind, time: Timestamp) -> Result<u64, Interrupted> {
+        let mut rows = 0;
+        loop {
+            let deleted =
+                self.step(move |db| Box::pin(retention::delete_before(db, kind, time, BATCH))).await?;
+            rows += deleted;
+            self.work.deleted.fetch_add(deleted, Ordering::Relaxed);
+            sleep(PAUSE).await;
+            if deleted < u64::from(BATCH) {
+                return Ok(rows);
+            }
+        }
     }
 
     /// Runs work in a transaction, if this instance has the lease or can have it.
@@ -191,5 +205,11 @@ impl Maintenance {
         let given_back =
             self.store.write(move |db| Box::pin(async move { leases::give_back(db, LEASE, &holder).await }));
         given_back.await.map_err(Interrupted::Store)
+    }
+}
+
+fn report(setting: &'static str, rows: u64) {
+    if rows > 0 {
+        tracing::info!(rows, setting, "What was older than it is to be kept was deleted");
     }
 }

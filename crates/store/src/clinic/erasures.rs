@@ -4,11 +4,16 @@
 //! where one has died. What is kept of a user afterwards names the user no more than the ids of messages do; which user a
 //! pseudonym stands for is kept nowhere.
 
+mod messages;
+
 use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Party, audit};
 use crate::{Connection, StoreError, Timestamp};
+
+/// Rows that one [`step`] changes at most, besides those of messages.
+const BATCH: u32 = 500;
 
 /// A user who is being erased.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,41 +62,46 @@ pub enum Stage {
     Audit,
     /// And among the participants of consultations.
     Participants,
+    /// Texts are removed, and the pseudonym is put in the place of their sender, in messages behind this conversation and id.
+    Messages(i64, i64),
+    /// The user leaves rooms, and the pseudonym is put into conversations with others.
+    Conversations,
     /// Nothing is left to be done but to [`complete`] it.
     Done,
 }
 
-/// Does a part of an erasure, which changes at most `limit` rows. Returns what comes next, and how many rows were changed. Done again
-/// from the beginning, after an instance has died, it finds what was left.
+impl Stage {
+    /// Where it begins.
+    pub const FIRST: Self = Self::Audit;
+}
+
+/// Does a part of an erasure, which looks at no more than 2,000 rows that may be the user's. Returns what comes next, and how many rows were
+/// changed. Done again from the beginning, after an instance has died, it finds what was left.
 ///
 /// # Errors
 /// The database cannot be used.
-pub async fn step(
-    db: &mut Connection,
-    erasure: &Erasure,
-    stage: Stage,
-    limit: u32,
-) -> Result<(Stage, u64), StoreError> {
-    let (changed, next) = match stage {
+pub async fn step(db: &mut Connection, erasure: &Erasure, stage: Stage) -> Result<(Stage, u64), StoreError> {
+    let then = |next: Stage, changed: u64| (if changed < BATCH.into() { next } else { stage }, changed);
+    match stage {
         Stage::Audit => {
             let (user, pseudonym) = (Party::user(&erasure.user), Party::user(&erasure.pseudonym));
-            (audit::pseudonymize(db, &user, &pseudonym, limit).await?, Stage::Participants)
+            let changed = audit::pseudonymize(db, &user, &pseudonym, BATCH).await?;
+            Ok(then(Stage::Participants, changed))
         }
-        Stage::Participants => (pseudonymize_participant(db, erasure, limit).await?, Stage::Done),
-        Stage::Done => (0, Stage::Done),
-    };
-    Ok((if changed < u64::from(limit) { next } else { stage }, changed))
+        Stage::Participants => {
+            Ok(then(Stage::Messages(i64::MIN, 0), pseudonymize_participant(db, erasure).await?))
+        }
+        Stage::Messages(conversation, id) => messages::erase(db, erasure, (conversation, id)).await,
+        Stage::Conversations => Ok(then(Stage::Done, messages::leave(db, erasure, BATCH).await?)),
+        Stage::Done => Ok((Stage::Done, 0)),
+    }
 }
 
-async fn pseudonymize_participant(
-    db: &mut Connection,
-    erasure: &Erasure,
-    limit: u32,
-) -> Result<u64, StoreError> {
+async fn pseudonymize_participant(db: &mut Connection, erasure: &Erasure) -> Result<u64, StoreError> {
     let update = "UPDATE clinic_participants SET user_id = $1
                   WHERE user_id = $2 AND consultation_id IN
                       (SELECT consultation_id FROM clinic_participants WHERE user_id = $2 ORDER BY consultation_id LIMIT $3)";
-    let query = sqlx::query(update).bind(&erasure.pseudonym).bind(&erasure.user).bind(i64::from(limit));
+    let query = sqlx::query(update).bind(&erasure.pseudonym).bind(&erasure.user).bind(i64::from(BATCH));
     Ok(query.execute(db).await?.rows_affected())
 }
 

@@ -3,32 +3,31 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use hubline_store::clinic::audit::{self, AuditEntry, AuditFilter, MAXIMUM_PAGE, RecordedEntry, SIGN_IN};
+use hubline_store::clinic::audit::{self, AuditEntry, AuditFilter, MAXIMUM_PAGE, RecordedEntry};
 use hubline_store::clinic::bans::{self, Ban, Banned};
 use hubline_store::clinic::consultations::{self, Consultation, ConsultationFilter, Created};
-use hubline_store::clinic::erasures::Stage;
 use hubline_store::clinic::retention::{self, Kind};
-use hubline_store::clinic::{Party, erasures, leases};
+use hubline_store::clinic::{Party, leases};
 use hubline_store::{Connection, Store, StoreError, Timestamp};
 
 use crate::each;
 
-async fn write<T: Send + 'static>(
+pub(crate) async fn write<T: Send + 'static>(
     store: &Store,
     work: impl for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, StoreError>> + Send + 'static,
 ) -> T {
     store.write(work).await.unwrap()
 }
 
-async fn entries(store: &Store, filter: AuditFilter, limit: u32) -> Vec<RecordedEntry> {
+pub(crate) async fn entries(store: &Store, filter: AuditFilter, limit: u32) -> Vec<RecordedEntry> {
     write(store, move |db| Box::pin(async move { audit::list(db, &filter, limit).await })).await
 }
 
-async fn record(store: &Store, entries: Vec<AuditEntry>) {
+pub(crate) async fn record(store: &Store, entries: Vec<AuditEntry>) {
     write(store, move |db| Box::pin(async move { audit::record_all(db, &entries).await })).await;
 }
 
-fn entry(at: i64, actor: Party, action: &'static str, subject: Party) -> AuditEntry {
+pub(crate) fn entry(at: i64, actor: Party, action: &'static str, subject: Party) -> AuditEntry {
     AuditEntry { at: Timestamp(at), actor, action, subject, details: None }
 }
 
@@ -211,58 +210,6 @@ async fn a_consultation_is_open_from_to_for_its_participants() {
         assert_eq!(close("2", 140).await.unwrap().closes, Some(Timestamp(140)));
         assert_eq!((delete(9).await, list(ConsultationFilter::default(), 9).await.len()), (1, 1));
         assert!(!between("ada", "Eve", 120).await, "it is gone with its participants");
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn an_erased_user_stays_in_the_audit_under_a_pseudonym() {
-    each(async |store| {
-        let ada = Party::user("ada");
-        let mut written: Vec<_> =
-            (0..7).map(|at| entry(at, ada.clone(), "history.read", Party::user("bob"))).collect();
-        written.push(entry(8, Party::admin("ada"), "user.close", ada.clone()).details("60 s"));
-        written.push(entry(9, ada.clone(), SIGN_IN, Party::new("hub", "chat")).details("192.0.2.1"));
-        record(&store, written).await;
-        let participants = vec!["ada".to_owned(), "bob".to_owned()];
-        let new = Consultation::now("1", "r", participants, Timestamp(0), None, &Party::admin("key"));
-        write(&store, move |db| Box::pin(async move { consultations::create(db, &new).await })).await;
-        let begin = async || {
-            write(&store, |db| Box::pin(async { erasures::begin(db, "ada", &Party::admin("key")).await }))
-                .await
-        };
-        let erasure = begin().await;
-        assert_eq!(begin().await, erasure, "it goes on");
-        assert_eq!(
-            write(&store, |db| Box::pin(erasures::pending(db, 9))).await,
-            std::slice::from_ref(&erasure)
-        );
-        let mut stage = Stage::Audit;
-        let mut parts = Vec::new();
-        while stage != Stage::Done {
-            let erasure = erasure.clone();
-            let step = write(&store, move |db| {
-                Box::pin(async move { erasures::step(db, &erasure, stage, 4).await })
-            });
-            let (next, changed) = step.await;
-            parts.push((stage, changed));
-            stage = next;
-        }
-        let audit = [4, 4, 1].map(|changed| (Stage::Audit, changed));
-        assert_eq!((&parts[..3], parts[3]), (&audit[..], (Stage::Participants, 1)));
-        let kept = write(&store, |db| Box::pin(consultations::get(db, "1"))).await.unwrap();
-        assert_eq!(kept.participants, ["bob".to_owned(), erasure.pseudonym.clone()]);
-        let done = erasure.clone();
-        write(&store, move |db| Box::pin(async move { erasures::complete(db, &done).await })).await;
-        assert_eq!(write(&store, |db| Box::pin(erasures::pending(db, 9))).await, []);
-
-        assert_eq!(entries(&store, AuditFilter { party: Some(ada), ..AuditFilter::default() }, 99).await, []);
-        let party = Some(Party::user(&erasure.pseudonym));
-        let kept = entries(&store, AuditFilter { party, ..AuditFilter::default() }, 99).await;
-        assert_eq!(kept.len(), 9);
-        assert_eq!((kept[0].action.as_str(), kept[0].details.as_deref()), (SIGN_IN, None));
-        assert_eq!((kept[1].actor.as_str(), kept[1].details.as_deref()), ("admin:ada", Some("60 s")));
-        assert_ne!(begin().await.pseudonym, erasure.pseudonym, "nobody can tell that it is the same user");
     })
     .await;
 }

@@ -5,6 +5,7 @@
 mod basics;
 mod chat;
 mod clinic;
+mod clinic_data;
 mod databases;
 mod keys;
 mod navigation;
