@@ -1,5 +1,7 @@
 //! What is served where.
 
+mod http_api;
+
 use anyhow::{Context, Result};
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -9,7 +11,9 @@ use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, 
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisClient;
 use hubline_store::Store;
+use hubline_store::navigation::NavigationStore;
 
+use crate::admin::{Admin, AdminKeysConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::development::{self, DevelopmentSignIn};
@@ -24,13 +28,14 @@ pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationsConfig {
     pub(crate) retention: RetentionConfig,
+    pub(crate) admin: AdminKeysConfig,
 }
 
 impl Section for ApplicationsConfig {
     const TITLE: &'static str = "Applications";
 
     fn read(reader: &mut Reader) -> Self {
-        Self { retention: reader.section() }
+        Self { retention: reader.section(), admin: reader.section() }
     }
 }
 
@@ -55,7 +60,7 @@ pub(crate) fn routers(
     server: &Server,
     config: &Config,
     redis: Option<RedisClient>,
-    _store: &Store,
+    store: &Store,
     clinic: &Clinic,
     log: &Output,
 ) -> Result<Routers> {
@@ -88,10 +93,14 @@ pub(crate) fn routers(
         .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(paths);
+    let admin = Admin::new(http_api::access(config), store.clone(), NavigationStore::new(store.clone()));
+    let mut parts = http_api::Parts { guarded: clinic.routes(), ..http_api::Parts::default() };
     if !config.server.environment.is_production() {
         let trigger = post(navigation::trigger).with_state(navigation_hub.context().clone());
-        app = app.route(TRIGGER, trigger);
+        parts.open = parts.open.route(TRIGGER, trigger);
     }
+    let (api, api_paths) = http_api::serve(&admin, parts, config.server.environment.is_development());
+    app = app.merge(api);
     let cross_origin = CrossOrigin::new(config.server.allowed_origins.clone());
     let host_filter = config.server.allowed_hosts.clone().map(HostFilter::new);
     let mut management = Router::new().route(HEALTH, get(health::whole_report).with_state(health));
@@ -104,6 +113,7 @@ pub(crate) fn routers(
             token_refusals,
             clinic: clinic.clone(),
             tls: config.server.tls.clone(),
+            admin,
         };
         let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
         match (&config.management.urls[..], &config.management.key) {
@@ -114,7 +124,10 @@ pub(crate) fn routers(
             }
         }
     }
-    let app = hubline::ignore_case(app.layer(cross_origin), paths::spelt_freely());
+    let app = hubline::ignore_case(
+        app.layer(cross_origin),
+        paths::spelt_freely().map(str::to_owned).chain(api_paths),
+    );
     let management = hubline::ignore_case(management, [HEALTH]);
     let filtered = |app: Router| match &host_filter {
         Some(host_filter) => app.layer(host_filter.clone()),
@@ -249,6 +262,7 @@ fn closed(config: &Config) -> Vec<String> {
             "what {HEALTH} says besides its status. Management:Key or Management:Urls shows it to operators, --dev to all"
         ));
     }
+    closed.extend(http_api::closed(config));
     closed
 }
 
@@ -298,6 +312,7 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
             HUB_NAMES.join(" and ")
         ));
     }
+    notes.extend(http_api::notes(config));
     notes
 }
 

@@ -6,10 +6,14 @@ pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
 pub(crate) const TRIGGER: &str = "/api/test/trigger-navigation-update";
 pub(crate) const HEALTH: &str = "/health";
+/// What the HTTP API is below.
+pub(crate) const API: &str = "/api";
+/// The description of the API.
+pub(crate) const OPENAPI: &str = "/openapi/v1.json";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 5] = [CHAT, NAVIGATION, TRIGGER, HEALTH, DEVELOPMENT_TOKEN];
+const HUBS_AND_MORE: [&str; 6] = [CHAT, NAVIGATION, TRIGGER, HEALTH, OPENAPI, DEVELOPMENT_TOKEN];
 
 /// What is served in any letter case.
 pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {
@@ -23,5 +27,5 @@ pub(crate) fn is_taken(path: &str) -> bool {
             start.eq_ignore_ascii_case(taken) && (rest.is_empty() || rest.starts_with('/'))
         })
     };
-    path == pages::HOME || spelt_freely().any(is_at_or_below)
+    path == pages::HOME || spelt_freely().chain([API]).any(is_at_or_below)
 }

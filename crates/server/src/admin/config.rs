@@ -6,17 +6,48 @@ use hubline_auth::AllowedOrigins;
 use ring::digest::{SHA256, digest};
 use subtle::ConstantTimeEq;
 
+use crate::config::{Key, Reader, Section};
+
 /// Shortest key in bytes that nobody guesses by trying.
 const STRONG_BYTES: usize = 32;
 
 /// Shortest key in bytes that is taken at all.
 const SHORTEST_BYTES: usize = 8;
 
+const API_KEY: Key = Key::new(
+    "Admin:ApiKey",
+    "required as Authorization: Bearer for /api/admin, where it may do everything. Without a key here or in the database the API is open in \
+     Development, and off elsewhere",
+)
+.secret();
+const API_KEYS: Key =
+    Key::new("Admin:ApiKeys", "further keys as Admin:ApiKey").secret().list().unit("list of secrets");
+
+/// The keys of the configuration.
+#[derive(Debug, Clone)]
+pub(crate) struct AdminKeysConfig(pub(crate) Vec<ConfiguredKey>);
+
+impl Section for AdminKeysConfig {
+    const TITLE: &'static str = "Admin API";
+
+    fn read(reader: &mut Reader) -> Self {
+        let first =
+            reader.optional(API_KEY, |text| ConfiguredKey::parse(API_KEY.name(), text), |_| String::new());
+        let mut keys: Vec<ConfiguredKey> = first.into_iter().collect();
+        for (place, key) in
+            reader.secrets(API_KEYS, |text| ConfiguredKey::parse("", text)).into_iter().enumerate()
+        {
+            keys.push(ConfiguredKey { setting: format!("{}:{place}", API_KEYS.name()), ..key });
+        }
+        Self(keys)
+    }
+}
+
 /// Who may use the admin API.
 #[derive(Debug, Clone)]
 pub struct AdminConfig {
-    /// `Admin:ApiKey`, and `Admin:ApiKeys`, a list: keys that may do everything. Default none; then keys in the database count, and
-    /// without any of those the API is open in Development and off elsewhere.
+    /// Keys of the configuration, which may do everything. Without any those in the database count, and without any of those the API is
+    /// open or off.
     pub keys: Vec<ConfiguredKey>,
     /// Whether the API is open while there is no key: in Development.
     pub is_open_without_keys: bool,

@@ -168,7 +168,14 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_no_json_says_so() {
-        for body in ["", "{", "nonsense", "{} {}", "\u{1}", r#"{"virtualModelName":"\ud800"}"#] {
+        for body in [
+            "",
+            "{",
+            "nonsense",
+            r#"{"virtualModelName":"a"} {}"#,
+            "\u{1}",
+            r#"{"virtualModelName":"\ud800"}"#,
+        ] {
             let (status, problem) = refusal("Application/JSON; charset=utf-8", body).await;
             assert!(
                 status == 400 && problem["detail"].as_str().unwrap().contains("body"),

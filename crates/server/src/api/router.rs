@@ -13,9 +13,11 @@ use super::{BODY_BYTES, Problem};
 /// have a bound.
 pub(crate) fn with_problems<S: Clone + Send + Sync + 'static>(api: Router<S>, prefix: &str) -> Router<S> {
     api.route(prefix, any(unknown))
+        .route(&format!("{prefix}/"), any(unknown))
         .route(&format!("{prefix}/{{*rest}}"), any(unknown))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
-        .layer(from_fn(as_problem))
+        // Not around the fallback, which would be everybody's once the router is merged.
+        .route_layer(DefaultBodyLimit::max(BODY_BYTES))
+        .route_layer(from_fn(as_problem))
 }
 
 async fn unknown(request: Request) -> Problem {
@@ -73,6 +75,19 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_TYPE], PROBLEM_JSON, "{method} {path}");
         let body = to_bytes(response.into_body(), 10_000).await.unwrap();
         (status, allow, serde_json::from_slice(&body).unwrap())
+    }
+
+    #[tokio::test]
+    async fn what_is_elsewhere_is_left_alone() {
+        let app = with_problems::<()>(Router::new().route("/api/things", get(async || "things")), "/api");
+        let app = Router::new().route("/health", get(async || "fine")).merge(app);
+        for (path, status) in [("/health", 200), ("/elsewhere", 404)] {
+            let request = Request::builder().uri(path).body(Body::empty()).unwrap();
+            let response = app.clone().oneshot(request).await.unwrap();
+            let kind = response.headers().get(CONTENT_TYPE);
+            assert_eq!(response.status(), status);
+            assert!(kind.is_none_or(|kind| kind != PROBLEM_JSON), "{path}: {kind:?}");
+        }
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use hubline_auth::AllowedOrigins;
 
 use super::key::Key;
+use super::layer::Setting;
 use super::list;
 use super::reader::Reader;
 use super::report::{Problem, Source};
@@ -18,6 +19,12 @@ const ALLOWED_ORIGINS: Key = Key::new(
 
 /// Stands for any origin in a list.
 const ANY: &str = "*";
+
+/// Whether there is a list, so that those who may are meant.
+pub(super) fn are_listed(reader: &Reader) -> bool {
+    let is_set = |setting: &Setting| ALLOWED_ORIGINS.covers(&setting.key) && !setting.value.trim().is_empty();
+    reader.settings.iter().any(is_set)
+}
 
 /// Reads `Cors:AllowedOrigins`. In Development any origin may, unless there is a list.
 pub(super) fn read(reader: &mut Reader) -> AllowedOrigins {

@@ -247,6 +247,14 @@ impl Reader {
         listed
     }
 
+    /// The elements of a list of secrets, each that is a mistake noted as one. How many there are is shown, and nothing else.
+    pub(crate) fn secrets<T>(&mut self, key: Key, parse: impl Fn(&str) -> Result<T, &'static str>) -> Vec<T> {
+        let (read, source) = list::read(self, key, |text| parse(text).map_err(Problem::Expected));
+        let shown = (!read.is_empty()).then(|| format!("{} configured", read.len()));
+        self.effective.push(EffectiveSetting { key: key.name.to_owned(), value: shown, source });
+        read
+    }
+
     /// A number of any kind from a range.
     pub(crate) fn number<T>(
         &mut self,

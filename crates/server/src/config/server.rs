@@ -65,6 +65,8 @@ pub(crate) struct ServerConfig {
     pub(crate) allowed_hosts: Option<Vec<AllowedHost>>,
     /// Pages of which origins may use the server, besides its own.
     pub(crate) allowed_origins: AllowedOrigins,
+    /// Whether these are those that somebody listed, not all because nobody did.
+    pub(crate) origins_are_listed: bool,
     /// How long connections may take to end.
     pub(crate) shutdown_timeout: Duration,
 }
@@ -90,6 +92,7 @@ impl Section for ServerConfig {
             application_name: reader.text(APPLICATION_NAME),
             allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader),
+            origins_are_listed: origins::are_listed(reader),
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
         }
     }

@@ -8,8 +8,8 @@ use hubline_store::{Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::values::{PageQuery, Rotation, Scope, checked_name, end, shown};
-use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query};
+use super::values::{PageQuery, Rotation, Scope, checked_name, end};
+use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, shown};
 
 /// An admin key to be made.
 #[derive(Debug, Deserialize, ToSchema)]

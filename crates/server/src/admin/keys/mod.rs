@@ -73,6 +73,9 @@ async fn list(
 ) -> Result<(Vec<Key>, u32), Problem> {
     who.require(AdminScope::Full)?;
     let limit = page_size(limit)?;
+    if after.as_deref().is_some_and(|after| !is_id(after)) {
+        return Err(Problem::field("after", "what the page before has as next is needed"));
+    }
     let list = store
         .read(move |db| Box::pin(async move { keys::list(db, kind, after.as_deref(), limit + 1).await }));
     Ok((list.await?, limit))
@@ -80,6 +83,7 @@ async fn list(
 
 async fn find(store: &Store, who: &AdminPrincipal, kind: KeyKind, id: String) -> Result<Key, Problem> {
     who.require(AdminScope::Full)?;
+    let id = existing(id)?;
     let key = store.read(move |db| Box::pin(async move { keys::find(db, kind, &id).await })).await?;
     key.ok_or_else(|| Problem::not_found("key"))
 }
@@ -92,6 +96,7 @@ async fn rotate(
     overlap: Duration,
 ) -> Result<(Key, Secret, Timestamp), Problem> {
     who.require(AdminScope::Full)?;
+    let id = existing(id)?;
     let now = Timestamp::now();
     let overlap_ends = after(now, overlap);
     store
@@ -107,6 +112,7 @@ async fn rotate(
 
 async fn revoke(store: &Store, who: AdminPrincipal, kind: KeyKind, id: String) -> Result<Key, Problem> {
     who.require(AdminScope::Full)?;
+    let id = existing(id)?;
     store
         .write(move |db| {
             Box::pin(async move {
@@ -132,6 +138,15 @@ async fn record(
     let entry = AuditEntry::now(who.party(), action, Party::new("key", &key.id));
     audit::record(db, &entry.details(format!("{}: {opens}", key.name))).await?;
     Ok(())
+}
+
+/// An id that a key may have; not every text may be asked the database for.
+fn existing(id: String) -> Result<String, Problem> {
+    if is_id(&id) { Ok(id) } else { Err(Problem::not_found("key")) }
+}
+
+fn is_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 /// A time later than another.

@@ -1,11 +1,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use hubline::value::DateTime;
 use hubline_store::Timestamp;
 use hubline_store::keys::{AdminScope, LONGEST_NAME};
 use serde::{Deserialize, Serialize};
-use time::OffsetDateTime;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::Problem;
@@ -127,9 +125,4 @@ pub(super) fn end(now: Timestamp, seconds: Option<u32>) -> Result<Option<Timesta
             Err(Problem::field("expiresInSeconds", format!("a number from 1 to {LONGEST_LIFE} is needed")))
         }
     }
-}
-
-/// A time as the API writes it.
-pub(super) fn shown(time: Timestamp) -> DateTime {
-    OffsetDateTime::from(time).into()
 }

@@ -10,6 +10,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
 use super::clinic;
+use crate::admin::Admin;
 use crate::clinic::Clinic;
 use crate::management::ManagementKey;
 
@@ -25,6 +26,7 @@ pub(crate) struct RefusalCollector {
     pub(crate) clinic: Clinic,
     /// None without https.
     pub(crate) tls: Option<TlsConfig>,
+    pub(crate) admin: Admin,
 }
 
 impl Collector for RefusalCollector {
@@ -69,6 +71,18 @@ impl Collector for RefusalCollector {
             }
         }
         clinic::encode(&self.clinic.statistics(), &mut encoder)?;
+        let mut refused = encoder.encode_descriptor(
+            "hubline_admin_requests_refused",
+            "Requests to the admin API that were refused: without a right key, from an address that tried too many wrong ones, and while the API is off or from pages of other sites.",
+            None,
+            MetricType::Counter,
+        )?;
+        let admin = self.admin.statistics();
+        for (reason, count) in
+            [("unauthorized", admin.unauthorized), ("limited", admin.limited), ("forbidden", admin.forbidden)]
+        {
+            ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
+        }
         let Some(tokens) = &self.token_refusals else { return Ok(()) };
         let mut refused = encoder.encode_descriptor(
             "hubline_tokens_refused",

@@ -1,0 +1,69 @@
+use axum::extract::{DefaultBodyLimit, State};
+use hubline_store::clinic::Party;
+use hubline_store::clinic::audit::{self, AuditEntry};
+use hubline_store::navigation::{self, MappingValues, NavigationStore};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::values::{ModelMappingExport, ModelMappingImport, ModelMappingImported};
+use crate::api::{AdminPrincipal, Json, Problem};
+
+/// Most bytes of an import: 5,000 mappings with the longest names of ASCII letters fit.
+const IMPORT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Import and export.
+pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
+    let import = OpenApiRouter::new().routes(routes!(import)).layer(DefaultBodyLimit::max(IMPORT_BYTES));
+    import.merge(OpenApiRouter::new().routes(routes!(export)))
+}
+
+/// Imports mappings
+///
+/// All of them or none, as one change: clients are told once.
+#[utoipa::path(
+    post,
+    path = "/api/admin/model-mappings/import",
+    tag = "model mappings",
+    request_body = ModelMappingImport,
+    responses(
+        (status = 200, body = ModelMappingImported),
+        (status = 409, description = "There would be too many mappings"),
+    ),
+)]
+async fn import(
+    State(store): State<NavigationStore>,
+    who: AdminPrincipal,
+    Json(import): Json<ModelMappingImport>,
+) -> Result<Json<ModelMappingImported>, Problem> {
+    let mappings: Vec<MappingValues> = import.mappings.into_iter().map(MappingValues::from).collect();
+    let outcome = store.write(move |db| {
+        Box::pin(async move {
+            let outcome = navigation::import(db, mappings, import.mode.into(), who.party().as_str()).await?;
+            let details = format!(
+                "version {}: {} created, {} updated, {} deleted, {} unchanged",
+                outcome.version, outcome.created, outcome.updated, outcome.deleted, outcome.unchanged
+            );
+            let entry = AuditEntry::now(who.party(), "mapping.import", Party::new("mapping", "*"));
+            audit::record(db, &entry.details(details)).await?;
+            Ok::<_, Problem>(outcome)
+        })
+    });
+    Ok(Json(outcome.await?.into()))
+}
+
+/// Exports all mappings
+///
+/// As an import takes them.
+#[utoipa::path(
+    get,
+    path = "/api/admin/model-mappings/export",
+    tag = "model mappings",
+    responses((status = 200, body = ModelMappingExport)),
+)]
+async fn export(
+    State(store): State<NavigationStore>,
+    _who: AdminPrincipal,
+) -> Result<Json<ModelMappingExport>, Problem> {
+    let mappings = store.export().await?;
+    Ok(Json(ModelMappingExport { mappings: mappings.into_iter().map(|mapping| mapping.values).collect() }))
+}

@@ -1,0 +1,75 @@
+//! The HTTP API at `/api`, joined from the parts that each application has of it.
+
+use axum::Router;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::get;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::Config;
+use crate::admin::{self, Admin, AdminConfig};
+use crate::api::{describe, with_problems};
+use crate::paths::{API, OPENAPI};
+
+/// What applications have of the API.
+#[derive(Default)]
+pub(super) struct Parts {
+    /// Below `/api/admin`, for who has an admin key.
+    pub(super) guarded: OpenApiRouter,
+    /// For everybody, or for whomever the routes let in.
+    pub(super) open: OpenApiRouter,
+}
+
+/// Who may use `/api/admin`.
+pub(super) fn access(config: &Config) -> AdminConfig {
+    AdminConfig {
+        keys: config.applications.admin.0.clone(),
+        is_open_without_keys: config.server.environment.is_development(),
+        origins: match config.server.origins_are_listed {
+            true => config.server.allowed_origins.clone(),
+            false => AdminConfig::default().origins,
+        },
+        hosts_are_filtered: config.server.allowed_hosts.is_some(),
+    }
+}
+
+/// Serves the API and its description, which is open where anybody may look at everything. The second value are the paths without
+/// parameters, which may be spelt freely.
+pub(super) fn serve(admin: &Admin, parts: Parts, is_development: bool) -> (Router, Vec<String>) {
+    let (guarded, guarded_description) = admin.serve(parts.guarded);
+    let (open, open_description) = parts.open.split_for_parts();
+    let described = guarded_description.paths.paths.keys().chain(open_description.paths.paths.keys());
+    let paths = described.filter(|path| !path.contains('{')).cloned().collect();
+    let document = (
+        [(CONTENT_TYPE, "application/json")],
+        describe([guarded_description, open_description], admin::PATH),
+    );
+    let document = Router::new().route(OPENAPI, get(document));
+    let document = if is_development { document } else { admin.protect(document) };
+    (guarded.merge(with_problems(open, API)).merge(document), paths)
+}
+
+/// What there is to say of the API before anybody uses it.
+pub(super) fn notes(config: &Config) -> Vec<String> {
+    let keys = &config.applications.admin.0;
+    let mut notes = Vec::new();
+    if keys.is_empty() && config.server.environment.is_development() {
+        notes.push(format!(
+            "anybody may use {}, unless there are keys in the database: no key is configured, and the environment is Development. Set \
+             Admin__ApiKey",
+            admin::PATH
+        ));
+    }
+    for key in keys.iter().filter(|key| !key.is_strong && !config.server.environment.is_development()) {
+        notes.push(format!(
+            "{} is shorter than 32 characters; openssl rand -base64 32 prints one that nobody guesses",
+            key.setting
+        ));
+    }
+    notes
+}
+
+/// What is closed of the API because nobody opened it.
+pub(super) fn closed(config: &Config) -> Option<String> {
+    let is_off = config.applications.admin.0.is_empty() && !config.server.environment.is_development();
+    is_off.then(|| format!("{}, unless there are keys in the database. Admin__ApiKey sets one", admin::PATH))
+}
