@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use hubline_protocol::UserId;
 use tracing::Span;
 
+use crate::call_durations::Stopwatch;
 use crate::callback::Callback;
 use crate::hub::Method;
 use crate::{Caller, HubContext, HubError, dispatcher};
@@ -40,6 +41,7 @@ macro_rules! span {
 pub(crate) struct Activity {
     span: Span,
     runs: Runs,
+    stopwatch: Stopwatch,
 }
 
 enum Runs {
@@ -51,7 +53,7 @@ impl Activity {
     /// Of a call, which belongs to no other span: connections last long, and have many.
     pub(crate) fn of_call(context: &HubContext, caller: &Caller, method: Arc<Method>) -> Self {
         let span = span!("InvocationIn", "server", None, context, caller, method.name);
-        Self { span, runs: Runs::Method(method) }
+        Self { span, runs: Runs::Method(method), stopwatch: Stopwatch::default() }
     }
 
     pub(crate) fn of_callback(context: &HubContext, caller: &Caller, callback: Callback) -> Self {
@@ -72,7 +74,7 @@ impl Activity {
                 "OnAuthenticationRefreshedAsync"
             ),
         };
-        Self { span, runs: Runs::Callback(callback) }
+        Self { span, runs: Runs::Callback(callback), stopwatch: Stopwatch::default() }
     }
 
     /// Runs it to its end; a panic is an error like any other. Ends the span, as failed where it failed.
@@ -99,6 +101,9 @@ impl Activity {
         let started = std::time::Instant::now();
         let polled = self.span.in_scope(|| dispatcher::poll_caught(cx, future));
         let took = started.elapsed();
+        if let Runs::Method(method) = &self.runs {
+            self.stopwatch.polled(started, took, polled.is_ready(), &method.counters.durations);
+        }
         if took > BLOCKING {
             self.span.in_scope(|| self.blocked(context, took));
         }

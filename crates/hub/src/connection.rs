@@ -159,7 +159,9 @@ impl Connection {
             subscribed.await;
             dispatcher::connected(&self.context, &self.caller).await
         };
-        if let Err(error) = self.wire.sending_meanwhile(&self.caller.0.outbox, connected).await {
+        if let Err(error) =
+            self.wire.sending_meanwhile(&self.caller.0.outbox, &core.counters, connected).await
+        {
             tracing::error!(hub = self.context.name(), connection = %self.caller.public_id(), error = %format_args!("{error:#}"), "on_connected failed");
             return Err(CloseReason::OnConnectedFailed(Arc::new(error)));
         }
@@ -198,7 +200,8 @@ impl Connection {
         if self.calls.has_new() {
             return Poll::Ready(Ok(()));
         }
-        if let Some(reason) = self.wire.poll_send(cx, &self.caller.0.outbox).map_err(|end| self.ended(end))? {
+        let (outbox, counters) = (&self.caller.0.outbox, &self.context.0.counters);
+        if let Some(reason) = self.wire.poll_send(cx, outbox, counters).map_err(|end| self.ended(end))? {
             return Poll::Ready(Err(reason));
         }
         // The client may have made room just now by reading.
@@ -339,6 +342,7 @@ impl Connection {
         core.closed.count(reason.metric_label());
         tracing::debug!(hub = context.name(), connection = %caller.public_id(), reason = %reason, "disconnected");
         let mut frames = caller.0.outbox.end(&reason);
+        core.counters.messages_sent(frames.len());
         caller.0.aborted().cancel();
         if !calls.is_empty() {
             // Calls are never dropped half-way; nobody hears their end any more.

@@ -20,7 +20,7 @@ use crate::inbox::HubInbox;
 use crate::request_parts::MissingRequestParts;
 use crate::router::Router;
 use crate::statistics::{Closed, Counters, Limit, sum};
-use crate::{CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics};
+use crate::{CloseReason, Directory, Groups, Hub, HubClients, HubOptions, HubStatistics, MethodStatistics};
 
 /// How much one sender may have posted to the backplane before one of its sends waits, as a part of
 /// [`HubOptions::outbound_limit_bytes`].
@@ -149,9 +149,21 @@ impl HubContext {
             unknown_methods: 0,
             binding_failures: sum(methods().map(|counters| &counters.binding_failures)),
             blocking_polls: sum(methods().map(|counters| &counters.blocking_polls)),
+            messages_sent: 0,
+            methods: self.method_statistics(),
         };
         self.0.counters.write(&mut statistics);
         statistics
+    }
+
+    fn method_statistics(&self) -> Vec<MethodStatistics> {
+        let methods = self.0.hub.methods().map(|method| MethodStatistics {
+            name: method.name.to_string(),
+            durations: method.counters.durations.sum(),
+        });
+        let mut methods: Vec<_> = methods.collect();
+        methods.sort_by(|a, b| a.name.cmp(&b.name));
+        methods
     }
 
     /// A client has met a limit: the first one is logged, all are counted.

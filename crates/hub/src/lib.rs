@@ -31,6 +31,7 @@
 //! [`hubline_backplane::Backplane`], who is connected there in a [`hubline_directory::SessionDirectory`].
 
 mod activity;
+mod call_durations;
 mod callback;
 mod caller;
 mod cancellation;
@@ -60,6 +61,7 @@ mod result;
 mod router;
 mod statistics;
 mod stream;
+mod striped;
 mod upload;
 mod wakes;
 
@@ -70,6 +72,7 @@ pub mod __private {
     pub use serde::Serialize;
 }
 
+pub use call_durations::{CallDurations, MethodStatistics};
 pub use caller::Caller;
 pub use cancellation::{Cancellation, Cancelled};
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SingleClientProxy};

@@ -5,8 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::call_durations::{DurationCounters, MethodStatistics};
 use crate::callback::Callback;
 use crate::connection::METRIC_LABELS;
+use crate::striped::Striped;
 
 /// What a hub counts on one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,11 +37,18 @@ pub struct HubStatistics {
     /// How often a method or a callback of the hub kept its thread for more than 100 ms without an await, while the other
     /// connections of the thread waited. The first time of each method is logged as a warning.
     pub blocking_polls: u64,
+    /// Messages that were handed to the transports of connections since the start: invocations, completions and items of streams,
+    /// counted once for each connection. What belongs to the connection itself (handshakes, pings, acknowledgements, what is
+    /// repeated after a stateful reconnect) is not among them.
+    pub messages_sent: u64,
+    /// The hub's methods, in the order of their names.
+    pub methods: Vec<MethodStatistics>,
 }
 
 /// What is counted of one method.
 #[derive(Debug, Default)]
 pub(crate) struct MethodCounters {
+    pub(crate) durations: DurationCounters,
     pub(crate) binding_failures: AtomicU64,
     pub(crate) blocking_polls: AtomicU64,
 }
@@ -85,9 +94,10 @@ impl Limit {
     }
 }
 
-/// Counts what happens seldom.
+/// Counts what happens seldom, or is counted for many at once.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    messages_sent: Striped<AtomicU64>,
     senders_held: AtomicU64,
     sender_holds_timed_out: AtomicU64,
     limited: [AtomicU64; Limit::ALL.len()],
@@ -120,8 +130,14 @@ impl Counters {
         &self.blocking_polls[callback as usize]
     }
 
+    /// So many messages were handed to a transport together.
+    pub(crate) fn messages_sent(&self, count: usize) {
+        self.messages_sent.mine().fetch_add(count as u64, Ordering::Relaxed);
+    }
+
     pub(crate) fn write(&self, statistics: &mut HubStatistics) {
         statistics.blocking_polls += sum(&self.blocking_polls);
+        statistics.messages_sent = sum(self.messages_sent.iter());
         statistics.unknown_methods = self.unknown_methods.load(Ordering::Relaxed);
         statistics.senders_held = self.senders_held.load(Ordering::Relaxed);
         statistics.sender_holds_timed_out = self.sender_holds_timed_out.load(Ordering::Relaxed);

@@ -18,6 +18,7 @@ use super::CloseReason;
 use super::ahead::{self, Ahead};
 use super::resumption::{Resumed, Stateful};
 use crate::outbox::{Outbox, Taken};
+use crate::statistics::Counters;
 
 /// How long the last messages of a connection may take to be sent.
 const LAST_MESSAGES_TIMEOUT: Duration = Duration::from_secs(5);
@@ -205,6 +206,7 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         outbox: &Outbox,
+        counters: &Counters,
     ) -> Result<Option<CloseReason>, PipeEnd> {
         loop {
             let Some(pipe) = &mut self.pipe else { return Ok(self.closing(cx, outbox)) };
@@ -224,7 +226,10 @@ impl Wire {
                 None => &mut self.sending,
             };
             match outbox.poll_take(cx, frames, sent) {
-                Poll::Ready(Taken::Frames) => self.taken_bytes = frames.iter().map(Frame::size).sum(),
+                Poll::Ready(Taken::Frames) => {
+                    counters.messages_sent(frames.len());
+                    self.taken_bytes = frames.iter().map(Frame::size).sum();
+                }
                 Poll::Ready(Taken::Closing(reason)) => return Ok(Some(reason)),
                 Poll::Pending => return Ok(None),
             }
@@ -306,10 +311,15 @@ impl Wire {
     }
 
     /// Goes on sending while `work` is done. What ends the connection meanwhile is found afterwards.
-    pub(super) async fn sending_meanwhile<T>(&mut self, outbox: &Outbox, work: impl Future<Output = T>) -> T {
+    pub(super) async fn sending_meanwhile<T>(
+        &mut self,
+        outbox: &Outbox,
+        counters: &Counters,
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
-            let _ = self.poll_send(cx, outbox);
+            let _ = self.poll_send(cx, outbox, counters);
             work.as_mut().poll(cx)
         })
         .await
