@@ -7,18 +7,21 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
+use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server, Status};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
 use hubline_redis::RedisClient;
 use hubline_store::Store;
 use hubline_store::navigation::NavigationStore;
+use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminKeysConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::development::{self, DevelopmentSignIn};
-use crate::observe::{Output, health, metrics};
-use crate::paths::{self, CHAT, DEVELOPMENT_TOKEN, HEALTH, NAVIGATION, TRIGGER};
+use crate::observe::health::{self, Health};
+use crate::observe::metrics::{Figure, Figures, RedisFigures};
+use crate::observe::{Database, Output, metrics};
+use crate::paths::{self, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER};
 use crate::{chat, management, navigation, pages};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
@@ -62,7 +65,7 @@ pub(crate) fn routers(
     redis: Option<RedisClient>,
     store: &Store,
     clinic: &Clinic,
-    log: &Output,
+    observed: Observed,
 ) -> Result<Routers> {
     let chat = server.add_hub(named(chat::hub(), config).filter(clinic.admission(CHAT)));
     let navigation_hub =
@@ -88,10 +91,12 @@ pub(crate) fn routers(
         let issue = post(development::issue).layer(DefaultBodyLimit::max(development::LIMIT_BODY_BYTES));
         paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(sign_in));
     }
-    let health = health::Health::new(server, config, redis);
+    let redis_figures = redis.clone().map(RedisFigures::start);
+    let health = Health::new(server, config, redis, observed.database.clone(), observed.stopping);
     let mut app = Router::new()
         .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
+        .merge(health::probes(&health))
         .merge(paths);
     let admin = Admin::new(http_api::access(config), store.clone(), NavigationStore::new(store.clone()));
     let mut parts = http_api::Parts { guarded: clinic.routes(), ..http_api::Parts::default() };
@@ -103,7 +108,9 @@ pub(crate) fn routers(
     app = app.merge(api);
     let cross_origin = CrossOrigin::new(config.server.allowed_origins.clone());
     let host_filter = config.server.allowed_hosts.clone().map(HostFilter::new);
-    let mut management = Router::new().route(HEALTH, get(health::whole_report).with_state(health));
+    let mut management = Router::new()
+        .merge(health::probes(&health))
+        .route(HEALTH, get(health::whole_report).with_state(health));
     if let Some(path) = &config.management.metrics_path {
         let refusals = metrics::RefusalCollector {
             server: server.clone(),
@@ -115,7 +122,13 @@ pub(crate) fn routers(
             tls: config.server.tls.clone(),
             admin,
         };
-        let page = get(metrics::page).with_state(metrics::Metrics::new(server, log, refusals));
+        let page = get(metrics::page).with_state(metrics::Metrics::new(
+            server,
+            &observed.log,
+            refusals,
+            redis_figures,
+            figures(&observed.database),
+        ));
         match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
             ([], None) => app = app.route(path, page),
@@ -128,12 +141,31 @@ pub(crate) fn routers(
         app.layer(cross_origin),
         paths::spelt_freely().map(str::to_owned).chain(api_paths),
     );
-    let management = hubline::ignore_case(management, [HEALTH]);
+    let management = hubline::ignore_case(management, [HEALTH, HEALTH_LIVE, HEALTH_READY]);
     let filtered = |app: Router| match &host_filter {
         Some(host_filter) => app.layer(host_filter.clone()),
         None => app,
     };
     Ok(Routers { public: filtered(app), management: filtered(management) })
+}
+
+/// What operators are told besides what the server counts.
+#[derive(Debug)]
+pub(crate) struct Observed {
+    pub(crate) database: Database,
+    /// Cancelled when the instance stops.
+    pub(crate) stopping: CancellationToken,
+    pub(crate) log: Output,
+}
+
+/// What the applications count, for the metrics.
+fn figures(database: &Database) -> Vec<Figures> {
+    let database = database.status.clone();
+    vec![Figures::new(move || {
+        let is_connected = *database.borrow() == Status::Connected;
+        let help = "Whether the database answers: 1, or 0.";
+        vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
+    })]
 }
 
 /// The options of the chat's path, which lets nobody in who is not signed in, unless anonymous users may come.

@@ -10,10 +10,13 @@ pub(crate) const HEALTH: &str = "/health";
 pub(crate) const API: &str = "/api";
 /// The description of the API.
 pub(crate) const OPENAPI: &str = "/openapi/v1.json";
+pub(crate) const HEALTH_LIVE: &str = "/health/live";
+pub(crate) const HEALTH_READY: &str = "/health/ready";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 6] = [CHAT, NAVIGATION, TRIGGER, HEALTH, OPENAPI, DEVELOPMENT_TOKEN];
+const HUBS_AND_MORE: [&str; 8] =
+    [CHAT, NAVIGATION, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
 
 /// What is served in any letter case.
 pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {

@@ -12,12 +12,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Routers};
+use crate::app::{self, Observed, Routers};
 use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
-use crate::observe::Output;
+use crate::observe::{Database, Output};
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -29,8 +29,9 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
+    let stopping = CancellationToken::new();
     let (server, routers, clinic) = tokio::select! {
-        built = workers.run(build(config.clone(), log.clone())) => built??,
+        built = workers.run(build(config.clone(), log.clone(), stopping.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
     let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
@@ -52,6 +53,17 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
     tokio::select! {
         () = signals.next() => {}
         Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
+    }
+    stopping.cancel();
+    if !config.server.shutdown_delay.is_zero() {
+        tracing::info!(
+            seconds = config.server.shutdown_delay.as_secs_f64(),
+            "Stopping soon: /health/ready says so, and clients are served until then. A second signal stops now"
+        );
+        tokio::select! {
+            () = tokio::time::sleep(config.server.shutdown_delay) => {}
+            () = signals.next() => {}
+        }
     }
     tracing::info!(
         connections = server.connection_count(),
@@ -81,7 +93,11 @@ fn announce(banner: String) -> Result<()> {
     Ok(())
 }
 
-async fn build(config: Config, log: Output) -> Result<(Server, Routers, Clinic)> {
+async fn build(
+    config: Config,
+    log: Output,
+    stopping: CancellationToken,
+) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
     let server = Server::builder()
         .hub_options(app::hub_options(&config))
@@ -102,7 +118,9 @@ async fn build(config: Config, log: Output) -> Result<(Server, Routers, Clinic)>
     let store = open_store(&config.database).await?;
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels).await;
-    let routers = app::routers(&server, &config, redis, &store, &clinic, &log)?;
+    let kind = if config.database.options.is_shared() { "postgresql" } else { "sqlite" };
+    let observed = Observed { database: Database::watch(&store, kind).await, stopping, log };
+    let routers = app::routers(&server, &config, redis, &store, &clinic, observed)?;
     Ok((server, routers, clinic))
 }
 

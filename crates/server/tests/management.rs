@@ -6,7 +6,7 @@ mod request;
 
 use std::time::Duration;
 
-use hubline_testkit::{Cluster, Launch, RedisServer, ServerProcess, free_port};
+use hubline_testkit::{Cluster, Launch, PostgresServer, RedisServer, ServerProcess, free_port};
 use request::{ask, send};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -55,7 +55,7 @@ async fn strangers_see_words_and_no_hosts_errors_or_numbers() {
     let whole = degraded(port, &with_key(KEY)).await;
     assert!(whole.contains(&redis.connection_string()) && whole.contains("\"connections\":0"), "{whole}");
     let (status, brief) = get(port, "/Health", "").await;
-    let expected = r#"{"status":"Degraded","backplane":{"kind":"redis","connected":false},"directory":{"connected":false},"tokenKeys":{"connected":false}}"#;
+    let expected = r#"{"status":"Degraded","backplane":{"kind":"redis","connected":false},"directory":{"connected":false},"tokenKeys":{"connected":false},"database":{"kind":"sqlite","connected":true}}"#;
     assert_eq!((status, brief.as_str()), (200, expected), "a status that load balancers keep");
 }
 
@@ -119,6 +119,82 @@ async fn a_cluster_with_a_name_and_a_database_is_healthy_and_says_which_database
         .unwrap();
 }
 
+/// Waits until the path is answered with this status; returns the body.
+async fn answered_with(port: u16, path: &str, status: u16) -> String {
+    let mut last = (0, String::new());
+    let found = async {
+        loop {
+            last = get(port, path, "").await;
+            if last.0 == status {
+                return;
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    if timeout(PATIENCE, found).await.is_err() {
+        panic!("{path}: {status} expected: {last:?}");
+    }
+    last.1
+}
+
+#[tokio::test]
+async fn who_has_never_reached_redis_is_not_ready_and_who_has_stays_so() {
+    let mut redis = RedisServer::absent().unwrap();
+    let (_server, port) = started(hubline().arg("--redis").arg(redis.connection_string())).await;
+    let (status, body) = get(port, "/Health/Ready", "").await;
+    assert_eq!(
+        (status, body.as_str()),
+        (
+            503,
+            r#"{"status":"Unhealthy","reason":"Redis (ConnectionStrings:RedisSignalR) has not been reached yet"}"#
+        )
+    );
+    assert_eq!(get(port, "/health/live", "").await, (200, r#"{"status":"Healthy"}"#.to_owned()));
+    assert!(degraded(port, "").await.starts_with(r#"{"status":"Degraded""#));
+    redis.start_again().await.unwrap();
+    assert_eq!(answered_with(port, "/health/ready", 200).await, r#"{"status":"Healthy"}"#);
+    redis.stop().await.unwrap();
+    degraded(port, "").await;
+    assert_eq!(get(port, "/health/ready", "").await.0, 200, "all instances have lost it");
+}
+
+#[tokio::test]
+async fn a_database_that_is_away_is_named_and_degrades() {
+    let mut postgres = PostgresServer::start().await.unwrap();
+    let database = postgres.database().await.unwrap();
+    let launch = hubline().env("ConnectionStrings__Database", database.connection_string());
+    let (server, port) = started(launch.env("Management__Key", KEY)).await;
+    report_with(port, r#"{"status":"Healthy""#).await;
+    postgres.stop().await.unwrap();
+    let report = report_with(port, r#"{"status":"Degraded""#).await;
+    assert!(report.contains(r#""database":{"kind":"postgresql","connected":false,"reason":""#), "{report}");
+    let (status, brief) = get(port, "/health", "").await;
+    assert!(
+        status == 200 && brief.contains(r#""database":{"kind":"postgresql","connected":false}"#),
+        "{brief}"
+    );
+    server.line_with("The database is away").await.unwrap();
+    postgres.start_again().await.unwrap();
+    report_with(port, r#"{"status":"Healthy""#).await;
+    server.line_with("The database is back").await.unwrap();
+}
+
+#[tokio::test]
+async fn who_stops_says_so_while_everybody_is_still_served() {
+    let (mut server, port) = started(hubline().env("ShutdownDelay", "60")).await;
+    assert_eq!(get(port, "/health/ready", "").await.0, 200);
+    server.terminate().unwrap();
+    let reason = answered_with(port, "/health/ready", 503).await;
+    assert_eq!(reason, r#"{"status":"Unhealthy","reason":"it is stopping"}"#);
+    let (status, report) = get(port, "/health", "").await;
+    assert!(status == 503 && report.starts_with(r#"{"status":"Unhealthy","#), "{report}");
+    assert_eq!(get(port, "/health/live", "").await.0, 200);
+    let (head, _) = ask(port, "POST /chathub/negotiate?negotiateVersion=1", "").await;
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    server.terminate().unwrap();
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+}
+
 #[tokio::test]
 async fn in_development_everybody_sees_all_of_it() {
     let (_server, port) = started(hubline().arg("--dev")).await;
@@ -158,7 +234,7 @@ async fn an_address_for_operators_has_the_metrics_and_all_of_health() {
     assert_eq!(get(port, "/metrics", "").await.0, 404);
     assert_eq!(
         get(port, "/health", "").await.1,
-        r#"{"status":"Healthy","backplane":{"kind":"in-process","connected":true}}"#
+        r#"{"status":"Healthy","backplane":{"kind":"in-process","connected":true},"database":{"kind":"sqlite","connected":true}}"#
     );
     let (status, page) = get(management, "/metrics", "").await;
     assert!(status == 200 && page.contains("hubline_build_info"), "{page}");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use exposition::Page;
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
 use request::{ask, send};
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{sleep, timeout};
 
 /// Longer than anything here takes; a hang fails instead of hanging.
@@ -104,6 +104,27 @@ async fn connections_of_each_transport_are_counted_and_gone_afterwards() {
 }
 
 #[tokio::test]
+async fn messages_handed_to_connections_and_calls_of_each_method_are_counted() {
+    let launch = hubline();
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let mut socket = client::connect(port, "/hubs/navigation-state").await;
+    let call = r#"{"type":1,"invocationId":"1","target":"RequestCurrentState","arguments":[]}"#;
+    socket.write_all(&client::frame(call)).await.unwrap();
+    // The state as an event, and as the result of the call; the handshake is no message.
+    let both = |page: &Page| page.value("signalr_messages_sent_total") == 2.0;
+    let counted = page_with(port, "sent", both).await;
+    assert_eq!(counted.value("signalr_connection_count"), 1.0);
+    let labels = r#"hub="NavigationStateHub",method="RequestCurrentState""#;
+    let of_calls = |what: &str| format!("hubline_hub_method_duration_seconds_{what}{{{labels}}}");
+    assert_eq!(counted.value(&of_calls("count")), 1.0);
+    assert!((1e-9..20.0).contains(&counted.value(&of_calls("sum"))));
+    assert_eq!(counted.value("hubline_database_connected"), 1.0);
+    drop(socket);
+    page_with(port, "gone", |page| page.value("signalr_connection_count") == 0.0).await;
+}
+
+#[tokio::test]
 async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
     let mut redis = RedisServer::start().await.unwrap();
     let launch =
@@ -116,6 +137,10 @@ async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
     let trigger = || ask(port, "POST /api/test/trigger-navigation-update", "");
 
     page_with(port, "connected", is_connected).await;
+    let figures = ["connected_clients", "memory_used_bytes", "commands_processed_total"];
+    let told = |page: &Page| figures.map(|figure| page.get(&format!("redis_{figure}")));
+    let counted = page_with(port, "told by Redis", |page| told(page)[0].is_some()).await;
+    assert!(told(&counted).iter().all(|value| value.is_some_and(|value| value > 0.0)), "{counted:?}");
     trigger().await;
     let counted = page_with(port, "published", |page| fates(page)[0] == 1.0).await;
     assert_eq!(fates(&counted), [1.0, 0.0, 0.0, 0.0]);

@@ -125,13 +125,13 @@ impl Reader {
     /// A span of time, more than zero.
     pub(crate) fn interval(&mut self, key: Key, default: Duration) -> Duration {
         self.declare(key, "time span");
-        self.value(key, default, parse_interval, |span| format!("{span:?}"))
+        self.value(key, default, parse_interval, shown_span)
     }
 
     /// The same; `None` if unset.
     pub(crate) fn optional_interval(&mut self, key: Key) -> Option<Duration> {
         self.declare(key, "time span");
-        self.optional(key, parse_interval, |span| format!("{span:?}"))
+        self.optional(key, parse_interval, shown_span)
     }
 
     /// How long a poll waits.
@@ -142,7 +142,7 @@ impl Reader {
             "from 1 s to less than 100 s, after which clients give a poll up, such as 00:00:50 or 50";
         let parse =
             |value: &str| time_span::parse(value).filter(|span| allowed.contains(span)).ok_or(expected);
-        self.value(key, default, parse, |span| format!("{span:?}"))
+        self.value(key, default, parse, shown_span)
     }
 
     /// A span of time, perhaps zero.
@@ -150,7 +150,7 @@ impl Reader {
         self.declare(key, "time span");
         let expected = "a time span such as 00:00:05, or seconds such as 5";
         let parse = |value: &str| time_span::parse(value).ok_or(expected);
-        self.value(key, default, parse, |span| format!("{span:?}"))
+        self.value(key, default, parse, shown_span)
     }
 
     /// A size from 1 byte to 2 GiB, as far as a .NET peer can go.
@@ -384,6 +384,10 @@ fn unexpanded(value: &str) -> Option<&str> {
         let (name, _) = rest.split_once(close)?;
         is_name(name).then(|| &value[at..at + name.len() + 3])
     })
+}
+
+fn shown_span(span: &Duration) -> String {
+    if span.is_zero() { "0s".to_owned() } else { format!("{span:?}") }
 }
 
 fn parse_interval(value: &str) -> Result<Duration, &'static str> {

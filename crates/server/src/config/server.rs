@@ -44,6 +44,12 @@ const APPLICATION_NAME: Key = Key::new(
     "stands in brackets before the line at start that says which backplane is in use",
 );
 
+const SHUTDOWN_DELAY: Key = Key::new(
+    "ShutdownDelay",
+    "how long clients are still served after SIGTERM or Ctrl-C while /health/ready is 503, so that load balancers send no new ones; a \
+     second signal ends it",
+);
+
 /// The process and its HTTP.
 #[derive(Debug, Clone)]
 pub(crate) struct ServerConfig {
@@ -67,6 +73,8 @@ pub(crate) struct ServerConfig {
     pub(crate) allowed_origins: AllowedOrigins,
     /// Whether these are those that somebody listed, not all because nobody did.
     pub(crate) origins_are_listed: bool,
+    /// How long everybody is served after the signal to stop.
+    pub(crate) shutdown_delay: Duration,
     /// How long connections may take to end.
     pub(crate) shutdown_timeout: Duration,
 }
@@ -93,6 +101,7 @@ impl Section for ServerConfig {
             allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader),
             origins_are_listed: origins::are_listed(reader),
+            shutdown_delay: reader.patience(SHUTDOWN_DELAY, Duration::ZERO),
             shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
         }
     }

@@ -1,16 +1,23 @@
-//! `GET /health`.
+//! `GET /health`, `/health/live` and `/health/ready`.
 
-use axum::Json;
+mod readiness;
+
 use axum::extract::State;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
 use hubline::{Server, Statistics, Status};
 use hubline_redis::RedisClient;
 use serde::Serialize;
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, HostEnvironment};
 use crate::management::{ManagementKey, Presented};
+use crate::observe::Database;
+use crate::paths::{HEALTH_LIVE, HEALTH_READY};
+use readiness::Readiness;
 
 /// What the report is made from.
 #[derive(Debug, Clone)]
@@ -21,11 +28,28 @@ pub(crate) struct Health {
     backplane: watch::Receiver<Status>,
     directory: watch::Receiver<Status>,
     key_agreement: watch::Receiver<Status>,
+    database: Database,
     redis: Option<RedisClient>,
+    stopping: CancellationToken,
+    readiness: Readiness,
 }
 
 impl Health {
-    pub(crate) fn new(server: &Server, config: &Config, redis: Option<RedisClient>) -> Self {
+    /// From `stopping` on the instance serves nobody.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(crate) fn new(
+        server: &Server,
+        config: &Config,
+        redis: Option<RedisClient>,
+        database: Database,
+        stopping: CancellationToken,
+    ) -> Self {
+        let readiness = Readiness::start([
+            ("Redis (ConnectionStrings:RedisSignalR)", server.backplane_status()),
+            ("the database (ConnectionStrings:Database)", database.status.clone()),
+        ]);
         Self {
             server: server.clone(),
             environment: config.server.environment.clone(),
@@ -33,13 +57,16 @@ impl Health {
             backplane: server.backplane_status(),
             directory: server.directory_status(),
             key_agreement: server.key_agreement_status(),
+            database,
             redis,
+            stopping,
+            readiness,
         }
     }
 }
 
 /// How the instance is. Degraded still serves its own clients, so the status code stays 200 and load
-/// balancers keep it.
+/// balancers keep it. Unhealthy, with 503, is who serves nobody: because it is stopping.
 ///
 /// Everybody sees what has no `Option`: words, neither hosts nor numbers nor errors.
 #[derive(Debug, Serialize)]
@@ -56,8 +83,17 @@ pub(crate) struct Report {
     /// Absent where token keys are configured.
     #[serde(rename = "tokenKeys", skip_serializing_if = "Option::is_none")]
     token_keys: Option<PartReport>,
+    database: DatabaseReport,
     #[serde(skip_serializing_if = "Option::is_none")]
     warning: Option<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct DatabaseReport {
+    kind: &'static str,
+    connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 /// A part of the server that needs Redis.
@@ -90,6 +126,16 @@ struct BackplaneReport {
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     messages: Option<MessagesReport>,
+}
+
+const HEALTHY: &str = "Healthy";
+const UNHEALTHY: &str = "Unhealthy";
+
+impl IntoResponse for Report {
+    fn into_response(self) -> Response {
+        let code = if self.status == UNHEALTHY { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+        (code, Json(self)).into_response()
+    }
 }
 
 /// What became of messages for other instances since the start; see [`Statistics`].
@@ -129,7 +175,7 @@ impl From<Statistics> for MessagesReport {
 
 impl Health {
     fn brief(&self) -> Report {
-        let Report { status, backplane, directory, token_keys, .. } = self.whole();
+        let Report { status, backplane, directory, token_keys, database, .. } = self.whole();
         let BackplaneReport { kind, connected, .. } = backplane;
         let backplane = BackplaneReport { kind, connected, reason: None, messages: None };
         Report {
@@ -139,6 +185,7 @@ impl Health {
             backplane,
             directory: directory.map(PartReport::brief),
             token_keys: token_keys.map(PartReport::brief),
+            database: DatabaseReport { reason: None, ..database },
             warning: None,
         }
     }
@@ -151,15 +198,24 @@ impl Health {
         };
         let (directory, token_keys) = (PartReport::of(&self.directory), PartReport::of(&self.key_agreement));
         let parts = [&directory, &token_keys];
-        let is_healthy = connected && parts.into_iter().flatten().all(|part| part.connected);
+        let database = match PartReport::of(&self.database.status) {
+            Some(PartReport { connected: false, reason }) => (false, reason),
+            _ => (true, None),
+        };
+        let is_healthy = connected && database.0 && parts.into_iter().flatten().all(|part| part.connected);
         let messages = (kind == "redis").then(|| self.server.backplane_statistics().into());
         Report {
-            status: if is_healthy { "Healthy" } else { "Degraded" },
+            status: match (self.stopping.is_cancelled(), is_healthy) {
+                (true, _) => UNHEALTHY,
+                (false, true) => HEALTHY,
+                (false, false) => "Degraded",
+            },
             environment: Some(self.environment.to_string()),
             connections: Some(self.server.connection_count()),
             backplane: BackplaneReport { kind, connected, reason, messages },
             directory,
             token_keys,
+            database: DatabaseReport { kind: self.database.kind, connected: database.0, reason: database.1 },
             warning: self.redis.as_ref().and_then(warning),
         }
     }
@@ -181,13 +237,45 @@ pub(crate) async fn report(State(health): State<Health>, headers: HeaderMap) -> 
         None => Presented::Nothing,
     };
     match (presented, &health.management_key) {
-        (Presented::Right, _) => Json(health.whole()).into_response(),
+        (Presented::Right, _) => health.whole().into_response(),
         (Presented::Wrong, Some(key)) => key.refusal(),
-        _ => Json(health.brief()).into_response(),
+        _ => health.brief().into_response(),
     }
 }
 
 /// All of it, where only operators come.
-pub(crate) async fn whole_report(State(health): State<Health>) -> Json<Report> {
-    Json(health.whole())
+pub(crate) async fn whole_report(State(health): State<Health>) -> Response {
+    health.whole().into_response()
+}
+
+/// What probes of Kubernetes and load balancers ask for, alike for everybody.
+pub(crate) fn probes(health: &Health) -> Router {
+    Router::new().route(HEALTH_LIVE, get(live)).route(HEALTH_READY, get(ready).with_state(health.clone()))
+}
+
+/// Whether the process answers at all: restart it if it does not.
+async fn live() -> Response {
+    answer(StatusCode::OK, HEALTHY, None)
+}
+
+/// Whether new clients may be sent here. Words alone, so everybody may ask.
+async fn ready(State(health): State<Health>) -> Response {
+    let reason = match health.stopping.is_cancelled() {
+        true => Some("it is stopping".to_owned()),
+        false => health.readiness.never_reached().map(|what| format!("{what} has not been reached yet")),
+    };
+    match reason {
+        Some(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, UNHEALTHY, Some(reason)),
+        None => answer(StatusCode::OK, HEALTHY, None),
+    }
+}
+
+fn answer(code: StatusCode, status: &'static str, reason: Option<String>) -> Response {
+    #[derive(Serialize)]
+    struct Answer {
+        status: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    }
+    (code, Json(Answer { status, reason })).into_response()
 }

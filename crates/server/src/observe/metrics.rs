@@ -2,8 +2,10 @@
 
 mod clinic;
 mod collector;
+mod figures;
 #[cfg(target_os = "linux")]
 mod process;
+mod redis;
 mod refusals;
 
 use std::fmt;
@@ -22,6 +24,8 @@ use prometheus_client::encoding::{prometheus_text, text};
 use prometheus_client::registry::Registry;
 
 use collector::ServerCollector;
+pub(crate) use figures::{Figure, Figures};
+pub(crate) use redis::RedisFigures;
 pub(crate) use refusals::RefusalCollector;
 
 use crate::observe::Output;
@@ -39,8 +43,21 @@ pub(crate) struct Metrics {
 type Writing = BoxFuture<'static, Option<Bytes>>;
 
 impl Metrics {
-    pub(crate) fn new(server: &Server, log: &Output, refusals: RefusalCollector) -> Self {
+    /// `redis` is `None` without Redis; `figures` are those of the applications.
+    pub(crate) fn new(
+        server: &Server,
+        log: &Output,
+        refusals: RefusalCollector,
+        redis: Option<RedisFigures>,
+        figures: Vec<Figures>,
+    ) -> Self {
         let mut registry = Registry::default();
+        if let Some(redis) = redis {
+            registry.register_collector(Box::new(redis));
+        }
+        for figures in figures {
+            registry.register_collector(Box::new(figures));
+        }
         registry.register_collector(Box::new(ServerCollector::new(server, log)));
         registry.register_collector(Box::new(refusals));
         #[cfg(target_os = "linux")]

@@ -6,7 +6,8 @@
 use std::fmt;
 
 use hubline::{
-    ConnectionStatistics, Durations, HubStatistics, Server, Statistics, Status, TransportStatistics,
+    CallDurations, ConnectionStatistics, Durations, HubStatistics, Server, Statistics, Status,
+    TransportStatistics,
 };
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder, NoLabelSet};
@@ -52,7 +53,9 @@ impl Collector for ServerCollector {
             .encode_descriptor("hubline_build", "Which Hubline this is.", None, MetricType::Info)?
             .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])?;
         transports(&mut encoder, &statistics.connections)?;
+        totals(&mut encoder, &statistics.hubs)?;
         hubs(&mut encoder, &statistics.hubs)?;
+        durations(&mut encoder, &statistics.hubs)?;
         process(&mut encoder, self.log.lost())?;
         for (name, help, status) in &self.parts {
             let status = status.borrow();
@@ -118,6 +121,45 @@ fn histogram(mut encoder: MetricEncoder<'_>, durations: &Durations) -> fmt::Resu
     let bounds = Durations::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(durations.buckets).collect();
     encoder.encode_histogram::<NoLabelSet>(durations.sum.as_secs_f64(), durations.count, &buckets, None)
+}
+
+/// Under names of their own, as applications that count for themselves call them; dotted over OTLP.
+fn totals(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {
+    let connections = encoder.encode_descriptor(
+        "signalr_connection_count",
+        "Connections of this instance to all hubs, past their handshake.",
+        None,
+        MetricType::Gauge,
+    )?;
+    let count: usize = hubs.iter().map(|hub| hub.connections).sum();
+    ConstGauge::new(count as u64).encode(connections)?;
+    let messages = encoder.encode_descriptor(
+        "signalr_messages_sent",
+        "Messages that were handed to connections of this instance, one for each that gets it.",
+        None,
+        MetricType::Counter,
+    )?;
+    ConstCounter::new(hubs.iter().map(|hub| hub.messages_sent).sum::<u64>()).encode(messages)
+}
+
+fn durations(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {
+    let mut durations = encoder.encode_descriptor(
+        "hubline_hub_method_duration",
+        "How long calls of hub methods took; of those that stream, until the stream began.",
+        Some(&Unit::Seconds),
+        MetricType::Histogram,
+    )?;
+    for hub in hubs {
+        for method in &hub.methods {
+            let labels = [("hub", hub.name.as_str()), ("method", method.name.as_str())];
+            let CallDurations { count, sum, buckets, .. } = &method.durations;
+            let bounds = CallDurations::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
+            let buckets: Vec<_> = bounds.zip(*buckets).collect();
+            let mut encoder = durations.encode_family(&labels)?;
+            encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), *count, &buckets, None)?;
+        }
+    }
+    Ok(())
 }
 
 fn hubs(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt::Result {

@@ -1,0 +1,184 @@
+//! What Redis says of itself, asked for by one instance of the fleet.
+
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use hubline_redis::{CommandError, RedisClient, RedisScript, redis};
+use hubline_supervision::Vital;
+use parking_lot::Mutex;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::metrics::gauge::ConstGauge;
+use tokio_util::task::AbortOnDropHandle;
+
+/// How often Redis is asked.
+const PERIOD: Duration = Duration::from_secs(10);
+/// After so long another instance asks, if the one that did has gone.
+const LEASE: Duration = Duration::from_secs(30);
+
+static TAKE_LEASE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("lease.lua")));
+
+/// The figures, on the instance that asks for them.
+#[derive(Debug, Clone)]
+pub(crate) struct RedisFigures {
+    latest: Arc<Mutex<Option<Info>>>,
+    _asking: Arc<AbortOnDropHandle<()>>,
+}
+
+/// What is taken from the answer to `INFO`. On a cluster it is that of one node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Info {
+    connected_clients: u64,
+    commands_processed: u64,
+    used_memory_bytes: u64,
+}
+
+impl RedisFigures {
+    /// Asks from now on, as long as no other instance does.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub(crate) fn start(client: RedisClient) -> Self {
+        let latest = Arc::default();
+        let key = format!("{}hubline:metrics-lease", client.options().key_prefix());
+        // Random in each process.
+        let instance = format!("{:016x}", RandomState::new().build_hasher().finish());
+        let asking = Asking { client, key, instance, latest: Arc::clone(&latest), has_warned: false };
+        Self { latest, _asking: Arc::new(hubline_supervision::spawn(asking)) }
+    }
+}
+
+struct Asking {
+    client: RedisClient,
+    key: String,
+    instance: String,
+    latest: Arc<Mutex<Option<Info>>>,
+    has_warned: bool,
+}
+
+impl Vital for Asking {
+    const NAME: &'static str = "figures of Redis";
+
+    async fn run(&mut self) {
+        loop {
+            let info = match self.ask().await {
+                Ok(info) => info,
+                Err(error) => {
+                    self.log(&error);
+                    None
+                }
+            };
+            *self.latest.lock() = info;
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+}
+
+impl Asking {
+    /// `None` if another instance asks.
+    async fn ask(&self) -> Result<Option<Info>, CommandError> {
+        let lease = LEASE.as_millis().to_string();
+        let arguments = [self.instance.as_str(), lease.as_str()];
+        let is_mine: bool = self.client.invoke(&TAKE_LEASE, self.key.as_str(), &arguments).await?;
+        if !is_mine {
+            return Ok(None);
+        }
+        let info: String = self.client.query(redis::cmd("INFO")).await?;
+        Ok(Some(Info::parse(&info)))
+    }
+
+    /// That Redis is away is told by others.
+    fn log(&mut self, error: &CommandError) {
+        if matches!(error, CommandError::NotConnected { .. }) || std::mem::replace(&mut self.has_warned, true)
+        {
+            return;
+        }
+        tracing::warn!(
+            %error,
+            "Redis does not tell its own figures (connected clients, memory, commands), and they are missing in the metrics: \
+             its user needs the commands INFO, GET, SET and EVALSHA. This is not logged again"
+        );
+    }
+}
+
+impl Info {
+    fn parse(text: &str) -> Self {
+        let value = |name: &str| {
+            let mut fields = text.lines().filter_map(|line| line.split_once(':'));
+            let value = fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim());
+            value.and_then(|value| value.parse().ok()).unwrap_or_default()
+        };
+        Self {
+            connected_clients: value("connected_clients"),
+            commands_processed: value("total_commands_processed"),
+            used_memory_bytes: value("used_memory"),
+        }
+    }
+}
+
+impl Collector for RedisFigures {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let Some(info) = *self.latest.lock() else { return Ok(()) };
+        let gauges = [
+            (
+                "redis_connected_clients",
+                "Clients of Redis, these instances among them.",
+                info.connected_clients,
+            ),
+            ("redis_memory_used_bytes", "Bytes that Redis has taken.", info.used_memory_bytes),
+        ];
+        for (name, help, value) in gauges {
+            ConstGauge::new(value).encode(encoder.encode_descriptor(
+                name,
+                help,
+                None,
+                MetricType::Gauge,
+            )?)?;
+        }
+        let commands = encoder.encode_descriptor(
+            "redis_commands_processed",
+            "Commands that Redis has carried out since its start.",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(info.commands_processed).encode(commands)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_instance_asks_until_it_has_gone() {
+        let redis = hubline_testkit::RedisServer::start().await.unwrap();
+        let client = RedisClient::new(redis.connection_string().parse().unwrap()).unwrap();
+        let asking = |instance: &str| Asking {
+            client: client.clone(),
+            key: "hubline:metrics-lease".to_owned(),
+            instance: instance.to_owned(),
+            latest: Arc::default(),
+            has_warned: false,
+        };
+        let (one, other) = (asking("one"), asking("other"));
+        assert!(one.ask().await.unwrap().is_some_and(|info| info.connected_clients > 0));
+        assert_eq!((other.ask().await.unwrap(), one.ask().await.unwrap().is_some()), (None, true));
+        let left: u64 = client.query(redis::Cmd::pttl("hubline:metrics-lease")).await.unwrap();
+        assert!((1..=30_000).contains(&left), "it has an end: {left} ms");
+        client.query::<()>(redis::Cmd::del("hubline:metrics-lease")).await.unwrap();
+        assert!(other.ask().await.unwrap().is_some());
+        assert_eq!(one.ask().await.unwrap(), None);
+    }
+
+    #[test]
+    fn figures_stand_one_a_line() {
+        let text = "# Clients\r\nconnected_clients:7\r\nmaxclients:10000\r\n# Memory\r\nused_memory:1024\r\n\
+                    used_memory_human:1K\r\n# Stats\r\ntotal_commands_processed:42\r\n";
+        let expected = Info { connected_clients: 7, commands_processed: 42, used_memory_bytes: 1024 };
+        assert_eq!(Info::parse(text), expected);
+    }
+}
