@@ -9,17 +9,29 @@
 
 pub mod chat;
 pub mod clinic;
+mod connection;
 mod error;
+mod health;
+mod job;
+mod keeper;
 pub mod keys;
 mod migrations;
 pub mod navigation;
 mod options;
+mod postgres;
+mod runtime;
+mod schema;
+mod shared;
+mod sqlite;
 mod store;
 mod timestamp;
 
+pub use connection::Connection;
 pub use error::StoreError;
+pub use health::{StoreFigures, StoreStatus};
 pub use options::{OptionsError, StoreOptions};
-pub use store::{Connection, Store};
+pub use schema::Migration;
+pub use store::Store;
 pub use timestamp::Timestamp;
 
 /// How long an operation may take.

@@ -1,59 +1,103 @@
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use sqlx::any::{AnyPoolOptions, install_default_drivers};
-use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{AnyPool, AssertSqlSafe, ConnectOptions, SqlSafeStr};
-use tokio::runtime::{Builder, Handle};
-use tokio::time::timeout;
+use hubline_supervision::spawn_on;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use tokio_util::task::AbortOnDropHandle;
 
-use crate::StoreError;
-use crate::migrations::MIGRATIONS;
-use crate::options::Place;
-use crate::{DEADLINE, StoreOptions};
+use crate::health::{Health, StoreFigures, StoreStatus};
+use crate::keeper::Keeper;
+use crate::runtime::Runtime;
+use crate::schema::{Migration, missing_error};
+use crate::shared::{Access, Begun, Database, Shared};
+use crate::{Connection, StoreError, StoreOptions};
 
-/// A connection that work of the store runs on.
-pub type Connection = sqlx::AnyConnection;
+/// Between two tries of [`Store::migrate`].
+const RETRY: Duration = Duration::from_millis(500);
 
 /// The database. Cloning shares it.
 ///
-/// Its connections live on a thread of their own, so it may be used from any runtime.
+/// Its connections live on threads of their own, so it may be used from any runtime, also from one whose clock is paused.
 #[derive(Clone)]
 pub struct Store {
-    pool: AnyPool,
-    runtime: Arc<Handle>,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    _keeper: AbortOnDropHandle<()>,
+    _runtime: Runtime,
 }
 
 impl Store {
-    /// Opens the database, and brings its tables up to date.
+    /// Opens the database, and brings its tables up to date unless [`StoreOptions::skip_migrations`] says otherwise. Several programs
+    /// may do so at once.
+    ///
+    /// A PostgreSQL that is away, or tables that are left to others and missing, are no error: the store says so in its
+    /// [`status`](Self::status) and log, fails what it is asked for, and goes on by itself when they are there.
     ///
     /// # Errors
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`] or [`StoreError::Full`]: the file of SQLite cannot be written. [`StoreError::Schema`]: the tables
+    /// are those of a newer version.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
-        install_default_drivers();
-        let runtime = start_runtime()?;
-        let url = match &options.place {
-            Place::File(path) => format!("sqlite:{}?mode=rwc", path.display()),
-            Place::Memory => "sqlite::memory:".to_owned(),
-            Place::Postgres(options) => options.to_url_lossy().to_string(),
-        };
-        let connect = async move {
-            let pool = AnyPoolOptions::new().max_connections(1).connect(&url).await?;
-            if !options.skip_migrations {
-                migrator().run(&pool).await.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let runtime = Runtime::start()?;
+        let health = Health::new(StoreStatus::Starting("it has not been reached yet".to_owned()));
+        let (handle, opened) = (runtime.handle.clone(), options.clone());
+        // SQLite may wait for a lock.
+        let shared = runtime.handle.spawn_blocking(move || Shared::new(&opened, health, handle)).await;
+        let shared = Arc::new(shared.map_err(|error| StoreError::Unavailable(error.to_string()))??);
+        let has_begun = match shared.begin().await {
+            Ok(Begun::Ready(_)) => {
+                shared.health.works(&shared.place);
+                true
             }
-            Ok::<_, StoreError>(pool)
+            Ok(Begun::Missing(missing)) => {
+                shared.health.close(&shared.place, &missing_error(&missing));
+                false
+            }
+            Err(error @ StoreError::Schema(_)) => return Err(error),
+            Err(error) if options.is_shared() || matches!(error, StoreError::Locked(_)) => {
+                shared.health.close(&shared.place, &error);
+                false
+            }
+            Err(error) => return Err(error),
         };
-        let pool =
-            runtime.spawn(connect).await.map_err(|error| StoreError::Unavailable(error.to_string()))??;
-        Ok(Self { pool, runtime: Arc::new(runtime) })
+        let keeper = spawn_on(&runtime.handle, Keeper { shared: Arc::clone(&shared), has_begun });
+        Ok(Self { inner: Arc::new(Inner { shared, _keeper: keeper, _runtime: runtime }) })
+    }
+
+    /// Brings the tables up to date, whatever [`StoreOptions::skip_migrations`] says, and returns what was made; nothing if they were.
+    /// Waits for a database that cannot be reached, at most so long.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open)'s, and [`StoreError::Unavailable`] if it cannot be reached.
+    pub async fn migrate(
+        mut options: StoreOptions,
+        patience: Duration,
+    ) -> Result<Vec<Migration>, StoreError> {
+        options.skip_migrations = false;
+        let runtime = Runtime::start()?;
+        let health = Health::new(StoreStatus::Starting(String::new()));
+        let shared = Shared::new(&options, health, runtime.handle.clone())?;
+        let give_up = Instant::now() + patience;
+        loop {
+            match shared.begin().await {
+                Ok(Begun::Ready(made) | Begun::Missing(made)) => return Ok(made),
+                Err(StoreError::Unavailable(_) | StoreError::Locked(_)) if Instant::now() < give_up => {
+                    sleep(RETRY).await;
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Runs work that changes nothing.
     ///
     /// # Errors
-    /// What the work returns; [`StoreError::Unavailable`] after 5 s.
+    /// What the work returns; [`StoreError::Unavailable`] after 5 s, or at once while the database is known to be away.
     ///
     /// # Cancel safety
     /// Safe.
@@ -63,21 +107,19 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let pool = self.pool.clone();
-        self.run(async move {
-            let mut connection = pool.acquire().await.map_err(StoreError::from)?;
-            work(&mut connection).await
-        })
-        .await
+        self.inner.shared.run(work, Access::Read).await
     }
 
     /// Runs work in a transaction, which is committed if the work succeeds and rolled back otherwise.
     ///
-    /// On SQLite one transaction writes at a time. On PostgreSQL several do, each `READ COMMITTED`: what is read to be changed
-    /// has to be locked, which `INSERT ... ON CONFLICT DO UPDATE ... RETURNING` and `UPDATE ... RETURNING` do on both.
+    /// On SQLite one transaction writes at a time, and carries the work of others too; each is undone alone. So an error of a
+    /// statement has to be returned, and the work must await nothing but the database. On PostgreSQL several write, each `READ
+    /// COMMITTED`: what is read to be changed has to be locked, which `INSERT ... ON CONFLICT DO UPDATE ... RETURNING` and
+    /// `UPDATE ... RETURNING` do on both.
     ///
     /// # Errors
-    /// What the work returns; [`StoreError::Unavailable`] after 5 s, when the transaction may have been committed or not.
+    /// What the work returns; [`StoreError::Unavailable`] after 5 s, when the transaction may have been committed or not, or at once
+    /// while the database is known to be away; [`StoreError::Full`] and [`StoreError::Locked`], when it was not.
     ///
     /// # Cancel safety
     /// Dropped after it was first polled, the transaction may be committed or not.
@@ -87,49 +129,37 @@ impl Store {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        let pool = self.pool.clone();
-        self.run(async move {
-            let mut transaction = pool.begin().await.map_err(StoreError::from)?;
-            let result = work(&mut transaction).await?;
-            transaction.commit().await.map_err(StoreError::from)?;
-            Ok(result)
-        })
-        .await
+        self.inner.shared.run(work, Access::Write).await
     }
 
-    async fn run<T, E>(&self, work: impl Future<Output = Result<T, E>> + Send + 'static) -> Result<T, E>
-    where
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
-        let late = || StoreError::Unavailable(format!("no answer within {} s", DEADLINE.as_secs()));
-        match self.runtime.spawn(timeout(DEADLINE, work)).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) => Err(late().into()),
-            Err(error) => Err(StoreError::Unavailable(error.to_string()).into()),
-        }
+    /// Whether the database can be used, now and from now on.
+    pub fn status(&self) -> watch::Receiver<StoreStatus> {
+        self.inner.shared.health.status()
+    }
+
+    /// What the store has done, and does.
+    pub fn figures(&self) -> StoreFigures {
+        let Shared { health, database, .. } = &*self.inner.shared;
+        let (connections, idle) = match database {
+            Database::Sqlite(sqlite) => sqlite.connections(),
+            Database::Postgres(postgres) => postgres.connections(),
+        };
+        health.figures(connections, idle)
+    }
+
+    /// Which database it is, without user and password.
+    pub fn place(&self) -> &str {
+        &self.inner.shared.place
+    }
+
+    /// Whether it is PostgreSQL, which all instances may share, rather than SQLite, which one machine has.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.inner.shared.database, Database::Postgres(_))
     }
 }
 
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Store").finish_non_exhaustive()
+        f.debug_struct("Store").field("place", &self.place()).finish_non_exhaustive()
     }
-}
-
-fn migrator() -> Migrator {
-    let migrations = MIGRATIONS.iter().map(|(version, name, sql)| {
-        let sql = AssertSqlSafe(*sql).into_sql_str();
-        Migration::new(*version, (*name).into(), MigrationType::Simple, sql, false)
-    });
-    Migrator::with_migrations(migrations.collect())
-}
-
-fn start_runtime() -> Result<Handle, StoreError> {
-    let unavailable = |error: std::io::Error| StoreError::Unavailable(error.to_string());
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(unavailable)?;
-    let handle = runtime.handle().clone();
-    let forever = move || runtime.block_on(std::future::pending::<()>());
-    std::thread::Builder::new().name("hubline-store".to_owned()).spawn(forever).map_err(unavailable)?;
-    Ok(handle)
 }

@@ -1,0 +1,243 @@
+//! PostgreSQL: a pool, on the store's own thread.
+
+mod lease;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgPool};
+use tokio::time::{Instant, timeout};
+use tracing::log::LevelFilter;
+
+use crate::{Connection, DEADLINE, StoreError, StoreOptions};
+use lease::Lease;
+
+/// A connection that nobody has used for so long is asked whether it is still there before it is used.
+const TRUSTED: Duration = Duration::from_secs(1);
+/// How long that answer may take, and the probe's.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+const SLOW_STATEMENT: Duration = Duration::from_secs(1);
+/// The server gives a statement up so much before the operation is over, so that its error says what it was.
+const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
+/// What a transaction may wait between two statements; longer waits are those of a client that has gone.
+const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
+
+/// The pool. Its connections belong to the runtime that they are made on.
+#[derive(Debug, Clone)]
+pub(crate) struct Postgres {
+    pool: PgPool,
+    place: PgConnectOptions,
+    distrust: Arc<Distrust>,
+    connect_timeout: Duration,
+}
+
+/// What the database itself was in the way with.
+pub(crate) type Trouble = Option<StoreError>;
+
+impl Postgres {
+    /// A pool that connects when it is used.
+    pub(crate) fn new(place: &PgConnectOptions, options: &StoreOptions) -> Self {
+        let distrust = Arc::new(Distrust::new());
+        let place = place.clone().log_statements(LevelFilter::Off);
+        let place = place.log_slow_statements(LevelFilter::Warn, SLOW_STATEMENT);
+        let (settings, in_doubt) = (settings(options), Arc::clone(&distrust));
+        let pool = PgPoolOptions::new()
+            .max_connections(options.maximum_connections)
+            .min_connections(options.minimum_connections.min(options.maximum_connections))
+            .acquire_timeout(DEADLINE)
+            .idle_timeout(options.idle_timeout)
+            .max_lifetime(options.maximum_lifetime)
+            .test_before_acquire(false)
+            .before_acquire(move |connection, about| {
+                let is_distrusted = in_doubt.covers(about.age);
+                async move { Ok(!is_distrusted && (about.idle_for < TRUSTED || answers(connection).await)) }
+                    .boxed()
+            })
+            .after_connect(move |connection, _| {
+                let settings = settings.clone();
+                // Not in the startup packet, which PgBouncer refuses.
+                async move { sqlx::raw_sql(AssertSqlSafe(settings)).execute(connection).await.map(drop) }
+                    .boxed()
+            })
+            .connect_lazy_with(place.clone());
+        Self { pool, place, distrust, connect_timeout: options.connect_timeout }
+    }
+
+    /// Does work outside a transaction.
+    pub(crate) async fn read<T, E, W>(&self, work: W) -> (Result<T, E>, Trouble)
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let mut lease = match self.lease().await {
+            Ok(lease) => lease,
+            Err(error) => return failed(error),
+        };
+        self.work(&mut lease, work, true).await
+    }
+
+    /// Does work in a transaction, which is committed if it succeeds.
+    pub(crate) async fn write<T, E, W>(&self, work: W) -> (Result<T, E>, Trouble)
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let mut lease = match self.transaction().await {
+            Ok(lease) => lease,
+            Err(error) => return failed(error),
+        };
+        let (result, trouble) = self.work(&mut lease, work, false).await;
+        let ended = match &result {
+            Ok(_) => lease.commit().await,
+            Err(_) => lease.rollback().await,
+        };
+        match (result, ended) {
+            (Ok(_), Err(error)) => failed(error),
+            (result, ended) => {
+                if ended.is_ok() && trouble.is_none() {
+                    lease.keep();
+                }
+                (result, trouble)
+            }
+        }
+    }
+
+    /// Whether statements are answered; if not, why. If it is `expected` to answer, a connection of the pool is asked first.
+    pub(crate) async fn probe(&self, expected: bool) -> Result<(), StoreError> {
+        if expected && let Ok((Ok(()), _)) = timeout(PING_TIMEOUT, self.read(select_one)).await {
+            return Ok(());
+        }
+        self.reach().await.inspect_err(|_| self.distrust.all_so_far())
+    }
+
+    /// Makes a connection, beside the pool: that tries as long as it may, and does not say what is in the way.
+    pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        let connecting = timeout(PING_TIMEOUT, PgConnection::connect_with(&self.place)).await;
+        let mut connection = connecting.map_err(|_| silent())??;
+        let answered = timeout(PING_TIMEOUT, connection.ping()).await;
+        answered.map_err(|_| silent())??;
+        _ = connection.close().await;
+        Ok(())
+    }
+
+    /// Connections, and those of them that are idle.
+    pub(crate) fn connections(&self) -> (u64, u64) {
+        (self.pool.size().into(), self.pool.num_idle() as u64)
+    }
+
+    /// Does not use the connections again that there are.
+    pub(crate) fn distrust(&self) {
+        self.distrust.all_so_far();
+    }
+
+    async fn work<T, E, W>(&self, lease: &mut Lease, work: W, is_all: bool) -> (Result<T, E>, Trouble)
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
+        E: From<StoreError>,
+    {
+        let connection = match lease.connection() {
+            Ok(connection) => connection,
+            Err(error) => return failed(error),
+        };
+        let result = work(connection).await;
+        let trouble = connection.trouble.take();
+        if connection.is_lost {
+            self.distrust.all_so_far();
+        } else if is_all {
+            lease.keep();
+        }
+        (result, trouble)
+    }
+
+    /// A connection in a transaction. Nothing has been done yet, so if it was the connection, another one may do.
+    async fn transaction(&self) -> Result<Lease, StoreError> {
+        let mut lease = self.lease().await?;
+        if lease.begin().await.is_err() {
+            self.distrust.all_so_far();
+            lease = self.lease().await?;
+            lease.begin().await?;
+        }
+        Ok(lease)
+    }
+
+    async fn lease(&self) -> Result<Lease, StoreError> {
+        let seconds = self.connect_timeout.as_secs_f64();
+        match timeout(self.connect_timeout, self.pool.acquire()).await {
+            Ok(Ok(connection)) => Ok(Lease::new(Connection::postgres(connection))),
+            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => {
+                Err(StoreError::Unavailable(match self.pool.num_idle() {
+                    0 if self.pool.size() >= self.pool.options().get_max_connections() => format!(
+                        "all {} connections were busy for {seconds} s; Database:MaximumConnections allows more",
+                        self.pool.size()
+                    ),
+                    _ => format!("no connection within {seconds} s"),
+                }))
+            }
+            Ok(Err(error)) => Err(error.into()),
+        }
+    }
+}
+
+/// Connections that were made before something failed are not used again: after an outage all of them are dead.
+#[derive(Debug)]
+struct Distrust {
+    begun: Instant,
+    /// Milliseconds after that; 0 before the first failure.
+    until: AtomicU64,
+}
+
+impl Distrust {
+    fn new() -> Self {
+        Self { begun: Instant::now(), until: AtomicU64::new(0) }
+    }
+
+    fn all_so_far(&self) {
+        self.until.fetch_max(self.now().max(1), Ordering::Relaxed);
+    }
+
+    fn covers(&self, age: Duration) -> bool {
+        let until = self.until.load(Ordering::Relaxed);
+        until > 0 && milliseconds(age) >= self.now().saturating_sub(until)
+    }
+
+    fn now(&self) -> u64 {
+        milliseconds(self.begun.elapsed())
+    }
+}
+
+fn milliseconds(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn failed<T, E: From<StoreError>>(error: StoreError) -> (Result<T, E>, Trouble) {
+    let trouble = error.again();
+    (Err(error.into()), Some(trouble))
+}
+
+fn silent() -> StoreError {
+    StoreError::Unavailable(format!("no answer within {} s", PING_TIMEOUT.as_secs()))
+}
+
+async fn answers(connection: &mut PgConnection) -> bool {
+    matches!(timeout(PING_TIMEOUT, connection.ping()).await, Ok(Ok(())))
+}
+
+fn select_one(db: &mut Connection) -> BoxFuture<'_, Result<(), StoreError>> {
+    Box::pin(async move {
+        sqlx::query("SELECT 1").execute(&mut *db).await?;
+        Ok(())
+    })
+}
+
+/// What bounds the server's side of an operation, so that what was given up here does not go on there.
+fn settings(options: &StoreOptions) -> String {
+    let statement = options.statement_timeout.min(DEADLINE - BEFORE_DEADLINE).as_millis();
+    format!(
+        "SET statement_timeout = {statement}; SET lock_timeout = {statement}; SET idle_in_transaction_session_timeout = {}",
+        IDLE_IN_TRANSACTION.as_millis()
+    )
+}

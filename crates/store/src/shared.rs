@@ -1,0 +1,192 @@
+//! One database, either of the two, as operations and its keeper use it.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::{BoxFuture, Either, select};
+use std::pin::pin;
+use std::sync::Arc;
+use tokio::runtime::Handle;
+use tokio::time::{sleep, timeout};
+
+use crate::health::{Health, Waiting};
+use crate::job::job;
+use crate::options::Place;
+use crate::postgres::Postgres;
+use crate::schema::{self, Migration};
+use crate::sqlite::Sqlite;
+use crate::{Connection, DEADLINE, StoreError, StoreOptions};
+
+/// How long migrations may take, with the wait for those of another program.
+const MIGRATION_TIME: Duration = Duration::from_secs(600);
+
+pub(crate) struct Shared {
+    pub(crate) database: Database,
+    pub(crate) health: Arc<Health>,
+    /// For the log.
+    pub(crate) place: String,
+    skip_migrations: bool,
+    runtime: Handle,
+}
+
+pub(crate) enum Database {
+    Sqlite(Sqlite),
+    Postgres(Box<Postgres>),
+}
+
+/// How an operation uses the database.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Access {
+    Read,
+    Write,
+}
+
+impl Shared {
+    pub(crate) fn new(options: &StoreOptions, health: Health, runtime: Handle) -> Result<Self, StoreError> {
+        let (place, health) = (options.to_string(), Arc::new(health));
+        let database = match &options.place {
+            // Its connections belong to the runtime that the pool is made in.
+            Place::Postgres(at) => {
+                let _inside = runtime.enter();
+                Database::Postgres(Box::new(Postgres::new(at, options)))
+            }
+            file => Database::Sqlite(Sqlite::open(file, &place, &health, &runtime)?),
+        };
+        Ok(Self { database, health, place, skip_migrations: options.skip_migrations, runtime })
+    }
+
+    /// Does work, if the database is open.
+    pub(crate) async fn run<T, E, W>(&self, work: W, access: Access) -> Result<T, E>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let counter = match access {
+            Access::Read => &self.health.reads,
+            Access::Write => &self.health.writes,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.health.pass()?;
+        let _waiting = Waiting::new(&self.health.waiting);
+        self.run_within(work, access, DEADLINE).await
+    }
+
+    /// Does work, open or not.
+    pub(crate) async fn run_within<T, E, W>(&self, work: W, access: Access, limit: Duration) -> Result<T, E>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        match &self.database {
+            Database::Sqlite(sqlite) => self.run_on_sqlite(sqlite, work, access, limit).await,
+            Database::Postgres(postgres) => self.run_on_postgres(postgres, work, access, limit).await,
+        }
+    }
+
+    async fn run_on_sqlite<T, E, W>(
+        &self,
+        sqlite: &Sqlite,
+        work: W,
+        access: Access,
+        limit: Duration,
+    ) -> Result<T, E>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let (job, result) = job(work);
+        match access {
+            Access::Read => sqlite.read(job, limit),
+            Access::Write => sqlite.write(job, limit),
+        }
+        // The store's clock, since the caller's may be paused.
+        let late = {
+            let _inside = self.runtime.enter();
+            sleep(limit)
+        };
+        match select(result, pin!(late)).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(_), _)) => Err(StoreError::Unavailable("it was closed".to_owned()).into()),
+            Either::Right(_) => Err(self.late(limit).into()),
+        }
+    }
+
+    async fn run_on_postgres<T, E, W>(
+        &self,
+        postgres: &Postgres,
+        work: W,
+        access: Access,
+        limit: Duration,
+    ) -> Result<T, E>
+    where
+        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+    {
+        let used = postgres.clone();
+        let working = timeout(limit, async move {
+            match access {
+                Access::Read => used.read(work).await,
+                Access::Write => used.write(work).await,
+            }
+        });
+        match self.runtime.spawn(working).await {
+            Ok(Ok((result, trouble))) => {
+                if trouble.is_some() {
+                    self.health.failed();
+                } else if result.is_ok() && matches!(access, Access::Write) {
+                    self.health.commits.fetch_add(1, Ordering::Relaxed);
+                }
+                result
+            }
+            Ok(Err(_)) => {
+                postgres.distrust();
+                Err(self.late(limit).into())
+            }
+            Err(ended) if ended.is_panic() => {
+                Err(StoreError::Unavailable("the work has panicked".to_owned()).into())
+            }
+            Err(_) => Err(StoreError::Unavailable("it was closed".to_owned()).into()),
+        }
+    }
+
+    fn late(&self, limit: Duration) -> StoreError {
+        self.health.failed();
+        StoreError::Unavailable(format!("no answer within {} s", limit.as_secs()))
+    }
+
+    /// Reaches the database, and makes its tables those of this version or, where that is left to others, says which are missing.
+    ///
+    /// # Errors
+    /// [`StoreError::Schema`] if they are those of a newer version.
+    pub(crate) async fn begin(&self) -> Result<Begun, StoreError> {
+        if let Database::Postgres(postgres) = &self.database {
+            let postgres = postgres.clone();
+            let reached = self.runtime.spawn(async move { postgres.reach().await }).await;
+            reached.map_err(|error| StoreError::Unavailable(error.to_string()))??;
+        }
+        if self.skip_migrations {
+            let missing = self.run_within(|db| Box::pin(schema::missing(db)), Access::Read, DEADLINE).await?;
+            return Ok(match missing.is_empty() {
+                true => Begun::Ready(missing),
+                false => Begun::Missing(missing),
+            });
+        }
+        let made = self.run_within(|db| Box::pin(schema::migrate(db)), Access::Write, MIGRATION_TIME).await?;
+        for Migration { version, name } in &made {
+            tracing::info!(database = self.place, version, name, "Tables made in the database");
+        }
+        Ok(Begun::Ready(made))
+    }
+}
+
+/// What has come of beginning.
+pub(crate) enum Begun {
+    /// It can be used; what was made for that.
+    Ready(Vec<Migration>),
+    /// It cannot, before somebody else makes these.
+    Missing(Vec<Migration>),
+}
