@@ -25,7 +25,12 @@ class Panel {
     const navigation = this.hub(`${origin}/hubs/navigation-state`);
     this.hubs = [this.chat, navigation];
     this.chat.on("ReceiveMessage", (sender, message) => this.log(`${short(sender)}: ${message}`));
-    this.chat.on("ReceiveRoomMessage", (sender, message) => this.log(`room, ${short(sender)}: ${message}`));
+    this.chat.on("ReceiveRoomMessage", (sender, message) => {
+      if (message === this.whispered) this.whispered = undefined;
+      else this.log(`room, ${short(sender)}: ${message}`);
+    });
+    // The client warns of events without a handler. Who comes and goes is not shown here.
+    for (const event of ["MessageSent", "UserJoined", "UserLeft"]) this.chat.on(event, () => {});
     navigation.on("NavigationStateChanged", state => this.log(`navigation state of ${new Date(state.timestamp * 1000).toLocaleTimeString()}`));
     this.chat.onreconnecting(() => this.status("reconnecting"));
     this.chat.onreconnected(() => this.joined());
@@ -61,12 +66,20 @@ class Panel {
     try {
       if (toRoom) await this.chat.invoke("SendToRoom", ROOM, text);
       else if (id) await this.chat.invoke("SendMessage", id, text);
-      else await this.chat.invoke("SendToRoom", other.room, text);
+      else await this.whisper(other.room, text);
       if (!toRoom) this.log(`to the other: ${text}`);
       this.find(".text").value = "";
     } catch (error) {
       this.log(`not sent: ${error.message}`);
     }
+  }
+
+  // Only who is in a room may send to it, and gets the message too.
+  async whisper(room, text) {
+    await this.chat.invoke("JoinRoom", room);
+    this.whispered = text;
+    await this.chat.invoke("SendToRoom", room, text);
+    await this.chat.invoke("LeaveRoom", room);
   }
 
   status(state, error) {

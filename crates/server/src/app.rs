@@ -15,8 +15,10 @@ use hubline_store::navigation::NavigationStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, AdminKeysConfig};
+use crate::chat::{Chat, ChatConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
+use crate::consultations::ConsultationRule;
 use crate::development::{self, DevelopmentSignIn};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::{Figure, Figures, RedisFigures};
@@ -32,13 +34,20 @@ pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
 pub(crate) struct ApplicationsConfig {
     pub(crate) retention: RetentionConfig,
     pub(crate) admin: AdminKeysConfig,
+    pub(crate) chat: ChatConfig,
+    pub(crate) consultations: ConsultationRule,
 }
 
 impl Section for ApplicationsConfig {
     const TITLE: &'static str = "Applications";
 
     fn read(reader: &mut Reader) -> Self {
-        Self { retention: reader.section(), admin: reader.section() }
+        Self {
+            retention: reader.section(),
+            admin: reader.section(),
+            chat: reader.section(),
+            consultations: reader.section(),
+        }
     }
 }
 
@@ -52,6 +61,8 @@ pub(crate) struct Routers {
     pub(crate) public: Router,
     /// At `Management:Urls`.
     pub(crate) management: Router,
+    /// What has to be closed when the process ends.
+    pub(crate) chat: Chat,
 }
 
 /// Everything the binary serves, its paths as ASP.NET Core matches them, except for the metrics, whose path is matched
@@ -67,11 +78,14 @@ pub(crate) fn routers(
     clinic: &Clinic,
     observed: Observed,
 ) -> Result<Routers> {
-    let chat = server.add_hub(named(chat::hub(), config).filter(clinic.admission(CHAT)));
+    let applications = &config.applications;
+    let chat = Chat::new(store.clone(), applications.chat.clone(), applications.consultations);
+    let chat_hub = server.add_hub(named(chat.hub(), config).filter(clinic.admission(CHAT)));
+    chat.start(server, &chat_hub);
     let navigation_hub =
         server.add_hub(named(navigation::hub(), config).filter(clinic.admission(NAVIGATION)));
     let mut paths = Router::new()
-        .merge(chat.map_with(CHAT, chat_options(config)))
+        .merge(chat_hub.map_with(CHAT, chat_options(config)))
         .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
     paths = clinic.guard(paths);
     let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
@@ -146,7 +160,7 @@ pub(crate) fn routers(
         Some(host_filter) => app.layer(host_filter.clone()),
         None => app,
     };
-    Ok(Routers { public: filtered(app), management: filtered(management) })
+    Ok(Routers { public: filtered(app), management: filtered(management), chat })
 }
 
 /// What operators are told besides what the server counts.
@@ -219,7 +233,7 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
 
 /// The chat's name on Redis.
 pub(crate) fn chat_name(config: &Config) -> String {
-    named(chat::hub(), config).name().to_owned()
+    named(Hub::new(chat::NAME), config).name().to_owned()
 }
 
 /// What a person sees when the server has started.
@@ -349,7 +363,7 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
 }
 
 /// Gives a hub the name that the configuration has for it on Redis.
-fn named(hub: Hub, config: &Config) -> Hub {
+fn named<S>(hub: Hub<S>, config: &Config) -> Hub<S> {
     match config.redis.hub_names.get(hub.name()) {
         Some(name) => hub.named(name),
         None => hub,

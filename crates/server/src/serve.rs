@@ -77,6 +77,9 @@ pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
                 tracing::warn!("Stopped before every connection had ended");
             }
             clinic.close().await;
+            if let Err(error) = routers.chat.close().await {
+                tracing::warn!(%error, "Messages of the last moment are published once more by another instance");
+            }
         }
         () = signals.next() => {
             log.flush();

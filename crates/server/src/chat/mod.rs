@@ -1,24 +1,142 @@
-//! Consultation chat: from user to user, and in rooms.
+//! Consultation chat: from user to user, and in rooms. `docs/chat.md` is its contract.
 
-use hubline::value::DateTime;
-use hubline::{Caller, Clients, ConnectionInfo, GroupError, Groups, Hub, SendError, UserId};
-use time::OffsetDateTime;
+mod access;
+mod bounds;
+mod config;
+mod counters;
+mod outbox;
+mod presence;
+mod publishing;
+mod reading;
+mod rooms;
+mod sending;
+mod wire;
+
+use std::sync::Arc;
+
+use futures_util::stream::SelectAll;
+use hubline::{Caller, ConnectionInfo, Hub, HubContext, HubError, HubHandle, Naming, Server, State, UserId};
+use hubline_store::{Store, StoreError};
+use hubline_supervision::spawn;
+use parking_lot::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+use self::access::Access;
+use self::counters::Counters;
+use self::outbox::{OutboxKeeper, Published, Seen};
+use self::presence::{Presence, RoomWatcher};
+use crate::consultations::ConsultationRule;
+use crate::user_rate::UserRate;
+
+pub use config::ChatConfig;
+pub use counters::ChatStatistics;
 
 /// What the hub is called on Redis unless configured otherwise.
 pub(crate) const NAME: &str = "ChatHub";
 
-/// The hub `/chathub`.
-///
-/// From clients: `SendMessage(recipientUserId, message)`, `JoinRoom(roomId)`, `LeaveRoom(roomId)`,
-/// `SendToRoom(roomId, message)`. To clients: `ReceiveMessage(senderId, message)`,
-/// `ReceiveRoomMessage(senderId, message, sentAt)`, the last one a text like `2026-01-02T03:04:05.1234567Z`.
-pub(crate) fn hub() -> Hub {
-    Hub::new(NAME)
-        .user_id(user_id)
-        .method("SendMessage", send_message)
-        .method("JoinRoom", join_room)
-        .method("LeaveRoom", leave_room)
-        .method("SendToRoom", send_to_room)
+/// The chat of this instance. Cloning shares it.
+#[derive(Debug, Clone)]
+pub struct Chat(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    config: ChatConfig,
+    access: Access,
+    rate: UserRate,
+    counters: Arc<Counters>,
+    presence: Arc<Presence>,
+    published: Arc<Published>,
+    tasks: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+impl Chat {
+    /// A chat that keeps its messages in this database. The rule says whether
+    /// only participants of an open consultation write, join and read.
+    pub fn new(store: Store, config: ChatConfig, consultations: ConsultationRule) -> Self {
+        let (setting, per_minute) = ("Chat:MessagesPerMinutePerUser", config.messages_per_minute_per_user);
+        Self(Arc::new(Shared {
+            store,
+            access: Access::new(consultations),
+            rate: UserRate::new(setting, "messages", per_minute),
+            config,
+            counters: Arc::default(),
+            presence: Arc::default(),
+            published: Arc::default(),
+            tasks: Mutex::default(),
+        }))
+    }
+
+    /// The hub `/chathub`.
+    pub fn hub(&self) -> Hub<Self> {
+        Hub::with_state(NAME, self.clone())
+            .naming(Naming::DotNet)
+            .user_id(user_id)
+            .on_connected(connected)
+            .on_disconnected(disconnected)
+            .method("Send", sending::send)
+            .method("SendMessage", sending::send_message)
+            .method("SendToRoom", sending::send_to_room)
+            .method("UserTyping", sending::user_typing)
+            .method("MarkAsRead", reading::mark_as_read)
+            .method("MarkRead", reading::mark_read)
+            .method("MarkDelivered", reading::mark_delivered)
+            .method("JoinRoom", rooms::join_room)
+            .method("LeaveRoom", rooms::leave_room)
+            .method("EnableEvents", rooms::enable_events)
+            .method("GetHistory", reading::get_history)
+            .method("GetConversations", reading::get_conversations)
+            .method("GetConversationsBefore", reading::get_conversations_before)
+            .method("GetSince", reading::get_since)
+    }
+
+    /// Begins what the chat does besides calls: the outbox, and who is in rooms. The hub is one that [`Chat::hub`] made, added to the server.
+    /// It ends with the last clone of the chat.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(&self, server: &Server, hub: &HubHandle) {
+        let context = hub.context().clone();
+        let watcher = RoomWatcher {
+            presence: Arc::clone(&self.0.presence),
+            context: context.clone(),
+            watches: SelectAll::new(),
+        };
+        let keeper = OutboxKeeper {
+            store: self.0.store.clone(),
+            context,
+            server: server.clone(),
+            published: Arc::clone(&self.0.published),
+            counters: Arc::clone(&self.0.counters),
+            patience: self.0.config.publish_again_after,
+            seen: Seen::default(),
+        };
+        let tasks = [spawn(watcher), spawn(keeper)];
+        self.0.tasks.lock().extend(tasks);
+    }
+
+    /// What the chat has done since it was made.
+    pub fn statistics(&self) -> ChatStatistics {
+        self.0.counters.statistics()
+    }
+
+    /// Removes from the outbox what this instance has published. Call it when the process ends, or other instances publish the messages
+    /// of the last quarter of a second once more.
+    ///
+    /// # Errors
+    /// The database cannot be used.
+    ///
+    /// # Cancel safety
+    /// Dropped, some may be published once more.
+    pub async fn close(&self) -> Result<(), StoreError> {
+        self.0.published.remove(&self.0.store).await
+    }
+
+    /// Counts a refusal.
+    fn refuse(&self, error: HubError) -> HubError {
+        Counters::count(&self.0.counters.refused);
+        error
+    }
 }
 
 /// Whoever is not signed in is known by the connection's id, or by another name where that is a secret.
@@ -27,29 +145,24 @@ fn user_id(connection: &ConnectionInfo) -> Option<UserId> {
     signed_in.or_else(|| Some(connection.public_id().as_str().into()))
 }
 
-async fn send_message(
-    clients: Clients,
-    caller: Caller,
-    recipient: UserId,
-    message: String,
-) -> Result<(), SendError> {
-    clients.user(&recipient).send("ReceiveMessage", (caller.user_id(), message)).await
+/// The caller's id, as the database has it.
+fn own_id(caller: &Caller) -> Result<&str, HubError> {
+    let own = caller.user_id().ok_or_else(|| HubError::new("the connection belongs to no user"))?;
+    bounds::user_id("your own id", own.as_str())
 }
 
-async fn join_room(groups: Groups, caller: Caller, room: String) -> Result<(), GroupError> {
-    groups.add(caller.connection_id(), room).await
+async fn connected(caller: Caller, context: HubContext) -> Result<(), HubError> {
+    if let Some(user) = caller.user_id() {
+        tracing::info!("User connected to chat: {user}");
+    }
+    let wants_events = matches!(caller.info().query_value("events").as_deref(), Some("true" | "1"));
+    if wants_events { rooms::enable_events(caller, context).await } else { Ok(()) }
 }
 
-async fn leave_room(groups: Groups, caller: Caller, room: String) -> Result<(), GroupError> {
-    groups.remove(caller.connection_id(), room).await
-}
-
-async fn send_to_room(
-    clients: Clients,
-    caller: Caller,
-    room: String,
-    message: String,
-) -> Result<(), SendError> {
-    let sent_at = DateTime::from(OffsetDateTime::now_utc()).to_string();
-    clients.group(room).send("ReceiveRoomMessage", (caller.user_id(), message, sent_at)).await
+async fn disconnected(State(chat): State<Chat>, caller: Caller) -> Result<(), HubError> {
+    if let Some(user) = caller.user_id() {
+        tracing::info!("User disconnected from chat: {user}");
+    }
+    let signed_in = caller.principal().is_some_and(|principal| principal.name_identifier.is_some());
+    rooms::disconnected(&chat, &caller, !signed_in).await
 }

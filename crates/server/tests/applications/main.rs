@@ -4,5 +4,6 @@
 
 mod admin;
 mod calls;
+mod chat;
 mod connection_mapping;
 mod fleet;

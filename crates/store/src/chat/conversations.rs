@@ -1,11 +1,11 @@
 //! A user's conversations.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use super::history::message;
-use super::{Conversation, MAXIMUM_PAGE, MAXIMUM_UNREAD, Message};
-use crate::{Connection, StoreError};
+use super::{Conversation, HAS_OPEN_CONSULTATION, MAXIMUM_PAGE, MAXIMUM_UNREAD, Message};
+use crate::{Connection, StoreError, Timestamp};
 
 /// Which page of a user's conversations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,7 +35,8 @@ pub struct Overview {
     pub place: (i64, i64),
 }
 
-/// A user's conversations, those first where something was written last, at most `limit` and at most [`MAXIMUM_PAGE`].
+/// A user's conversations, those first where something was written last, at most `limit` and at most [`MAXIMUM_PAGE`]. With `only_open_at`
+/// those alone that have a consultation which is open then.
 ///
 /// # Errors
 /// The database cannot be used.
@@ -44,20 +45,25 @@ pub async fn conversations(
     user: &str,
     page: ConversationsPage,
     limit: u32,
+    only_open_at: Option<Timestamp>,
 ) -> Result<Vec<Overview>, StoreError> {
-    let select = "SELECT m.conversation, m.id, m.sender, m.text, m.sent_at,
+    let is_open = only_open_at.map_or("$2 = $2", |_| HAS_OPEN_CONSULTATION);
+    let select = format!(
+        "SELECT m.conversation, m.id, m.sender, m.text, m.sent_at,
                c.room, c.first_user, c.second_user, c.id, c.last_id, c.last_sent_at, mine.delivered_id, mine.read_id,
                (SELECT CAST(COUNT(*) AS BIGINT) FROM (SELECT 1 FROM chat_messages u
-                   WHERE u.conversation = c.id AND u.id > mine.read_id AND u.sender <> $1 LIMIT $5) AS unread),
+                   WHERE u.conversation = c.id AND u.id > mine.read_id AND u.sender <> $1 LIMIT $6) AS unread),
                theirs.delivered_id, theirs.read_id
         FROM chat_members mine
         JOIN chat_conversations c ON c.id = mine.conversation
         LEFT JOIN chat_messages m ON m.conversation = c.id AND m.id = c.last_id
         LEFT JOIN chat_members theirs ON theirs.conversation = c.id AND c.room = '' AND theirs.user_id <> $1
-        WHERE mine.user_id = $1 AND (c.last_sent_at < $2 OR (c.last_sent_at = $2 AND c.id < $3))
-        ORDER BY c.last_sent_at DESC, c.id DESC LIMIT $4";
+        WHERE mine.user_id = $1 AND (c.last_sent_at < $3 OR (c.last_sent_at = $3 AND c.id < $4)) AND {is_open}
+        ORDER BY c.last_sent_at DESC, c.id DESC LIMIT $5"
+    );
     let (time, number) = page.before.unwrap_or((i64::MAX, i64::MAX));
-    let query = sqlx::query(select).bind(user).bind(time).bind(number);
+    let query = sqlx::query(AssertSqlSafe(select)).bind(user).bind(only_open_at.unwrap_or(Timestamp(0)).0);
+    let query = query.bind(time).bind(number);
     let query = query.bind(i64::from(limit.min(MAXIMUM_PAGE))).bind(i64::from(MAXIMUM_UNREAD));
     query.fetch_all(&mut *db).await?.iter().map(overview).collect()
 }

@@ -40,6 +40,15 @@ pub(super) struct Position {
     pub(super) first_id: i64,
     pub(super) last_id: i64,
     pub(super) last_sent_at: i64,
+    /// Whether the user may read it now.
+    pub(super) is_open: bool,
+}
+
+impl Position {
+    /// Whether there is something to be read.
+    pub(super) fn is_unread(&self) -> bool {
+        self.is_open && self.read_up_to < self.last_id
+    }
 }
 
 impl Cursor {
@@ -89,7 +98,7 @@ impl Cursor {
             let Position { number, read_up_to, first_id, .. } = *conversation;
             read_up_to != first_id || before.positions.contains_key(&number)
         };
-        let unread = conversations.iter().find(|read| read.read_up_to < read.last_id);
+        let unread = conversations.iter().find(|conversation| conversation.is_unread());
         let unread = unread.map_or(i64::MAX, |unread| unread.last_sent_at);
         let named = conversations.iter().filter(|conversation| is_named(conversation)).count();
         let oldest = conversations.iter().filter(|conversation| is_named(conversation));
@@ -166,6 +175,7 @@ mod tests {
             first_id: 0,
             last_id,
             last_sent_at,
+            is_open: true,
         };
         let all = vec![
             position(4, 1, 9, 400),

@@ -19,12 +19,12 @@ pub enum Mark {
 /// The database cannot be used.
 pub async fn mark(
     db: &mut Connection,
-    user: &str,
-    conversation: &Conversation,
+    user: String,
+    conversation: Conversation,
     mark: Mark,
     up_to: Option<i64>,
 ) -> Result<Option<i64>, StoreError> {
-    let Some(found) = find(db, conversation).await? else { return Ok(None) };
+    let Some(found) = find(db, &conversation).await? else { return Ok(None) };
     let up_to = up_to.unwrap_or(i64::MAX).min(found.last_id);
     let update = match mark {
         Mark::Delivered => {

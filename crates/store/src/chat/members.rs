@@ -8,9 +8,9 @@ use crate::{Connection, StoreError, Timestamp};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct JoinLimits {
     /// Rooms of one user.
-    pub rooms_per_user: u32,
+    pub rooms_per_user: usize,
     /// Members of one room.
-    pub members_per_room: u32,
+    pub members_per_room: usize,
 }
 
 /// Why a user does not become a member.
@@ -19,10 +19,10 @@ pub struct JoinLimits {
 pub enum JoinError {
     /// The user is in as many rooms as one may be.
     #[error("the user is in {0} rooms, as many as one may be in")]
-    TooManyRooms(u32),
+    TooManyRooms(usize),
     /// The room has as many members as one may have.
     #[error("the room has {0} members, as many as one may have")]
-    RoomIsFull(u32),
+    RoomIsFull(usize),
     /// The database cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -38,10 +38,10 @@ pub async fn join(db: &mut Connection, user: &str, name: &str, limits: JoinLimit
         return Ok(());
     }
     let (number, last_id) = room(db, &conversation, Timestamp::now()).await?;
-    if count(db, ROOMS_OF_USER, user).await? >= limits.rooms_per_user.into() {
+    if rooms(db, user).await? >= limits.rooms_per_user {
         return Err(JoinError::TooManyRooms(limits.rooms_per_user));
     }
-    if members(db, number).await? >= limits.members_per_room.into() {
+    if members(db, number).await? >= limits.members_per_room {
         return Err(JoinError::RoomIsFull(limits.members_per_room));
     }
     let insert = "INSERT INTO chat_members (user_id, conversation, first_id, delivered_id, read_id)
@@ -86,14 +86,15 @@ pub async fn is_member(
     Ok(query.fetch_optional(&mut *db).await?.is_some())
 }
 
-const ROOMS_OF_USER: &str = "SELECT CAST(COUNT(*) AS BIGINT) FROM chat_members m
-    JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1 AND c.room <> ''";
-
-async fn count(db: &mut Connection, select: &'static str, user: &str) -> Result<i64, StoreError> {
-    Ok(sqlx::query_scalar(select).bind(user).fetch_one(&mut *db).await?)
+async fn rooms(db: &mut Connection, user: &str) -> Result<usize, StoreError> {
+    let select = "SELECT CAST(COUNT(*) AS BIGINT) FROM chat_members m
+                  JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1 AND c.room <> ''";
+    let count: i64 = sqlx::query_scalar(select).bind(user).fetch_one(&mut *db).await?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
-async fn members(db: &mut Connection, number: i64) -> Result<i64, StoreError> {
+async fn members(db: &mut Connection, number: i64) -> Result<usize, StoreError> {
     let select = "SELECT CAST(COUNT(*) AS BIGINT) FROM chat_members WHERE conversation = $1";
-    Ok(sqlx::query_scalar(select).bind(number).fetch_one(&mut *db).await?)
+    let count: i64 = sqlx::query_scalar(select).bind(number).fetch_one(&mut *db).await?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }

@@ -130,6 +130,13 @@ fn new_number() -> Result<i64, StoreError> {
     Ok(i64::from_be_bytes(random) & ((1 << BITS) - 1))
 }
 
+/// True of a conversation `c` that belongs to a consultation with the user `$1`, open at the time `$2`.
+const HAS_OPEN_CONSULTATION: &str = "EXISTS (SELECT 1 FROM clinic_participants p
+    JOIN clinic_consultations k ON k.id = p.consultation_id AND k.opens <= $2 AND (k.closes IS NULL OR k.closes > $2)
+    WHERE p.user_id = $1 AND (k.room = c.room OR c.room = '' AND EXISTS (SELECT 1 FROM clinic_participants q
+        WHERE q.consultation_id = k.id
+            AND q.user_id = CASE WHEN c.first_user = $1 THEN c.second_user ELSE c.first_user END)))";
+
 #[cfg(test)]
 mod tests {
     use super::*;

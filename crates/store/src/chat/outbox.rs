@@ -39,11 +39,8 @@ pub async fn oldest(db: &mut Connection, limit: u32) -> Result<Vec<Unpublished>,
 ///
 /// # Errors
 /// The database cannot be used.
-pub async fn claim(
-    db: &mut Connection,
-    row: &Unpublished,
-    new_claim: i64,
-) -> Result<Option<Message>, StoreError> {
+pub async fn claim(db: &mut Connection, row: &Unpublished) -> Result<Option<Message>, StoreError> {
+    let new_claim = super::new_number()? + 1;
     let update = "UPDATE chat_outbox SET claim = $1 WHERE sent_at = $2 AND conversation = $3 AND id = $4 AND claim = $5";
     let query = sqlx::query(update).bind(new_claim).bind(row.sent_at.0).bind(row.key.conversation);
     if query.bind(row.key.id).bind(row.claim).execute(&mut *db).await?.rows_affected() == 0 {

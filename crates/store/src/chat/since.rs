@@ -7,8 +7,8 @@ use sqlx::{AssertSqlSafe, Row};
 
 use super::cursor::{NAMED, Position};
 use super::history::message;
-use super::{Conversation, Cursor, CursorError, MAXIMUM_PAGE, Message};
-use crate::{Connection, StoreError};
+use super::{Conversation, Cursor, CursorError, HAS_OPEN_CONSULTATION, MAXIMUM_PAGE, Message};
+use crate::{Connection, StoreError, Timestamp};
 
 /// From where on messages are wanted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,17 +53,24 @@ impl From<sqlx::Error> for SinceError {
 /// The messages of a user's conversations behind a cursor, the user's own too, at most `limit` and at most [`MAXIMUM_PAGE`]. In the order of
 /// their times.
 ///
-/// Every message is on one page of those that follow each other by [`Since::next`], however many are stored meanwhile.
+/// Every message is on one page of those that follow each other by [`Since::next`], however many are stored meanwhile. With
+/// `only_open_at` conversations are left out that have no consultation which is open then; what is missed in them comes when one is.
 ///
 /// # Errors
 /// See [`SinceError`].
-pub async fn since(db: &mut Connection, user: &str, after: &After, limit: u32) -> Result<Since, SinceError> {
+pub async fn since(
+    db: &mut Connection,
+    user: &str,
+    after: &After,
+    limit: u32,
+    only_open_at: Option<Timestamp>,
+) -> Result<Since, SinceError> {
     let beginning = Cursor::default();
     let before = match after {
         After::Cursor(cursor) => cursor,
         After::Beginning | After::Now => &beginning,
     };
-    let (mut positions, conversations) = memberships(db, user, before).await?;
+    let (mut positions, conversations) = memberships(db, user, before, only_open_at).await?;
     if *after == After::Now {
         for position in &mut positions {
             position.read_up_to = position.last_id;
@@ -87,7 +94,7 @@ pub async fn since(db: &mut Connection, user: &str, after: &After, limit: u32) -
     if messages.is_empty() {
         skip_deleted(db, &mut positions).await?;
     }
-    let has_more = positions.iter().any(|position| position.read_up_to < position.last_id);
+    let has_more = positions.iter().any(Position::is_unread);
     messages.sort_by_key(|message| (message.sent_at, message.key));
     Ok(Since { messages, next: Cursor::after(before, positions, NAMED), has_more })
 }
@@ -104,10 +111,19 @@ async fn memberships(
     db: &mut Connection,
     user: &str,
     before: &Cursor,
+    only_open_at: Option<Timestamp>,
 ) -> Result<(Vec<Position>, HashMap<i64, Conversation>), SinceError> {
-    let select = "SELECT c.id, c.last_id, c.last_sent_at, m.first_id, c.room, c.first_user, c.second_user
-                  FROM chat_members m JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1";
-    let rows = sqlx::query(select).bind(user).fetch_all(&mut *db).await?;
+    let is_open = only_open_at.map_or("0 = 0", |_| HAS_OPEN_CONSULTATION);
+    let select = format!(
+        "SELECT c.id, c.last_id, c.last_sent_at, m.first_id, c.room, c.first_user, c.second_user,
+             CAST(CASE WHEN {is_open} THEN 1 ELSE 0 END AS BIGINT)
+         FROM chat_members m JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1"
+    );
+    let mut query = sqlx::query(AssertSqlSafe(select)).bind(user);
+    if let Some(at) = only_open_at {
+        query = query.bind(at.0);
+    }
+    let rows = query.fetch_all(&mut *db).await?;
     let mut positions = Vec::with_capacity(rows.len());
     let mut conversations = HashMap::new();
     for row in &rows {
@@ -119,8 +135,8 @@ async fn memberships(
         if read_up_to < last_id {
             conversations.insert(number, Conversation::from_row(row, 4)?);
         }
-        let last_sent_at = row.try_get(2)?;
-        positions.push(Position { number, read_up_to, first_id, last_id, last_sent_at });
+        let (last_sent_at, is_open) = (row.try_get(2)?, row.try_get::<i64, _>(7)? != 0);
+        positions.push(Position { number, read_up_to, first_id, last_id, last_sent_at, is_open });
     }
     Ok((positions, conversations))
 }
@@ -152,7 +168,7 @@ async fn find_positions(
 fn next_ranges(positions: &mut [Position], limit: i64) -> Vec<Range> {
     let mut left = limit;
     let mut ranges = Vec::new();
-    for position in positions {
+    for position in positions.iter_mut().filter(|position| position.is_unread()) {
         let behind = position.read_up_to;
         let up_to = position.last_id.min(behind + left);
         if up_to > behind {
@@ -183,7 +199,7 @@ async fn messages_in(db: &mut Connection, ranges: &[Range]) -> Result<Vec<AnyRow
 
 /// Moves the position in a conversation that was begun to the next message: those between were deleted by age.
 async fn skip_deleted(db: &mut Connection, positions: &mut [Position]) -> Result<(), StoreError> {
-    let begun = positions.iter_mut().find(|position| position.read_up_to < position.last_id);
+    let begun = positions.iter_mut().find(|position| position.is_unread());
     let Some(position) = begun else { return Ok(()) };
     let select = "SELECT id FROM chat_messages WHERE conversation = $1 AND id > $2 ORDER BY id LIMIT 1";
     let query = sqlx::query_scalar(select).bind(position.number).bind(position.read_up_to);

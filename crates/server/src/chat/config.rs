@@ -1,0 +1,68 @@
+//! What can be set for the chat.
+
+use std::time::Duration;
+
+use crate::config::{Key, Reader, Section};
+
+const MAXIMUM_MESSAGE_LENGTH: Key = Key::new(
+    "Chat:MaximumMessageLength",
+    "longest message; SignalR:MaximumMessageSize bounds the call around it",
+)
+.unit("characters");
+const MESSAGES_PER_MINUTE: Key = Key::new(
+    "Chat:MessagesPerMinutePerUser",
+    "messages one user may send in a minute on one instance; more are refused. 0: no limit",
+)
+.unit("messages");
+const ROOMS_PER_USER: Key =
+    Key::new("Chat:MaximumRoomsPerUser", "rooms one user may be a member of").unit("rooms");
+const ROOM_MEMBERS: Key = Key::new("Chat:MaximumRoomMembers", "members one room may have").unit("users");
+
+/// The chat's settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChatConfig {
+    /// `Chat:MaximumMessageLength`: characters of a message at most. Default: 4,000. `SignalR:MaximumMessageSize` bounds the bytes of
+    /// the call that brings it.
+    pub maximum_message_length: usize,
+    /// `Chat:MessagesPerMinutePerUser`: messages that a user may send in a minute on one instance. Default: 3,000. 0: no limit.
+    pub messages_per_minute_per_user: u32,
+    /// `Chat:MaximumRoomsPerUser`: rooms that a user may be a member of. Default: 1,000.
+    pub maximum_rooms_per_user: usize,
+    /// `Chat:MaximumRoomMembers`: members that a room may have. Default: 10,000.
+    pub maximum_room_members: usize,
+    /// How long a stored message may stay unpublished until any instance publishes it: 5 s; not to be set.
+    pub publish_again_after: Duration,
+}
+
+impl Default for ChatConfig {
+    fn default() -> Self {
+        Self {
+            maximum_message_length: 4_000,
+            messages_per_minute_per_user: 3_000,
+            maximum_rooms_per_user: 1_000,
+            maximum_room_members: 10_000,
+            publish_again_after: Duration::from_secs(5),
+        }
+    }
+}
+
+impl Section for ChatConfig {
+    const TITLE: &'static str = "Chat";
+
+    fn read(reader: &mut Reader) -> Self {
+        let Self {
+            maximum_message_length,
+            messages_per_minute_per_user,
+            maximum_rooms_per_user,
+            maximum_room_members,
+            publish_again_after,
+        } = Self::default();
+        Self {
+            maximum_message_length: reader.count(MAXIMUM_MESSAGE_LENGTH, maximum_message_length),
+            messages_per_minute_per_user: reader.limit(MESSAGES_PER_MINUTE, messages_per_minute_per_user),
+            maximum_rooms_per_user: reader.count(ROOMS_PER_USER, maximum_rooms_per_user),
+            maximum_room_members: reader.count(ROOM_MEMBERS, maximum_room_members),
+            publish_again_after,
+        }
+    }
+}
