@@ -25,16 +25,12 @@ mod serve;
 #[allow(dead_code, reason = "the chat and the calls take it up")]
 mod user_rate;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use cli::{Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
 use observe::Output;
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt;
-use tracing_subscriber::util::SubscriberInitExt;
 
 /// Exit code for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -78,17 +74,7 @@ fn with_configuration(
 
 fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
-    // The program's own methods log nothing that needs the span of its call, and a span costs as much as a delivery.
-    let calls =
-        if config.logging.level >= LevelFilter::DEBUG { config.logging.level } else { LevelFilter::OFF };
-    tracing_subscriber::fmt()
-        .with_max_level(config.logging.level)
-        .with_writer(log.clone())
-        .log_internal_errors(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .finish()
-        .with(Targets::new().with_default(config.logging.level).with_target("hubline::call", calls))
-        .init();
+    observe::subscribe(&config.logging, log);
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -99,14 +85,14 @@ fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            log.say(&format!("the runtime cannot be started: {error}\n"));
+            log.fail(&format!("the runtime cannot be started: {error}"));
             return ExitCode::FAILURE;
         }
     };
     match runtime.block_on(serve::run(&config, log)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            log.say(&format!("{error:#}\n"));
+            log.fail(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

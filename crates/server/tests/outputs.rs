@@ -57,6 +57,31 @@ async fn hears(client: &mut TcpStream, text: &str) {
     assert!(in_time.is_ok(), "no {text:?} in {}", String::from_utf8_lossy(&heard));
 }
 
+#[tokio::test]
+async fn as_json_every_line_is_an_object_with_the_fields_of_its_event() {
+    let launch = Launch::new(PROGRAM).arg("serve").env("Logging__Console__FormatterName", "json");
+    let launch = launch.env("Logging__LogLevel__Microsoft.AspNetCore.SignalR", "Debug");
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let mut client = client::connect(port, "/chathub").await;
+    invoke(&mut client, "NoSuchMethod", "").await;
+    server.line_with("a client has called a method that the hub does not have").await.unwrap();
+    server.terminate().unwrap();
+    server.exit_status(PATIENCE).await.unwrap();
+    let lines = server.lines();
+    let (objects, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with('{'));
+    let events: Vec<serde_json::Value> =
+        objects.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let unknown = events.iter().find(|event| event["method"] == "NoSuchMethod").unwrap();
+    assert_eq!((&unknown["level"], &unknown["hub"]), (&"WARN".into(), &"ChatHub".into()), "{unknown}");
+    assert!(
+        unknown["target"].as_str().unwrap().starts_with("hubline_hub") && unknown["timestamp"].is_string()
+    );
+    assert!(events.iter().any(|event| event["level"] == "DEBUG"), "the category has a level of its own");
+    // What is said on standard output is for people.
+    assert!(!others.iter().any(|line| line.contains("WARN") || line.contains("INFO")), "{others:?}");
+}
+
 async fn metric(port: u16, name: &str) -> f64 {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     socket.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();

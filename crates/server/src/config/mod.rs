@@ -30,6 +30,7 @@ mod layer;
 mod limits;
 mod list;
 mod listen_address;
+mod log_categories;
 mod logging;
 mod management;
 mod origins;

@@ -208,7 +208,8 @@ impl Reader {
     /// One of .NET's log levels.
     pub(crate) fn log_level(&mut self, key: Key, default: LevelFilter) -> LevelFilter {
         self.declare(key, "log level");
-        self.value(key, default, parse_log_level, |level| log_level_name(*level).to_owned())
+        let parse = |value: &str| parse_log_level(value).ok_or(LOG_LEVEL_EXPECTED);
+        self.value(key, default, parse, |level| log_level_name(*level).to_owned())
     }
 
     /// What a hub method is told when the backplane is down.
@@ -425,12 +426,13 @@ const LOG_LEVELS: [(&str, LevelFilter); 7] = [
     ("None", LevelFilter::OFF),
 ];
 
-fn parse_log_level(value: &str) -> Result<LevelFilter, &'static str> {
+pub(super) const LOG_LEVEL_EXPECTED: &str = "Trace, Debug, Information, Warning, Error, Critical or None";
+
+pub(super) fn parse_log_level(value: &str) -> Option<LevelFilter> {
     let named = LOG_LEVELS.iter().find(|(name, _)| name.eq_ignore_ascii_case(value));
-    let level = named.map(|(_, level)| *level);
-    level.ok_or("Trace, Debug, Information, Warning, Error, Critical or None")
+    named.map(|(_, level)| *level)
 }
 
-fn log_level_name(level: LevelFilter) -> &'static str {
+pub(super) fn log_level_name(level: LevelFilter) -> &'static str {
     LOG_LEVELS.iter().find(|(_, known)| *known == level).map_or("None", |(name, _)| name)
 }

@@ -255,6 +255,17 @@ pub(crate) enum Warning {
         /// Such as `$(REDIS_PASSWORD)`.
         reference: String,
     },
+    /// A category of the log that nothing here has.
+    UnknownCategory {
+        /// The key.
+        key: String,
+        /// Where it stands.
+        source: Source,
+        /// The category that was probably meant.
+        nearest: Option<&'static str>,
+        /// All there are.
+        known: String,
+    },
     /// A part of a value that has no effect.
     Part {
         /// The key.
@@ -274,6 +285,13 @@ pub(crate) enum Warning {
 impl fmt::Display for Warning {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::UnknownCategory { key, source, nearest, known } => {
+                write!(f, "{key} ({source}) names a category that nothing here logs in")?;
+                match nearest {
+                    Some(nearest) => write!(f, ", did you mean {nearest}?"),
+                    None => write!(f, ", known are modules such as hubline_redis, and {known}"),
+                }
+            }
             Self::Part { key, source, text } => write!(f, "{key} ({source}): {text}"),
             Self::UnknownKey { key, source, nearest } => {
                 write!(f, "{key} ({source}) is not a known key")?;

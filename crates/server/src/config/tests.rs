@@ -1,6 +1,7 @@
 mod access;
 mod edge;
 mod limits;
+mod logging;
 mod readme;
 mod secrets;
 mod tls;
@@ -236,7 +237,6 @@ fn misspelt_keys_are_reported_in_every_section() {
         ("Authentication:AllowAnonymus", "Authentication:AllowAnonymous"),
         ("Authentication:Schemes:Bearer:ValidAudence", "Authentication:Schemes:Bearer:ValidAudience"),
         ("ConnectionStrings:RedisSignlR", "ConnectionStrings:RedisSignalR"),
-        ("Logging:LogLevel:Defualt", "Logging:LogLevel:Default"),
         ("HostOptions:ShutdownTimeuot", "HostOptions:ShutdownTimeout"),
         ("SignlR:MaximumMessageSize", "SignalR:MaximumMessageSize"),
         ("Corss:AllowedOrigins:0", "Cors:AllowedOrigins"),
@@ -247,7 +247,6 @@ fn misspelt_keys_are_reported_in_every_section() {
         assert!(warnings.ends_with(&format!("did you mean {meant}?")), "{warnings}");
     }
     for not_ours in [
-        "Logging:LogLevel:Microsoft.AspNetCore",
         "Logging:Console:LogLevel:Default",
         "ConnectionStrings:DefaultConnection",
         "Authentication:Google:ClientId",

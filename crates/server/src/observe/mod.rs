@@ -4,7 +4,9 @@ mod database;
 pub(crate) mod health;
 pub(crate) mod metrics;
 mod output;
+mod subscriber;
 
 pub(crate) use output::Output;
 
 pub(crate) use database::Database;
+pub(crate) use subscriber::subscribe;

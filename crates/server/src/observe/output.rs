@@ -52,6 +52,19 @@ impl Output {
         self.0.push(lines.as_bytes());
     }
 
+    /// From now on everything is written as JSON, one object a line.
+    pub(crate) fn become_json(&self) {
+        self.0.become_json();
+    }
+
+    /// Says why the program ends, as an error of the log where that is JSON.
+    pub(crate) fn fail(&self, reason: &str) {
+        match self.0.is_json() {
+            true => self.say(&line(true, "ERROR", reason)),
+            false => self.say(&format!("{reason}\n")),
+        }
+    }
+
     /// Lines that were not written since the start.
     pub(crate) fn lost(&self) -> u64 {
         self.0.lost()
@@ -65,7 +78,7 @@ impl Output {
     /// Says of each panic where it was, as the standard library does, but here.
     pub(crate) fn take_panics(&self) {
         let output = self.clone();
-        std::panic::set_hook(Box::new(move |panic| output.say(&described(panic))));
+        std::panic::set_hook(Box::new(move |panic| output.say(&described(output.0.is_json(), panic))));
     }
 }
 
@@ -92,22 +105,25 @@ impl Write for Line<'_> {
     }
 }
 
-fn described(panic: &PanicHookInfo<'_>) -> String {
+fn described(is_json: bool, panic: &PanicHookInfo<'_>) -> String {
     let thread = std::thread::current();
     let (name, backtrace) = (thread.name().unwrap_or("unnamed"), std::backtrace::Backtrace::capture());
     let backtrace = match backtrace.status() {
         std::backtrace::BacktraceStatus::Captured => format!("{backtrace}"),
         _ => String::new(),
     };
-    line(&format!("ERROR hubline: thread '{name}' {panic}\n{backtrace}"))
+    line(is_json, "ERROR", &format!("thread '{name}' {panic}\n{backtrace}"))
 }
 
 /// A line as the log has them.
-fn line(text: &str) -> String {
-    let mut line = String::new();
-    _ = SystemTime.format_time(&mut Writer::new(&mut line));
-    line.push(' ');
-    line.push_str(text.trim_end());
-    line.push('\n');
-    line
+fn line(is_json: bool, level: &str, text: &str) -> String {
+    let mut time = String::new();
+    _ = SystemTime.format_time(&mut Writer::new(&mut time));
+    let text = text.trim_end();
+    if is_json {
+        let event =
+            serde_json::json!({ "timestamp": time, "level": level, "message": text, "target": "hubline" });
+        return format!("{event}\n");
+    }
+    format!("{time} {level} hubline: {text}\n")
 }

@@ -44,7 +44,7 @@ impl RedisFigures {
     /// Outside a tokio runtime.
     pub(crate) fn start(client: RedisClient) -> Self {
         let latest = Arc::default();
-        let key = format!("{}hubline:metrics-lease", client.options().key_prefix());
+        let key = format!("{}{{hubline}}:metrics-lease", client.options().key_prefix());
         // Random in each process.
         let instance = format!("{:016x}", RandomState::new().build_hasher().finish());
         let asking = Asking { client, key, instance, latest: Arc::clone(&latest), has_warned: false };
@@ -159,7 +159,7 @@ mod tests {
         let client = RedisClient::new(redis.connection_string().parse().unwrap()).unwrap();
         let asking = |instance: &str| Asking {
             client: client.clone(),
-            key: "hubline:metrics-lease".to_owned(),
+            key: "{hubline}:metrics-lease".to_owned(),
             instance: instance.to_owned(),
             latest: Arc::default(),
             has_warned: false,
@@ -167,9 +167,9 @@ mod tests {
         let (one, other) = (asking("one"), asking("other"));
         assert!(one.ask().await.unwrap().is_some_and(|info| info.connected_clients > 0));
         assert_eq!((other.ask().await.unwrap(), one.ask().await.unwrap().is_some()), (None, true));
-        let left: u64 = client.query(redis::Cmd::pttl("hubline:metrics-lease")).await.unwrap();
+        let left: u64 = client.query(redis::Cmd::pttl("{hubline}:metrics-lease")).await.unwrap();
         assert!((1..=30_000).contains(&left), "it has an end: {left} ms");
-        client.query::<()>(redis::Cmd::del("hubline:metrics-lease")).await.unwrap();
+        client.query::<()>(redis::Cmd::del("{hubline}:metrics-lease")).await.unwrap();
         assert!(other.ask().await.unwrap().is_some());
         assert_eq!(one.ask().await.unwrap(), None);
     }

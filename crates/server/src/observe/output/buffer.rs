@@ -1,6 +1,7 @@
 //! Lines on their way to a file that may not take them.
 
 use std::io::{ErrorKind, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -16,6 +17,7 @@ pub(super) struct Buffer {
     limit_bytes: usize,
     filled: Condvar,
     emptied: Condvar,
+    is_json: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -36,7 +38,13 @@ impl Default for Buffer {
 
 impl Buffer {
     pub(super) fn of_bytes(limit_bytes: usize) -> Self {
-        Self { state: Mutex::default(), limit_bytes, filled: Condvar::new(), emptied: Condvar::new() }
+        Self {
+            state: Mutex::default(),
+            limit_bytes,
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+            is_json: AtomicBool::new(false),
+        }
     }
 
     /// Takes lines if there is room for all of them, and counts them otherwise.
@@ -49,6 +57,14 @@ impl Buffer {
         state.lines.extend_from_slice(lines);
         drop(state);
         self.filled.notify_one();
+    }
+
+    pub(super) fn become_json(&self) {
+        self.is_json.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_json(&self) -> bool {
+        self.is_json.load(Ordering::Relaxed)
     }
 
     pub(super) fn lost(&self) -> u64 {
@@ -96,9 +112,8 @@ impl Buffer {
         let untold = state.lost - state.told;
         drop(state);
         if untold > 0 {
-            let notice = line(&format!(
-                "WARN hubline: {untold} lines of the log were lost, their reader did not take them"
-            ));
+            let text = format!("{untold} lines of the log were lost, their reader did not take them");
+            let notice = line(self.is_json(), "WARN", &text);
             batch.extend_from_slice(notice.as_bytes());
         }
         untold
