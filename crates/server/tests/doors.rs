@@ -226,25 +226,29 @@ async fn a_path_is_what_it_is_however_it_is_spelt_and_metrics_have_one_spelling(
 }
 
 #[tokio::test]
-async fn the_page_runs_its_own_files_and_nothing_else() {
+async fn pages_run_their_own_files_and_nothing_else() {
     let (_server, port) = started(|launch| launch).await;
-    let (head, body) = ask(port, "GET /", "").await;
-    let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
-    for part in
-        ["default-src 'none'", "script-src 'self'", "connect-src * ws: wss:", "frame-ancestors 'none'"]
-    {
-        assert!(policy.contains(part), "{policy}");
-    }
-    assert!(!policy.contains("unsafe"), "{policy}");
-    assert!(head.contains("referrer-policy: no-referrer"), "{head}");
-    assert!(!body.contains("<style") && !body.contains("style=") && !body.contains("onclick"), "{body}");
-    assert_eq!(body.matches("<script").count(), body.matches("<script src=\"/").count());
-    let files = body.split('"').filter(|text| text.ends_with(".js") || text.ends_with(".css"));
-    for path in files.chain(["/"]) {
-        let (head, _) = ask(port, &format!("GET {path}"), "").await;
-        assert!(
-            head.starts_with("HTTP/1.1 200") && head.contains("x-content-type-options: nosniff"),
-            "{path}: {head}"
-        );
+    for page in ["/", "/chat"] {
+        let (head, body) = ask(port, &format!("GET {page}"), "").await;
+        let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
+        for part in
+            ["default-src 'none'", "script-src 'self'", "connect-src * ws: wss:", "frame-ancestors 'none'"]
+        {
+            assert!(policy.contains(part), "{policy}");
+        }
+        assert!(!policy.contains("unsafe"), "{policy}");
+        assert!(head.contains("referrer-policy: no-referrer"), "{head}");
+        assert!(!body.contains("<style") && !body.contains("style=") && !body.contains("onclick"), "{body}");
+        let mut scripts = body.split("<script").skip(1);
+        assert!(scripts.all(|script| script.split('>').next().unwrap().contains(" src=\"/")), "{body}");
+        let files = body.split('"').filter(|text| text.ends_with(".js") || text.ends_with(".css"));
+        let modules = ["/session.js"];
+        for path in files.chain([page]).chain(modules) {
+            let (head, _) = ask(port, &format!("GET {path}"), "").await;
+            assert!(
+                head.starts_with("HTTP/1.1 200") && head.contains("x-content-type-options: nosniff"),
+                "{path}: {head}"
+            );
+        }
     }
 }

@@ -17,10 +17,12 @@ function executable() {
 /** A headless Chromium with a profile of its own, and what its pages load. Starts when it is first needed. */
 export class Browser {
   #started;
+  /** `flags`: more for its command line. */
+  constructor(...flags) { this.flags = [...FLAGS, ...flags]; }
 
   start() { return this.#started ??= this.#start(); }
   async #start() {
-    this.process = await chromium.launch({ executablePath: executable(), headless: true, chromiumSandbox: false, args: FLAGS });
+    this.process = await chromium.launch({ executablePath: executable(), headless: true, chromiumSandbox: false, args: this.flags });
     this.files = await PageServer.start();
   }
   async end() {

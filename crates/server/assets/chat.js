@@ -1,0 +1,334 @@
+import { connect, element, said, showStatus, signIn, time } from "/session.js";
+
+const PAGE = 30;
+const TYPING_SHOWN_MS = 4000, TYPING_SENT_MS = 2000;
+// The page lives by MessageReceived, which it asks for; the users' own events come as well, and the client warns of each that nobody handles.
+const UNUSED = ["ReceiveMessage", "ReceiveRoomMessage", "MessageSent"];
+const find = selector => document.querySelector(selector);
+
+let me = "", token, hub, cursor, open, moving = Promise.resolve();
+/** By key: `{ key, with | room, messages: Map by id, pending: Map by clientMessageId, last, unread, partnerRead, partnerDelivered, complete }`. */
+const conversations = new Map();
+
+const keyOf = ({ with: user, room }) => room ? `#${room}` : `@${user}`;
+const nameOf = conversation => conversation.room ? `#${conversation.room}` : conversation.with;
+const named = conversation => conversation.room ? { room: conversation.room } : { with: conversation.with };
+
+function conversationOf(which) {
+  const key = keyOf(which);
+  if (!conversations.has(key)) {
+    conversations.set(key, { key, ...named(which), messages: new Map(), pending: new Map(), unread: 0, partnerRead: 0, partnerDelivered: 0, complete: false, events: [] });
+  }
+  return conversations.get(key);
+}
+
+// --- the connection
+
+async function enter(session) {
+  ({ token } = session);
+  me = session.user;
+  find("#connected-to").value = session.origin;
+  for (const origin of new Set([location.origin, session.origin])) find("#instances").append(new Option("", origin));
+  await start(session.origin);
+}
+
+async function start(origin) {
+  showStatus("connecting");
+  const next = hub = connect(origin, "/chathub", token);
+  for (const event of UNUSED) next.on(event, () => {});
+  next.on("MessageReceived", received);
+  next.on("UserTyping", typing);
+  next.on("MessagesRead", user => read(user));
+  next.on("UserJoined", (user, at) => presence(user, at, "joined"));
+  next.on("UserLeft", (user, at) => presence(user, at, "left"));
+  next.onreconnecting(() => showStatus("reconnecting"));
+  next.onreconnected(() => catchUp().catch(problem));
+  next.onclose(error => {
+    if (hub !== next) return;
+    showStatus("disconnected");
+    if (error) problem(error);
+  });
+  try {
+    await next.start();
+    await catchUp();
+  } catch (error) {
+    showStatus("disconnected");
+    problem(error);
+  }
+}
+
+/** What every connection begins with: events, rooms, and everything that was missed since the last one. */
+async function catchUp() {
+  const current = hub;
+  await current.invoke("EnableEvents");
+  if (!me) me = current.connectionId ?? "";
+  if (cursor === undefined) cursor = (await current.invoke("GetSince", { after: "now" })).next;
+  for (const overview of await current.invoke("GetConversations")) listed(overview);
+  for (const conversation of conversations.values()) if (conversation.room) await current.invoke("JoinRoom", conversation.room);
+  for (let more = true; more;) {
+    const page = await current.invoke("GetSince", { after: cursor, limit: 100 });
+    page.messages.forEach(received);
+    cursor = page.next;
+    more = page.hasMore;
+  }
+  showStatus("connected");
+  find("#problem").textContent = "";
+  if (open && open.messages.size === 0) await history();
+  for (const conversation of conversations.values()) for (const message of conversation.pending.values()) await deliver(conversation, message);
+  show();
+}
+
+function listed({ with: user, room, lastMessage, unreadCount, partnerReadId, partnerDeliveredId }) {
+  const conversation = conversationOf({ with: user, room });
+  conversation.unread = unreadCount;
+  conversation.partnerRead = Math.max(conversation.partnerRead, partnerReadId ?? 0);
+  conversation.partnerDelivered = Math.max(conversation.partnerDelivered, partnerDeliveredId ?? 0);
+  if (lastMessage) conversation.last = lastMessage;
+}
+
+// --- what comes
+
+function received(message) {
+  const other = message.from === me ? message.to : message.from;
+  const conversation = conversationOf({ with: other, room: message.room });
+  const isNew = !conversation.messages.has(message.id) && message.id > (conversation.last?.id ?? 0);
+  conversation.messages.set(message.id, message);
+  if (isNew) {
+    conversation.last = message;
+    if (message.from !== me) conversation.unread += 1;
+    hideTyping(message.from);
+  }
+  if (message.from !== me) mark(conversation);
+  if (conversation === open && !isAtEnd()) showWithout(() => {});
+  show();
+}
+
+/** Tells that messages are here, and that they are read if somebody looks at them. */
+function mark(conversation) {
+  const isLookedAt = conversation === open && document.visibilityState === "visible";
+  if (!conversation.last || hub.state !== "Connected") return;
+  const request = { ...named(conversation), id: conversation.last.id };
+  if (isLookedAt) conversation.unread = 0;
+  hub.invoke(isLookedAt ? "MarkRead" : "MarkDelivered", request).catch(problem);
+}
+document.addEventListener("visibilitychange", () => { if (open) { mark(open); show(); } });
+
+/** The user has read something: how far is asked for, since the event does not say. */
+async function read(user) {
+  try {
+    for (const overview of await hub.invoke("GetConversations")) if (overview.with === user) listed({ ...overview, unreadCount: conversationOf(overview).unread });
+    show();
+  } catch (error) { problem(error); }
+}
+
+const typists = new Map();
+function typing(user) {
+  hideTyping(user);
+  typists.set(user, setTimeout(() => { hideTyping(user); showTyping(); }, TYPING_SHOWN_MS));
+  showTyping();
+}
+function hideTyping(user) {
+  clearTimeout(typists.get(user));
+  typists.delete(user);
+}
+function showTyping() {
+  find("#typing").textContent = open?.with && typists.has(open.with) ? `${open.with} is typing…` : open?.presence ?? "";
+}
+
+function presence(user, at, what) {
+  // The event does not say which room: it is told where a room is looked at.
+  if (open?.room && user !== me) open.presence = `${user} ${what} at ${time(at)}`;
+  showTyping();
+}
+
+// --- what is sent
+
+async function compose(event) {
+  event.preventDefault();
+  const text = find("#text").value.trim();
+  if (!text || !open) return;
+  const message = { clientMessageId: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`, text, sentAt: new Date().toISOString() };
+  open.pending.set(message.clientMessageId, message);
+  find("#text").value = "";
+  show(true);
+  await deliver(open, message);
+}
+
+/** Sends a message, perhaps for the second time: its own id lets the server store it once. */
+async function deliver(conversation, message) {
+  message.failed = "";
+  try {
+    const to = conversation.room ? { room: conversation.room } : { to: conversation.with };
+    const { id, sentAt } = await hub.invoke("Send", { ...to, text: message.text, clientMessageId: message.clientMessageId });
+    conversation.pending.delete(message.clientMessageId);
+    received({ id, from: me, to: conversation.with ?? null, room: conversation.room ?? null, text: message.text, sentAt });
+  } catch (error) {
+    message.failed = said(error);
+    show();
+  }
+}
+
+let typed = 0;
+find("#text").addEventListener("input", () => {
+  if (!open?.with || hub.state !== "Connected" || Date.now() - typed < TYPING_SENT_MS) return;
+  typed = Date.now();
+  hub.invoke("UserTyping", open.with).catch(() => {});
+});
+find("#text").addEventListener("keydown", event => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  find("#compose").requestSubmit();
+});
+
+// --- conversations
+
+async function openConversation(conversation) {
+  open = conversation;
+  find("main").classList.add("reading");
+  find("#text").disabled = find("#send").disabled = false;
+  try {
+    if (conversation.room) await hub.invoke("JoinRoom", conversation.room);
+    if (!conversation.isRead) await history();
+    mark(conversation);
+  } catch (error) { problem(error); }
+  show(true);
+  find("#text").focus();
+}
+
+/** The messages before those that are here. */
+async function history() {
+  const conversation = open;
+  const before = conversation.isRead ? Math.min(...conversation.messages.keys()) : undefined;
+  const messages = await hub.invoke("GetHistory", { ...named(conversation), limit: PAGE, ...(Number.isFinite(before) && { before }) });
+  conversation.isRead = true;
+  conversation.complete = messages.length < PAGE;
+  for (const message of messages) conversation.messages.set(message.id, message);
+  if (messages.length && !conversation.last) conversation.last = messages[0];
+}
+
+async function leaveRoom() {
+  const room = open;
+  try {
+    await hub.invoke("LeaveRoom", room.room);
+    conversations.delete(room.key);
+    back();
+  } catch (error) { problem(error); }
+}
+
+function back() {
+  open = undefined;
+  find("main").classList.remove("reading");
+  find("#text").disabled = find("#send").disabled = true;
+  show();
+}
+
+find("#open").onsubmit = event => {
+  event.preventDefault();
+  const text = find("#partner").value.trim();
+  find("#partner").value = "";
+  const isRoom = text.startsWith("#"), name = isRoom ? text.slice(1).trim() : text;
+  if (name) openConversation(conversationOf(isRoom ? { room: name } : { with: name }));
+};
+find("#compose").onsubmit = compose;
+find("#back").onclick = back;
+find("#leave-room").onclick = leaveRoom;
+find("#earlier").onclick = async () => {
+  try { await history(); } catch (error) { problem(error); }
+  showWithout(() => show());
+};
+find("#move").onclick = () => {
+  const origin = find("#connected-to").value.trim().replace(/\/+$/, "") || location.origin;
+  moving = moving.then(async () => {
+    const before = hub;
+    hub = undefined;
+    await before?.stop();
+    await start(origin);
+  }).catch(problem);
+};
+
+// --- what is shown
+
+const scroll = find("#scroll");
+const isAtEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+/** Keeps what is looked at where it is, however much appears above it. */
+function showWithout(change) {
+  const fromEnd = scroll.scrollHeight - scroll.scrollTop;
+  change();
+  scroll.scrollTop = scroll.scrollHeight - fromEnd;
+}
+
+function show(toEnd = isAtEnd()) {
+  showList();
+  find("#title").textContent = open ? nameOf(open) : "Nothing is open";
+  find("#leave-room").hidden = !open?.room;
+  find("#earlier").hidden = !open || open.complete || open.messages.size === 0;
+  find("#no-messages").hidden = Boolean(open && (open.messages.size || open.pending.size));
+  find("#no-messages").textContent = open ? "Nothing has been written yet." : "Choose a conversation, or open one.";
+  showTyping();
+  const messages = open ? [...open.messages.values()].sort((a, b) => a.id - b.id) : [];
+  let before;
+  find("#messages").replaceChildren(
+    ...messages.map(message => { const shown = showMessage(message, before); before = message; return shown; }),
+    ...(open ? [...open.pending.values()].map(showPending) : []),
+  );
+  if (toEnd) scroll.scrollTop = scroll.scrollHeight;
+}
+
+function showList() {
+  const sorted = [...conversations.values()].sort((a, b) => (b.last?.sentAt ?? "9").localeCompare(a.last?.sentAt ?? "9"));
+  find("#no-conversations").hidden = sorted.length > 0;
+  find("#list").replaceChildren(...sorted.map(conversation => {
+    const button = element("button");
+    button.type = "button";
+    if (conversation === open) button.setAttribute("aria-current", "true");
+    button.append(element("span", "name", nameOf(conversation)));
+    const last = conversation.last;
+    button.append(last ? element("time", "", time(last.sentAt)) : element("span"));
+    const preview = last ? `${last.from === me ? "You: " : conversation.room ? `${last.from}: ` : ""}${last.text || "(erased)"}` : "";
+    button.append(element("span", "preview", preview));
+    if (conversation.unread) {
+      const unread = element("span", "unread", conversation.unread >= 1000 ? "1000+" : String(conversation.unread));
+      unread.setAttribute("aria-label", `${conversation.unread} unread`);
+      button.append(unread);
+    }
+    button.onclick = () => openConversation(conversation);
+    const item = element("li");
+    item.append(button);
+    return item;
+  }));
+}
+
+function showMessage(message, before) {
+  const isMine = message.from === me;
+  const item = element("li", isMine ? "mine" : "");
+  if (open.room && !isMine && before?.from !== message.from) item.append(element("div", "from", message.from));
+  item.append(element("div", "bubble", message.text || "(erased)"));
+  const note = element("div", "note");
+  note.append(element("time", "", time(message.sentAt)));
+  if (isMine && open.with) {
+    const state = message.id <= open.partnerRead ? "read" : message.id <= open.partnerDelivered ? "delivered" : "sent";
+    note.append(element("span", "mark", state));
+  }
+  item.append(note);
+  return item;
+}
+
+function showPending(message) {
+  const item = element("li", message.failed ? "mine failed" : "mine");
+  item.append(element("div", "bubble", message.text));
+  const note = element("div", "note", message.failed ? `not sent: ${message.failed}` : "sending…");
+  if (message.failed) {
+    const retry = element("button", "link", "Try again");
+    const conversation = open;
+    retry.onclick = () => { deliver(conversation, message); show(); };
+    note.append(retry);
+  }
+  item.append(note);
+  return item;
+}
+
+function problem(error) {
+  find("#problem").textContent = said(error);
+}
+
+signIn(enter, () => hub?.stop());
