@@ -5,5 +5,6 @@
 mod admin;
 mod calls;
 mod chat;
+mod clinic;
 mod connection_mapping;
 mod fleet;

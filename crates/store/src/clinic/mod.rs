@@ -6,6 +6,7 @@ pub mod bans;
 mod conditions;
 pub mod consultations;
 pub mod erasures;
+pub mod export;
 pub mod leases;
 mod party;
 pub mod retention;

@@ -14,7 +14,7 @@ use crate::clinic::Clinic;
 /// An act that was recorded.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::clinic) struct ShownEntry {
+pub(super) struct ShownEntry {
     /// Its id, in the order of time.
     id: String,
     #[schema(value_type = String, format = DateTime)]

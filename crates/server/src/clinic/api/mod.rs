@@ -4,6 +4,7 @@
 mod audit;
 mod consultations;
 mod erasures;
+mod export;
 mod users;
 mod values;
 
@@ -28,6 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<Clinic> {
         .routes(routes!(users::find_ban, users::lift_ban))
         .routes(routes!(erasures::begin))
         .routes(routes!(erasures::list))
+        .routes(routes!(export::export))
 }
 
 /// Writes down what an administrator does.
