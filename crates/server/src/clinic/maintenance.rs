@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use hubline_store::clinic::audit::{self, AuditEntry};
 use hubline_store::clinic::erasures::{self, Erasure, Stage};
 use hubline_store::clinic::retention::{self, Kind};
-use hubline_store::clinic::{Party, leases};
+use hubline_store::clinic::{Party, bans, leases};
 use hubline_store::{Connection, Store, StoreError, Timestamp};
 use hubline_supervision::Vital;
 use tokio::sync::Notify;
@@ -25,6 +25,8 @@ const LEASE_LASTS: Duration = Duration::from_secs(60);
 const INTERVAL: Duration = Duration::from_secs(30);
 /// How often what is too old is looked for.
 const RETENTION_INTERVAL: Duration = Duration::from_secs(60 * 60);
+/// How long a ban is kept when it has ended.
+const BANS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows that one transaction changes at most.
 const BATCH: u32 = 500;
 /// Users who are erased in one round.
@@ -139,6 +141,8 @@ impl Maintenance {
     async fn delete_by_age(&self) -> Result<(), Interrupted> {
         let now = Timestamp::now();
         let RetentionConfig { messages, consultations, audit, .. } = self.retention;
+        let ended = now.before(BANS_KEPT);
+        self.step(move |db| Box::pin(bans::delete_ended(db, ended, BATCH))).await?;
         if let Some(age) = messages {
             let rows = self.delete_messages(now.before(age)).await?;
             report("Retention:Messages", rows);

@@ -160,3 +160,30 @@ impl Writing {
         sleep(PAUSE).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_wait_and_more_are_counted() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = format!("Data Source={}", directory.path().join("test.db").display());
+        let store = Store::open(place.parse().unwrap()).await.unwrap();
+        let sign_ins = Arc::<SignIns>::default();
+        let from = "::ffff:192.0.2.1".parse().unwrap();
+        for n in 0..LIMIT_WAITING + 3 {
+            sign_ins.add(&UserId::from(n.to_string().as_str()), "/chathub", Some(from));
+        }
+        assert_eq!(sign_ins.counts(), (0, 3));
+        assert!(!sign_ins.settled(Duration::from_millis(1)).await, "nobody writes them");
+        let _writing = hubline_supervision::spawn(Writing::new(Arc::clone(&sign_ins), store.clone()));
+        assert!(sign_ins.settled(Duration::from_secs(60)).await);
+        assert_eq!(sign_ins.counts(), (LIMIT_WAITING as u64, 3));
+        let filter = audit::AuditFilter { actor: Some("user:7".to_owned()), ..audit::AuditFilter::default() };
+        let found =
+            store.read(|db| Box::pin(async move { audit::list(db, &filter, 9).await })).await.unwrap();
+        let [entry] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((entry.subject.as_str(), entry.details.as_deref()), ("hub:/chathub", Some("192.0.2.1")));
+    }
+}
