@@ -14,7 +14,7 @@ use hubline_store::Store;
 use hubline_store::navigation::NavigationStore;
 use tokio_util::sync::CancellationToken;
 
-use crate::admin::{Admin, AdminKeysConfig};
+use crate::admin::{Admin, KeysConfig};
 use crate::chat::{Chat, ChatConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
@@ -33,7 +33,7 @@ pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationsConfig {
     pub(crate) retention: RetentionConfig,
-    pub(crate) admin: AdminKeysConfig,
+    pub(crate) admin: KeysConfig,
     pub(crate) chat: ChatConfig,
     pub(crate) consultations: ConsultationRule,
 }
@@ -113,6 +113,7 @@ pub(crate) fn routers(
         .merge(health::probes(&health))
         .merge(paths);
     let admin = Admin::new(http_api::access(config), store.clone(), NavigationStore::new(store.clone()));
+    let admin = http_api::keeping_out(admin, clinic);
     let mut parts = http_api::Parts { guarded: clinic.routes(), ..http_api::Parts::default() };
     if !config.server.environment.is_production() {
         let trigger = post(navigation::trigger).with_state(navigation_hub.context().clone());

@@ -3,6 +3,7 @@
 //! The applications (`chat`, `calls`, `mapping`, `navigation`) use the library's public API alone and never each other; `app`
 //! knows all of them. What is public here is so for the tests.
 
+mod access_token;
 pub mod admin;
 mod api;
 mod app;

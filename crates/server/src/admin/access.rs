@@ -40,6 +40,8 @@ pub struct AdminStatistics {
     pub limited: u64,
     /// Refused because of the page they came from, or because the API is off.
     pub forbidden: u64,
+    /// Requests to hubs refused for want of a virtual key, or for a wrong one.
+    pub virtual_keys: u64,
 }
 
 #[derive(Debug)]
@@ -82,9 +84,9 @@ pub(super) async fn authenticate(
 impl Access {
     pub(super) fn new(config: AdminConfig, store: Store) -> Self {
         Self {
+            wrong: WrongKeys::new(config.wrong_keys_per_minute),
             config,
             store,
-            wrong: WrongKeys::default(),
             has_stored_keys: AtomicBool::default(),
             off_until: Mutex::default(),
             has_warned_of_open: AtomicBool::default(),
@@ -99,6 +101,7 @@ impl Access {
             unauthorized: self.unauthorized.load(Ordering::Relaxed),
             limited: self.limited.load(Ordering::Relaxed),
             forbidden: self.forbidden.load(Ordering::Relaxed),
+            virtual_keys: 0,
         }
     }
 

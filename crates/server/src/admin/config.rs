@@ -11,6 +11,9 @@ use crate::config::{Key, Reader, Section};
 /// Shortest key in bytes that nobody guesses by trying.
 const STRONG_BYTES: usize = 32;
 
+/// Wrong keys that an address may try in a minute, unless it is configured.
+const WRONG_KEYS_PER_MINUTE: u32 = 30;
+
 /// Shortest key in bytes that is taken at all.
 const SHORTEST_BYTES: usize = 8;
 
@@ -20,15 +23,31 @@ const API_KEY: Key = Key::new(
      Development, and off elsewhere",
 )
 .secret();
+const WRONG_KEYS: Key = Key::new(
+    "Admin:WrongKeysPerMinute",
+    "admin keys, and virtual ones, that one address may try in a minute until it has to wait; 0: no limit",
+)
+.unit("keys");
+const REQUIRE_VIRTUAL_KEY: Key = Key::new(
+    "Navigation:RequireVirtualKey",
+    "whether clients of /hubs/navigation-state and GET /api/navigation-state need a virtual key, as bearer token or access_token",
+);
 const API_KEYS: Key =
     Key::new("Admin:ApiKeys", "further keys as Admin:ApiKey").secret().list().unit("list of secrets");
 
-/// The keys of the configuration.
+/// What is configured of keys.
 #[derive(Debug, Clone)]
-pub(crate) struct AdminKeysConfig(pub(crate) Vec<ConfiguredKey>);
+pub(crate) struct KeysConfig {
+    /// Admin keys.
+    pub(crate) keys: Vec<ConfiguredKey>,
+    /// Wrong ones that an address may try in a minute; 0 for no limit.
+    pub(crate) wrong_keys_per_minute: u32,
+    /// Whether the navigation state needs a virtual key.
+    pub(crate) requires_virtual_key: bool,
+}
 
-impl Section for AdminKeysConfig {
-    const TITLE: &'static str = "Admin API";
+impl Section for KeysConfig {
+    const TITLE: &'static str = "Keys";
 
     fn read(reader: &mut Reader) -> Self {
         let first =
@@ -39,7 +58,11 @@ impl Section for AdminKeysConfig {
         {
             keys.push(ConfiguredKey { setting: format!("{}:{place}", API_KEYS.name()), ..key });
         }
-        Self(keys)
+        Self {
+            keys,
+            wrong_keys_per_minute: reader.limit(WRONG_KEYS, WRONG_KEYS_PER_MINUTE),
+            requires_virtual_key: reader.boolean(REQUIRE_VIRTUAL_KEY, false),
+        }
     }
 }
 
@@ -54,6 +77,12 @@ pub struct AdminConfig {
     /// Pages of which other origins may use the API while it is open: those that `Cors:AllowedOrigins` lists, not those that are
     /// allowed because nothing is set.
     pub origins: AllowedOrigins,
+    /// Wrong keys that an address may try in a minute, 0 for no limit.
+    pub wrong_keys_per_minute: u32,
+    /// Whether clients of the navigation state need a virtual key.
+    pub requires_virtual_key: bool,
+    /// The claim that tells the navigation state which models a virtual key sees, one for each; an empty one for none.
+    pub model_scope_claim: &'static str,
     /// Whether requests for hosts that `AllowedHosts` does not list are refused before they come here.
     pub hosts_are_filtered: bool,
 }
@@ -65,6 +94,9 @@ impl Default for AdminConfig {
             keys: Vec::new(),
             is_open_without_keys: false,
             origins: AllowedOrigins::List(Vec::new()),
+            wrong_keys_per_minute: WRONG_KEYS_PER_MINUTE,
+            requires_virtual_key: false,
+            model_scope_claim: "model_scope",
             hosts_are_filtered: false,
         }
     }

@@ -5,31 +5,37 @@ mod browsers;
 mod config;
 mod keys;
 mod mappings;
+mod names;
+mod virtual_keys;
 mod wrong_keys;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use hubline_store::Store;
+use futures_util::future::BoxFuture;
 use hubline_store::navigation::NavigationStore;
+use hubline_store::{Store, Timestamp};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::api::with_problems;
 use access::Access;
 pub use access::AdminStatistics;
-pub(crate) use config::AdminKeysConfig;
+pub(crate) use config::KeysConfig;
 pub use config::{AdminConfig, ConfiguredKey};
+use keys::{KeepOut, KeyManagement};
+use virtual_keys::VirtualKeys;
 
 /// Where the API is.
 pub const PATH: &str = "/api/admin";
 
-/// The admin API. Cloning shares it.
+/// The admin API, and the virtual keys of hubs. Cloning shares it.
 #[derive(Debug, Clone)]
 pub struct Admin {
     access: Arc<Access>,
-    store: Store,
+    virtual_keys: Arc<VirtualKeys>,
+    keys: KeyManagement,
     navigation: NavigationStore,
 }
 
@@ -37,13 +43,35 @@ impl Admin {
     /// An API whose keys are those of the configuration and of the database. Changes of mappings and providers are made through `navigation`, which
     /// tells who follows it.
     pub fn new(config: AdminConfig, store: Store, navigation: NavigationStore) -> Self {
-        Self { access: Arc::new(Access::new(config, store.clone())), store, navigation }
+        Self {
+            virtual_keys: Arc::new(VirtualKeys::new(store.clone(), &config)),
+            access: Arc::new(Access::new(config, store.clone())),
+            keys: KeyManagement::new(store),
+            navigation,
+        }
+    }
+
+    /// Has `keep_out` called when a virtual key is revoked, with its user and a time: whoever knows the connections closes those of the
+    /// user on all instances, and lets the user in on none of them before that time.
+    #[must_use]
+    pub fn keeping_out(
+        mut self,
+        keep_out: impl Fn(String, Timestamp) -> BoxFuture<'static, ()> + Send + Sync + 'static,
+    ) -> Self {
+        self.keys.keep_out = Some(KeepOut(Arc::new(keep_out)));
+        self
+    }
+
+    /// Lets who brings a virtual key use these routes as its user, and nobody else where one is required. It stands in front of what
+    /// verifies other tokens.
+    pub fn identify(&self, routes: Router) -> Router {
+        routes.route_layer(from_fn_with_state(Arc::clone(&self.virtual_keys), virtual_keys::authenticate))
     }
 
     /// Serves the routes of this application, and those of others below [`PATH`], to who has a key. Each request has an `AdminPrincipal`, and
     /// what fails is a problem, unknown paths too. The second value describes all of them.
     pub fn serve(&self, others: OpenApiRouter) -> (Router, OpenApi) {
-        let keys = keys::routes().with_state(self.store.clone());
+        let keys = keys::routes().with_state(self.keys.clone());
         let mappings = mappings::routes().with_state(self.navigation.clone());
         let (routes, description) = mappings.merge(keys).merge(others).split_for_parts();
         (self.protect(with_problems(routes, PATH)), description)
@@ -57,6 +85,6 @@ impl Admin {
 
     /// What there is to count.
     pub fn statistics(&self) -> AdminStatistics {
-        self.access.statistics()
+        AdminStatistics { virtual_keys: self.virtual_keys.refused(), ..self.access.statistics() }
     }
 }

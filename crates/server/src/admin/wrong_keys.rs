@@ -5,31 +5,38 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Wrong keys that one address may try at once.
-const BURST: u32 = 10;
-
-/// How long an address waits for another try.
-const REFILL: Duration = Duration::from_secs(2);
-
 /// Addresses that are remembered; what more come from count as one.
 const MOST_ADDRESSES: usize = 4_096;
 
-/// Bounds how many wrong keys an address may try: 10 at once, then one every 2 s.
-///
-/// What counts is the client's address behind proxies that are configured, and of IPv6 the network of 64 bits.
-#[derive(Debug, Default)]
+/// Bounds how many wrong keys an address may try in a minute. What counts is the client's address behind proxies that are configured, and of
+/// IPv6 the network of 64 bits.
+#[derive(Debug)]
 pub(super) struct WrongKeys {
+    per_minute: u32,
     /// By when each address has all its tries again.
     tries: Mutex<HashMap<Option<IpAddr>, Instant>>,
 }
 
 impl WrongKeys {
+    /// So many in a minute, all at once if they come so; 0 for no limit.
+    pub(super) fn new(per_minute: u32) -> Self {
+        Self { per_minute, tries: Mutex::default() }
+    }
+
+    /// How long an address waits for another try.
+    fn refill(&self) -> Duration {
+        Duration::from_secs(60) / self.per_minute.max(1)
+    }
+
     /// How long an address has to wait until it may try a key that could be wrong; `None` if it may.
     pub(super) fn wait(&self, address: Option<IpAddr>) -> Option<Duration> {
+        if self.per_minute == 0 {
+            return None;
+        }
         let tries = self.tries.lock();
         let whole = tries.get(&place(&tries, address.map(network)))?;
         let used = whole.saturating_duration_since(Instant::now());
-        used.checked_sub(REFILL * (BURST - 1)).filter(|wait| !wait.is_zero())
+        used.checked_sub(self.refill() * (self.per_minute - 1)).filter(|wait| !wait.is_zero())
     }
 
     /// Counts a wrong key.
@@ -41,7 +48,7 @@ impl WrongKeys {
         }
         let place = place(&tries, address.map(network));
         let whole = tries.entry(place).or_insert(now);
-        *whole = (*whole).max(now) + REFILL;
+        *whole = (*whole).max(now) + self.refill();
     }
 }
 
@@ -61,13 +68,16 @@ fn network(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
+    const BURST: u32 = 30;
+    const REFILL: Duration = Duration::from_secs(2);
+
     fn address(text: &str) -> Option<IpAddr> {
         Some(text.parse().unwrap())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_address_tries_ten_and_then_one_every_two_seconds() {
-        let wrong = WrongKeys::default();
+    async fn an_address_tries_thirty_and_then_one_every_two_seconds() {
+        let wrong = WrongKeys::new(BURST);
         let attacker = address("2001:db8::1");
         for _ in 0..BURST {
             assert_eq!(wrong.wait(attacker), None);
@@ -85,7 +95,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn addresses_without_room_share_one_place_until_others_are_forgotten() {
-        let wrong = WrongKeys::default();
+        let wrong = WrongKeys::new(BURST);
         for number in 0..u32::try_from(MOST_ADDRESSES).unwrap() {
             wrong.add(Some(IpAddr::V4(number.into())));
         }

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::Problem;
 
@@ -35,13 +36,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             ));
         }
         let body = Bytes::from_request(request, state).await.map_err(unread)?;
-        let mut deserializer = serde_json::Deserializer::from_slice(&body);
-        let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
-            let path = error.path().to_string();
-            misfit(&path, error.inner())
-        })?;
-        deserializer.end().map_err(|error| misfit(".", &error))?;
-        Ok(Self(value))
+        match read(&body) {
+            Ok(value) => Ok(Self(value)),
+            Err(problem) => {
+                with_whole_numbers(&body).and_then(|body| read(&body).ok()).map(Self).ok_or(problem)
+            }
+        }
     }
 }
 
@@ -81,6 +81,40 @@ fn is_json(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+        let path = error.path().to_string();
+        misfit(&path, error.inner())
+    })?;
+    deserializer.end().map_err(|error| misfit(".", &error))?;
+    Ok(value)
+}
+
+/// The body with `5` for each `5.0`, which is an integer to JSON Schema, and to clients that know one kind of number; `None` if it has none.
+fn with_whole_numbers(body: &[u8]) -> Option<Vec<u8>> {
+    let mut value = serde_json::from_slice(body).ok()?;
+    make_whole(&mut value).then(|| serde_json::to_vec(&value).ok())?
+}
+
+fn make_whole(value: &mut Value) -> bool {
+    match value {
+        Value::Array(values) => {
+            values.iter_mut().fold(false, |is_changed, value| make_whole(value) | is_changed)
+        }
+        Value::Object(values) => {
+            values.values_mut().fold(false, |is_changed, value| make_whole(value) | is_changed)
+        }
+        Value::Number(number) if number.is_f64() => {
+            let text =
+                number.as_f64().filter(|float| float.fract() == 0.0).map(|float| format!("{float:.0}"));
+            let whole = text.and_then(|text| text.parse::<i64>().ok());
+            whole.map(|whole| *number = whole.into()).is_some()
+        }
+        _ => false,
+    }
 }
 
 fn unread(rejection: BytesRejection) -> Problem {
@@ -163,6 +197,24 @@ mod tests {
             let errors = problem["errors"].as_object().unwrap();
             assert_eq!(errors.keys().collect::<Vec<_>>(), [field], "{body}: {problem}");
             assert_eq!(problem["status"], 400);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_whole_number_may_have_a_point() {
+        let read = |body: &'static str| {
+            let request = Request::post("/").header(CONTENT_TYPE, "application/json").body(Body::from(body));
+            Json::<Part>::from_request(request.unwrap(), &())
+        };
+        for (body, priority) in
+            [(r#"{"priority":7}"#, 7), (r#"{"priority":7.0}"#, 7), (r#"{"priority":0.7e1}"#, 7)]
+        {
+            assert_eq!(read(body).await.unwrap().0._priority, priority, "{body}");
+        }
+        for body in
+            [r#"{"priority":7.5}"#, r#"{"priority":1e300}"#, r#"{"priority":-1.0}"#, r#"{"priority":"7"}"#]
+        {
+            assert!(read(body).await.is_err(), "{body}");
         }
     }
 

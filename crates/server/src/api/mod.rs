@@ -20,7 +20,7 @@ pub(crate) use page::{Page, page_size};
 pub(crate) use principal::AdminPrincipal;
 pub(crate) use problem::Problem;
 pub(crate) use router::with_problems;
-pub(crate) use time::shown;
+pub(crate) use time::{Moment, shown};
 
 /// Most bytes of a body, unless a route says otherwise.
 pub(crate) const BODY_BYTES: usize = 64 * 1024;

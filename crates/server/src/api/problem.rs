@@ -56,6 +56,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, format!("{name}: {detail}")).naming(name, detail)
     }
 
+    /// 422: what this field says contradicts something else.
+    pub(crate) fn contradiction(name: &str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, format!("{name}: {detail}")).naming(name, detail)
+    }
+
     /// 404: there is nothing with this id.
     pub(crate) fn not_found(what: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, format!("there is no {what} with this id"))

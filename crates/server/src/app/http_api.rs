@@ -8,6 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::Config;
 use crate::admin::{self, Admin, AdminConfig};
 use crate::api::{describe, with_problems};
+use crate::clinic::Clinic;
 use crate::paths::{API, OPENAPI};
 
 /// What applications have of the API.
@@ -22,14 +23,26 @@ pub(super) struct Parts {
 /// Who may use `/api/admin`.
 pub(super) fn access(config: &Config) -> AdminConfig {
     AdminConfig {
-        keys: config.applications.admin.0.clone(),
+        keys: config.applications.admin.keys.clone(),
         is_open_without_keys: config.server.environment.is_development(),
         origins: match config.server.origins_are_listed {
             true => config.server.allowed_origins.clone(),
             false => AdminConfig::default().origins,
         },
+        wrong_keys_per_minute: config.applications.admin.wrong_keys_per_minute,
+        requires_virtual_key: config.applications.admin.requires_virtual_key,
+        model_scope_claim: AdminConfig::default().model_scope_claim,
         hosts_are_filtered: config.server.allowed_hosts.is_some(),
     }
+}
+
+/// Has the connections of a virtual key that is revoked closed as those of any user who is to stay out.
+pub(super) fn keeping_out(admin: Admin, clinic: &Clinic) -> Admin {
+    let clinic = clinic.clone();
+    admin.keeping_out(move |user, until| {
+        let clinic = clinic.clone();
+        Box::pin(async move { clinic.keep_out(&user, until).await })
+    })
 }
 
 /// Serves the API and its description, which is open where anybody may look at everything. The second value are the paths without
@@ -50,7 +63,7 @@ pub(super) fn serve(admin: &Admin, parts: Parts, is_development: bool) -> (Route
 
 /// What there is to say of the API before anybody uses it.
 pub(super) fn notes(config: &Config) -> Vec<String> {
-    let keys = &config.applications.admin.0;
+    let keys = &config.applications.admin.keys;
     let mut notes = Vec::new();
     if keys.is_empty() && config.server.environment.is_development() {
         notes.push(format!(
@@ -70,6 +83,6 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
 
 /// What is closed of the API because nobody opened it.
 pub(super) fn closed(config: &Config) -> Option<String> {
-    let is_off = config.applications.admin.0.is_empty() && !config.server.environment.is_development();
+    let is_off = config.applications.admin.keys.is_empty() && !config.server.environment.is_development();
     is_off.then(|| format!("{}, unless there are keys in the database. Admin__ApiKey sets one", admin::PATH))
 }

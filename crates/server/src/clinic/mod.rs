@@ -18,7 +18,7 @@ use axum::Router;
 use axum::middleware::from_fn_with_state;
 use hubline::{HubFilter, Server};
 use hubline_redis::RawChannels;
-use hubline_store::Store;
+use hubline_store::{Store, Timestamp};
 use hubline_supervision::spawn;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa_axum::router::OpenApiRouter;
@@ -108,6 +108,11 @@ impl Clinic {
     /// The routes of the admin API.
     pub fn routes(&self) -> OpenApiRouter {
         api::routes().with_state(self.clone())
+    }
+
+    /// Closes a user's connections on every instance, and lets the user in on none before a time, which is in the database already.
+    pub async fn keep_out(&self, user: &str, until: Timestamp) {
+        self.tell(&Announcement::ban(user, until)).await;
     }
 
     /// Does what is announced on this instance, and tells the others.

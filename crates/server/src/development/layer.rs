@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
-use axum::http::{StatusCode, Uri};
+use axum::http::StatusCode;
+use axum::http::header::WWW_AUTHENTICATE;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hubline::Principal;
@@ -13,9 +13,7 @@ use hubline_auth::TokenError;
 
 use super::keys::ID_PREFIX;
 use super::{DevelopmentSignIn, token};
-
-/// The query parameter of SignalR's clients.
-const QUERY_PARAMETER: &str = "access_token";
+use crate::access_token;
 
 static IS_LOGGED: AtomicBool = AtomicBool::new(false);
 
@@ -26,15 +24,14 @@ pub(crate) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let presented = presented(&request);
+    let presented = access_token::presented(&request);
     let Some(id) = presented.as_deref().and_then(token::key_id).filter(|id| id.starts_with(ID_PREFIX)) else {
         return next.run(request).await;
     };
     match sign_in.verify(&presented.unwrap_or_default(), &id).await {
         Ok(principal) => {
             request.extensions_mut().insert(Arc::new(principal));
-            request.headers_mut().remove(AUTHORIZATION);
-            *request.uri_mut() = without_token(request.uri());
+            access_token::take(&mut request);
             next.run(request).await
         }
         Err(error) => refusal(&error),
@@ -61,50 +58,4 @@ fn refusal(error: &TokenError) -> Response {
     let why =
         format!("The token for development is not believed: {error}. POST /dev/token issues another.\n");
     (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer error=\"invalid_token\"")], why).into_response()
-}
-
-/// The token of a request, from its query before its header, as everywhere.
-fn presented(request: &Request) -> Option<String> {
-    let query = request.uri().query().unwrap_or_default();
-    let in_query = form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name.eq_ignore_ascii_case(QUERY_PARAMETER))
-        .map(|(_, token)| token.into_owned());
-    let in_header = || {
-        let header = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
-        let (scheme, token) = header.split_at_checked("Bearer ".len())?;
-        scheme.eq_ignore_ascii_case("Bearer ").then(|| token.trim().to_owned())
-    };
-    in_query.filter(|token| !token.is_empty()).or_else(in_header)
-}
-
-fn without_token(uri: &Uri) -> Uri {
-    let Some(query) = uri.query() else { return uri.clone() };
-    let is_other = |pair: &&str| {
-        let name = form_urlencoded::parse(pair.as_bytes()).next().map(|(name, _)| name.into_owned());
-        name.is_none_or(|name| !name.eq_ignore_ascii_case(QUERY_PARAMETER))
-    };
-    let rest = query.split('&').filter(is_other).collect::<Vec<_>>().join("&");
-    let path_and_query =
-        if rest.is_empty() { uri.path().to_owned() } else { [uri.path(), "?", &rest].concat() };
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = path_and_query.parse().ok();
-    Uri::from_parts(parts).unwrap_or_else(|_| uri.clone())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_rest_of_a_query_stays() {
-        for (uri, expected) in [
-            ("/chathub?id=a&access_token=b", "/chathub?id=a"),
-            ("/chathub?ACCESS%5Ftoken=b&id=%26", "/chathub?id=%26"),
-            ("/chathub?access_token=b", "/chathub"),
-            ("/chathub", "/chathub"),
-            ("http://h/c?access_token=b&x", "http://h/c?x"),
-        ] {
-            assert_eq!(without_token(&uri.parse().unwrap()).to_string(), expected);
-        }
-    }
 }

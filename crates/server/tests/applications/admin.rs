@@ -1,16 +1,20 @@
 //! The admin API: who may use it, and its keys.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
-use axum::http::{Request, Response};
+use axum::extract::{ConnectInfo, Extension};
+use axum::http::{Request, Response, Uri};
+use axum::routing::get;
+use hubline::Principal;
 use hubline_auth::AllowedOrigins;
 use hubline_server::admin::{Admin, AdminConfig, ConfiguredKey};
-use hubline_store::Store;
+use hubline_store::clinic::bans;
 use hubline_store::navigation::NavigationStore;
-use hubline_testkit::PostgresServer;
+use hubline_store::{Store, Timestamp};
+use hubline_testkit::{PostgresServer, free_port};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use utoipa_axum::router::OpenApiRouter;
@@ -118,7 +122,7 @@ async fn without_any_key_it_is_open_in_development_and_off_elsewhere() {
         }
         assert_eq!(open.status("GET /api/admin/keys", &secret).await, 200);
     }
-    assert_eq!(open.status(&format!("DELETE /api/admin/keys/{id}"), &secret).await, 204);
+    assert_eq!(open.status(&format!("POST /api/admin/keys/{id}/revoke"), &secret).await, 200);
     assert_eq!(open.status("GET /api/admin/keys", "").await, 401, "and it stays closed without that key");
 }
 
@@ -128,7 +132,7 @@ async fn pages_of_other_sites_cannot_use_what_is_open() {
     let origins = AllowedOrigins::List(vec!["null".parse().unwrap()]);
     let open = Api::new(AdminConfig { origins, ..development() }, &store);
     for (origin, status) in [("https://evil.example", 403), ("http://localhost:5000", 200), ("null", 200)] {
-        for line in ["GET /api/admin/keys", "POST /api/admin/keys", "DELETE /api/admin/keys/1"] {
+        for line in ["GET /api/admin/keys", "POST /api/admin/keys", "DELETE /api/admin/model-mappings/1"] {
             let headers = [("origin", origin), ("host", "localhost:5000")];
             let answered = open.send(line, &headers, Value::Null).await.status().as_u16();
             assert_eq!(answered == 403, status == 403, "{line} from {origin}: {answered}");
@@ -165,7 +169,7 @@ async fn only_a_right_key_in_its_header_gets_in_and_wrong_ones_have_to_wait() {
     let elsewhere = api.send("GET /elsewhere", &[], Value::Null).await;
     assert_eq!((elsewhere.status().as_u16(), elsewhere.headers().get("content-type")), (404, None));
 
-    for _ in 0..9 {
+    for _ in 0..29 {
         assert_eq!(api.status("GET /api/admin/keys", "wrong-key").await, 401);
     }
     for key in ["wrong-key", WEAK] {
@@ -176,7 +180,7 @@ async fn only_a_right_key_in_its_header_gets_in_and_wrong_ones_have_to_wait() {
     }
     assert_eq!(api.status("GET /api/admin/keys", STRONG).await, 200, "nobody guesses this one");
     let statistics = api.admin.statistics();
-    assert_eq!((statistics.unauthorized, statistics.limited), (18, 2));
+    assert_eq!((statistics.unauthorized, statistics.limited), (38, 2));
 }
 
 #[tokio::test]
@@ -217,8 +221,8 @@ async fn a_key_does_what_its_scope_says_and_every_change_is_audited() {
         for key in [second, third] {
             assert_eq!(api.status("GET /api/admin/keys", key).await, 200, "they overlap for a day");
         }
-        assert_eq!(api.status(&format!("DELETE /api/admin/virtual-keys/{team}"), third).await, 204);
-        assert_eq!(api.status(&format!("DELETE /api/admin/virtual-keys/{team}"), third).await, 404);
+        assert_eq!(api.status(&format!("POST /api/admin/virtual-keys/{team}/revoke"), third).await, 200);
+        assert_eq!(api.status(&format!("POST /api/admin/virtual-keys/{team}/revoke"), third).await, 404);
         assert_eq!(
             acts(&store).await,
             [
@@ -233,6 +237,95 @@ async fn a_key_does_what_its_scope_says_and_every_change_is_audited() {
         );
     })
     .await;
+}
+
+/// A database that is away.
+async fn absent() -> Store {
+    let url = format!("postgres://hubline:hubline@127.0.0.1:{}/hubline", free_port());
+    Store::open(url.parse().unwrap()).await.unwrap()
+}
+
+#[tokio::test]
+async fn while_the_database_cannot_be_asked_only_a_configured_key_gets_in() {
+    let store = absent().await;
+    let open = Api::new(development(), &store);
+    let stored = format!("hubadm_{}_{}", "0".repeat(16), "0".repeat(64));
+    for key in ["", "any-key", &stored] {
+        let (status, problem) = open.ask("GET /api/admin/nothing", key, Value::Null).await;
+        assert_eq!(status, 503, "{key}: never open");
+        assert!(problem["detail"].as_str().unwrap().contains("Admin__ApiKey"), "{problem}");
+    }
+    let api = Api::new(configured(&[WEAK]), &store);
+    for (key, status) in [(WEAK, 404), ("wrong-key", 401), ("", 401), (&stored, 503)] {
+        assert_eq!(api.status("GET /api/admin/nothing", key).await, status, "{key}");
+    }
+    let (status, problem) = api.ask("POST /api/admin/model-mappings", WEAK, mapping("a", "b")).await;
+    assert!(status == 503 && problem["detail"].as_str().unwrap().contains("database"), "{problem}");
+}
+
+/// A hub's routes behind virtual keys: what they see of the request.
+async fn as_seen(admin: &Admin, uri: &str, bearer: &str) -> (u16, String) {
+    let hub = async |uri: Uri, principal: Option<Extension<Arc<Principal>>>| {
+        let who = principal.map(|Extension(who)| who);
+        let models: Vec<String> =
+            who.iter().flat_map(|who| who.claims("model_scope").map(str::to_owned)).collect();
+        let user = who.and_then(|who| who.name_identifier.clone().map(|user| user.as_str().to_owned()));
+        format!("{uri} {} {models:?}", user.as_deref().unwrap_or("nobody"))
+    };
+    let routes = admin.identify(Router::new().route("/hub", get(hub)));
+    let mut request = Request::builder().uri(uri);
+    if !bearer.is_empty() {
+        request = request.header("authorization", format!("Bearer {bearer}"));
+    }
+    let answer = routes.oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = answer.status().as_u16();
+    let body = to_bytes(answer.into_body(), 10_000).await.unwrap();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_virtual_key_is_a_user_who_sees_its_models_and_is_kept_out_once_it_is_revoked() {
+    let (_directory, store) = sqlite().await;
+    let (told, mut out) = tokio::sync::mpsc::channel(1);
+    let mut api = Api::new(configured(&[STRONG]), &store);
+    api.admin = api.admin.clone().keeping_out(move |user, _| {
+        let told = told.clone();
+        Box::pin(async move { told.send(user).await.unwrap() })
+    });
+    api.routes = api.admin.serve(OpenApiRouter::default()).0;
+    let make = async |body| api.make_key(STRONG, "/api/admin/virtual-keys", body).await;
+    let (id, two) = make(json!({"name": "two", "models": ["b", "a"]})).await;
+    let (_, none) = make(json!({"name": "none", "models": []})).await;
+    let (_, all) = make(json!({"name": "all"})).await;
+
+    let seen = format!("/hub?id=1 virtual-key:{id} [\"a\", \"b\"]");
+    assert_eq!(as_seen(&api.admin, "/hub?id=1", &two).await, (200, seen.clone()));
+    assert_eq!(as_seen(&api.admin, &format!("/hub?access_token={two}&id=1"), "").await, (200, seen));
+    assert!(as_seen(&api.admin, "/hub", &none).await.1.ends_with("[\"\"]"));
+    assert!(as_seen(&api.admin, "/hub", &all).await.1.ends_with("[]"));
+    assert_eq!(as_seen(&api.admin, "/hub", "").await, (200, "/hub nobody []".to_owned()), "not required");
+    assert_eq!(
+        as_seen(&api.admin, "/hub", "a.users.token").await.1,
+        "/hub nobody []",
+        "for others to verify"
+    );
+    let wrong = format!("{}{}", &two[..two.len() - 1], if two.ends_with('0') { '1' } else { '0' });
+    assert_eq!(as_seen(&api.admin, "/hub", &wrong).await.0, 401);
+
+    let required = AdminConfig { requires_virtual_key: true, ..configured(&[STRONG]) };
+    let required = Api::new(required, &store);
+    for (token, status) in [("", 401), ("a.users.token", 401), (STRONG, 401), (two.as_str(), 200)] {
+        assert_eq!(as_seen(&required.admin, "/hub", token).await.0, status, "{token}");
+    }
+
+    assert_eq!(api.status(&format!("POST /api/admin/virtual-keys/{id}/revoke"), STRONG).await, 200);
+    assert_eq!(out.recv().await, Some(format!("virtual-key:{id}")));
+    let banned = store.read(|db| Box::pin(async move { bans::list(db, Timestamp::now(), None, 10).await }));
+    assert_eq!(banned.await.unwrap()[0].user, format!("virtual-key:{id}"), "also where nobody could be told");
+    let other = Api::new(configured(&[STRONG]), &store);
+    assert_eq!(as_seen(&other.admin, "/hub", &two).await.0, 401);
+    assert_eq!(as_seen(&Api::new(development(), &absent().await).admin, "/hub", &two).await.0, 503);
+    assert_eq!(other.admin.statistics().virtual_keys, 1);
 }
 
 const MAPPINGS: &str = "/api/admin/model-mappings";
@@ -342,7 +435,7 @@ async fn an_export_is_an_import_and_an_import_is_one_change() {
 
         let (status, twice) =
             api.ask(&import, STRONG, json!({"mappings": [mapping("x", "y"), mapping("x", "y")]})).await;
-        assert!(status == 400 && twice["errors"]["mappings[1]"].is_array(), "{twice}");
+        assert!(status == 409 && twice["errors"]["mappings[1]"].is_array(), "{twice}");
         let (status, wrong) =
             api.ask(&import, STRONG, json!({"mappings": [mapping("x", "y"), mapping(" ", "y")]})).await;
         assert!(status == 400 && wrong["errors"]["mappings[1].virtualModelName"].is_array(), "{wrong}");

@@ -54,7 +54,7 @@ fn digits(bytes: &[u8]) -> String {
 }
 
 /// A text that has the form of a secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct PresentedKey {
     pub(super) kind: KeyKind,
     pub(super) id: String,

@@ -3,11 +3,12 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::response::IntoResponse;
 use hubline::value::DateTime;
+use hubline_store::Timestamp;
 use hubline_store::keys::{AdminScope, Key, KeyKind, KeyScope, NewKey, Secret};
-use hubline_store::{Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::KeyManagement;
 use super::values::{PageQuery, Rotation, Scope, checked_name, end};
 use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, shown};
 
@@ -106,7 +107,7 @@ fn with_secret(key: Key, secret: &Secret, earlier_until: Option<Timestamp>) -> i
     responses((status = 201, body = AdminKeySecret, headers(("Location" = String, description = "The key")))),
 )]
 pub(super) async fn create(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Json(new): Json<NewAdminKey>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -115,7 +116,7 @@ pub(super) async fn create(
         scope: KeyScope::Admin(new.scope.into()),
         expires_at: end(Timestamp::now(), new.expires_in_seconds)?,
     };
-    let (key, secret) = super::create(&store, who, new).await?;
+    let (key, secret) = super::create(&management, who, new).await?;
     let location = format!("/api/admin/keys/{}", key.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], with_secret(key, &secret, None)))
 }
@@ -125,11 +126,11 @@ pub(super) async fn create(
 /// By id; revoked and expired ones too.
 #[utoipa::path(get, path = "/api/admin/keys", tag = "keys", params(PageQuery), responses((status = 200, body = Page<AdminKey>)))]
 pub(super) async fn list(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<AdminKey>>, Problem> {
-    let (keys, limit) = super::list(&store, &who, KeyKind::Admin, query.after, query.limit).await?;
+    let (keys, limit) = super::list(&management, &who, KeyKind::Admin, query.after, query.limit).await?;
     Ok(Json(Page::of(keys.into_iter().map(AdminKey::from).collect(), limit, |key| key.id.clone())))
 }
 
@@ -142,11 +143,11 @@ pub(super) async fn list(
     responses((status = 200, body = AdminKey)),
 )]
 pub(super) async fn find(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
 ) -> Result<Json<AdminKey>, Problem> {
-    Ok(Json(super::find(&store, &who, KeyKind::Admin, id).await?.into()))
+    Ok(Json(super::find(&management, &who, KeyKind::Admin, id).await?.into()))
 }
 
 /// Gives an admin key a new secret
@@ -161,13 +162,13 @@ pub(super) async fn find(
     responses((status = 200, body = AdminKeySecret)),
 )]
 pub(super) async fn rotate(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
     Json(rotation): Json<Rotation>,
 ) -> Result<impl IntoResponse, Problem> {
     let overlap = rotation.overlap()?;
-    let (key, secret, until) = super::rotate(&store, who, KeyKind::Admin, id, overlap).await?;
+    let (key, secret, until) = super::rotate(&management, who, KeyKind::Admin, id, overlap).await?;
     Ok(with_secret(key, &secret, Some(until)))
 }
 
@@ -175,17 +176,16 @@ pub(super) async fn rotate(
 ///
 /// It opens nothing from then on, and stays in the list.
 #[utoipa::path(
-    delete,
-    path = "/api/admin/keys/{id}",
+    post,
+    path = "/api/admin/keys/{id}/revoke",
     tag = "keys",
     params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204)),
+    responses((status = 200, body = AdminKey)),
 )]
 pub(super) async fn revoke(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    super::revoke(&store, who, KeyKind::Admin, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Json<AdminKey>, Problem> {
+    Ok(Json(super::revoke(&management, who, KeyKind::Admin, id).await?.into()))
 }

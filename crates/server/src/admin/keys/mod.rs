@@ -5,26 +5,60 @@ mod admin_keys;
 mod values;
 mod virtual_keys;
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
+use hubline_store::clinic::bans::{self, Ban, Banned};
 use hubline_store::keys::{self, AdminScope, Key, KeyError, KeyKind, KeyScope, NewKey, Secret};
 use hubline_store::{Store, Timestamp};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::virtual_keys::user_of;
 use crate::api::{AdminPrincipal, Problem, page_size};
 
 /// The routes.
-pub(super) fn routes() -> OpenApiRouter<Store> {
+pub(super) fn routes() -> OpenApiRouter<KeyManagement> {
     OpenApiRouter::new()
         .routes(routes!(admin_keys::list, admin_keys::create))
-        .routes(routes!(admin_keys::find, admin_keys::revoke))
+        .routes(routes!(admin_keys::find))
         .routes(routes!(admin_keys::rotate))
+        .routes(routes!(admin_keys::revoke))
         .routes(routes!(virtual_keys::list, virtual_keys::create))
-        .routes(routes!(virtual_keys::find, virtual_keys::revoke))
+        .routes(routes!(virtual_keys::find))
         .routes(routes!(virtual_keys::rotate))
+        .routes(routes!(virtual_keys::revoke))
+}
+
+/// How long the user of a revoked key is kept out: longer than any instance takes to learn that it is revoked.
+const OUT: Duration = Duration::from_secs(60 * 60);
+
+/// What the handlers need.
+#[derive(Debug, Clone)]
+pub(super) struct KeyManagement {
+    store: Store,
+    /// Closes the connections of a user.
+    pub(super) keep_out: Option<KeepOut>,
+}
+
+/// See [`Admin::keeping_out`](super::Admin::keeping_out).
+#[derive(Clone)]
+pub(super) struct KeepOut(pub(super) Arc<dyn Fn(String, Timestamp) -> BoxFuture<'static, ()> + Send + Sync>);
+
+impl fmt::Debug for KeepOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeepOut")
+    }
+}
+
+impl KeyManagement {
+    pub(super) fn new(store: Store) -> Self {
+        Self { store, keep_out: None }
+    }
 }
 
 impl From<KeyError> for Problem {
@@ -40,9 +74,14 @@ impl From<KeyError> for Problem {
     }
 }
 
-async fn create(store: &Store, who: AdminPrincipal, new: NewKey) -> Result<(Key, Secret), Problem> {
+async fn create(
+    management: &KeyManagement,
+    who: AdminPrincipal,
+    new: NewKey,
+) -> Result<(Key, Secret), Problem> {
     who.require(AdminScope::Full)?;
-    store
+    management
+        .store
         .write(move |db| {
             Box::pin(async move {
                 let kind = new.scope.kind();
@@ -65,7 +104,7 @@ fn is_weak(scope: &KeyScope) -> bool {
 }
 
 async fn list(
-    store: &Store,
+    management: &KeyManagement,
     who: &AdminPrincipal,
     kind: KeyKind,
     after: Option<String>,
@@ -73,23 +112,31 @@ async fn list(
 ) -> Result<(Vec<Key>, u32), Problem> {
     who.require(AdminScope::Full)?;
     let limit = page_size(limit)?;
+    let after = after.filter(|after| !after.is_empty());
     if after.as_deref().is_some_and(|after| !is_id(after)) {
         return Err(Problem::field("after", "what the page before has as next is needed"));
     }
-    let list = store
+    let list = management
+        .store
         .read(move |db| Box::pin(async move { keys::list(db, kind, after.as_deref(), limit + 1).await }));
     Ok((list.await?, limit))
 }
 
-async fn find(store: &Store, who: &AdminPrincipal, kind: KeyKind, id: String) -> Result<Key, Problem> {
+async fn find(
+    management: &KeyManagement,
+    who: &AdminPrincipal,
+    kind: KeyKind,
+    id: String,
+) -> Result<Key, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
-    let key = store.read(move |db| Box::pin(async move { keys::find(db, kind, &id).await })).await?;
+    let key =
+        management.store.read(move |db| Box::pin(async move { keys::find(db, kind, &id).await })).await?;
     key.ok_or_else(|| Problem::not_found("key"))
 }
 
 async fn rotate(
-    store: &Store,
+    management: &KeyManagement,
     who: AdminPrincipal,
     kind: KeyKind,
     id: String,
@@ -99,7 +146,8 @@ async fn rotate(
     let id = existing(id)?;
     let now = Timestamp::now();
     let overlap_ends = after(now, overlap);
-    store
+    management
+        .store
         .write(move |db| {
             Box::pin(async move {
                 let (key, secret) = keys::rotate(db, kind, &id, overlap_ends, now).await?;
@@ -110,18 +158,39 @@ async fn rotate(
         .await
 }
 
-async fn revoke(store: &Store, who: AdminPrincipal, kind: KeyKind, id: String) -> Result<Key, Problem> {
+/// Ends a key. Whoever has come in by a virtual one is kept out, in the same transaction, so that instances that cannot be told now learn it
+/// from the database.
+async fn revoke(
+    management: &KeyManagement,
+    who: AdminPrincipal,
+    kind: KeyKind,
+    id: String,
+) -> Result<Key, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
-    store
-        .write(move |db| {
-            Box::pin(async move {
-                let key = keys::revoke(db, kind, &id, Timestamp::now()).await?;
-                record(db, &who, "key.revoke", &key).await?;
-                Ok(key)
-            })
+    let user = (kind == KeyKind::Virtual).then(|| user_of(&id));
+    let out_until = after(Timestamp::now(), OUT);
+    let ban =
+        user.as_deref().map(|user| Ban::now(user, out_until, "the virtual key was revoked", &who.party()));
+    let revoked = management.store.write(move |db| {
+        Box::pin(async move {
+            let key = keys::revoke(db, kind, &id, Timestamp::now()).await?;
+            if let Some(ban) = &ban
+                && bans::put(db, ban).await? == Banned::TooMany
+            {
+                return Err(Problem::conflict(
+                    "so many users are kept out already that the key's connections could not be closed everywhere; lift bans first",
+                ));
+            }
+            record(db, &who, "key.revoke", &key).await?;
+            Ok(key)
         })
-        .await
+    });
+    let revoked = revoked.await?;
+    if let (Some(user), Some(KeepOut(keep_out))) = (user, &management.keep_out) {
+        keep_out(user, out_until).await;
+    }
+    Ok(revoked)
 }
 
 async fn record(

@@ -6,6 +6,7 @@ use hubline_store::keys::{AdminScope, LONGEST_NAME};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use crate::admin::names::{NAME, is_name};
 use crate::api::Problem;
 
 /// Longest time a key may be good, and its earlier secrets after a rotation, in seconds: 10 years, 30 days.
@@ -18,6 +19,7 @@ const USUAL_OVERLAP: u32 = 86_400;
 /// What an admin key may do; each includes those before it.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = AdminScope)]
 pub(super) enum Scope {
     /// Look at mappings, providers, consultations, bans.
     Read,
@@ -53,7 +55,7 @@ impl From<AdminScope> for Scope {
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = "^([0-9a-f]{16})?$")]
     pub(super) after: Option<String>,
     /// How many at most.
     #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
@@ -96,23 +98,17 @@ pub(super) fn checked_name(name: String) -> Result<String, Problem> {
     }
 }
 
-/// Most models that a key names, and the longest name of one in bytes.
+/// Most models that a key names.
 const MOST_MODELS: usize = 1_000;
-const LONGEST_MODEL: usize = 256;
 
 /// The models that a key sees.
 pub(super) fn checked_models(models: Option<BTreeSet<String>>) -> Result<Option<BTreeSet<String>>, Problem> {
     let Some(models) = models else { return Ok(None) };
-    let is_name =
-        |name: &String| (1..=LONGEST_MODEL).contains(&name.len()) && !name.contains(char::is_control);
-    match models.len() <= MOST_MODELS && models.iter().all(is_name) {
+    match models.len() <= MOST_MODELS && models.iter().all(|name| is_name(name)) {
         true => Ok(Some(models)),
-        false => Err(Problem::field(
-            "models",
-            format!(
-                "at most {MOST_MODELS} names of 1 to {LONGEST_MODEL} bytes without control characters are needed"
-            ),
-        )),
+        false => {
+            Err(Problem::field("models", format!("at most {MOST_MODELS} names are needed, each {NAME}")))
+        }
     }
 }
 

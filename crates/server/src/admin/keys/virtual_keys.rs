@@ -5,12 +5,14 @@ use axum::http::StatusCode;
 use axum::http::header::{CACHE_CONTROL, LOCATION};
 use axum::response::IntoResponse;
 use hubline::value::DateTime;
+use hubline_store::Timestamp;
 use hubline_store::keys::{Key, KeyKind, KeyScope, NewKey, Secret};
-use hubline_store::{Store, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::KeyManagement;
 use super::values::{PageQuery, Rotation, checked_models, checked_name, end};
+use crate::admin::names::Name;
 use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, shown};
 
 /// A virtual key to be made.
@@ -26,7 +28,7 @@ pub(super) struct NewVirtualKey {
     )]
     name: String,
     /// The virtual models that it sees; all, also those to come, unless given.
-    #[schema(max_items = 1_000)]
+    #[schema(value_type = Option<Vec<Name>>, max_items = 1_000)]
     models: Option<BTreeSet<String>>,
     /// For how many seconds it is good; for ever unless given.
     #[schema(minimum = 1, maximum = 315_360_000)]
@@ -109,7 +111,7 @@ fn with_secret(key: Key, secret: &Secret, earlier_until: Option<Timestamp>) -> i
     responses((status = 201, body = VirtualKeySecret, headers(("Location" = String, description = "The key")))),
 )]
 pub(super) async fn create(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Json(new): Json<NewVirtualKey>,
 ) -> Result<impl IntoResponse, Problem> {
@@ -118,7 +120,7 @@ pub(super) async fn create(
         scope: KeyScope::Models(checked_models(new.models)?),
         expires_at: end(Timestamp::now(), new.expires_in_seconds)?,
     };
-    let (key, secret) = super::create(&store, who, new).await?;
+    let (key, secret) = super::create(&management, who, new).await?;
     let location = format!("/api/admin/virtual-keys/{}", key.id);
     Ok((StatusCode::CREATED, [(LOCATION, location)], with_secret(key, &secret, None)))
 }
@@ -128,11 +130,11 @@ pub(super) async fn create(
 /// By id; revoked and expired ones too.
 #[utoipa::path(get, path = "/api/admin/virtual-keys", tag = "virtual keys", params(PageQuery), responses((status = 200, body = Page<VirtualKey>)))]
 pub(super) async fn list(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<VirtualKey>>, Problem> {
-    let (keys, limit) = super::list(&store, &who, KeyKind::Virtual, query.after, query.limit).await?;
+    let (keys, limit) = super::list(&management, &who, KeyKind::Virtual, query.after, query.limit).await?;
     Ok(Json(Page::of(keys.into_iter().map(VirtualKey::from).collect(), limit, |key| key.id.clone())))
 }
 
@@ -145,11 +147,11 @@ pub(super) async fn list(
     responses((status = 200, body = VirtualKey)),
 )]
 pub(super) async fn find(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
 ) -> Result<Json<VirtualKey>, Problem> {
-    Ok(Json(super::find(&store, &who, KeyKind::Virtual, id).await?.into()))
+    Ok(Json(super::find(&management, &who, KeyKind::Virtual, id).await?.into()))
 }
 
 /// Gives a virtual key a new secret
@@ -164,13 +166,13 @@ pub(super) async fn find(
     responses((status = 200, body = VirtualKeySecret)),
 )]
 pub(super) async fn rotate(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
     Json(rotation): Json<Rotation>,
 ) -> Result<impl IntoResponse, Problem> {
     let overlap = rotation.overlap()?;
-    let (key, secret, until) = super::rotate(&store, who, KeyKind::Virtual, id, overlap).await?;
+    let (key, secret, until) = super::rotate(&management, who, KeyKind::Virtual, id, overlap).await?;
     Ok(with_secret(key, &secret, Some(until)))
 }
 
@@ -178,17 +180,16 @@ pub(super) async fn rotate(
 ///
 /// Connections that were opened with it are closed on every instance; it stays in the list.
 #[utoipa::path(
-    delete,
-    path = "/api/admin/virtual-keys/{id}",
+    post,
+    path = "/api/admin/virtual-keys/{id}/revoke",
     tag = "virtual keys",
     params(("id" = String, Path, description = "The key's id")),
-    responses((status = 204)),
+    responses((status = 200, body = VirtualKey)),
 )]
 pub(super) async fn revoke(
-    State(store): State<Store>,
+    State(management): State<KeyManagement>,
     who: AdminPrincipal,
     Path(id): Path<String>,
-) -> Result<StatusCode, Problem> {
-    super::revoke(&store, who, KeyKind::Virtual, id).await?;
-    Ok(StatusCode::NO_CONTENT)
+) -> Result<Json<VirtualKey>, Problem> {
+    Ok(Json(super::revoke(&management, who, KeyKind::Virtual, id).await?.into()))
 }

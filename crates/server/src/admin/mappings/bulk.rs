@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use axum::extract::{DefaultBodyLimit, State};
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
@@ -27,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
     request_body = ModelMappingImport,
     responses(
         (status = 200, body = ModelMappingImported),
-        (status = 409, description = "There would be too many mappings"),
+        (status = 409, description = "A virtual name has the same provider twice, or there would be too many mappings"),
     ),
 )]
 async fn import(
@@ -36,6 +38,7 @@ async fn import(
     Json(import): Json<ModelMappingImport>,
 ) -> Result<Json<ModelMappingImported>, Problem> {
     let mappings: Vec<MappingValues> = import.mappings.into_iter().map(MappingValues::from).collect();
+    refuse_twice(&mappings)?;
     let outcome = store.write(move |db| {
         Box::pin(async move {
             let outcome = navigation::import(db, mappings, import.mode.into(), who.party().as_str()).await?;
@@ -66,4 +69,18 @@ async fn export(
 ) -> Result<Json<ModelMappingExport>, Problem> {
     let mappings = store.export().await?;
     Ok(Json(ModelMappingExport { mappings: mappings.into_iter().map(|mapping| mapping.values).collect() }))
+}
+
+/// The same virtual name twice with the same provider contradicts itself, as it does one by one.
+fn refuse_twice(mappings: &[MappingValues]) -> Result<(), Problem> {
+    let mut seen = HashMap::new();
+    for (place, mapping) in mappings.iter().enumerate() {
+        let first = seen.insert((&mapping.virtual_model_name, &mapping.provider_name), place);
+        if let Some(first) = first {
+            let problem =
+                format!("mappings[{first}] has the same virtualModelName and providerName; name each once");
+            return Err(Problem::conflict(problem.clone()).naming(&format!("mappings[{place}]"), problem));
+        }
+    }
+    Ok(())
 }

@@ -8,7 +8,8 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::values::{Name, ProviderHealth, ShownProvider};
+use super::values::{ProviderHealth, ShownProvider};
+use crate::admin::names::Name;
 use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, page_size};
 
 /// Providers.

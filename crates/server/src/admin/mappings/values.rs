@@ -7,19 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::admin::names::Name;
 use crate::api::shown;
-
-/// The name of a model or provider: 1 to 200 characters, no control characters, no white space at its ends.
-#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-#[schema(
-    value_type = String,
-    min_length = 1,
-    max_length = 200,
-    pattern = r"^[^\s\u0000-\u001f\u007f-\u009f]([^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f])?$",
-    example = "gpt-4"
-)]
-pub(super) struct Name(String);
 
 /// What a mapping says.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -57,9 +46,9 @@ pub(super) struct NewModelMapping {
 impl From<NewModelMapping> for MappingValues {
     fn from(new: NewModelMapping) -> Self {
         Self {
-            virtual_model_name: new.virtual_model_name.0,
-            provider_model_name: new.provider_model_name.0,
-            provider_name: new.provider_name.0,
+            virtual_model_name: new.virtual_model_name.into_text(),
+            provider_model_name: new.provider_model_name.into_text(),
+            provider_name: new.provider_name.into_text(),
             enabled: new.enabled,
             priority: new.priority,
         }
@@ -124,6 +113,7 @@ pub(super) struct ModelMappingList {
 /// What becomes of mappings that an import does not name.
 #[derive(Debug, Clone, Copy, Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ImportMode)]
 pub(super) enum Mode {
     /// They stay.
     #[default]
@@ -254,6 +244,7 @@ impl From<Provider> for ShownProvider {
 /// What happened to a mapping or a provider.
 #[derive(Debug, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
+#[schema(as = ChangeKind)]
 pub(super) enum Kind {
     /// A new mapping.
     Created,

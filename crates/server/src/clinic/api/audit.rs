@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::note;
-use super::values::{read, shown};
-use crate::api::{AdminPrincipal, Json, Page, Problem, Query, page_size};
+use super::values::shown;
+use crate::api::{AdminPrincipal, Json, Moment, Page, Problem, Query, page_size};
 use crate::clinic::Clinic;
 
 /// An act that was recorded.
@@ -51,10 +51,10 @@ pub(super) struct AuditQuery {
     action: Option<String>,
     /// Not earlier than this.
     #[param(value_type = Option<String>, format = DateTime, nullable = false, required = false)]
-    from: Option<DateTime>,
+    from: Option<Moment>,
     /// Earlier than this.
     #[param(value_type = Option<String>, format = DateTime, nullable = false, required = false)]
-    to: Option<DateTime>,
+    to: Option<Moment>,
     /// What the page before has as `next`.
     #[param(nullable = false, required = false)]
     after: Option<String>,
@@ -90,8 +90,8 @@ pub(super) async fn list(
         subject: query.subject,
         party: query.user.as_deref().map(Party::user),
         action: query.action,
-        from: query.from.map(read),
-        to: query.to.map(read),
+        from: query.from.map(|time| time.0),
+        to: query.to.map(|time| time.0),
         before: query.after,
     };
     let found = clinic.store.write(move |db| {

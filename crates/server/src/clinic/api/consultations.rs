@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::note;
-use super::values::{Name, User, read, shown};
-use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, page_size};
+use super::values::{Name, User, shown};
+use crate::api::{AdminPrincipal, Json, Moment, Page, Path, Problem, Query, page_size};
 use crate::clinic::Clinic;
 
 /// A consultation to be made.
@@ -22,20 +22,18 @@ use crate::clinic::Clinic;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct NewConsultation {
     /// Its id; one is given unless this is.
-    #[schema(nullable = false, required = false)]
     id: Option<Name>,
     /// Its room, which no other consultation has or had; its id unless this is given.
-    #[schema(nullable = false, required = false)]
     room: Option<Name>,
     /// Who takes part.
-    #[schema(min_items = 2, max_items = 100)]
+    #[schema(value_type = BTreeSet<User>, min_items = 2, max_items = 100)]
     participants: Vec<User>,
     /// From when on it is open; from now on unless this is given.
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false, required = false)]
-    opens: Option<DateTime>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    opens: Option<Moment>,
     /// When it closes; unless this is given it stays open until it is closed.
-    #[schema(value_type = Option<String>, format = DateTime, nullable = false, required = false)]
-    closes: Option<DateTime>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    closes: Option<Moment>,
 }
 
 /// A consultation.
@@ -74,7 +72,7 @@ pub(super) struct ConsultationQuery {
     #[param(nullable = false, required = false)]
     open: Option<bool>,
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = "^([0-9]{1,18} .+)?$")]
     after: Option<String>,
     /// How many at most.
     #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
@@ -100,8 +98,8 @@ impl NewConsultation {
     fn checked(self, who: &AdminPrincipal) -> Result<Consultation, Problem> {
         let participants: Result<Vec<String>, Problem> =
             self.participants.into_iter().map(|user| user.checked("participants")).collect();
-        let opens = self.opens.map_or_else(Timestamp::now, read);
-        let closes = self.closes.map(read);
+        let opens = self.opens.map_or_else(Timestamp::now, |time| time.0);
+        let closes = self.closes.map(|time| time.0);
         let id = match self.id {
             Some(id) => id.checked("id")?,
             None => consultations::new_id()?,
@@ -116,7 +114,7 @@ impl NewConsultation {
             return Err(Problem::field("participants", detail));
         }
         if new.closes.is_some_and(|closes| closes <= new.opens) {
-            return Err(Problem::field("closes", "a time later than opens is needed"));
+            return Err(Problem::contradiction("closes", "a time later than opens is needed"));
         }
         Ok(new)
     }
@@ -182,7 +180,7 @@ pub(super) async fn list(
         participant: query.participant,
         room: query.room,
         open_at: query.open.filter(|&open| open).map(|_| Timestamp::now()),
-        before: query.after.map(|after| cursor(&after)).transpose()?,
+        before: query.after.filter(|after| !after.is_empty()).map(|after| cursor(&after)).transpose()?,
     };
     let found = clinic
         .store

@@ -27,10 +27,10 @@ const LONGEST_REASON: usize = 500;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Closing {
     /// For how many seconds the user stays out; 0 lets the user come again at once.
-    #[schema(maximum = 315_360_000, default = 300, nullable = false, required = false)]
+    #[schema(maximum = 315_360_000, default = 300)]
     out_for_seconds: Option<u32>,
     /// Why, for those who read the list; the user is not told.
-    #[schema(max_length = 500, pattern = r"^[^\u0000]*$", nullable = false, required = false)]
+    #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
     reason: Option<String>,
 }
 

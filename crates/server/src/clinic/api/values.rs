@@ -64,8 +64,3 @@ impl Name {
 pub(super) fn shown(time: Timestamp) -> DateTime {
     OffsetDateTime::from(time).into()
 }
-
-/// A time as the API reads it; UTC unless it says otherwise.
-pub(super) fn read(time: DateTime) -> Timestamp {
-    OffsetDateTime::from(time).into()
-}

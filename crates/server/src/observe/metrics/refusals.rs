@@ -83,6 +83,13 @@ impl Collector for RefusalCollector {
         {
             ConstCounter::new(count).encode(refused.encode_family(&[("reason", reason)])?)?;
         }
+        let virtual_keys = encoder.encode_descriptor(
+            "hubline_virtual_keys_refused",
+            "Requests to the navigation state without a right virtual key, or without any where one is required.",
+            None,
+            MetricType::Counter,
+        )?;
+        ConstCounter::new(admin.virtual_keys).encode(virtual_keys)?;
         let Some(tokens) = &self.token_refusals else { return Ok(()) };
         let mut refused = encoder.encode_descriptor(
             "hubline_tokens_refused",
