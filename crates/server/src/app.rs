@@ -18,7 +18,7 @@ use crate::admin::{Admin, KeysConfig};
 use crate::chat::{Chat, ChatConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
-use crate::consultations::ConsultationRule;
+use crate::consultations::{ConsultationRule, NamedByTokens};
 use crate::development::{self, DevelopmentSignIn};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::{Figure, Figures, RedisFigures};
@@ -80,7 +80,9 @@ pub(crate) fn routers(
 ) -> Result<Routers> {
     let applications = &config.applications;
     let chat = Chat::new(store.clone(), applications.chat.clone(), applications.consultations);
-    let chat_hub = server.add_hub(named(chat.hub(), config).filter(clinic.admission(CHAT)));
+    let named_by_tokens = NamedByTokens::new(store.clone(), applications.consultations);
+    let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT)).filter(named_by_tokens);
+    let chat_hub = server.add_hub(chat_hub);
     chat.start(server, &chat_hub);
     let navigation_hub =
         server.add_hub(named(navigation::hub(), config).filter(clinic.admission(NAVIGATION)));
@@ -142,7 +144,7 @@ pub(crate) fn routers(
             &observed.log,
             refusals,
             redis_figures,
-            figures(&observed.database),
+            figures(&observed.database, &chat),
         ));
         match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
@@ -174,13 +176,49 @@ pub(crate) struct Observed {
 }
 
 /// What the applications count, for the metrics.
-fn figures(database: &Database) -> Vec<Figures> {
+fn figures(database: &Database, chat: &Chat) -> Vec<Figures> {
     let database = database.status.clone();
-    vec![Figures::new(move || {
-        let is_connected = *database.borrow() == Status::Connected;
-        let help = "Whether the database answers: 1, or 0.";
-        vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
-    })]
+    let chat = chat.clone();
+    let of_chat = Figures::new(move || chat_figures(&chat));
+    vec![
+        of_chat,
+        Figures::new(move || {
+            let is_connected = *database.borrow() == Status::Connected;
+            let help = "Whether the database answers: 1, or 0.";
+            vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
+        }),
+    ]
+}
+
+fn chat_figures(chat: &Chat) -> Vec<Figure> {
+    let counted = chat.statistics();
+    vec![
+        Figure::counter(
+            "hubline_chat_messages_stored",
+            "Messages of the chat that this instance stored.",
+            counted.stored,
+        ),
+        Figure::counter(
+            "hubline_chat_messages_repeated",
+            "Messages that were sent again and had been stored before.",
+            counted.repeated,
+        ),
+        Figure::counter(
+            "hubline_chat_calls_refused",
+            "Calls of the chat that were refused: something not allowed, or too much.",
+            counted.refused,
+        ),
+        Figure::counter(
+            "hubline_chat_published_from_outbox",
+            "Messages that this instance published from the outbox, after another instance or it itself had not.",
+            counted.published_from_outbox,
+        ),
+        Figure::counter(
+            "hubline_chat_database_failures",
+            "Calls of the chat that failed because the database could not be used.",
+            counted.database_failures,
+        ),
+    ]
 }
 
 /// The options of the chat's path, which lets nobody in who is not signed in, unless anonymous users may come.

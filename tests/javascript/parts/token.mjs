@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 
-const KEY = 'conformance-signing-key-of-32-bytes-or-more';
+export const KEY = 'conformance-signing-key-of-32-bytes-or-more';
 const encode = value => Buffer.from(JSON.stringify(value)).toString('base64url');
 
 /** A signed-in user's token, as an application's own login would hand out. `seconds`: until it ends. */

@@ -117,7 +117,9 @@ impl Chat {
 
     /// What the chat has done since it was made.
     pub fn statistics(&self) -> ChatStatistics {
-        self.0.counters.statistics()
+        let mut statistics = self.0.counters.statistics();
+        statistics.refused += self.0.rate.refused();
+        statistics
     }
 
     /// Removes from the outbox what this instance has published. Call it when the process ends, or other instances publish the messages

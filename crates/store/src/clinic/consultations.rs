@@ -111,6 +111,55 @@ pub async fn create(db: &mut Connection, new: &Consultation) -> Result<Created, 
     Ok(Created::Yes)
 }
 
+/// What became of a consultation that a token names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// Its participants are in it now.
+    Yes,
+    /// It was made otherwise, so who takes part in it is not for a token to say.
+    MadeOtherwise,
+    /// Another consultation has its room.
+    RoomIsTaken,
+    /// It has more than [`MAXIMUM_PARTICIPANTS`] now: the transaction is to be rolled back.
+    TooManyParticipants,
+}
+
+/// Makes a consultation that a token names, or adds participants to it and lets it close later if the token says so. The `created_by` of all
+/// of them is the same.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn admit(db: &mut Connection, named: &Consultation) -> Result<Admitted, StoreError> {
+    let taken = "SELECT 1 FROM clinic_consultations WHERE room = $1 AND id <> $2";
+    let query = sqlx::query(taken).bind(&named.room).bind(&named.id);
+    if query.fetch_optional(&mut *db).await?.is_some() {
+        return Ok(Admitted::RoomIsTaken);
+    }
+    let upsert = "INSERT INTO clinic_consultations (id, room, opens, closes, created_by, created_at)
+                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (id) DO UPDATE SET
+                      closes = CASE WHEN clinic_consultations.created_by = excluded.created_by
+                                   AND clinic_consultations.closes < excluded.closes THEN excluded.closes
+                               ELSE clinic_consultations.closes END
+                  RETURNING created_by";
+    let query = sqlx::query_scalar(upsert).bind(&named.id).bind(&named.room).bind(named.opens.0);
+    let query = query.bind(named.closes.map(|closes| closes.0)).bind(&named.created_by);
+    let created_by: String = query.bind(named.created_at.0).fetch_one(&mut *db).await?;
+    if created_by != named.created_by {
+        return Ok(Admitted::MadeOtherwise);
+    }
+    for participant in &named.participants {
+        let insert = "INSERT INTO clinic_participants (user_id, consultation_id) VALUES ($1, $2)
+                      ON CONFLICT (user_id, consultation_id) DO NOTHING";
+        sqlx::query(insert).bind(participant).bind(&named.id).execute(&mut *db).await?;
+    }
+    let count = "SELECT CAST(COUNT(*) AS BIGINT) FROM clinic_participants WHERE consultation_id = $1";
+    let count: i64 = sqlx::query_scalar(count).bind(&named.id).fetch_one(&mut *db).await?;
+    match usize::try_from(count) {
+        Ok(count) if count <= MAXIMUM_PARTICIPANTS => Ok(Admitted::Yes),
+        _ => Ok(Admitted::TooManyParticipants),
+    }
+}
+
 /// A consultation by its id.
 ///
 /// # Errors

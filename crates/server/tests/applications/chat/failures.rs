@@ -44,7 +44,7 @@ async fn what_needs_no_database_goes_on_without_it() {
     ada.invoke_error("SendMessage", ("bob", "lost?")).await;
     bob.invoke::<()>("UserTyping", ("ada",)).await;
     assert_eq!(ada.expect::<(String,)>("UserTyping").await.0, "bob");
-    bob.lose().await;
+    bob.close().await;
     assert_eq!(ada.expect::<(String, Value)>("UserLeft").await.0, "bob");
     assert!(here.chat.statistics().database_failures > 0);
     execute(&store, "ALTER TABLE gone RENAME TO chat_conversations").await;

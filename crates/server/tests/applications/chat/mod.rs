@@ -1,6 +1,8 @@
 //! The chat, as its clients see it.
 
+mod consultations;
 mod failures;
+mod fleet;
 mod messages;
 mod rooms;
 
@@ -10,7 +12,7 @@ use hubline::directory::InProcess;
 use hubline::testing::{MemoryBackplane, TestClient, memory_backplanes};
 use hubline::{HubHandle, Server};
 use hubline_server::chat::{Chat, ChatConfig};
-use hubline_server::consultations::ConsultationRule;
+use hubline_server::consultations::{ConsultationRule, NamedByTokens};
 use hubline_store::{Store, StoreError, StoreOptions, sqlx};
 use serde_json::{Value, json};
 
@@ -35,6 +37,14 @@ impl Instance {
 
     fn alone_with(store: &Store, config: ChatConfig, rule: ConsultationRule) -> Self {
         Self::start(Server::builder().directory(InProcess::default()).build(), store, config, rule)
+    }
+
+    fn alone_filtered(store: &Store, rule: ConsultationRule, filter: NamedByTokens) -> Self {
+        let server = Server::builder().directory(InProcess::default()).build();
+        let chat = Chat::new(store.clone(), config(), rule);
+        let hub = server.add_hub(chat.hub().filter(filter));
+        chat.start(&server, &hub);
+        Self { chat, hub, _server: server }
     }
 
     fn on(backplane: MemoryBackplane, store: &Store) -> Self {

@@ -37,7 +37,7 @@ async fn the_first_device_comes_and_the_last_one_goes() {
         assert_eq!((from.as_str(), text.as_str()), ("bob", "one"));
         member.expect_nothing().await;
     }
-    tablet.lose().await;
+    tablet.close().await;
     assert_eq!(left(&ada).await, "bob");
     // Who was lost is a member still, and finds what was written meanwhile.
     ada.invoke::<Value>("SendToRoom", ("ward", "two")).await;
@@ -94,11 +94,11 @@ async fn nothing_is_left_of_anonymous_members() {
     let name = other.connection_id().to_string();
     assert_eq!(joined(&one).await, one.connection_id().as_str());
     assert_eq!(joined(&one).await, name);
-    other.lose().await;
+    other.close().await;
     assert_eq!(left(&one).await, name);
     let rows = "SELECT CAST(COUNT(*) AS BIGINT) FROM chat_members";
     assert_eq!(count(&store, rows).await, 1);
-    one.lose().await;
+    one.close().await;
     let rows = "SELECT CAST(COUNT(*) AS BIGINT) FROM chat_conversations";
     assert_eq!(count(&store, rows).await, 0);
 }
