@@ -98,6 +98,16 @@ impl HubClients {
         self.subjects([id], Subject::User)
     }
 
+    /// All connections of a user but these. ASP.NET Core has no such target: its servers in a mixed fleet send to all of the
+    /// user's connections.
+    pub fn user_except<I: Into<ConnectionId>>(
+        &self,
+        id: impl Into<UserId>,
+        excluded: impl IntoIterator<Item = I>,
+    ) -> ClientProxy<'_> {
+        self.user(id).except(excluded)
+    }
+
     /// All connections of several users.
     pub fn users<U: Into<UserId>>(&self, ids: impl IntoIterator<Item = U>) -> ClientProxy<'_> {
         self.subjects(ids, Subject::User)

@@ -258,7 +258,11 @@ impl Shard {
                 }
             }
             Target::Subject(Subject::User(user)) => {
-                self.users.get(user).into_iter().flat_map(HashMap::values).for_each(deliver);
+                for (id, outbox) in self.users.get(user).into_iter().flatten() {
+                    if !excluded.contains(id) {
+                        deliver(outbox);
+                    }
+                }
             }
             Target::Subject(Subject::Connection(id)) => {
                 if let Some(entry) = self.connections.get(id) {
@@ -275,7 +279,9 @@ impl Shard {
         match target {
             Target::All => !excluded.contains(id),
             Target::Subject(Subject::Group(group)) => entry.groups.contains(group) && !excluded.contains(id),
-            Target::Subject(Subject::User(user)) => entry.user_id.as_ref() == Some(user),
+            Target::Subject(Subject::User(user)) => {
+                entry.user_id.as_ref() == Some(user) && !excluded.contains(id)
+            }
             Target::Subject(Subject::Connection(meant)) => meant == id,
         }
     }
