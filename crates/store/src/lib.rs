@@ -7,6 +7,7 @@
 //! - types are `BIGINT`, `TEXT` and `DOUBLE PRECISION` alone; a truth is a `BIGINT` of 0 or 1; sums are cast to `BIGINT`;
 //! - a time is a `BIGINT` of 100 ns since 1970, UTC ([`Timestamp`]); an id that is no number is a `TEXT`.
 
+pub mod calls;
 pub mod chat;
 pub mod clinic;
 mod connection;

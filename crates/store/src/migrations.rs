@@ -6,4 +6,5 @@ pub(crate) const MIGRATIONS: &[(i64, &str, &str)] = &[
     (2, "clinic", include_str!("../migrations/0002_clinic.sql")),
     (3, "navigation", include_str!("../migrations/0003_navigation.sql")),
     (4, "keys", include_str!("../migrations/0004_keys.sql")),
+    (5, "calls", include_str!("../migrations/0005_calls.sql")),
 ];

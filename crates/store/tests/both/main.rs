@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod basics;
+mod calls;
 mod chat;
 mod clinic;
 mod clinic_data;
