@@ -15,6 +15,7 @@ use hubline_store::navigation::NavigationStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, KeysConfig};
+use crate::calls::{self, Calls, CallsOptions, CallsParts};
 use crate::chat::{Chat, ChatConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
@@ -23,15 +24,18 @@ use crate::development::{self, DevelopmentSignIn};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::{Figure, Figures, RedisFigures};
 use crate::observe::{Database, Output, metrics};
-use crate::paths::{self, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER};
+use crate::paths::{
+    self, CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER,
+};
 use crate::{chat, management, navigation, pages};
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
-pub(crate) const HUB_NAMES: [&str; 2] = [chat::NAME, navigation::NAME];
+pub(crate) const HUB_NAMES: [&str; 3] = [chat::NAME, calls::NAME, navigation::NAME];
 
 /// What each application reads of the configuration.
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationsConfig {
+    pub(crate) calls: CallsOptions,
     pub(crate) retention: RetentionConfig,
     pub(crate) admin: KeysConfig,
     pub(crate) chat: ChatConfig,
@@ -43,6 +47,7 @@ impl Section for ApplicationsConfig {
 
     fn read(reader: &mut Reader) -> Self {
         Self {
+            calls: reader.section(),
             retention: reader.section(),
             admin: reader.section(),
             chat: reader.section(),
@@ -81,13 +86,18 @@ pub(crate) fn routers(
     let applications = &config.applications;
     let chat = Chat::new(store.clone(), applications.chat.clone(), applications.consultations);
     let named_by_tokens = NamedByTokens::new(store.clone(), applications.consultations);
-    let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT)).filter(named_by_tokens);
+    let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT)).filter(named_by_tokens.clone());
     let chat_hub = server.add_hub(chat_hub);
     chat.start(server, &chat_hub);
     let navigation_hub =
         server.add_hub(named(navigation::hub(), config).filter(clinic.admission(NAVIGATION)));
+    let calls = start_calls(server, config, redis.clone(), store);
+    let calls_hub = named(calls.hub(), config).filter(clinic.admission(CALLS)).filter(named_by_tokens);
+    let calls_hub = server.add_hub(calls_hub);
+    calls.serve(calls_hub.context(), server.directory().map(AsRef::as_ref));
     let mut paths = Router::new()
         .merge(chat_hub.map_with(CHAT, chat_options(config)))
+        .merge(calls_hub.map_with(CALLS, chat_options(config)))
         .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
     paths = clinic.guard(paths);
     let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
@@ -135,6 +145,7 @@ pub(crate) fn routers(
             host_filter: host_filter.clone(),
             management_key: config.management.key.clone(),
             token_refusals,
+            calls: calls.clone(),
             clinic: clinic.clone(),
             tls: config.server.tls.clone(),
             admin,
@@ -221,7 +232,16 @@ fn chat_figures(chat: &Chat) -> Vec<Figure> {
     ]
 }
 
-/// The options of the chat's path, which lets nobody in who is not signed in, unless anonymous users may come.
+fn start_calls(server: &Server, config: &Config, redis: Option<RedisClient>, store: &Store) -> Calls {
+    Calls::start(CallsParts {
+        options: config.applications.calls.clone(),
+        redis: redis.map(|client| (client, server.directory_status())),
+        store: Some(store.clone()),
+        consultations: config.applications.consultations,
+    })
+}
+
+/// The options of the paths of chat and calls, which let nobody in who is not signed in, unless anonymous users may come.
 fn chat_options(config: &Config) -> EndpointOptions {
     match config.authentication.anonymous_may_chat() {
         true => endpoint_options(config),
@@ -303,7 +323,7 @@ pub(crate) fn banner(config: &Config) -> String {
     format!(
         "Hubline {version} in environment {environment}\n\
          {application}{backplane}\n\
-         Hubs /chathub and /hubs/navigation-state on {urls}\n\
+         Hubs /chathub, /videocallhub and /hubs/navigation-state on {urls}\n\
          {management}\
          {closed}\
          {sign_in}\
@@ -334,7 +354,9 @@ fn closed(config: &Config) -> Vec<String> {
         );
     }
     if !config.authentication.anonymous_may_chat() {
-        closed.push(format!("{CHAT} for whoever brings no token. {ANONYMOUS}=true lets anonymous users in"));
+        closed.push(format!(
+            "{CHAT} and {CALLS} for whoever brings no token. {ANONYMOUS}=true lets anonymous users in"
+        ));
     }
     if config.server.environment.is_production() {
         closed.push(format!("POST {TRIGGER}. --dev serves it, and so does any --environment but Production"));
@@ -371,7 +393,7 @@ pub(crate) fn notes(config: &Config) -> Vec<String> {
         && config.authentication.allow_anonymous.is_none()
     {
         notes.push(format!(
-            "anybody may use {CHAT}: there are no keys to verify tokens with. Set Jwt:Key, Jwt:JwksUrl or \
+            "anybody may use {CHAT} and {CALLS}: there are no keys to verify tokens with. Set Jwt:Key, Jwt:JwksUrl or \
              Authentication:Schemes:Bearer, or {ANONYMOUS}=true if that is meant"
         ));
     }

@@ -3,6 +3,7 @@
 use crate::pages;
 
 pub(crate) const CHAT: &str = "/chathub";
+pub(crate) const CALLS: &str = "/videocallhub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
 pub(crate) const TRIGGER: &str = "/api/test/trigger-navigation-update";
 pub(crate) const HEALTH: &str = "/health";
@@ -15,8 +16,8 @@ pub(crate) const HEALTH_READY: &str = "/health/ready";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 8] =
-    [CHAT, NAVIGATION, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
+const HUBS_AND_MORE: [&str; 9] =
+    [CHAT, CALLS, NAVIGATION, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
 
 /// What is served in any letter case.
 pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {

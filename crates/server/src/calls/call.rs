@@ -5,12 +5,27 @@ use hubline::value::DateTime;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-/// The id of a call, chosen by its creator. It must not have been used in the last 4 hours.
+use super::clock::date;
+
+/// The id of a call: of calls that begin at different times, the earlier one has the smaller id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct CallId(String);
 
 impl CallId {
+    /// A new one, of this time in milliseconds since 1970: a UUID of version 7. `None` if the system has no random numbers.
+    pub(super) fn new(now: i64) -> Option<Self> {
+        let mut random = [0; 10];
+        getrandom::getrandom(&mut random).ok()?;
+        let id = uuid::Builder::from_unix_timestamp_millis(u64::try_from(now).unwrap_or_default(), &random);
+        Some(Self(id.into_uuid().to_string()))
+    }
+
+    /// What a client gives as one; `None` if no call has such an id.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        (text.len() == 36).then(|| uuid::Uuid::try_parse(text).ok()).flatten().map(|id| Self(id.to_string()))
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -85,44 +100,16 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call that starts to ring now.
-    pub fn ringing(id: impl Into<CallId>, caller: UserId, recipient: UserId) -> Self {
-        let started = OffsetDateTime::now_utc();
-        let started = started.replace_nanosecond(started.nanosecond() / 100 * 100).unwrap_or(started);
+    /// A call that starts to ring at a time, in milliseconds since 1970.
+    pub fn ringing(id: impl Into<CallId>, caller: UserId, recipient: UserId, started: i64) -> Self {
         Self {
             id: id.into(),
             caller,
             recipient,
-            started,
+            started: date(started),
             accepted: None,
             ended: None,
             status: CallStatus::Ringing,
-        }
-    }
-
-    /// The call after a participant has changed its status. The recipient may accept or reject it while it rings; caller and
-    /// recipient may end it while it rings or is active.
-    ///
-    /// # Errors
-    /// [`CallError::NotAParticipant`] for anybody else, [`CallError::NotPossible`] for any other change.
-    pub fn advanced(&self, by: &UserId, to: CallStatus, at: OffsetDateTime) -> Result<Self, CallError> {
-        let (is_caller, is_recipient) = (*by == self.caller, *by == self.recipient);
-        if !is_caller && !is_recipient {
-            return Err(CallError::NotAParticipant { call: self.id.clone(), user: by.clone() });
-        }
-        let at = Some(at.replace_nanosecond(at.nanosecond() / 100 * 100).unwrap_or(at));
-        let call = self.clone();
-        match (self.status, to) {
-            (CallStatus::Ringing, CallStatus::Active) if is_recipient => {
-                Ok(Self { status: to, accepted: at, ..call })
-            }
-            (CallStatus::Ringing, CallStatus::Rejected) if is_recipient => {
-                Ok(Self { status: to, ended: at, ..call })
-            }
-            (CallStatus::Ringing | CallStatus::Active, CallStatus::Ended) => {
-                Ok(Self { status: to, ended: at, ..call })
-            }
-            (from, to) => Err(CallError::NotPossible { call: call.id, user: by.clone(), from, to }),
         }
     }
 
@@ -184,53 +171,12 @@ impl From<&Call> for Json {
     }
 }
 
-/// Why a call could not be created, read or changed.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum CallError {
-    /// A call of this id exists.
-    #[error("a call {0} exists already")]
-    Exists(CallId),
-    /// No call of this id exists, or it is older than 4 hours.
-    #[error("there is no call {0}")]
-    Unknown(CallId),
-    /// Only caller and recipient may act on a call.
-    #[error("{user} takes no part in call {call}")]
-    NotAParticipant {
-        /// The call's id.
-        call: CallId,
-        /// The user who tried.
-        user: UserId,
-    },
-    /// The call's status does not allow the change to this participant.
-    #[error("call {call} is {from}: {user} cannot make it {to}")]
-    NotPossible {
-        /// The call's id.
-        call: CallId,
-        /// The user who tried.
-        user: UserId,
-        /// The status that it has.
-        from: CallStatus,
-        /// The status that it was to have.
-        to: CallStatus,
-    },
-    /// This instance holds 65,536 calls that go on.
-    #[error("{0} calls are held already")]
-    Full(usize),
-    /// The call is not known to this instance, and Redis cannot be asked, for this reason.
-    #[error("other instances cannot be asked for the call: {0}")]
-    Unavailable(String),
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn call() -> Call {
-        Call {
-            started: time::macros::datetime!(2026-01-02 03:04:05.678 UTC),
-            ..Call::ringing("c1", "ada".into(), "bob".into())
-        }
+        Call::ringing("c1", "ada".into(), "bob".into(), 1_767_323_045_678)
     }
 
     #[test]
@@ -238,32 +184,9 @@ mod tests {
         let mut call = call();
         let ringing = r#"{"CallId":"c1","InitiatorId":"ada","RecipientId":"bob","StartedAt":"2026-01-02T03:04:05.678Z","AcceptedAt":null,"EndedAt":null,"Status":0,"StatusName":"Ringing"}"#;
         assert_eq!(call.to_json(), ringing);
-        call = call.advanced(&"bob".into(), CallStatus::Active, OffsetDateTime::now_utc()).unwrap();
-        call = call.advanced(&"ada".into(), CallStatus::Ended, OffsetDateTime::now_utc()).unwrap();
+        (call.status, call.accepted, call.ended) =
+            (CallStatus::Ended, Some(call.started), Some(call.started));
         assert_eq!(Call::from_json(&call.to_json()).unwrap(), call);
         assert!(Call::from_json(&ringing.replace("\"Status\":0", "\"Status\":9")).is_err());
-    }
-
-    #[test]
-    fn each_side_can_do_its_part_only() {
-        use CallStatus::{Active, Ended, Rejected, Ringing};
-        let (ada, bob, eve) = (UserId::from("ada"), UserId::from("bob"), UserId::from("eve"));
-        let now = OffsetDateTime::now_utc();
-        let ringing = call();
-        for (by, possible) in [(&ada, &[Ended][..]), (&bob, &[Active, Rejected, Ended])] {
-            for to in [Ringing, Active, Rejected, Ended] {
-                assert_eq!(ringing.advanced(by, to, now).is_ok(), possible.contains(&to), "{by} {to}");
-            }
-        }
-        assert!(matches!(ringing.advanced(&eve, Ended, now), Err(CallError::NotAParticipant { .. })));
-        let active = ringing.advanced(&bob, Active, now).unwrap();
-        assert!(active.accepted.is_some() && active.ended.is_none());
-        for to in [Ringing, Active, Rejected] {
-            assert!(active.advanced(&bob, to, now).is_err());
-        }
-        for over in [Rejected, Ended] {
-            let over = ringing.advanced(&bob, over, now).unwrap();
-            assert!(over.ended.is_some() && over.advanced(&ada, Ended, now).is_err());
-        }
     }
 }

@@ -1,259 +1,349 @@
-//! Calls between two users, each kept for 4 hours and known to all instances.
+//! Calls between two users: WebRTC signalling, the hub `/videocallhub`. The contract is `docs/calls.md`.
+//!
+//! A call is a state machine ([`session`]) that lives in Redis ([`fleet`]), and in the memory of the instances that have to do with it
+//! ([`held`]); [`sessions`] has one API for both. Whoever changes the status tells the clients ([`events`]). A call is looked at when
+//! one of its deadlines has passed, or when it was left in the middle, by any instance ([`deadlines`]): so nothing depends on the
+//! instance that began it.
 
 mod call;
-mod held_calls;
+mod clock;
+mod config;
+mod counters;
+mod deadlines;
+mod error;
+mod events;
+mod fleet;
+mod held;
+mod history;
+mod hub;
+mod ice;
+mod info;
+mod initiate;
+mod observer;
+mod session;
+mod sessions;
+mod timers;
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::{Arc, OnceLock};
 
-use hubline::{Status, UserId};
-use hubline_redis::{CommandError, RedisClient, RedisScript, redis};
-use hubline_supervision::{Vital, spawn};
-use time::OffsetDateTime;
-use tokio::sync::{Notify, watch};
-use tokio::time::sleep;
+use hubline::{Caller, ConnectionId, HubContext, SessionDirectory, Status};
+use hubline_redis::RedisClient;
+use hubline_store::Store;
+use hubline_supervision::spawn;
+use parking_lot::Mutex;
+use tokio::sync::{mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-pub use call::{Call, CallError, CallId, CallStatus};
-use held_calls::{HeldCall, HeldCalls};
+pub use call::{Call, CallId, CallStatus};
+use clock::Millis;
+use config::CALLS_PER_MINUTE;
+pub use config::{CallsOptions, IceServer, TurnSecret};
+pub use counters::CallStatistics;
+use counters::Counters;
+use deadlines::{FleetDeadlines, OwnDeadlines, Writing, later};
+pub use error::CallError;
+use events::Events;
+use fleet::Fleet;
+use history::{LIMIT_WAITING, Recording};
+pub use hub::NAME;
+use observer::Departures;
+use session::{Role, Session};
+use sessions::{Change, Sessions};
+use timers::{Reason, Timers};
 
-static WRITE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("call.lua")));
+use crate::consultations::ConsultationRule;
+use crate::user_rate::UserRate;
 
-/// How long a call is kept.
-const KEPT_FOR: Duration = Duration::from_secs(4 * 60 * 60);
-/// Calls that are written to Redis at once after an outage.
-const BATCH: usize = 64;
-/// How often a write is repeated because another instance was first: more than a call can change its status.
-const ATTEMPTS: usize = 8;
-/// Between attempts to write what Redis has not taken.
-const BETWEEN_ATTEMPTS: Duration = Duration::from_secs(1);
+/// What calls need of the rest of the program.
+pub struct CallsParts {
+    /// The options.
+    pub options: CallsOptions,
+    /// Redis, and the status of the session directory on it, which notices when Redis has lost data. Without, this instance is alone.
+    pub redis: Option<(RedisClient, watch::Receiver<Status>)>,
+    /// Where the history is kept.
+    pub store: Option<Store>,
+    /// Who may call whom. Without a store it does not matter.
+    pub consultations: ConsultationRule,
+}
 
-/// The calls of a fleet.
-///
-/// With Redis, `call:{id}` behind `Redis:InstanceName` is an entry of .NET's `IDistributedCache` that holds
-/// [`Call::to_json`], for 4 hours absolute. While Redis is away, calls that this instance knows can be created and changed;
-/// they are written when it is back. If instances have changed one call meanwhile, the later [`CallStatus`] counts.
-///
-/// Cloning shares it.
+/// The calls of the fleet, as the hub uses them. Cloning shares them.
 #[derive(Clone)]
 pub struct Calls {
     shared: Arc<Shared>,
-    _writing: Option<Arc<AbortOnDropHandle<()>>>,
+    _tasks: Arc<Vec<AbortOnDropHandle<()>>>,
 }
 
 struct Shared {
-    redis: Option<RedisClient>,
-    held: HeldCalls,
-    is_unwritten: Notify,
-}
-
-/// A call, and its text in Redis if that could be read.
-struct Found {
-    call: Call,
-    in_redis: Option<String>,
+    options: CallsOptions,
+    rate: UserRate,
+    sessions: Sessions,
+    timers: Timers,
+    counters: Counters,
+    consultations: ConsultationRule,
+    store: Option<Store>,
+    /// To be written into the history.
+    records: Option<mpsc::Sender<Session>>,
+    /// The connections of this instance that have a call.
+    carried: Mutex<HashMap<ConnectionId, CallId>>,
+    hub: OnceLock<HubContext>,
 }
 
 impl Calls {
-    /// Calls of a single instance, in its memory.
-    pub fn in_process() -> Self {
-        Self { shared: Arc::new(Shared::new(None)), _writing: None }
-    }
-
-    /// Calls of a fleet. `status` is that of the session directory on the same Redis, which notices when Redis has lost
-    /// data; the calls of this instance are then written again.
+    /// Starts the calls of an instance; [`hub`](Self::hub) has their hub, and [`serve`](Self::serve) has to follow.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub fn start(client: RedisClient, status: watch::Receiver<Status>) -> Self {
-        let shared = Arc::new(Shared::new(Some(client)));
-        let writing = spawn(Writing { shared: Arc::clone(&shared), status });
-        Self { shared, _writing: Some(Arc::new(writing)) }
+    pub fn start(parts: CallsParts) -> Self {
+        let CallsParts { options, redis, store, consultations } = parts;
+        let (records, waiting) = mpsc::channel(LIMIT_WAITING);
+        let (client, status) = redis.unzip();
+        let per_minute = options.calls_per_minute_per_user;
+        let shared = Arc::new(Shared {
+            rate: UserRate::new(CALLS_PER_MINUTE.name(), "calls", per_minute),
+            options,
+            sessions: Sessions::new(client.map(Fleet::new)),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            consultations,
+            records: store.is_some().then_some(records),
+            store: store.clone(),
+            carried: Mutex::default(),
+            hub: OnceLock::new(),
+        });
+        let mut tasks =
+            vec![spawn(OwnDeadlines(Arc::clone(&shared))), spawn(FleetDeadlines(Arc::clone(&shared)))];
+        if let Some(status) = status {
+            tasks.push(spawn(Writing { shared: Arc::clone(&shared), status }));
+        }
+        if let Some(store) = store {
+            let shared = Arc::clone(&shared);
+            tasks.push(spawn(Recording { shared, store, sessions: waiting, is_failing: false }));
+        }
+        Self { shared, _tasks: Arc::new(tasks) }
     }
 
-    /// Starts a call, as [`Call::ringing`] makes it.
+    /// Serves the hub, which was added to a server, on the session directory of that server: connections that an instance has taken
+    /// with it are noticed there.
     ///
-    /// # Errors
-    /// [`CallError::Exists`]; [`CallError::Full`].
-    ///
-    /// # Cancel safety
-    /// Dropped after it was first polled, the call may exist or not.
-    pub async fn create(&self, call: Call) -> Result<(), CallError> {
-        let Shared { held, redis, .. } = &*self.shared;
-        if held.get(&call.id).is_some() {
-            return Err(CallError::Exists(call.id));
-        }
-        let Some(client) = redis else { return held.create(call) };
-        match write(client, "", &call, KEPT_FOR).await {
-            Ok(None) => {
-                held.hold(call);
-                Ok(())
-            }
-            Ok(Some(_)) => Err(CallError::Exists(call.id)),
-            Err(error) => {
-                tracing::debug!(%error, call = %call.id, "a call is known to this instance alone for now");
-                held.create(call)?;
-                self.shared.is_unwritten.notify_one();
-                Ok(())
-            }
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn serve(&self, hub: &HubContext, directory: Option<&dyn SessionDirectory>) {
+        _ = self.shared.hub.set(hub.clone());
+        if let Some(directory) = directory {
+            directory.observe(hub.name(), Arc::new(Departures(Arc::clone(&self.shared))));
         }
     }
 
-    /// The call as it is now; `None` if no call of this id exists or it is older than 4 hours.
-    ///
-    /// # Errors
-    /// [`CallError::Unavailable`].
-    ///
-    /// # Cancel safety
-    /// Safe.
-    pub async fn get(&self, id: &CallId) -> Result<Option<Call>, CallError> {
-        Ok(self.shared.find(id).await?.map(|found| found.call))
-    }
-
-    /// Changes a call's status on behalf of one of its participants. If several try at the same time, one succeeds and the
-    /// others are judged by the status that the call has then.
-    ///
-    /// # Errors
-    /// [`CallError::Unknown`], [`CallError::Unavailable`], and those of [`Call::advanced`].
-    ///
-    /// # Cancel safety
-    /// Dropped after it was first polled, the change may have been made or not.
-    pub async fn advance(&self, id: &CallId, by: &UserId, to: CallStatus) -> Result<Call, CallError> {
-        let Shared { held, redis, is_unwritten } = &*self.shared;
-        for _ in 0..ATTEMPTS {
-            let found = self.shared.find(id).await?.ok_or_else(|| CallError::Unknown(id.clone()))?;
-            let (Some(in_redis), Some(client)) = (found.in_redis, redis) else {
-                let call = held.advance(id, by, to)?;
-                is_unwritten.notify_one();
-                return Ok(call);
-            };
-            let call = found.call.advanced(by, to, OffsetDateTime::now_utc())?;
-            match write(client, &in_redis, &call, KEPT_FOR).await {
-                Ok(None) => {
-                    held.hold(call.clone());
-                    return Ok(call);
-                }
-                Ok(Some(_)) => {}
-                Err(error) => {
-                    tracing::debug!(%error, call = %id, "a call is changed on this instance alone for now");
-                    held.hold(found.call);
-                    let call = held.advance(id, by, to)?;
-                    is_unwritten.notify_one();
-                    return Ok(call);
-                }
+    /// A snapshot of the counters of this instance.
+    pub fn statistics(&self) -> CallStatistics {
+        let mut statistics = self.shared.counters.read();
+        statistics.refused = self.shared.rate.refused();
+        let carried = self.shared.carried.lock();
+        self.shared.sessions.held.for_each(|session| {
+            let is_here = session.state.caller.connection.as_ref().is_some_and(|id| carried.contains_key(id));
+            match session.call.status {
+                CallStatus::Ringing if is_here => statistics.ringing += 1,
+                CallStatus::Active if is_here => statistics.active += 1,
+                _ => {}
             }
-        }
-        Err(CallError::Unavailable("other instances change it all the time".to_owned()))
+        });
+        statistics
     }
 }
 
 impl Shared {
-    fn new(redis: Option<RedisClient>) -> Self {
-        Self { redis, held: HeldCalls::default(), is_unwritten: Notify::new() }
+    fn now(&self) -> Millis {
+        self.sessions.clock.now()
     }
 
-    async fn find(&self, id: &CallId) -> Result<Option<Found>, CallError> {
-        let held = self.held.get(id);
-        let Some(client) = &self.redis else {
-            return Ok(held.map(|call| Found { call, in_redis: None }));
+    /// The clients, as participants. Nobody connects before [`Calls::serve`].
+    fn events(&self) -> Option<Events> {
+        self.hub.get().map(|hub| Events(hub.clients()))
+    }
+
+    /// Changes the status, and tells the clients. If this instance dies in between, another one tells them.
+    async fn change_status(
+        &self,
+        id: &CallId,
+        decide: impl Fn(&Session) -> Result<Change, CallError> + Send + Sync,
+    ) -> Result<Session, CallError> {
+        // Whoever has nothing to do with the call, or comes too late, changes nothing at all.
+        decide(&self.sessions.get(id).await?.ok_or(CallError::Unknown)?)?;
+        let look_at = self.now() + later();
+        self.sessions.schedule(id, look_at).await;
+        let (session, taken) = self.sessions.change(id, &decide).await?;
+        let next = self.announce(&session, &taken).await;
+        self.sessions.settle(id, look_at, next).await;
+        Ok(session)
+    }
+
+    /// A call is due: does what is to be done. Returns when it is due again. `is_own`: this instance has set the status just now.
+    async fn look(&self, id: &CallId, is_own: bool) -> Option<Millis> {
+        let now = self.now();
+        let expired = self.sessions.change(id, &|session| session.expired(now).map(Change::from)).await;
+        if let Ok((session, taken)) = expired {
+            tracing::info!(call = %id, outcome = session.outcome().as_str(), "Call has ended by itself");
+            return self.announce(&session, &taken).await;
+        }
+        let session = match self.sessions.get(id).await {
+            Ok(Some(session)) => session,
+            Ok(None) => return None,
+            Err(_) => return Some(now + later()),
         };
-        match (read(client, id).await, held) {
-            // What Redis has lost, or not been told of yet, is known here.
-            (Ok(None), held) => Ok(held.map(|call| Found { call, in_redis: None })),
-            (Ok(Some((_, call))), Some(held)) if held.status > call.status => {
-                Ok(Some(Found { call: held, in_redis: None }))
-            }
-            (Ok(Some((text, call))), _) => Ok(Some(Found { call, in_redis: Some(text) })),
-            (Err(_), Some(call)) => Ok(Some(Found { call, in_redis: None })),
-            (Err(reason), None) => Err(CallError::Unavailable(reason)),
+        let since = session.call.ended.or(session.call.accepted).unwrap_or(session.call.started);
+        let since = i64::try_from(since.unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
+        if session.state.is_announced {
+            return self.finish(&session);
+        }
+        // Whoever has set the status is about to tell the clients.
+        match is_own || now >= since + later() {
+            true => self.announce(&session, &[]).await,
+            false => Some(since + later()),
         }
     }
 
-    /// Writes what Redis does not have as it is here.
-    async fn write_unwritten(&self, client: &RedisClient) -> Result<(), CommandError> {
-        loop {
-            let unwritten = self.held.unwritten(BATCH);
-            if unwritten.is_empty() {
-                return Ok(());
+    /// Tells the clients of a status. Returns when the call is due again.
+    async fn announce(&self, session: &Session, taken: &[sessions::Kept]) -> Option<Millis> {
+        let events = self.events()?;
+        let id = &session.call.id;
+        if session.is_over() {
+            events.over(session).await;
+            self.counters.over(session.outcome());
+            self.sessions.release_slots(session).await;
+            self.let_go(session);
+        } else {
+            let [_, answer] = self.sessions.descriptions(id).await;
+            events.accepted(session, answer.as_deref().unwrap_or("null")).await;
+            self.give(&events, session, taken).await;
+            if session.state.caller.lost_until.is_some() {
+                // Told again when the caller comes back.
+                return session.deadline();
             }
-            for held in unwritten {
-                self.write_held(client, held).await?;
+        }
+        let status = session.call.status;
+        let announced = |session: &Session| match session.call.status == status {
+            true => Ok(session.announced().into()),
+            false => Err(CallError::NotPossible(session.call.status)),
+        };
+        match self.sessions.change(id, &announced).await {
+            Ok((session, _)) => self.finish(&session),
+            Err(_) => Some(self.now() + later()),
+        }
+    }
+
+    /// What remains when the clients know. Returns when the call is due again.
+    fn finish(&self, session: &Session) -> Option<Millis> {
+        if !session.is_over() {
+            return session.deadline();
+        }
+        self.records.as_ref()?;
+        // Until it was written, it stays due.
+        self.record(session);
+        Some(self.now() + later())
+    }
+
+    /// Has a call written into the history, if there is room among what waits to be written.
+    fn record(&self, session: &Session) {
+        if let Some(records) = &self.records
+            && records.try_send(session.clone()).is_err()
+        {
+            Counters::count(&self.counters.unrecorded);
+        }
+    }
+
+    /// The history has the call.
+    async fn recorded(&self, session: &Session) {
+        if session.is_over() {
+            self.sessions.unschedule(&session.call.id).await;
+        }
+    }
+
+    /// Gives candidates that have waited to whom they are for.
+    async fn give(&self, events: &Events, session: &Session, taken: &[sessions::Kept]) {
+        for kept in taken {
+            let from = &session.side(kept.role.other()).connection;
+            let to = &session.side(kept.role).connection;
+            // Of the recipient's devices only the one that has answered has candidates that matter.
+            if kept.role == Role::Caller && from.as_ref() != Some(&kept.from) {
+                continue;
+            }
+            if let Some(to) = to
+                && let Err(error) = events.candidate(session, to, &kept.candidate).await
+            {
+                tracing::debug!(call = %session.call.id, %error, "a candidate could not be sent");
             }
         }
     }
 
-    async fn write_held(&self, client: &RedisClient, held: HeldCall) -> Result<(), CommandError> {
-        let mut expected = String::new();
-        for _ in 0..ATTEMPTS {
-            let Some(current) = write(client, &expected, &held.call, held.left()).await? else { break };
-            match Call::from_json(&current) {
-                Ok(call) if call.status >= held.call.status => {
-                    self.held.written(&held.call);
-                    self.held.hold(call);
-                    return Ok(());
+    /// A connection has ended; if the call went on by it, its user has some time to come back.
+    async fn lost(&self, id: &CallId, connection: &ConnectionId) -> Result<(), CallError> {
+        let grace = i64::try_from(self.options.rejoin_timeout.as_millis()).unwrap_or_default();
+        let until = self.now() + grace;
+        let Some(session) = self.sessions.get(id).await? else { return Ok(()) };
+        if session.lost(connection, until).is_err() {
+            return Ok(());
+        }
+        self.sessions.schedule(id, session.deadline().unwrap_or(until).min(until)).await;
+        match self.sessions.change(id, &|session| session.lost(connection, until).map(Change::from)).await {
+            Ok((session, _)) => {
+                tracing::info!(call = %id, %connection, seconds = grace / 1000, "Call waits for a participant to come back");
+                if let Some(deadline) = session.deadline() {
+                    self.timers.set(id, deadline, Reason::Deadline);
                 }
-                _ => expected = current,
+                Ok(())
+            }
+            Err(CallError::Unavailable) => Err(CallError::Unavailable),
+            Err(_) => Ok(()),
+        }
+    }
+
+    /// The call goes on by a connection of this instance.
+    async fn carry(&self, caller: &Caller, id: &CallId) {
+        self.carried.lock().insert(caller.connection_id().clone(), id.clone());
+        // It may have ended while its call was made.
+        if caller.aborted().is_cancelled() {
+            self.disconnected(caller.connection_id()).await;
+        }
+    }
+
+    /// A connection of this instance has ended.
+    async fn disconnected(&self, connection: &ConnectionId) {
+        let call = self.carried.lock().remove(connection);
+        if let Some(call) = call
+            && let Err(error) = self.lost(&call, connection).await
+        {
+            tracing::debug!(%call, %error, "the session directory tells again that a connection has ended");
+        }
+    }
+
+    fn let_go(&self, session: &Session) {
+        let mut carried = self.carried.lock();
+        for role in [Role::Caller, Role::Recipient] {
+            if let Some(connection) = &session.side(role).connection
+                && carried.get(connection) == Some(&session.call.id)
+            {
+                carried.remove(connection);
             }
         }
-        self.held.written(&held.call);
-        Ok(())
     }
 }
 
-fn key(client: &RedisClient, id: &CallId) -> String {
-    [client.options().instance_name.as_deref().unwrap_or_default(), "call:", id.as_str()].concat()
-}
-
-async fn read(client: &RedisClient, id: &CallId) -> Result<Option<(String, Call)>, String> {
-    let command = redis::Cmd::hget(key(client, id), "data");
-    let text: Option<String> = client.query(command).await.map_err(|error| error.to_string())?;
-    let Some(text) = text else { return Ok(None) };
-    let call = Call::from_json(&text).map_err(|error| format!("what Redis has is no call: {error}"))?;
-    Ok(Some((text, call)))
-}
-
-/// Writes a call if Redis has `expected`; else returns what Redis has.
-async fn write(
-    client: &RedisClient,
-    expected: &str,
-    call: &Call,
-    kept_for: Duration,
-) -> Result<Option<String>, CommandError> {
-    let arguments = [expected, &call.to_json(), &kept_for.as_millis().max(1).to_string()];
-    client.invoke(&WRITE, key(client, &call.id), &arguments).await
-}
-
-/// Writes to Redis what it could not take at once, or has lost.
-struct Writing {
-    shared: Arc<Shared>,
-    status: watch::Receiver<Status>,
-}
-
-impl Vital for Writing {
-    const NAME: &'static str = "calls";
-
-    async fn run(&mut self) {
-        let Some(client) = &self.shared.redis else { return };
-        loop {
-            tokio::select! {
-                changed = self.status.changed() => match changed {
-                    // Redis may have lost what it had.
-                    Ok(()) if *self.status.borrow() == Status::Connected => self.shared.held.all_unwritten(),
-                    Ok(()) => continue,
-                    Err(_) => return,
-                },
-                () = self.shared.is_unwritten.notified() => {}
-            }
-            while let Err(error) = self.shared.write_unwritten(client).await {
-                tracing::debug!(%error, "calls cannot be written to Redis");
-                sleep(BETWEEN_ATTEMPTS).await;
-            }
-        }
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Calls").field("options", &self.options).finish_non_exhaustive()
     }
 }
 
 impl fmt::Debug for Calls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Calls").field("redis", &self.shared.redis).finish_non_exhaustive()
+        self.shared.fmt(f)
+    }
+}
+
+impl fmt::Debug for CallsParts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CallsParts").field("options", &self.options).finish_non_exhaustive()
     }
 }

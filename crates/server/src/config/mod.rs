@@ -56,7 +56,7 @@ pub(crate) use logging::LoggingConfig;
 pub(crate) use management::ManagementConfig;
 pub(crate) use reader::Reader;
 pub(crate) use redis::RedisConfig;
-pub(crate) use report::{ConfigErrors, Warning};
+pub(crate) use report::{ConfigErrors, Problem, Warning};
 pub(crate) use server::ServerConfig;
 pub(crate) use signalr::SignalRConfig;
 

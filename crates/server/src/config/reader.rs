@@ -145,6 +145,20 @@ impl Reader {
         self.value(key, default, parse, shown_span)
     }
 
+    /// A span of time within bounds, which `expected` names.
+    pub(crate) fn span_within(
+        &mut self,
+        key: Key,
+        default: Duration,
+        bounds: std::ops::RangeInclusive<Duration>,
+        expected: &'static str,
+    ) -> Duration {
+        self.declare(key, "time span");
+        let parse =
+            |value: &str| time_span::parse(value).filter(|span| bounds.contains(span)).ok_or(expected);
+        self.value(key, default, parse, |span| format!("{span:?}"))
+    }
+
     /// A span of time, perhaps zero.
     pub(crate) fn patience(&mut self, key: Key, default: Duration) -> Duration {
         self.declare(key, "time span");
@@ -238,6 +252,24 @@ impl Reader {
             Some((captured, setting.clone()))
         });
         matching.collect()
+    }
+
+    /// The settings of a key with one part in braces, and the elements of its lists, each with what the braces stand for.
+    pub(crate) fn matching_elements(&mut self, key: Key) -> Vec<(String, Setting)> {
+        self.declare(key, TEXT);
+        let settings = self.settings.iter().filter(|setting| !setting.value.trim().is_empty());
+        let matching = settings.filter_map(|setting| {
+            let name = &setting.key;
+            let list = key.element_of(name).and_then(|_| name.rsplit_once(':')).map(|(list, _)| list);
+            let captured = key.captures(list.unwrap_or(name))?;
+            Some((captured.first().map(|part| (*part).to_owned())?, setting.clone()))
+        });
+        matching.collect()
+    }
+
+    /// Whether a key has a value.
+    pub(crate) fn is_set(&self, key: Key) -> bool {
+        self.settings.get(key.name()).is_some_and(|setting| !setting.value.trim().is_empty())
     }
 
     /// The elements of a list, without blanks around them, noted as they are. Empty if nothing is set.

@@ -1,4 +1,5 @@
 mod access;
+mod calls;
 mod edge;
 mod limits;
 mod logging;

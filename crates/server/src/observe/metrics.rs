@@ -1,5 +1,6 @@
 //! The page that Prometheus reads.
 
+mod calls;
 mod clinic;
 mod collector;
 mod figures;

@@ -7,17 +7,15 @@ use hubline::UserId;
 use hubline::directory::conformance::until;
 use hubline::directory::{HubSessions, Scope, SessionDirectory};
 use hubline_redis::{RedisClient, RedisDirectory, RedisDirectoryOptions, RedisOptions, redis};
-use hubline_server::calls::Calls;
 use hubline_server::mapping::ConnectionMapping;
 
-const INSTANCE_NAME: &str = "TeleDoctor:";
+pub(crate) const INSTANCE_NAME: &str = "TeleDoctor:";
 /// Fast enough that a test does not wait, slow enough for a busy machine.
-const HEARTBEAT: Duration = Duration::from_millis(200);
+pub(crate) const HEARTBEAT: Duration = Duration::from_millis(200);
 
 pub(crate) struct Instance {
     pub(crate) directory: RedisDirectory,
     pub(crate) hub: Arc<dyn HubSessions>,
-    pub(crate) calls: Calls,
 }
 
 impl Instance {
@@ -31,11 +29,10 @@ impl Instance {
         let mut options = RedisDirectoryOptions::default();
         options.heartbeat = HEARTBEAT;
         let directory = RedisDirectory::start(client.clone(), None, options);
-        ConnectionMapping::start_with(client.clone(), &directory, "Chat", renewal);
+        ConnectionMapping::start_with(client, &directory, "Chat", renewal);
         let hub = directory.attach("Chat");
-        let calls = Calls::start(client, directory.status());
         until(Scope::Fleet, async || hub.connection_count().await.scope).await;
-        Self { directory, hub, calls }
+        Self { directory, hub }
     }
 
     pub(crate) async fn reached(&self) {
@@ -74,6 +71,11 @@ impl Reader {
     /// The text that .NET's distributed cache has under a key.
     pub(crate) async fn cached(&self, key: &str) -> Option<String> {
         self.run(&["HGET", &format!("{INSTANCE_NAME}{key}"), "data"]).await
+    }
+
+    /// The JSON of a field of a hash.
+    pub(crate) async fn field(&self, key: &str, field: &str) -> serde_json::Value {
+        serde_json::from_str(&self.run::<String>(&["HGET", key, field]).await).unwrap()
     }
 
     /// `connection:` and `connections:` of a user.

@@ -9,8 +9,9 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 
-use super::clinic;
+use super::{calls, clinic};
 use crate::admin::Admin;
+use crate::calls::Calls;
 use crate::clinic::Clinic;
 use crate::management::ManagementKey;
 
@@ -23,6 +24,7 @@ pub(crate) struct RefusalCollector {
     pub(crate) management_key: Option<ManagementKey>,
     /// None if there are no keys to verify tokens with.
     pub(crate) token_refusals: Option<TokenRefusals>,
+    pub(crate) calls: Calls,
     pub(crate) clinic: Clinic,
     /// None without https.
     pub(crate) tls: Option<TlsConfig>,
@@ -70,6 +72,7 @@ impl Collector for RefusalCollector {
                 ConstCounter::new(count).encode(failed.encode_family(&[("reason", reason)])?)?;
             }
         }
+        calls::encode(&self.calls.statistics(), &mut encoder)?;
         clinic::encode(&self.clinic.statistics(), &mut encoder)?;
         let mut refused = encoder.encode_descriptor(
             "hubline_admin_requests_refused",
