@@ -62,16 +62,17 @@ impl Counters {
         Self::count(&self.database_failures);
         if !self.is_failing.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                error = format!("{:#}", HubError::internal(error.to_string())),
+                %error,
                 "The chat cannot use the database (ConnectionStrings:Database): messages are refused until it can. Further failures are counted"
             );
         }
-        Err(match error {
-            StoreError::Unavailable(_) => {
-                HubError::new(format!("{what}: the database cannot be used now, try again"))
-                    .with_source(error)
-            }
-            error => HubError::internal(error),
-        })
+        let why = match &error {
+            StoreError::Unavailable(_) => "the database cannot be used now, try again",
+            StoreError::Full(_) => "the disk of the database is full",
+            StoreError::Locked(_) => "another program keeps the database locked, try again",
+            StoreError::Schema(_) => "the database has not the tables of this version",
+            _ => return Err(HubError::internal(error)),
+        };
+        Err(HubError::new(format!("{what}: {why}")).with_source(error))
     }
 }

@@ -8,6 +8,8 @@ use hubline_store::chat::{
     NewMessage, Overview, Since, SinceError, append, conversations, history, is_member, join, leave, mark,
     outbox, since,
 };
+use hubline_store::clinic::Party;
+use hubline_store::clinic::consultations::{Admitted, Consultation, admit};
 use hubline_store::{Store, StoreError, Timestamp, sqlx};
 
 use crate::each;
@@ -318,6 +320,48 @@ async fn of_many_that_claim_a_message_one_publishes_it() {
         let row = oldest().await[0];
         assert!(write!(store, db => outbox::claim(db, &row)).unwrap().is_none());
         assert!(oldest().await.is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_no_open_consultation_is_left_out_and_comes_later() {
+    each(async |store| {
+        let clinic = Party::new("token", "");
+        let name = |id: &str, room: &str, user: &str, closes: i64| {
+            let users = vec!["ada".to_owned(), user.to_owned()];
+            Consultation::now(id, room, users, Timestamp(100), Some(Timestamp(closes)), &clinic)
+        };
+        let admitted = async |named: Consultation| write!(store, db => admit(db, &named)).unwrap();
+        assert_eq!(admitted(name("c-1", "ward", "bob", 200)).await, Admitted::Yes);
+        assert_eq!(admitted(name("c-2", "ward", "eve", 200)).await, Admitted::RoomIsTaken);
+        let mut otherwise = name("c-1", "ward", "eve", 900);
+        otherwise.created_by = "server:".to_owned();
+        assert_eq!(admitted(otherwise).await, Admitted::MadeOtherwise);
+        for user in ["ada", "bob"] {
+            enter(&store, user, "ward").await.unwrap();
+        }
+        say(&store, &Conversation::room("ward"), "bob", "in the room").await;
+        say(&store, &Conversation::between("ada", "bob"), "bob", "between us").await;
+        say(&store, &Conversation::between("ada", "cy"), "cy", "of no consultation").await;
+        let at = async |after: After, time: i64| {
+            write!(store, db => since(db, "ada", &after, 10, Some(Timestamp(time)))).unwrap()
+        };
+        let open = at(After::Beginning, 150).await;
+        assert_eq!((texts(&open), open.has_more), (vec!["in the room", "between us"], false));
+        let listed = async |time: i64| {
+            let page = ConversationsPage::default();
+            write!(store, db => conversations(db, "ada", page, 9, Some(Timestamp(time)))).unwrap().len()
+        };
+        assert_eq!((listed(150).await, listed(99).await, listed(200).await), (2, 0, 0));
+        let over = at(After::Beginning, 200).await;
+        assert_eq!((texts(&over), over.has_more), (vec![], false));
+        // A token lets it close later, and nothing is missing.
+        assert_eq!(admitted(name("c-1", "ward", "bob", 300)).await, Admitted::Yes);
+        assert_eq!(texts(&at(After::Cursor(over.next), 250).await), ["in the room", "between us"]);
+        let crowd = (0..100).map(|n| format!("user {n}")).collect();
+        let many = Consultation::now("c-1", "ward", crowd, Timestamp(100), None, &clinic);
+        assert_eq!(admitted(many).await, Admitted::TooManyParticipants);
     })
     .await;
 }
