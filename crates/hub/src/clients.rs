@@ -270,6 +270,34 @@ impl ClientProxy<'_> {
         refused.map_or(Ok(reach), Err)
     }
 
+    /// Whether this instance has one of these connections.
+    pub fn any_here(&self) -> bool {
+        self.targets.iter().any(|target| self.context.0.router.has(target, &self.excluded))
+    }
+
+    /// As [`ClientProxy::send`], to those of these connections alone that this instance has: for an application whose instances
+    /// each tell their own clients. The backplane has no part in it, so there is no order between this and what is sent through
+    /// the backplane. If there is no such connection, nothing is encoded.
+    ///
+    /// # Errors
+    /// [`SendError::Encode`], [`SendError::EmptyGroupName`].
+    ///
+    /// # Cancel safety
+    /// As [`ClientProxy::send`].
+    pub async fn send_here(self, method: &str, arguments: impl ClientArguments) -> Result<(), SendError> {
+        if !self.any_here() {
+            return self.refused.map_or(Ok(()), Err);
+        }
+        let router = &self.context.0.router;
+        let (publication, refused) = self.publication(method, arguments)?;
+        if let Some(Publication { targets, excluded, frames }) = publication {
+            for target in targets {
+                router.deliver(target, Arc::clone(&excluded), frames.clone()).await;
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
     /// `None` if there is nobody to send to; and what to report in any case.
     fn publication(
         self,

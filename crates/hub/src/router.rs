@@ -172,6 +172,11 @@ impl Router {
         }
     }
 
+    /// Whether a connection of the target is here.
+    pub(crate) fn has(&self, target: &Target, excluded: &[ConnectionId]) -> bool {
+        self.shards.iter().any(|shard| lock(shard).has(target, excluded))
+    }
+
     /// Puts a message into the queue of one connection.
     pub(crate) fn push(&self, outbox: &Arc<Outbox>, frame: Frame) {
         if outbox.push(frame) {
@@ -271,6 +276,17 @@ impl Shard {
             }
         }
         congested
+    }
+
+    fn has(&self, target: &Target, excluded: &[ConnectionId]) -> bool {
+        match target {
+            Target::All => self.connections.keys().any(|id| !excluded.contains(id)),
+            Target::Subject(Subject::Group(group)) => {
+                self.groups.get(group).is_some_and(|members| members.keys().any(|id| !excluded.contains(id)))
+            }
+            Target::Subject(Subject::User(user)) => self.users.contains_key(user),
+            Target::Subject(Subject::Connection(id)) => self.connections.contains_key(id),
+        }
     }
 
     /// Whether what is sent to this target goes to the connection.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use hubline_hub::{Caller, Clients, Disconnected, Groups, Hub, HubError, HubOptions, State};
+use hubline_backplane::memory_backplanes;
+use hubline_hub::{Caller, Clients, Disconnected, Groups, Hub, HubContext, HubError, HubOptions, State};
 use hubline_pipe::CloseCode;
 use tokio::sync::mpsc;
 use tokio::time::{advance, sleep};
+use tokio_util::task::TaskTracker;
 
 use crate::client::{ACCEPTED, Client, call, result, start, start_with};
 
@@ -278,6 +280,29 @@ async fn all_connections_of_a_user_can_be_closed_and_nobody_elses() {
         assert_eq!(client.next().await, result(1, "3"));
     }
     assert_eq!(hub.abort_user(&"carol".into()), 0);
+}
+
+/// Two instances of a fleet, each with a member of the group.
+#[tokio::test]
+async fn what_is_sent_here_stays_here() {
+    let [here, there] = memory_backplanes().map(|backplane| {
+        HubContext::start(hub(), HubOptions::default(), &backplane, None, TaskTracker::new())
+    });
+    let (mut near, mut far) = (Client::connect(&here, "a").await, Client::connect(&there, "b").await);
+    for client in [&mut near, &mut far] {
+        client.send(&call(1, "Join", r#""g""#)).await;
+        assert_eq!(client.next().await, result(1, "null"));
+    }
+    let clients = here.clients();
+    assert!(clients.group("g").any_here() && clients.all().any_here());
+    assert!(!clients.group_except("g", ["a"]).any_here() && !clients.clients(["b"]).any_here());
+    clients.group("g").send_here("Receive", ("near",)).await.unwrap();
+    clients.group("g").send("Receive", ("everywhere",)).await.unwrap();
+    let received = |text: &str| format!(r#"{{"type":1,"target":"Receive","arguments":["{text}"]}}␞"#);
+    assert_eq!(near.next().await, received("near"));
+    for client in [&mut near, &mut far] {
+        assert_eq!(client.next().await, received("everywhere"));
+    }
 }
 
 #[tokio::test]
