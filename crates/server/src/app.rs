@@ -1,5 +1,6 @@
 //! What is served where.
 
+mod figures;
 mod http_api;
 
 use anyhow::{Context, Result};
@@ -7,9 +8,9 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
-use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server, Status};
+use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
 use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
-use hubline_redis::RedisClient;
+use hubline_redis::{RawChannels, RedisClient};
 use hubline_store::Store;
 use hubline_store::navigation::NavigationStore;
 use tokio_util::sync::CancellationToken;
@@ -21,8 +22,9 @@ use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, ListenAddress, Reader, Scheme, Section};
 use crate::consultations::{ConsultationRule, NamedByTokens};
 use crate::development::{self, DevelopmentSignIn};
+use crate::navigation::{Navigation, NavigationConfig};
 use crate::observe::health::{self, Health};
-use crate::observe::metrics::{Figure, Figures, RedisFigures};
+use crate::observe::metrics::RedisFigures;
 use crate::observe::{Database, Output, metrics};
 use crate::paths::{
     self, CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER,
@@ -36,6 +38,7 @@ pub(crate) const HUB_NAMES: [&str; 3] = [chat::NAME, calls::NAME, navigation::NA
 #[derive(Debug, Clone)]
 pub(crate) struct ApplicationsConfig {
     pub(crate) calls: CallsOptions,
+    pub(crate) navigation: NavigationConfig,
     pub(crate) retention: RetentionConfig,
     pub(crate) admin: KeysConfig,
     pub(crate) chat: ChatConfig,
@@ -48,6 +51,7 @@ impl Section for ApplicationsConfig {
     fn read(reader: &mut Reader) -> Self {
         Self {
             calls: reader.section(),
+            navigation: reader.section(),
             retention: reader.section(),
             admin: reader.section(),
             chat: reader.section(),
@@ -79,6 +83,7 @@ pub(crate) fn routers(
     server: &Server,
     config: &Config,
     redis: Option<RedisClient>,
+    channels: Option<RawChannels>,
     store: &Store,
     clinic: &Clinic,
     observed: Observed,
@@ -89,16 +94,24 @@ pub(crate) fn routers(
     let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT)).filter(named_by_tokens.clone());
     let chat_hub = server.add_hub(chat_hub);
     chat.start(server, &chat_hub);
-    let navigation_hub =
-        server.add_hub(named(navigation::hub(), config).filter(clinic.admission(NAVIGATION)));
     let calls = start_calls(server, config, redis.clone(), store);
     let calls_hub = named(calls.hub(), config).filter(clinic.admission(CALLS)).filter(named_by_tokens);
     let calls_hub = server.add_hub(calls_hub);
     calls.serve(calls_hub.context(), server.directory().map(AsRef::as_ref));
+    let mappings = NavigationStore::new(store.clone());
+    let navigation = Navigation::start(
+        server,
+        |hub| named(hub, config).filter(clinic.admission(NAVIGATION)),
+        applications.navigation.clone(),
+        mappings.clone(),
+        channels,
+    );
+    let (state, state_description) = navigation.state_routes().split_for_parts();
     let mut paths = Router::new()
         .merge(chat_hub.map_with(CHAT, chat_options(config)))
         .merge(calls_hub.map_with(CALLS, chat_options(config)))
-        .merge(navigation_hub.map_with(NAVIGATION, endpoint_options(config)));
+        .merge(navigation.hub().map_with(NAVIGATION, endpoint_options(config)))
+        .merge(state);
     paths = clinic.guard(paths);
     let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
     let bearer = bearer.context("tokens cannot be verified")?;
@@ -124,12 +137,15 @@ pub(crate) fn routers(
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(health::probes(&health))
         .merge(paths);
-    let admin = Admin::new(http_api::access(config), store.clone(), NavigationStore::new(store.clone()));
+    let admin = Admin::new(http_api::access(config), store.clone(), mappings);
     let admin = http_api::keeping_out(admin, clinic);
-    let mut parts = http_api::Parts { guarded: clinic.routes(), ..http_api::Parts::default() };
+    let mut parts = http_api::Parts {
+        guarded: clinic.routes().merge(navigation.admin_routes()),
+        described: state_description,
+        ..http_api::Parts::default()
+    };
     if !config.server.environment.is_production() {
-        let trigger = post(navigation::trigger).with_state(navigation_hub.context().clone());
-        parts.open = parts.open.route(TRIGGER, trigger);
+        parts.open = parts.open.merge(navigation.test_routes());
     }
     let (api, api_paths) = http_api::serve(&admin, parts, config.server.environment.is_development());
     app = app.merge(api);
@@ -155,7 +171,7 @@ pub(crate) fn routers(
             &observed.log,
             refusals,
             redis_figures,
-            figures(&observed.database, &chat),
+            figures::all(&observed.database, &chat, &navigation),
         ));
         match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
@@ -184,52 +200,6 @@ pub(crate) struct Observed {
     /// Cancelled when the instance stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) log: Output,
-}
-
-/// What the applications count, for the metrics.
-fn figures(database: &Database, chat: &Chat) -> Vec<Figures> {
-    let database = database.status.clone();
-    let chat = chat.clone();
-    let of_chat = Figures::new(move || chat_figures(&chat));
-    vec![
-        of_chat,
-        Figures::new(move || {
-            let is_connected = *database.borrow() == Status::Connected;
-            let help = "Whether the database answers: 1, or 0.";
-            vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
-        }),
-    ]
-}
-
-fn chat_figures(chat: &Chat) -> Vec<Figure> {
-    let counted = chat.statistics();
-    vec![
-        Figure::counter(
-            "hubline_chat_messages_stored",
-            "Messages of the chat that this instance stored.",
-            counted.stored,
-        ),
-        Figure::counter(
-            "hubline_chat_messages_repeated",
-            "Messages that were sent again and had been stored before.",
-            counted.repeated,
-        ),
-        Figure::counter(
-            "hubline_chat_calls_refused",
-            "Calls of the chat that were refused: something not allowed, or too much.",
-            counted.refused,
-        ),
-        Figure::counter(
-            "hubline_chat_published_from_outbox",
-            "Messages that this instance published from the outbox, after another instance or it itself had not.",
-            counted.published_from_outbox,
-        ),
-        Figure::counter(
-            "hubline_chat_database_failures",
-            "Calls of the chat that failed because the database could not be used.",
-            counted.database_failures,
-        ),
-    ]
 }
 
 fn start_calls(server: &Server, config: &Config, redis: Option<RedisClient>, store: &Store) -> Calls {

@@ -18,7 +18,7 @@ mod development;
 mod listen;
 mod management;
 pub mod mapping;
-mod navigation;
+pub mod navigation;
 mod observe;
 mod pages;
 mod paths;

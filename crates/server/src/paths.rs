@@ -5,7 +5,7 @@ use crate::pages;
 pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const CALLS: &str = "/videocallhub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
-pub(crate) const TRIGGER: &str = "/api/test/trigger-navigation-update";
+pub(crate) use crate::navigation::http::{STATE, TEST_TRIGGER as TRIGGER};
 pub(crate) const HEALTH: &str = "/health";
 /// What the HTTP API is below.
 pub(crate) const API: &str = "/api";
@@ -16,8 +16,8 @@ pub(crate) const HEALTH_READY: &str = "/health/ready";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 9] =
-    [CHAT, CALLS, NAVIGATION, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
+const HUBS_AND_MORE: [&str; 10] =
+    [CHAT, CALLS, NAVIGATION, STATE, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
 
 /// What is served in any letter case.
 pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {

@@ -112,18 +112,17 @@ async fn build(
             let directory = backplane.directory();
             let client = backplane.client().clone();
             ConnectionMapping::start(client.clone(), &directory, &app::chat_name(&config));
-            redis = Some(client);
-            channels = Some(backplane.raw_channels());
+            (redis, channels) = (Some(client), Some(backplane.raw_channels()));
             server.backplane(backplane).directory(directory).build()
         }
         None => server.directory(InProcess::default()).build(),
     };
     let store = open_store(&config.database).await?;
     let retention = config.applications.retention.clone();
-    let clinic = Clinic::start(retention, store.clone(), &server, channels).await;
+    let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
     let kind = if config.database.options.is_shared() { "postgresql" } else { "sqlite" };
     let observed = Observed { database: Database::watch(&store, kind).await, stopping, log };
-    let routers = app::routers(&server, &config, redis, &store, &clinic, observed)?;
+    let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed)?;
     Ok((server, routers, clinic))
 }
 

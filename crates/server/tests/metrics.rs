@@ -134,23 +134,24 @@ async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
     let fates = ["published_total", "queued_total", "replayed_total", "lost_total{cause=\"overflowed\"}"];
     let fates = |page: &Page| fates.map(|fate| page.value(&format!("hubline_backplane_messages_{fate}")));
     let is_connected = |page: &Page| page.value("hubline_backplane_connected") == 1.0;
-    let trigger = || ask(port, "POST /api/test/trigger-navigation-update", "");
+    let mut sender = client::connect(port, "/chathub").await;
+    let message = client::frame(r#"{"type":1,"target":"UserTyping","arguments":["bob"]}"#);
 
     page_with(port, "connected", is_connected).await;
     let figures = ["connected_clients", "memory_used_bytes", "commands_processed_total"];
     let told = |page: &Page| figures.map(|figure| page.get(&format!("redis_{figure}")));
     let counted = page_with(port, "told by Redis", |page| told(page)[0].is_some()).await;
     assert!(told(&counted).iter().all(|value| value.is_some_and(|value| value > 0.0)), "{counted:?}");
-    trigger().await;
+    sender.write_all(&message).await.unwrap();
     let counted = page_with(port, "published", |page| fates(page)[0] == 1.0).await;
     assert_eq!(fates(&counted), [1.0, 0.0, 0.0, 0.0]);
 
     redis.stop().await.unwrap();
     page_with(port, "disconnected", |page| !is_connected(page)).await;
     for _ in 0..3 {
-        trigger().await;
+        sender.write_all(&message).await.unwrap();
     }
-    let counted = page(port).await;
+    let counted = page_with(port, "lost", |page| fates(page)[3] == 1.0).await;
     assert_eq!(fates(&counted), [1.0, 2.0, 0.0, 1.0], "the outbox has room for two");
     assert_eq!(counted.value("hubline_backplane_outbox_messages"), 2.0);
     assert!(counted.value("hubline_backplane_outbox_bytes") > 0.0);

@@ -3,6 +3,7 @@
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use super::Config;
@@ -18,6 +19,8 @@ pub(super) struct Parts {
     pub(super) guarded: OpenApiRouter,
     /// For everybody, or for whomever the routes let in.
     pub(super) open: OpenApiRouter,
+    /// What is served beside these.
+    pub(super) described: OpenApi,
 }
 
 /// Who may use `/api/admin`.
@@ -54,7 +57,7 @@ pub(super) fn serve(admin: &Admin, parts: Parts, is_development: bool) -> (Route
     let paths = described.filter(|path| !path.contains('{')).cloned().collect();
     let document = (
         [(CONTENT_TYPE, "application/json")],
-        describe([guarded_description, open_description], admin::PATH),
+        describe([guarded_description, open_description, parts.described], admin::PATH),
     );
     let document = Router::new().route(OPENAPI, get(document));
     let document = if is_development { document } else { admin.protect(document) };

@@ -8,3 +8,4 @@ mod chat;
 mod clinic;
 mod connection_mapping;
 mod fleet;
+mod navigation;
