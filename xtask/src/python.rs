@@ -1,4 +1,4 @@
-//! The tests of `tests/python`: signalrcore and pysignalr, in an environment of their own.
+//! The tests of `tests/python`: signalrcore and pysignalr, and schemathesis with the HTTP API, in an environment of their own.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -41,6 +41,7 @@ pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Trans
         .args(["-B", "run.py"])
         .current_dir(root().join("tests/python"))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
+        .env("HUBLINE_SERVER", programs.path("hubline")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix());
     transcript.judge(&mut command, Format::Python)
 }

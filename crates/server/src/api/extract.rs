@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::Problem;
+use super::{Object, Problem};
 
-/// A body of JSON; as a result, JSON too. A request without a body of JSON, with one that is malformed or too large, or that does not fit
+/// A body of JSON, an object; as a result, JSON too. A request without a body of JSON, with one that is malformed or too large, or that does not fit
 /// the type, is answered with a [`Problem`] that names the field.
 #[derive(Debug, Clone)]
 pub(crate) struct Json<T>(pub(crate) T);
@@ -85,7 +85,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let value = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
+    let Object(value) = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
         misfit(&path, error.inner())
     })?;
@@ -223,6 +223,8 @@ mod tests {
         for body in [
             "",
             "{",
+            "[\"a\"]",
+            "null",
             "nonsense",
             r#"{"virtualModelName":"a"} {}"#,
             "\u{1}",

@@ -6,6 +6,7 @@
 
 mod entity_tag;
 mod extract;
+mod object;
 mod openapi;
 mod page;
 mod principal;
@@ -15,6 +16,7 @@ mod time;
 
 pub(crate) use entity_tag::{IfMatch, IfNoneMatch, entity_tag};
 pub(crate) use extract::{Json, Path, Query};
+pub(crate) use object::Object;
 pub(crate) use openapi::describe;
 pub(crate) use page::{Page, page_size};
 pub(crate) use principal::AdminPrincipal;

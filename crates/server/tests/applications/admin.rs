@@ -375,7 +375,7 @@ async fn mappings_are_made_listed_changed_and_deleted_and_every_change_can_be_to
             api.send("PUT /api/admin/model-mappings/1", headers, read.clone()).await
         };
         assert_eq!(put("\"2\"").await.status(), 412);
-        assert_eq!(put("2").await.status(), 400);
+        assert_eq!(put("two").await.status(), 400);
         let changed = put("\"1\"").await;
         assert_eq!((changed.status().as_u16(), &changed.headers()["etag"]), (200, &"\"2\"".parse().unwrap()));
         assert_eq!(put("").await.status(), 200, "honoured, not demanded");
@@ -439,6 +439,8 @@ async fn an_export_is_an_import_and_an_import_is_one_change() {
         let (status, wrong) =
             api.ask(&import, STRONG, json!({"mappings": [mapping("x", "y"), mapping(" ", "y")]})).await;
         assert!(status == 400 && wrong["errors"]["mappings[1].virtualModelName"].is_array(), "{wrong}");
+        let (status, array) = api.ask(&import, STRONG, json!({"mappings": [["x", "y", "z"]]})).await;
+        assert!(status == 400 && array["errors"]["mappings[0]"].is_array(), "{array}");
         let large = "x".repeat(5 * 1024 * 1024);
         assert_eq!(api.ask(&import, STRONG, json!({"mappings": [mapping(&large, "y")]})).await.0, 413);
         assert_eq!(

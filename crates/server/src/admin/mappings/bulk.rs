@@ -8,7 +8,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::values::{ModelMappingExport, ModelMappingImport, ModelMappingImported};
-use crate::api::{AdminPrincipal, Json, Problem};
+use crate::api::{AdminPrincipal, Json, Object, Problem};
 
 /// Most bytes of an import: 5,000 mappings with the longest names of ASCII letters fit.
 const IMPORT_BYTES: usize = 4 * 1024 * 1024;
@@ -37,7 +37,8 @@ async fn import(
     who: AdminPrincipal,
     Json(import): Json<ModelMappingImport>,
 ) -> Result<Json<ModelMappingImported>, Problem> {
-    let mappings: Vec<MappingValues> = import.mappings.into_iter().map(MappingValues::from).collect();
+    let mappings: Vec<MappingValues> =
+        import.mappings.into_iter().map(|Object(mapping)| mapping.into()).collect();
     refuse_twice(&mappings)?;
     let outcome = store.write(move |db| {
         Box::pin(async move {

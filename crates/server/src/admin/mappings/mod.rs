@@ -157,7 +157,7 @@ async fn create(
     tag = "model mappings",
     params(
         ("id" = i64, Path, description = "The mapping's id"),
-        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#, description = "ETags that the client has already"),
+        ("If-None-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[0-9]+"|[0-9]+)$"#, description = "ETags that the client has already"),
     ),
     responses(
         (status = 200, body = ShownMapping, headers(("ETag" = String, description = "Its version"))),
@@ -187,7 +187,7 @@ async fn find(
     tag = "model mappings",
     params(
         ("id" = i64, Path, description = "The mapping's id"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#, description = "The ETag that the mapping has to have"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[0-9]+"|[0-9]+)$"#, description = "The ETag that the mapping has to have"),
     ),
     request_body = NewModelMapping,
     responses(
@@ -224,7 +224,7 @@ async fn update(
     tag = "model mappings",
     params(
         ("id" = i64, Path, description = "The mapping's id"),
-        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$"#, description = "The ETag that the mapping has to have"),
+        ("If-Match" = Option<String>, Header, nullable = false, pattern = r#"^(\*|(W/)?"[0-9]+"|[0-9]+)$"#, description = "The ETag that the mapping has to have"),
     ),
     responses((status = 204), (status = 412, description = "The mapping has been changed meanwhile")),
 )]

@@ -8,7 +8,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::admin::names::Name;
-use crate::api::shown;
+use crate::api::{Object, shown};
 
 /// What a mapping says.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -136,8 +136,8 @@ impl From<Mode> for ImportMode {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct ModelMappingImport {
     /// Those that a virtual name and a provider have already are changed, others created.
-    #[schema(max_items = 5_000)]
-    pub(super) mappings: Vec<NewModelMapping>,
+    #[schema(value_type = Vec<NewModelMapping>, max_items = 5_000)]
+    pub(super) mappings: Vec<Object<NewModelMapping>>,
     /// What becomes of the others.
     #[serde(default)]
     #[schema(required = false, default = "merge")]
