@@ -140,7 +140,7 @@ impl Maintenance {
     /// Deletes what is older than is to be kept.
     async fn delete_by_age(&self) -> Result<(), Interrupted> {
         let now = Timestamp::now();
-        let RetentionConfig { messages, consultations, audit, .. } = self.retention;
+        let RetentionConfig { messages, calls, consultations, audit } = self.retention;
         let ended = now.before(BANS_KEPT);
         self.step(move |db| Box::pin(bans::delete_ended(db, ended, BATCH))).await?;
         if let Some(age) = messages {
@@ -148,6 +148,7 @@ impl Maintenance {
             report("Retention:Messages", rows);
         }
         for (kind, setting, age) in [
+            (Kind::Calls, "Retention:Calls", calls),
             (Kind::Consultations, "Retention:Consultations", consultations),
             (Kind::Audit, "Retention:Audit", audit),
         ] {

@@ -10,7 +10,7 @@ use sqlx::Row;
 use sqlx::any::AnyRow;
 
 use super::{Party, audit};
-use crate::{Connection, StoreError, Timestamp};
+use crate::{Connection, StoreError, Timestamp, calls};
 
 /// Rows that one [`step`] changes at most, besides those of messages.
 const BATCH: u32 = 500;
@@ -62,6 +62,8 @@ pub enum Stage {
     Audit,
     /// And among the participants of consultations.
     Participants,
+    /// And in the history of calls, without the reasons of rejections.
+    Calls,
     /// Texts are removed, and the pseudonym is put in the place of their sender, in messages behind this conversation and id.
     Messages(i64, i64),
     /// The user leaves rooms, and the pseudonym is put into conversations with others.
@@ -88,8 +90,10 @@ pub async fn step(db: &mut Connection, erasure: &Erasure, stage: Stage) -> Resul
             let changed = audit::pseudonymize(db, &user, &pseudonym, BATCH).await?;
             Ok(then(Stage::Participants, changed))
         }
-        Stage::Participants => {
-            Ok(then(Stage::Messages(i64::MIN, 0), pseudonymize_participant(db, erasure).await?))
+        Stage::Participants => Ok(then(Stage::Calls, pseudonymize_participant(db, erasure).await?)),
+        Stage::Calls => {
+            let changed = calls::pseudonymize(db, &erasure.user, &erasure.pseudonym, BATCH).await?;
+            Ok(then(Stage::Messages(i64::MIN, 0), changed))
         }
         Stage::Messages(conversation, id) => messages::erase(db, erasure, (conversation, id)).await,
         Stage::Conversations => Ok(then(Stage::Done, messages::leave(db, erasure, BATCH).await?)),

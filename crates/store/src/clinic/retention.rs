@@ -1,6 +1,7 @@
 //! Deleting by age, in transactions of a bounded size.
 
 use super::audit;
+use crate::calls;
 use crate::{Connection, StoreError, Timestamp};
 
 /// Conversations that [`conversations_with_messages_before`] looks at.
@@ -13,6 +14,8 @@ pub enum Kind {
     Audit,
     /// Consultations, from when they closed; those that are open, or will be, stay.
     Consultations,
+    /// The history of calls, from when they began.
+    Calls,
     /// Messages of this conversation, from when they were sent.
     Messages(i64),
 }
@@ -29,6 +32,7 @@ pub async fn delete_before(
 ) -> Result<u64, StoreError> {
     let delete = match kind {
         Kind::Audit => return audit::delete_before(db, time, limit).await,
+        Kind::Calls => return calls::delete_before(db, time, limit).await,
         Kind::Messages(conversation) => return delete_messages(db, conversation, time, limit).await,
         Kind::Consultations => {
             "DELETE FROM clinic_consultations

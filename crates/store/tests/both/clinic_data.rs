@@ -86,6 +86,7 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
             (Stage::Audit, 500),
             (Stage::Audit, 102),
             (Stage::Participants, 1),
+            (Stage::Calls, 0),
             (Stage::Messages(i64::MIN, 0), 2),
             (Stage::Conversations, 2),
         ];
