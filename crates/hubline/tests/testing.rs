@@ -299,3 +299,25 @@ async fn a_client_brings_what_methods_read_of_its_request() {
     let read: (String, u32, String) = client.invoke("Request", ()).await;
     assert_eq!(read, ("dark".to_owned(), 7, "127.0.0.1".to_owned()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_users_devices_are_told_but_for_one_wherever_they_are() {
+    let tell = async |clients: Clients, caller: Caller, user: UserId| {
+        clients.user_except(&user, [caller.connection_id()]).send("Told", ()).await
+    };
+    let [here, there] = memory_backplanes().map(|backplane| {
+        let server = Server::builder().backplane(backplane).build();
+        server.add_hub(Hub::new("Devices").method("Tell", tell))
+    });
+    let phone = TestClient::connect(&here).user("ada").await;
+    let others =
+        [TestClient::connect(&here).user("ada").await, TestClient::connect(&there).user("ada").await];
+    let bob = TestClient::connect(&there).user("bob").await;
+    phone.invoke::<()>("Tell", ("ada",)).await;
+    for other in &others {
+        other.expect::<()>("Told").await;
+    }
+    for silent in [&phone, &bob] {
+        silent.expect_nothing().await;
+    }
+}

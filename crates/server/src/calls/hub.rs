@@ -278,7 +278,7 @@ async fn rejoin_call(caller: Caller, State(calls): State<Calls>, call: String) -
     let (session, taken) = shared.sessions.change(&id, &rejoined).await?;
     let before = before.lock().take().filter(|before| before != connection);
     Counters::count(&shared.counters.rejoined);
-    tracing::info!(call = %id, %connection, "A participant has come back to a call");
+    tracing::info!(call = %id, "A participant has come back to a call");
     shared.carry(&caller, &id).await;
     if let Some(events) = shared.events() {
         if let Some(before) = before {

@@ -288,7 +288,7 @@ impl Shared {
         self.sessions.schedule(id, session.deadline().unwrap_or(until).min(until)).await;
         match self.sessions.change(id, &|session| session.lost(connection, until).map(Change::from)).await {
             Ok((session, _)) => {
-                tracing::info!(call = %id, %connection, seconds = grace / 1000, "Call waits for a participant to come back");
+                tracing::info!(call = %id, seconds = grace / 1000, "Call waits for a participant to come back");
                 if let Some(deadline) = session.deadline() {
                     self.timers.set(id, deadline, Reason::Deadline);
                 }
