@@ -13,6 +13,9 @@ pub enum StoreError {
     /// Another process, a backup for example, keeps the file of SQLite locked. Nothing was written.
     #[error("the database is locked by another program: {0}")]
     Locked(String),
+    /// A statement ran, or waited for a row's lock, until the operation was over. Nothing was written.
+    #[error("the database was too slow: {0}")]
+    Slow(String),
     /// The tables are those of an older or of a newer version; says which, and what to do.
     #[error("{0}")]
     Schema(String),
@@ -34,6 +37,7 @@ impl StoreError {
             Self::Unavailable(why) => Self::Unavailable(why.clone()),
             Self::Full(why) => Self::Full(why.clone()),
             Self::Locked(why) => Self::Locked(why.clone()),
+            Self::Slow(why) => Self::Slow(why.clone()),
             Self::Schema(why) => Self::Schema(why.clone()),
             Self::Refused(why) => Self::Unavailable(why.to_string()),
         }
@@ -76,7 +80,7 @@ fn trouble(code: &str, message: &str) -> Option<StoreError> {
         ("53100", _) => StoreError::Full(message.to_owned()),
         ("53300", _) => unavailable("it takes no more connections"),
         ("25006", _) => unavailable("it may only be read, as a replica"),
-        ("57014" | "55P03", _) => unavailable("a statement took too long"),
+        ("57014" | "55P03", _) => StoreError::Slow(message.to_owned()),
         ("40001" | "40P01", _) => unavailable("the transaction met another one; try again"),
         ("42501", _) => unavailable("the user may not do that"),
         (_, Some("08" | "53" | "57" | "58")) => unavailable("the server is not at work"),
@@ -92,7 +96,7 @@ fn sqlite_trouble(code: i32, message: &str) -> Option<StoreError> {
         5 | 6 => StoreError::Locked(message.to_owned()),
         13 => StoreError::Full(message.to_owned()),
         8 => unavailable("the file may not be written"),
-        9 => unavailable("a statement took too long"),
+        9 => StoreError::Slow(message.to_owned()),
         10 => unavailable("the file cannot be read or written"),
         11 | 26 => unavailable("the file is damaged or no database"),
         14 => unavailable("the file cannot be opened"),

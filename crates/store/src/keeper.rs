@@ -1,20 +1,17 @@
 //! Watches over the database: whether it can be reached, and whether its tables are those of this version.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hubline_supervision::Vital;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::schema::missing_error;
 use crate::shared::{Access, Begun, Database, Shared};
-use crate::{Connection, DEADLINE, StoreError};
+use crate::{Connection, StoreError};
 
-/// Between two looks at a database that works.
-const LOOK: Duration = Duration::from_secs(5);
-/// Between two tries of one that does not.
-const RETRY: Duration = Duration::from_secs(1);
+/// A database that works is looked at once in the time that an operation may take, one that does not so many times.
+const RETRIES: u32 = 5;
 
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
@@ -27,8 +24,9 @@ impl Vital for Keeper {
 
     async fn run(&mut self) {
         loop {
-            let health = &self.shared.health;
-            let pause = if health.is_connected() { LOOK } else { RETRY };
+            let Shared { health, deadline, .. } = &*self.shared;
+            let deadline = *deadline;
+            let pause = if health.is_connected() { deadline } else { deadline / RETRIES };
             let doubted = timeout(pause, health.doubt.notified()).await.is_ok();
             match self.has_begun {
                 false => self.begin().await,
@@ -36,7 +34,7 @@ impl Vital for Keeper {
             }
             if doubted && !self.shared.health.is_connected() {
                 // What fails now is known already.
-                tokio::time::sleep(RETRY / 10).await;
+                sleep(deadline / RETRIES / 10).await;
             }
         }
     }
@@ -74,7 +72,7 @@ impl Keeper {
 
     /// Changes nothing, and yet needs room on the disk.
     async fn write_something(&self) {
-        _ = self.shared.run_within(touch, Access::Write, DEADLINE).await;
+        _ = self.shared.run_within(touch, Access::Write, self.shared.deadline).await;
     }
 }
 

@@ -15,7 +15,7 @@ use crate::options::Place;
 use crate::postgres::Postgres;
 use crate::schema::{self, Migration};
 use crate::sqlite::Sqlite;
-use crate::{Connection, DEADLINE, StoreError, StoreOptions};
+use crate::{Connection, StoreError, StoreOptions};
 
 /// How long migrations may take, with the wait for those of another program.
 const MIGRATION_TIME: Duration = Duration::from_secs(600);
@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) health: Arc<Health>,
     /// For the log.
     pub(crate) place: String,
+    pub(crate) deadline: Duration,
     skip_migrations: bool,
     runtime: Handle,
 }
@@ -50,9 +51,10 @@ impl Shared {
                 let _inside = runtime.enter();
                 Database::Postgres(Box::new(Postgres::new(at, options)))
             }
-            file => Database::Sqlite(Sqlite::open(file, &place, &health, &runtime)?),
+            file => Database::Sqlite(Sqlite::open(file, options.deadline, &place, &health, &runtime)?),
         };
-        Ok(Self { database, health, place, skip_migrations: options.skip_migrations, runtime })
+        let (deadline, skip_migrations) = (options.deadline, options.skip_migrations);
+        Ok(Self { database, health, place, deadline, skip_migrations, runtime })
     }
 
     /// Does work, if the database is open.
@@ -69,7 +71,7 @@ impl Shared {
         counter.fetch_add(1, Ordering::Relaxed);
         self.health.pass()?;
         let _waiting = Waiting::new(&self.health.waiting);
-        self.run_within(work, access, DEADLINE).await
+        self.run_within(work, access, self.deadline).await
     }
 
     /// Does work, open or not.
@@ -155,7 +157,7 @@ impl Shared {
 
     fn late(&self, limit: Duration) -> StoreError {
         self.health.failed();
-        StoreError::Unavailable(format!("no answer within {} s", limit.as_secs()))
+        StoreError::Unavailable(format!("no answer within {} s", limit.as_secs_f64()))
     }
 
     /// Reaches the database, and makes its tables those of this version or, where that is left to others, says which are missing.
@@ -169,7 +171,8 @@ impl Shared {
             reached.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         }
         if self.skip_migrations {
-            let missing = self.run_within(|db| Box::pin(schema::missing(db)), Access::Read, DEADLINE).await?;
+            let missing =
+                self.run_within(|db| Box::pin(schema::missing(db)), Access::Read, self.deadline).await?;
             return Ok(match missing.is_empty() {
                 true => Begun::Ready(missing),
                 false => Begun::Missing(missing),

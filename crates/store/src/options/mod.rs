@@ -20,15 +20,17 @@ const MAXIMUM_CONNECTIONS: u32 = 20;
 #[derive(Clone)]
 pub struct StoreOptions {
     pub(crate) place: Place,
+    /// How long an operation may take, with the wait for its turn. Default 5 s.
+    pub deadline: Duration,
     /// Whether missing tables are left to somebody else. Default false: they are made.
     pub skip_migrations: bool,
     /// Connections to PostgreSQL at most. Default 20; SQLite has its own.
     pub maximum_connections: u32,
     /// Connections to PostgreSQL that are kept. Default 0.
     pub minimum_connections: u32,
-    /// How long connecting to PostgreSQL may take, at most 5 s, the default.
+    /// How long connecting to PostgreSQL may take, at most the deadline. Default 5 s.
     pub connect_timeout: Duration,
-    /// How long a statement of PostgreSQL may take, at most 5 s, the default.
+    /// How long a statement of PostgreSQL may take, at most nine tenths of the deadline. Default 5 s.
     pub statement_timeout: Duration,
     /// How long an unused connection to PostgreSQL is kept. Default 5 minutes.
     pub idle_timeout: Duration,
@@ -94,6 +96,7 @@ impl StoreOptions {
     fn at(place: Place) -> Self {
         Self {
             place,
+            deadline: DEADLINE,
             skip_migrations: false,
             maximum_connections: MAXIMUM_CONNECTIONS,
             minimum_connections: 0,

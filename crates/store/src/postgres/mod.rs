@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgPool};
 use tokio::time::{Instant, timeout};
 use tracing::log::LevelFilter;
 
-use crate::{Connection, DEADLINE, StoreError, StoreOptions};
+use crate::{Connection, StoreError, StoreOptions};
 use lease::Lease;
 
 /// A connection that nobody has used for so long is asked whether it is still there before it is used.
@@ -21,8 +21,6 @@ const TRUSTED: Duration = Duration::from_secs(1);
 /// How long that answer may take, and the probe's.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 const SLOW_STATEMENT: Duration = Duration::from_secs(1);
-/// The server gives a statement up so much before the operation is over, so that its error says what it was.
-const BEFORE_DEADLINE: Duration = Duration::from_millis(500);
 /// What a transaction may wait between two statements; longer waits are those of a client that has gone.
 const IDLE_IN_TRANSACTION: Duration = Duration::from_secs(10);
 
@@ -48,7 +46,7 @@ impl Postgres {
         let pool = PgPoolOptions::new()
             .max_connections(options.maximum_connections)
             .min_connections(options.minimum_connections.min(options.maximum_connections))
-            .acquire_timeout(DEADLINE)
+            .acquire_timeout(options.deadline)
             .idle_timeout(options.idle_timeout)
             .max_lifetime(options.maximum_lifetime)
             .test_before_acquire(false)
@@ -64,7 +62,12 @@ impl Postgres {
                     .boxed()
             })
             .connect_lazy_with(place.clone());
-        Self { pool, place, distrust, connect_timeout: options.connect_timeout }
+        Self {
+            pool,
+            place,
+            distrust,
+            connect_timeout: options.connect_timeout.min(options.deadline * 9 / 10),
+        }
     }
 
     /// Does work outside a transaction.
@@ -233,9 +236,10 @@ fn select_one(db: &mut Connection) -> BoxFuture<'_, Result<(), StoreError>> {
     })
 }
 
-/// What bounds the server's side of an operation, so that what was given up here does not go on there.
+/// What bounds the server's side of an operation, a little before its deadline, so that its error says what it was and nothing goes
+/// on there that was given up here.
 fn settings(options: &StoreOptions) -> String {
-    let statement = options.statement_timeout.min(DEADLINE - BEFORE_DEADLINE).as_millis();
+    let statement = options.statement_timeout.min(options.deadline * 9 / 10).as_millis();
     format!(
         "SET statement_timeout = {statement}; SET lock_timeout = {statement}; SET idle_in_transaction_session_timeout = {}",
         IDLE_IN_TRANSACTION.as_millis()

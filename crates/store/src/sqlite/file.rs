@@ -14,8 +14,6 @@ use tokio::time::Instant;
 use super::execute::refusal;
 use crate::StoreError;
 
-/// How long a statement waits for another process' lock: less than an operation may take, so that its error says what it was.
-const BUSY_TIMEOUT: Duration = Duration::from_millis(4500);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
 /// Prepared statements that a connection keeps.
 const STATEMENTS: usize = 256;
@@ -27,7 +25,9 @@ const LOG_LIMIT_BYTES: i64 = 64 * 1024 * 1024;
 /// Where SQLite keeps its data.
 #[derive(Debug, Clone)]
 pub(super) enum File {
-    At(PathBuf),
+    /// A path, and how long a statement waits for another process' lock: less than an operation may take, so that its error says what
+    /// it was.
+    At(PathBuf, Duration),
     Memory,
 }
 
@@ -49,12 +49,12 @@ impl File {
     /// A connection that writes. The file is created if it is missing.
     pub(super) fn writer(&self, deadline: &Deadline) -> Result<Connection, StoreError> {
         let connection = match self {
-            Self::At(path) => {
+            Self::At(path, patience) => {
                 check_writable(path)?;
                 let connection = open(path, OpenFlags::SQLITE_OPEN_CREATE)?;
                 // Before the first read, and where another process may be doing the same.
-                connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
-                write_ahead(&connection)?;
+                connection.busy_timeout(*patience).map_err(refused)?;
+                write_ahead(&connection, *patience)?;
                 connection.pragma_update(None, "journal_size_limit", LOG_LIMIT_BYTES).map_err(refused)?;
                 connection
             }
@@ -65,8 +65,9 @@ impl File {
 
     /// A connection that reads; `None` in memory, where there is one connection.
     pub(super) fn reader(&self, deadline: &Deadline) -> Result<Option<Connection>, StoreError> {
-        let Self::At(path) = self else { return Ok(None) };
+        let Self::At(path, patience) = self else { return Ok(None) };
         let connection = open(path, OpenFlags::empty())?;
+        connection.busy_timeout(*patience).map_err(refused)?;
         connection.pragma_update(None, "query_only", true).map_err(refused)?;
         prepare(connection, deadline).map(Some)
     }
@@ -78,8 +79,8 @@ fn open(path: &Path, create: OpenFlags) -> Result<Connection, StoreError> {
 }
 
 /// Several processes may ask for it at once, and those that lose are told to try again without a wait.
-fn write_ahead(connection: &Connection) -> Result<(), StoreError> {
-    let give_up = Instant::now() + BUSY_TIMEOUT;
+fn write_ahead(connection: &Connection, patience: Duration) -> Result<(), StoreError> {
+    let give_up = Instant::now() + patience;
     loop {
         let pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;";
         match connection.execute_batch(pragmas).map_err(refused) {
@@ -90,7 +91,6 @@ fn write_ahead(connection: &Connection) -> Result<(), StoreError> {
 }
 
 fn prepare(connection: Connection, deadline: &Deadline) -> Result<Connection, StoreError> {
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(refused)?;
     let pragmas = "PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY;";
     connection.execute_batch(pragmas).map_err(refused)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);

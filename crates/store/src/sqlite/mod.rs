@@ -37,8 +37,8 @@ pub(crate) struct Sqlite {
     identity: Option<(u64, u64)>,
 }
 
-#[derive(Default)]
 struct Readers {
+    health: Arc<Health>,
     idle: Mutex<Vec<(Connection, Deadline)>>,
     open: AtomicU64,
 }
@@ -50,12 +50,13 @@ impl Sqlite {
     /// It cannot be written; says which path and why.
     pub(crate) fn open(
         place: &Place,
+        patience: Duration,
         name: &str,
         health: &Arc<Health>,
         runtime: &Handle,
     ) -> Result<Self, StoreError> {
         let file = match place {
-            Place::File(path) => File::At(path.clone()),
+            Place::File(path) => File::At(path.clone(), patience * 9 / 10),
             Place::Memory | Place::Postgres(_) => File::Memory,
         };
         let deadline = Deadline::default();
@@ -74,11 +75,13 @@ impl Sqlite {
         let run = move || supervise_thread("store writer", || thread.run());
         let spawned = thread::Builder::new().name("hubline-sqlite".to_owned()).spawn(run);
         spawned.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let readers =
+            Arc::new(Readers { health: Arc::clone(health), idle: Mutex::default(), open: AtomicU64::new(0) });
         let identity = match &file {
-            File::At(path) => file::identity(path),
+            File::At(path, _) => file::identity(path),
             File::Memory => None,
         };
-        Ok(Self { identity, file, writer, readers: Arc::default(), runtime: runtime.clone() })
+        Ok(Self { identity, file, writer, readers, runtime: runtime.clone() })
     }
 
     /// Carries a job out in a transaction that it may share.
@@ -90,7 +93,7 @@ impl Sqlite {
     pub(crate) fn read(&self, job: Box<dyn Job>, limit: Duration) {
         match &self.file {
             File::Memory => self.ask(Request { job, is_write: false, limit }),
-            File::At(_) => {
+            File::At(..) => {
                 let (file, readers, runtime) =
                     (self.file.clone(), Arc::clone(&self.readers), self.runtime.clone());
                 drop(self.runtime.spawn_blocking(move || readers.read(&file, &runtime, job, limit)));
@@ -103,7 +106,7 @@ impl Sqlite {
     /// # Errors
     /// It is not.
     pub(crate) fn is_in_place(&self) -> Result<(), StoreError> {
-        let File::At(path) = &self.file else { return Ok(()) };
+        let File::At(path, _) = &self.file else { return Ok(()) };
         match file::identity(path) {
             Some(identity) if self.identity == Some(identity) => Ok(()),
             _ => Err(StoreError::Unavailable(format!(
@@ -147,7 +150,9 @@ impl Readers {
         looks_at.set(Some(deadline));
         let done = run::run(&mut *job, &mut connection, runtime, deadline);
         looks_at.set(None);
-        connection.trouble = None;
+        if connection.trouble.take().is_some() {
+            self.health.failed();
+        }
         self.idle.lock().push((connection, looks_at));
         job.finish(done.map(drop));
     }

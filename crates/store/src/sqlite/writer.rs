@@ -174,7 +174,10 @@ impl Writer {
     /// What the database was in the way with, whatever the work has made of it.
     fn look_at(&mut self, connection: &mut Connection) {
         if let Some(trouble) = connection.trouble.take() {
-            self.broken(&trouble);
+            match &trouble {
+                StoreError::Slow(_) => self.health.failed(),
+                trouble => self.broken(trouble),
+            }
             self.undone = Some(trouble).filter(|_| is_autocommit(connection));
         }
     }

@@ -8,7 +8,12 @@ mod chat;
 mod clinic;
 mod clinic_data;
 mod databases;
+mod files;
 mod keys;
 mod navigation;
+mod notes;
+mod outages;
+mod schema;
+mod writes;
 
 use databases::each;
