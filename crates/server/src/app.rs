@@ -171,7 +171,7 @@ pub(crate) fn routers(
             &observed.log,
             refusals,
             redis_figures,
-            figures::all(&observed.database, &chat, &navigation),
+            figures::all(&observed.database, store, &chat, &navigation),
         ));
         match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
@@ -351,6 +351,9 @@ fn browser_address(address: &ListenAddress) -> String {
 /// what that means.
 pub(crate) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
+    if config.redis.options.is_some() && !config.database.options.is_shared() {
+        notes.push(health::ONE_HISTORY_PER_MACHINE.to_owned());
+    }
     if config.signalr.maximum_authentication_expiration.is_some() && config.authentication.bearer.is_none() {
         notes.push(
             "SignalR:MaximumAuthenticationExpiration is set, but there are no keys to verify tokens with (Jwt:Key, \

@@ -18,6 +18,7 @@ mod development;
 mod listen;
 mod management;
 pub mod mapping;
+mod migrate;
 pub mod navigation;
 mod observe;
 mod pages;
@@ -43,6 +44,7 @@ pub fn main() -> ExitCode {
     log.take_panics();
     let code = match arguments.command {
         Command::Serve(arguments) => with_configuration(&arguments, &log, |loaded| serve(loaded, &log)),
+        Command::Migrate(arguments) => with_configuration(&arguments, &log, |loaded| migrate(&loaded, &log)),
         Command::Config(arguments) => with_configuration(&arguments, &log, |loaded| {
             // Whoever reads this may take their time, or close it.
             _ = std::io::stdout().write_all(loaded.describe().as_bytes());
@@ -83,17 +85,30 @@ fn serve(loaded: Loaded, log: &Output) -> ExitCode {
         tracing::warn!("{note}");
     }
     // Accepts, and drives Redis; connections are served by threads of their own.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
+    block_on(log, async {
+        match serve::run(&config, log).await {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                log.fail(&format!("{error:#}"));
+                ExitCode::FAILURE
+            }
+        }
+    })
+}
+
+fn migrate(loaded: &Loaded, log: &Output) -> ExitCode {
+    observe::subscribe(&loaded.config.logging, log);
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    block_on(log, migrate::run(&loaded.config.database, log))
+}
+
+fn block_on(log: &Output, work: impl Future<Output = ExitCode>) -> ExitCode {
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(work),
         Err(error) => {
             log.fail(&format!("the runtime cannot be started: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    match runtime.block_on(serve::run(&config, log)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            log.fail(&format!("{error:#}"));
             ExitCode::FAILURE
         }
     }

@@ -120,8 +120,7 @@ async fn build(
     let store = open_store(&config.database).await?;
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
-    let kind = if config.database.options.is_shared() { "postgresql" } else { "sqlite" };
-    let observed = Observed { database: Database::watch(&store, kind).await, stopping, log };
+    let observed = Observed { database: Database::watch(&store), stopping, log };
     let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed)?;
     Ok((server, routers, clinic))
 }

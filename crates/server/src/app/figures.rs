@@ -3,14 +3,15 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hubline::Status;
+use hubline_store::Store;
 
 use crate::chat::Chat;
 use crate::navigation::Navigation;
-use crate::observe::Database;
 use crate::observe::metrics::{Figure, Figures};
+use crate::observe::{self, Database};
 
 /// All of it.
-pub(super) fn all(database: &Database, chat: &Chat, navigation: &Navigation) -> Vec<Figures> {
+pub(super) fn all(database: &Database, store: &Store, chat: &Chat, navigation: &Navigation) -> Vec<Figures> {
     let chat = chat.clone();
     let chat = Figures::new(move || of_chat(&chat));
     let database = database.status.clone();
@@ -19,7 +20,7 @@ pub(super) fn all(database: &Database, chat: &Chat, navigation: &Navigation) -> 
         let help = "Whether the database answers: 1, or 0.";
         vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
     });
-    vec![chat, database, of_navigation(navigation)]
+    vec![chat, database, observe::database::figures(store), of_navigation(navigation)]
 }
 
 fn of_navigation(navigation: &Navigation) -> Figures {

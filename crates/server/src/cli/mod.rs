@@ -1,4 +1,4 @@
-//! The command line: `hubline serve` and `hubline config`.
+//! The command line: `hubline serve`, `hubline migrate` and `hubline config`.
 
 use std::ffi::OsString;
 
@@ -20,6 +20,9 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the hubs until stopped
     Serve(ConfigArgs),
+    /// Bring the tables of the database up to date and end; exit code 0 if they are, 1 if the database cannot be used, 3 if they are
+    /// those of a newer version
+    Migrate(ConfigArgs),
     /// Show every configuration key in effect, its value and where it came from
     Config(ConfigArgs),
 }
@@ -122,7 +125,7 @@ mod tests {
         let arguments = ["hubline", "serve"].iter().chain(arguments).map(OsString::from);
         match Cli::try_from_arguments(arguments).unwrap().command {
             Command::Serve(args) => args,
-            Command::Config(_) => panic!("not serve"),
+            Command::Config(_) | Command::Migrate(_) => panic!("not serve"),
         }
     }
 

@@ -1,77 +1,88 @@
-//! Whether the database answers.
+//! Whether the database can be used, as operators are told.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use hubline::Status;
-use hubline_store::{Store, StoreError, sqlx};
+use hubline_store::{Store, StoreFigures, StoreStatus};
 use hubline_supervision::Vital;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 
-/// How often it is asked.
-const PERIOD: Duration = Duration::from_secs(2);
+use super::metrics::{Figure, Figures};
 
 /// The database, as operators are told of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Database {
     /// `sqlite` or `postgresql`.
     pub(crate) kind: &'static str,
-    /// Whether it answers.
+    /// Whether it can be used.
     pub(crate) status: watch::Receiver<Status>,
-    _asking: Arc<AbortOnDropHandle<()>>,
+    _following: Arc<AbortOnDropHandle<()>>,
 }
 
 impl Database {
-    /// Asks it, at once and then every 2 s for as long as this or a clone is there.
+    /// Follows the store for as long as this or a clone is there. The store logs what changes.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    ///
-    /// # Cancel safety
-    /// Dropped, nothing is asked any more.
-    pub(crate) async fn watch(store: &Store, kind: &'static str) -> Self {
-        let (sender, status) = watch::channel(ask(store).await);
-        let asking = hubline_supervision::spawn(Asking { store: store.clone(), status: sender });
-        Self { kind, status, _asking: Arc::new(asking) }
+    pub(crate) fn watch(store: &Store) -> Self {
+        let kind = if store.is_shared() { "postgresql" } else { "sqlite" };
+        let of_store = store.status();
+        let (sender, status) = watch::channel(told(&of_store.borrow()));
+        let following = hubline_supervision::spawn(Following { of_store, told: sender });
+        Self { kind, status, _following: Arc::new(following) }
     }
 }
 
-struct Asking {
-    store: Store,
-    status: watch::Sender<Status>,
+struct Following {
+    of_store: watch::Receiver<StoreStatus>,
+    told: watch::Sender<Status>,
 }
 
-impl Vital for Asking {
+impl Vital for Following {
     const NAME: &'static str = "database status";
 
     async fn run(&mut self) {
-        loop {
-            tokio::time::sleep(PERIOD).await;
-            let status = ask(&self.store).await;
-            let before = self.status.send_replace(status.clone());
-            match (before, status) {
-                (Status::Connected, Status::Disconnected(reason)) => {
-                    tracing::error!(reason, "The database is away; calls that need it fail until it is back");
-                }
-                (Status::Disconnected(_), Status::Connected) => tracing::info!("The database is back"),
-                _ => {}
-            }
+        while self.of_store.changed().await.is_ok() {
+            let told = told(&self.of_store.borrow_and_update());
+            self.told.send_replace(told);
         }
     }
 }
 
-async fn ask(store: &Store) -> Status {
-    let asked: Result<(), StoreError> = store
-        .read(|connection| {
-            Box::pin(async move {
-                sqlx::query("SELECT 1").execute(connection).await.map_err(StoreError::from)?;
-                Ok(())
-            })
-        })
-        .await;
-    match asked {
-        Ok(()) => Status::Connected,
-        Err(error) => Status::Disconnected(error.to_string()),
+fn told(status: &StoreStatus) -> Status {
+    match status {
+        StoreStatus::Connected => Status::Connected,
+        StoreStatus::Starting(why) | StoreStatus::Disconnected(why) => Status::Disconnected(why.clone()),
     }
+}
+
+/// What is counted of the database.
+pub(crate) fn figures(store: &Store) -> Figures {
+    let store = store.clone();
+    Figures::new(move || {
+        let StoreFigures { connections, idle, waiting, reads, writes, commits, failures, .. } =
+            store.figures();
+        vec![
+            Figure::gauge("hubline_database_connections", "Connections to the database.", connections),
+            Figure::gauge("hubline_database_connections_idle", "Those of them that nothing uses.", idle),
+            Figure::gauge(
+                "hubline_database_operations_pending",
+                "Operations that run or wait for their turn.",
+                waiting,
+            ),
+            Figure::counter("hubline_database_reads", "Operations that read.", reads),
+            Figure::counter("hubline_database_writes", "Operations in a transaction.", writes),
+            Figure::counter(
+                "hubline_database_commits",
+                "Transactions; on SQLite one carries many writes.",
+                commits,
+            ),
+            Figure::counter(
+                "hubline_database_failures",
+                "Operations that the database was in the way of.",
+                failures,
+            ),
+        ]
+    })
 }

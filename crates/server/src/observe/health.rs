@@ -65,6 +65,10 @@ impl Health {
     }
 }
 
+/// What SQLite means beside Redis.
+pub(crate) const ONE_HISTORY_PER_MACHINE: &str = "the database is SQLite, which is this machine's alone: instances on other machines \
+    keep histories, mappings and keys of their own. Set ConnectionStrings:Database to PostgreSQL for all of them";
+
 /// How the instance is. Degraded still serves its own clients, so the status code stays 200 and load
 /// balancers keep it. Unhealthy, with 503, is who serves nobody: because it is stopping.
 ///
@@ -216,17 +220,20 @@ impl Health {
             directory,
             token_keys,
             database: DatabaseReport { kind: self.database.kind, connected: database.0, reason: database.1 },
-            warning: self.redis.as_ref().and_then(warning),
+            warning: self.redis.as_ref().and_then(|redis| warning(redis, self.database.kind)),
         }
     }
 }
 
-/// A setting that Redis does not allow.
-fn warning(redis: &RedisClient) -> Option<String> {
+/// What is not as it was meant: a setting that Redis does not allow, a database that is not the fleet's.
+fn warning(redis: &RedisClient, database: &str) -> Option<String> {
     let asked = redis.options().default_database;
-    (redis.database() != asked).then(|| {
+    let not_used = (redis.database() != asked).then(|| {
         format!("defaultDatabase={asked} is not used, keys are in database 0: a Redis Cluster has no other")
-    })
+    });
+    let apart = (database == "sqlite").then(|| ONE_HISTORY_PER_MACHINE.to_owned());
+    let warnings: Vec<String> = not_used.into_iter().chain(apart).collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 /// For everybody; all of it in Development, and for who has the management key.

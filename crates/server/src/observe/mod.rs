@@ -1,6 +1,6 @@
 //! What operators see: health, metrics, the log.
 
-mod database;
+pub(crate) mod database;
 pub(crate) mod health;
 pub(crate) mod metrics;
 mod output;

@@ -7,5 +7,6 @@ mod calls;
 mod chat;
 mod clinic;
 mod connection_mapping;
+mod database;
 mod fleet;
 mod navigation;
