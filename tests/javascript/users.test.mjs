@@ -127,6 +127,15 @@ describe("the users' systems", { concurrency: true }, () => {
       assert.equal((await poll(read, answer => answer.trim() !== '', key)).trim(), to.connection.connectionId);
     });
 
+    test('who comes to the chat and goes is in the log', async () => {
+      const client = await connect(clients, `${cluster.urls[0]}/chathub`, 'ReceiveMessage');
+      const id = client.connection.connectionId;
+      const logged = what => poll(() => readFile(cluster.instances[0].log, 'utf8'), log => log.includes(`${what}: ${id}`), what);
+      await logged('User connected to chat');
+      await client.stop();
+      await logged('User disconnected from chat');
+    });
+
     test('a WebSocket that skips negotiation is taken, and its handshake ends with the record separator', async () => {
       const key = randomBytes(16).toString('base64');
       const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': key };

@@ -16,6 +16,7 @@ mod node;
 mod peers;
 mod prerequisites;
 mod process;
+mod promises;
 mod python;
 mod redis_servers;
 mod report;
@@ -40,7 +41,7 @@ enum Task {
         #[command(subcommand)]
         part: Option<TestPart>,
     },
-    /// Formatting, the order of crates, and clippy, whose warnings are errors
+    /// Formatting, the order of crates, that each test exists which docs/promises.md names, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
@@ -80,6 +81,7 @@ fn run(task: Task) -> Result<()> {
             let mut transcript = Transcript::on_standard_output();
             check::formatting(&mut transcript)?;
             crate_order::check(&mut transcript)?;
+            promises::check(&mut transcript)?;
             check::features(&mut transcript)?;
             check::clippy(&mut transcript)
         }

@@ -17,6 +17,7 @@ use crate::node;
 use crate::peers;
 use crate::prerequisites;
 use crate::process::{cargo, cargo_in_background};
+use crate::promises;
 use crate::python;
 use crate::redis_servers;
 use crate::report::{Report, Step};
@@ -88,8 +89,12 @@ pub(crate) fn quick() -> Result<()> {
     end(&report)
 }
 
-fn style() -> [Step<'static>; 2] {
-    [Step::new("formatting", check::formatting), Step::new("order of crates", crate_order::check)]
+fn style() -> [Step<'static>; 3] {
+    [
+        Step::new("formatting", check::formatting),
+        Step::new("order of crates", crate_order::check),
+        Step::new("promises", promises::check),
+    ]
 }
 
 fn end(report: &Report) -> Result<()> {

@@ -61,7 +61,6 @@ fn configuration(places: &Places, directory: &Path) -> String {
          events {{ worker_connections 4096; }}\n\
          http {{\n\
          \x20 access_log off;\n{temporary}\
-         \x20 map $http_upgrade $connection_upgrade {{ default upgrade; '' ''; }}\n\
          \x20 upstream fleet {{\n{servers}\x20 }}\n\
          \x20 server {{\n\
          \x20   listen 127.0.0.1:{port};\n\
@@ -69,7 +68,7 @@ fn configuration(places: &Places, directory: &Path) -> String {
          \x20     proxy_pass http://fleet;\n\
          \x20     proxy_http_version 1.1;\n\
          \x20     proxy_set_header Upgrade $http_upgrade;\n\
-         \x20     proxy_set_header Connection $connection_upgrade;\n\
+         \x20     proxy_set_header Connection \"upgrade\";\n\
          \x20     proxy_set_header Host $http_host;\n\
          \x20     proxy_set_header X-Real-IP $remote_addr;\n\
          \x20     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;\n\
