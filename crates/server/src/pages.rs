@@ -13,6 +13,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 pub(crate) const HOME: &str = "/";
 pub(crate) const CHAT: &str = "/chat";
+pub(crate) const CALL: &str = "/call";
 
 /// A file that is served at a path.
 #[derive(Debug, Clone, Copy)]
@@ -29,13 +30,16 @@ enum Kind {
     Style,
 }
 
-const FILES: [File; 9] = [
+const FILES: [File; 12] = [
     File { path: HOME, kind: Kind::Page, text: include_str!("../assets/home.html") },
     File { path: "/home.js", kind: Kind::Script, text: include_str!("../assets/home.js") },
     File { path: "/home.css", kind: Kind::Style, text: include_str!("../assets/home.css") },
     File { path: CHAT, kind: Kind::Page, text: include_str!("../assets/chat.html") },
     File { path: "/chat.js", kind: Kind::Script, text: include_str!("../assets/chat.js") },
     File { path: "/chat.css", kind: Kind::Style, text: include_str!("../assets/chat.css") },
+    File { path: CALL, kind: Kind::Page, text: include_str!("../assets/call.html") },
+    File { path: "/call.js", kind: Kind::Script, text: include_str!("../assets/call.js") },
+    File { path: "/call.css", kind: Kind::Style, text: include_str!("../assets/call.css") },
     File { path: "/session.js", kind: Kind::Script, text: include_str!("../assets/session.js") },
     File { path: "/page.css", kind: Kind::Style, text: include_str!("../assets/page.css") },
     File { path: "/signalr.min.js", kind: Kind::Script, text: include_str!("../assets/signalr.min.js") },

@@ -228,7 +228,7 @@ async fn a_path_is_what_it_is_however_it_is_spelt_and_metrics_have_one_spelling(
 #[tokio::test]
 async fn pages_run_their_own_files_and_nothing_else() {
     let (_server, port) = started(|launch| launch).await;
-    for page in ["/", "/chat"] {
+    for page in ["/", "/chat", "/call"] {
         let (head, body) = ask(port, &format!("GET {page}"), "").await;
         let policy = head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
         for part in

@@ -1,7 +1,7 @@
 import { Process } from './process.mjs';
 import { program } from './server.mjs';
 
-const START_MS = 60_000;
+const START_MS = 90_000;
 
 /** What `cargo xtask cluster 3 --as SYSTEM` starts, on free ports: Redis, PostgreSQL, three instances and nginx. */
 export class Cluster {
@@ -11,15 +11,14 @@ export class Cluster {
     // What the machine that runs the tests has set for programs of its own must not get into the instances.
     const env = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(ASPNETCORE_|DOTNET_|ConnectionStrings__|Redis__|SignalR__)/i.test(name)));
     cluster.process = new Process(program('HUBLINE_XTASK'), args, { stdin: 'pipe', env });
-    const ended = cluster.process.ended.then(() => { throw new Error(`the cluster has ended:\n${cluster.process.lines.join('\n')}`); });
-    let timer;
-    const late = new Promise((_, reject) => { timer = setTimeout(() => reject(new Error(`the cluster does not start:\n${cluster.process.lines.join('\n')}`)), START_MS); });
-    try {
-      await Promise.race([cluster.process.until(() => cluster.process.lines.some(line => /^Ready/.test(line))), ended, late]);
-    } finally {
-      clearTimeout(timer);
-      ended.catch(() => {});
-      late.catch(() => {});
+    const isReady = () => cluster.process.lines.some(line => line.startsWith('Ready'));
+    const tell = what => new Error(`the cluster ${what}:\n${cluster.process.lines.join('\n')}`);
+    for (const limit = Date.now() + START_MS; !isReady(); await new Promise(resolve => setTimeout(resolve, 50))) {
+      if (cluster.process.exited) throw tell('has ended');
+      if (Date.now() > limit) {
+        await cluster.end();
+        throw tell('does not start');
+      }
     }
     const found = pattern => cluster.process.lines.map(line => pattern.exec(line)).filter(Boolean);
     cluster.redisPort = Number(found(/^redis +127\.0\.0\.1:(\d+)/)[0][1]);
