@@ -33,10 +33,7 @@ pub(crate) fn check(transcript: &mut Transcript) -> Result<()> {
 }
 
 /// How many rows there are of each state, and what is wrong with them.
-fn judge<'a>(
-    text: &'a str,
-    read: impl Fn(&str) -> Option<String>,
-) -> (BTreeMap<&'a str, usize>, Vec<String>) {
+fn judge(text: &str, read: impl Fn(&str) -> Option<String>) -> (BTreeMap<&str, usize>, Vec<String>) {
     let (mut counts, mut problems, mut expected) = (BTreeMap::new(), Vec::new(), 1);
     for row in text.lines().filter_map(row) {
         let Row { number, state, said } = row;
@@ -97,6 +94,11 @@ fn has(file: &str, source: &str, test: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_document_names_tests_that_exist() -> Result<()> {
+        check(&mut Transcript::on_standard_output())
+    }
 
     #[test]
     fn a_promise_is_kept_by_a_test_that_exists() {
