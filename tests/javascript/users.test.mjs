@@ -73,6 +73,19 @@ describe("the users' systems", { concurrency: true }, () => {
       assert.equal((await redisCli(cluster, '-n', 0, 'DBSIZE')).trim(), '0');
     });
 
+    test('curl: a mapping that is posted with any key reaches a client of each instance', async () => {
+      const seen = await Promise.all(cluster.urls.map(url => connect(clients, `${url}/hubs/navigation-state`, 'ModelMappingChanged', 'NavigationStateChanged')));
+      const mapping = { virtualModelName: `test-model-${Date.now()}`, providerModelName: 'gpt-3.5-turbo', providerName: 'openai' };
+      const { status, body } = await post(`${cluster.urls[0]}/api/admin/model-mappings`, mapping, { Authorization: 'Bearer your-admin-key' });
+      assert.equal(status, 201, body);
+      for (const client of seen) {
+        const [[changed]] = await client.calls('ModelMappingChanged');
+        assert.equal(changed.changeType, 'Created');
+        const [state] = (await client.calls('NavigationStateChanged')).at(-1);
+        assert.ok(state.mappings.some(({ virtualModelName }) => virtualModelName === mapping.virtualModelName), JSON.stringify(state));
+      }
+    });
+
     test('a page from disk is connected to all three, and sees what is triggered at one', async () => {
       const folder = await mkdtemp(join(tmpdir(), 'page-'));
       await writeFile(join(folder, 'client.js'), await readFile(CLIENT));
