@@ -2,14 +2,15 @@
 
 mod figures;
 mod http_api;
+mod sign_in;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 use hubline::{EndpointOptions, ExpiredPrincipals, HttpOptions, Hub, HubOptions, Policy, Server};
-use hubline_auth::{AllowedOrigins, BearerAuthentication, CrossOrigin, HostFilter};
+use hubline_auth::{AllowedOrigins, CrossOrigin, HostFilter};
 use hubline_redis::{RawChannels, RedisClient};
 use hubline_store::Store;
 use hubline_store::navigation::NavigationStore;
@@ -30,6 +31,7 @@ use crate::paths::{
     self, CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER,
 };
 use crate::{chat, management, navigation, pages};
+use sign_in::SignIn;
 
 /// The hubs' own names, which `SignalR:HubNames` maps to others.
 pub(crate) const HUB_NAMES: [&str; 3] = [chat::NAME, calls::NAME, navigation::NAME];
@@ -107,28 +109,23 @@ pub(crate) fn routers(
         channels,
     );
     let (state, state_description) = navigation.state_routes().split_for_parts();
-    let mut paths = Router::new()
+    let admin = Admin::new(http_api::access(config), store.clone(), mappings);
+    let admin = http_api::keeping_out(admin, clinic);
+    let development = config.server.environment.is_development().then(|| {
+        let origins = config.server.allowed_origins.clone();
+        DevelopmentSignIn::start(redis.clone(), server.directory_status(), origins)
+    });
+    let sign_in = SignIn::new(config, clinic, development.clone())?;
+    let of_users = Router::new()
         .merge(chat_hub.map_with(CHAT, chat_options(config)))
-        .merge(calls_hub.map_with(CALLS, chat_options(config)))
-        .merge(navigation.hub().map_with(NAVIGATION, endpoint_options(config)))
-        .merge(state);
-    paths = clinic.guard(paths);
-    let bearer = config.authentication.bearer.clone().map(BearerAuthentication::new).transpose();
-    let bearer = bearer.context("tokens cannot be verified")?;
-    let token_refusals = bearer.as_ref().map(|bearer| bearer.refusals().clone());
-    if let Some(bearer) = bearer {
-        paths = paths.layer(bearer);
-    }
-    if config.server.environment.is_development() {
-        let sign_in = DevelopmentSignIn::start(
-            redis.clone(),
-            server.directory_status(),
-            config.server.allowed_origins.clone(),
-        );
-        // Outside of what verifies other tokens, which would refuse these.
-        paths = paths.layer(from_fn_with_state(sign_in.clone(), development::authenticate));
+        .merge(calls_hub.map_with(CALLS, chat_options(config)));
+    let of_keys =
+        Router::new().merge(navigation.hub().map_with(NAVIGATION, navigation_options(config))).merge(state);
+    // Virtual keys are outside of what verifies users' tokens, which would refuse them.
+    let mut paths = sign_in.before(of_users).merge(admin.identify(sign_in.before(of_keys)));
+    if let Some(development) = development {
         let issue = post(development::issue).layer(DefaultBodyLimit::max(development::LIMIT_BODY_BYTES));
-        paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(sign_in));
+        paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(development));
     }
     let redis_figures = redis.clone().map(RedisFigures::start);
     let health = Health::new(server, config, redis, observed.database.clone(), observed.stopping);
@@ -137,8 +134,6 @@ pub(crate) fn routers(
         .route(HEALTH, get(health::report).with_state(health.clone()))
         .merge(health::probes(&health))
         .merge(paths);
-    let admin = Admin::new(http_api::access(config), store.clone(), mappings);
-    let admin = http_api::keeping_out(admin, clinic);
     let mut parts = http_api::Parts {
         guarded: clinic.routes().merge(navigation.admin_routes()),
         described: state_description,
@@ -160,7 +155,7 @@ pub(crate) fn routers(
             cross_origin: cross_origin.clone(),
             host_filter: host_filter.clone(),
             management_key: config.management.key.clone(),
-            token_refusals,
+            token_refusals: sign_in.refusals(),
             calls: calls.clone(),
             clinic: clinic.clone(),
             tls: config.server.tls.clone(),
@@ -217,6 +212,13 @@ fn chat_options(config: &Config) -> EndpointOptions {
         true => endpoint_options(config),
         false => endpoint_options(config).authorize(Policy::authenticated()),
     }
+}
+
+/// The options of the navigation state's path: where it needs a key, a connection ends with its key.
+fn navigation_options(config: &Config) -> EndpointOptions {
+    let mut options = endpoint_options(config);
+    options.close_on_authentication_expiration |= config.applications.admin.requires_virtual_key;
+    options
 }
 
 /// The options of the hubs' paths.

@@ -10,6 +10,7 @@ use super::Config;
 use crate::admin::{self, Admin, AdminConfig};
 use crate::api::{describe, with_problems};
 use crate::clinic::Clinic;
+use crate::navigation;
 use crate::paths::{API, OPENAPI};
 
 /// What applications have of the API.
@@ -34,7 +35,7 @@ pub(super) fn access(config: &Config) -> AdminConfig {
         },
         wrong_keys_per_minute: config.applications.admin.wrong_keys_per_minute,
         requires_virtual_key: config.applications.admin.requires_virtual_key,
-        model_scope_claim: AdminConfig::default().model_scope_claim,
+        model_scope_claim: navigation::MODEL_SCOPE,
         hosts_are_filtered: config.server.allowed_hosts.is_some(),
     }
 }

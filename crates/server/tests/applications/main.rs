@@ -10,3 +10,4 @@ mod connection_mapping;
 mod database;
 mod fleet;
 mod navigation;
+mod virtual_keys;
