@@ -10,6 +10,7 @@ mod clinic_data;
 mod databases;
 mod files;
 mod keys;
+mod measure;
 mod navigation;
 mod notes;
 mod outages;
