@@ -1,5 +1,8 @@
 // The navigation state of the hubline program.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { Fleet } from './parts/fleet.mjs';
 
@@ -45,3 +48,44 @@ for (const instances of [1, 2, 3]) {
     }
   });
 }
+
+describe('navigation state of three instances over one database', () => {
+  const events = [CHANGED, 'ModelMappingChanged', 'ModelUpdate', 'ProviderHealthChanged'];
+  let fleet, directory;
+  before(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'hubline-'));
+    fleet = await Fleet.hubline(3, { args: [`--ConnectionStrings:Database=Data Source=${join(directory, 'test.db')}`] });
+    for (let i = 0; i < 6; i++) await fleet.clientOf(i, '/hubs/navigation-state', { events, messagePack: i > 2 });
+  });
+  after(async () => {
+    await fleet?.end();
+    await rm(directory, { recursive: true, force: true });
+  });
+  const admin = async (instance, method, path, body) => {
+    const response = await fetch(`${fleet.servers[instance].url}/api/admin/${path}`, {
+      method, headers: { 'content-type': 'application/json' }, body: body && JSON.stringify(body),
+    });
+    assert.ok(response.ok, `${method} ${path}: ${response.status}`);
+    return response;
+  };
+
+  test('what one instance changes, clients of all are told, with its version', async () => {
+    const [subscribed] = fleet.clients;
+    await subscribed.invoke('SubscribeToModel', 'gpt');
+    const mapping = { virtualModelName: 'gpt', providerModelName: 'gpt-3.5-turbo', providerName: 'openai' };
+    const { id } = await (await admin(1, 'POST', 'model-mappings', mapping)).json();
+    await admin(2, 'DELETE', `model-mappings/${id}`);
+    for (const client of fleet.clients) {
+      const changes = (await client.calls('ModelMappingChanged', 2)).map(([change]) => [change.changeType, change.version, change.virtualModelName]);
+      assert.deepEqual(changes, [['Created', 1, 'gpt'], ['Deleted', 2, 'gpt']]);
+      await client.until(() => client.of(CHANGED).at(-1)?.[0].version === 2, () => JSON.stringify(client.of(CHANGED)));
+      const versions = client.of(CHANGED).map(([state]) => state.version);
+      assert.deepEqual(versions, versions.toSorted((a, b) => a - b));
+    }
+    assert.equal((await subscribed.calls('ModelUpdate', 2)).length, 2);
+    const response = await fetch(`${fleet.servers[0].url}/api/navigation-state`);
+    const etag = response.headers.get('etag');
+    assert.deepEqual([etag, (await response.json()).version], ['W/"2"', 2]);
+    assert.equal((await fetch(response.url, { headers: { 'if-none-match': etag } })).status, 304);
+  });
+});
