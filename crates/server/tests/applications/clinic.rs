@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use hubline_store::calls::{self, CallOutcome, CallRecord};
 use hubline_store::chat::{self, Conversation, NewMessage};
 use hubline_store::{Store, Timestamp};
 use hubline_testkit::{Launch, PostgresServer, RedisServer, ServerProcess};
@@ -319,6 +320,17 @@ async fn a_user_is_exported_and_erased() {
         at: Timestamp::now(),
     };
     chat::append(&store, message).await.unwrap();
+    let call = CallRecord {
+        id: "c1".to_owned(),
+        caller: "bob".to_owned(),
+        recipient: "ada".to_owned(),
+        started: Timestamp(10),
+        accepted: None,
+        ended: Some(Timestamp(20)),
+        outcome: CallOutcome::Declined,
+        reason: Some("a reason of hers".to_owned()),
+    };
+    store.write(|db| Box::pin(async move { calls::record(db, &call).await })).await.unwrap();
     let ada = connect(port, HUBS[0], "ada").await;
     admin(port, "POST /api/admin/consultations", json!({ "participants": ["ada", "bob"] })).await;
     let close = json!({ "outForSeconds": 3600, "reason": "a reason" });
@@ -342,7 +354,7 @@ async fn a_user_is_exported_and_erased() {
     let has_signed_in = async || actions(port, "user=ada&action=user.sign-in").await.len();
     eventually(1, has_signed_in).await;
     let of_ada = export("ada").await;
-    assert_eq!(kinds(&of_ada), ["conversation", "message", "consultation", "ban", "audit", "end"]);
+    assert_eq!(kinds(&of_ada), ["conversation", "message", "call", "consultation", "ban", "audit", "end"]);
     let message = of_ada.iter().find(|line| line["kind"] == "message").unwrap();
     assert_eq!(
         (&message["from"], &message["to"], &message["text"]),
@@ -368,6 +380,8 @@ async fn a_user_is_exported_and_erased() {
         (&message["id"], &message["from"], &message["text"]),
         (&json!(1), &json!(pseudonym), &json!(""))
     );
+    let call = erased.iter().find(|line| line["kind"] == "call").unwrap();
+    assert_eq!((&call["recipient"], &call["reason"]), (&json!(pseudonym), &Value::Null));
     let sign_in = erased.iter().find(|line| line["action"] == "user.sign-in").unwrap();
     assert_eq!(sign_in["details"], Value::Null);
     server.line_with("A user was erased").await.unwrap();

@@ -1,5 +1,6 @@
 //! What is stored of users, and for how long.
 
+use hubline_store::calls::{self, CallFilter, CallOutcome, CallRecord};
 use hubline_store::chat::{self, Appended, Conversation, JoinLimits, Message, NewMessage};
 use hubline_store::clinic::audit::{AuditFilter, SIGN_IN};
 use hubline_store::clinic::consultations::{self, Consultation};
@@ -72,6 +73,10 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
             send(&store, user, room.clone(), &format!("from {user}"), 3).await;
         }
 
+        for (id, caller, recipient) in [("1", "ada", "bob"), ("2", "bob", "ada"), ("3", "bob", "eve")] {
+            let call = call(id, caller, recipient);
+            write(&store, move |db| Box::pin(async move { calls::record(db, &call).await })).await;
+        }
         let begin = async || {
             write(&store, |db| Box::pin(async { erasures::begin(db, "ada", &Party::admin("key")).await }))
                 .await
@@ -84,9 +89,9 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
         );
         let expected = [
             (Stage::Audit, 500),
-            (Stage::Audit, 102),
+            (Stage::Audit, 104),
             (Stage::Participants, 1),
-            (Stage::Calls, 0),
+            (Stage::Calls, 2),
             (Stage::Messages(i64::MIN, 0), 2),
             (Stage::Conversations, 2),
         ];
@@ -105,6 +110,18 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
         };
         assert!(is_member("bob", &pair).await && is_member("bob", &room).await);
         assert!(!is_member("ada", &room).await && !is_member(&pseudonym, &room).await);
+        let calls_of = async |user: &str| {
+            let user = user.to_owned();
+            let all = CallFilter::default();
+            write(&store, move |db| Box::pin(async move { calls::of_user(db, &user, &all, 9).await })).await
+        };
+        assert_eq!(calls_of("ada").await, []);
+        let of_pseudonym = calls_of(&pseudonym).await;
+        assert_eq!(
+            of_pseudonym.iter().map(|call| (&*call.id, &call.reason)).collect::<Vec<_>>(),
+            [("2", &None), ("1", &None)]
+        );
+        assert_eq!(calls_of("eve").await[0].reason.as_deref(), Some("not now"));
         let kept = write(&store, |db| Box::pin(consultations::get(db, "1"))).await.unwrap();
         assert_eq!(kept.participants, ["bob", &pseudonym]);
         assert_eq!(
@@ -113,7 +130,7 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
         );
         let party = Some(Party::user(&pseudonym));
         let kept = entries(&store, AuditFilter { party, ..AuditFilter::default() }, 999).await;
-        assert_eq!(kept.len(), 602);
+        assert_eq!(kept.len(), 604);
         assert_eq!((kept[0].action.as_str(), kept[0].details.as_deref()), (SIGN_IN, None));
         assert_eq!((kept[1].actor.as_str(), kept[1].details.as_deref()), ("admin:ada", Some("60 s")));
 
@@ -122,6 +139,19 @@ async fn text_and_name_of_an_erased_user_are_gone_and_ids_stay() {
         assert_ne!(begin().await.pseudonym, pseudonym);
     })
     .await;
+}
+
+fn call(id: &str, caller: &str, recipient: &str) -> CallRecord {
+    CallRecord {
+        id: id.to_owned(),
+        caller: caller.to_owned(),
+        recipient: recipient.to_owned(),
+        started: Timestamp(610),
+        accepted: None,
+        ended: Some(Timestamp(620)),
+        outcome: CallOutcome::Declined,
+        reason: Some("not now".to_owned()),
+    }
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::IntoResponse;
 use futures_util::stream::try_unfold;
+use hubline_store::calls::{self, CallFilter, CallRecord};
 use hubline_store::chat::{self, ConversationsPage, Message, Overview};
 use hubline_store::clinic::audit::{self, AuditFilter};
 use hubline_store::clinic::consultations::{self, ConsultationFilter};
@@ -26,7 +27,7 @@ const PAGE: u32 = 500;
 
 /// Exports a user
 ///
-/// What is stored of the user, a JSON object a line: `kind` is `conversation`, `message`, `consultation`, `ban` or `audit`. Messages are all that
+/// What is stored of the user, a JSON object a line: `kind` is `conversation`, `message`, `call`, `consultation`, `ban` or `audit`. Messages are all that
 /// were exchanged with one other user, and those that the user has written in rooms. The last line is `{"kind":"end"}`; without it the export is not
 /// complete, because the database went away.
 #[utoipa::path(
@@ -65,6 +66,7 @@ struct Export {
 enum Place {
     Conversations(ConversationsPage),
     Messages((i64, i64)),
+    Calls(Option<String>),
     Consultations(Option<(Timestamp, String)>),
     Ban,
     Audit(Option<String>),
@@ -107,8 +109,14 @@ async fn read(db: &mut Connection, user: &str, place: Place) -> Result<Part, Sto
         }
         Place::Messages(after) => {
             let (found, next) = export::messages(db, user, after).await?;
-            let next = next.map_or(Place::Consultations(None), Place::Messages);
+            let next = next.map_or(Place::Calls(None), Place::Messages);
             (found.iter().map(message).collect(), Some(next))
+        }
+        Place::Calls(before) => {
+            let found =
+                calls::of_user(db, user, &CallFilter { before, ..CallFilter::default() }, PAGE).await?;
+            let last = full(&found).map(|last| Place::Calls(Some(last.id.clone())));
+            (found.iter().map(call).collect(), Some(last.unwrap_or(Place::Consultations(None))))
         }
         Place::Consultations(before) => {
             let filter = ConsultationFilter {
@@ -158,6 +166,20 @@ fn conversation(user: &str, found: &Overview) -> Value {
         "lastId": found.last_id,
         "deliveredId": found.delivered_id,
         "readId": found.read_id,
+    })
+}
+
+fn call(call: &CallRecord) -> Value {
+    json!({
+        "kind": "call",
+        "id": call.id,
+        "caller": call.caller,
+        "recipient": call.recipient,
+        "startedAt": shown(call.started),
+        "acceptedAt": call.accepted.map(shown),
+        "endedAt": call.ended.map(shown),
+        "outcome": call.outcome.as_str(),
+        "reason": call.reason,
     })
 }
 
