@@ -24,7 +24,6 @@ mod observe;
 mod pages;
 mod paths;
 mod serve;
-#[allow(dead_code, reason = "the chat and the calls take it up")]
 mod user_rate;
 
 use std::io::Write;
