@@ -11,7 +11,7 @@ use hubline_store::{Store, StoreError, Timestamp};
 use hubline_supervision::Vital;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::counters::Counters;
 use super::publishing::publish;
@@ -107,9 +107,13 @@ impl Vital for OutboxKeeper {
 
     async fn run(&mut self) {
         let status = self.server.backplane_status();
+        // Goes on whatever is published meanwhile.
+        let mut looks = interval(self.patience / LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                () = sleep(self.patience / LOOKS) => {
+                biased;
+                _ = looks.tick() => {
                     let looked = self.look(&status).await;
                     _ = self.counters.told(looked, "the outbox of the chat is not looked at");
                 }
