@@ -119,12 +119,16 @@ async function initiate(event) {
   find("#problem").textContent = "";
   try {
     await media();
-    call = { other: recipient, isCaller: true, early: [], waiting: [] };
+    call = { other: recipient, isCaller: true, early: [], waiting: [], happened: [] };
     const peer = makePeer();
     await peer.setLocalDescription(await peer.createOffer());
     show(`Calling ${recipient}…`, true);
-    call.id = await hub.invoke("InitiateCall", recipient, peer.localDescription.toJSON());
+    const started = call;
+    started.id = await hub.invoke("InitiateCall", recipient, peer.localDescription.toJSON());
     log(`InitiateCall: ringing at ${recipient}`);
+    // Who answers at once may be heard of before the call's id.
+    for (const happen of started.happened.splice(0)) await happen();
+    if (call !== started) return void hub.invoke("EndCall", started.id).catch(() => {});
     for (const found of call.waiting.splice(0)) await tell(found);
   } catch (error) { end("Nobody is called."); problem(error); }
 }
@@ -180,6 +184,7 @@ function answeredElsewhere(id) {
 }
 
 async function accepted(id, answer) {
+  if (call && !call.id) return void call.happened?.push(() => accepted(id, answer));
   if (call?.id !== id || call.isOn) return;
   log("CallAccepted");
   try {
@@ -193,6 +198,7 @@ async function accepted(id, answer) {
 function over(id, text) {
   log(text);
   stopRinging(id, text);
+  if (call && !call.id) call.happened?.push(() => { if (call?.id === id) end(text); });
   if (call?.id === id) end(text);
 }
 
