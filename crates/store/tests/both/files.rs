@@ -44,8 +44,14 @@ async fn a_file_that_another_program_locks_is_waited_for_and_then_said() {
     create(&store).await;
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = add(&store, 1).await.unwrap_err();
-    assert!(matches!(error, StoreError::Locked(_)), "{error}");
+    // On a busy machine the operation may be over before the wait for the lock, which is a tenth shorter.
+    loop {
+        match add(&store, 1).await.unwrap_err() {
+            StoreError::Locked(_) => break,
+            StoreError::Unavailable(_) => {}
+            error => panic!("{error}"),
+        }
+    }
     assert!(matches!(&*store.status().borrow(), StoreStatus::Disconnected(why) if why.contains("locked")));
     assert!(all(&store).await.is_empty());
     other.execute_batch("ROLLBACK").unwrap();

@@ -27,7 +27,8 @@ async fn several_that_start_at_once_make_the_tables_once() {
         let stores = join_all((0..4).map(|_| Store::open(options.clone()))).await;
         let stores: Vec<Store> = stores.into_iter().map(Result::unwrap).collect();
         assert!(stores.iter().all(|store| *store.status().borrow() == StoreStatus::Connected));
-        assert_eq!(applied(&stores[0]).await, [1, 2, 3, 4]);
+        let applied = applied(&stores[0]).await;
+        assert!(applied.len() >= 4 && applied.iter().copied().eq(1..=applied.len() as i64), "{applied:?}");
         assert!(Store::migrate(options.clone(), PATIENCE).await.unwrap().is_empty());
     })
     .await;
@@ -47,7 +48,7 @@ async fn tables_left_to_others_are_named_and_waited_for() {
             "{error}"
         );
         let made = Store::migrate(options.clone(), PATIENCE).await.unwrap();
-        assert_eq!(made.iter().map(|migration| migration.version).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!((made[0].version, &*made[0].name), (1, "chat"));
         until_connected(&store).await;
         change(&store, "DELETE FROM clinic_bans").await.unwrap();
     })
@@ -58,6 +59,7 @@ async fn tables_left_to_others_are_named_and_waited_for() {
 async fn an_older_schema_is_completed_and_another_one_is_refused() {
     each_empty(async |mut options| {
         let store = Store::open(options.clone()).await.unwrap();
+        let all = applied(&store).await;
         change(&store, "DELETE FROM hubline_migrations WHERE version = 2").await.unwrap();
         for table in ["participants", "consultations", "bans", "audit", "erasures", "leases"] {
             let drop = format!("DROP TABLE IF EXISTS clinic_{table}");
@@ -68,7 +70,7 @@ async fn an_older_schema_is_completed_and_another_one_is_refused() {
         assert!(matches!(&*older.status().borrow(), StoreStatus::Starting(why) if why.contains("(migrations 2 clinic)")));
         options.skip_migrations = false;
         let completed = Store::open(options.clone()).await.unwrap();
-        assert_eq!(applied(&completed).await, [1, 2, 3, 4]);
+        assert_eq!(applied(&completed).await, all);
 
         change(&store, "INSERT INTO hubline_migrations (version, name, digest, applied_at) VALUES (900, 'later', '', 0)")
             .await

@@ -70,9 +70,9 @@ async fn writes_that_wait_share_a_transaction_on_sqlite() {
     };
     let (first, others, ()) = tokio::join!(first, others, waiting);
     assert!(first.is_ok() && others.iter().all(Result::is_ok));
-    // The first may have waited so long that nothing joins it any more, and few carry all others.
+    // The first may have waited so long that nothing joins it any more, and fewer than there are carry all others, as many as fit into 20 ms.
     let commits = store.figures().commits - before;
-    assert!((1..=20).contains(&commits), "{commits}");
+    assert!((1..=100).contains(&commits), "{commits}");
     assert_eq!(all(&store).await.len(), 201);
 }
 
