@@ -129,7 +129,8 @@ async function initiate(event) {
     // Who answers at once may be heard of before the call's id.
     for (const happen of started.happened.splice(0)) await happen();
     if (call !== started) return void hub.invoke("EndCall", started.id).catch(() => {});
-    for (const found of call.waiting.splice(0)) await tell(found);
+    // It may be over while they are sent, which has been told then.
+    for (const found of started.waiting.splice(0)) if (call === started) await tell(found).catch(error => { if (call === started) problem(error); });
   } catch (error) { end("Nobody is called."); problem(error); }
 }
 
