@@ -19,7 +19,7 @@ const BLOCKING: Duration = Duration::from_millis(100);
 
 /// The span of something that a hub runs for a caller. Its name has to be a constant, so this is no function.
 macro_rules! span {
-    ($name:literal, $kind:literal, $parent:expr, $context:expr, $caller:expr, $method:expr) => {
+    ($name:literal, $kind:literal, $parent:expr, $context:expr, $caller:expr, $method:expr, $trace_parent:expr) => {
         tracing::info_span!(
             target: "hubline::call",
             parent: $parent,
@@ -28,6 +28,7 @@ macro_rules! span {
             otel.kind = $kind,
             otel.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
+            traceparent = $trace_parent,
             rpc.system = "signalr",
             rpc.service = $context.name(),
             rpc.method = &*$method,
@@ -50,20 +51,26 @@ enum Runs {
 }
 
 impl Activity {
-    /// Of a call, which belongs to no other span: connections last long, and have many.
-    pub(crate) fn of_call(context: &HubContext, caller: &Caller, method: Arc<Method>) -> Self {
-        let span = span!("InvocationIn", "server", None, context, caller, method.name);
+    /// Of a call, which belongs to no other span here: connections last long, and have many. `trace_parent` is what the caller
+    /// says; who exports spans reads it from the field `traceparent`.
+    pub(crate) fn of_call(
+        context: &HubContext,
+        caller: &Caller,
+        method: Arc<Method>,
+        trace_parent: Option<&str>,
+    ) -> Self {
+        let span = span!("InvocationIn", "server", None, context, caller, method.name, trace_parent);
         Self { span, runs: Runs::Method(method), stopwatch: Stopwatch::default() }
     }
 
     pub(crate) fn of_callback(context: &HubContext, caller: &Caller, callback: Callback) -> Self {
-        let parent = Span::current();
+        let (parent, none) = (Span::current(), None::<&str>);
         let span = match callback {
             Callback::Connected => {
-                span!("OnConnected", "internal", &parent, context, caller, "OnConnectedAsync")
+                span!("OnConnected", "internal", &parent, context, caller, "OnConnectedAsync", none)
             }
             Callback::Disconnected => {
-                span!("OnDisconnected", "internal", &parent, context, caller, "OnDisconnectedAsync")
+                span!("OnDisconnected", "internal", &parent, context, caller, "OnDisconnectedAsync", none)
             }
             Callback::AuthenticationRefreshed => span!(
                 "OnAuthenticationRefreshed",
@@ -71,7 +78,8 @@ impl Activity {
                 &parent,
                 context,
                 caller,
-                "OnAuthenticationRefreshedAsync"
+                "OnAuthenticationRefreshedAsync",
+                none
             ),
         };
         Self { span, runs: Runs::Callback(callback), stopwatch: Stopwatch::default() }

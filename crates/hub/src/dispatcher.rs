@@ -52,6 +52,8 @@ pub(crate) struct Reply {
     pub(crate) invocation_id: Option<Box<str>>,
     /// The method as registered, or as the client spelled one that does not exist; for error texts.
     method: Arc<str>,
+    /// Which span of its own trace the caller says that the call belongs to.
+    trace_parent: Option<Box<str>>,
     /// Of a call that has begun.
     activity: Option<Activity>,
 }
@@ -65,7 +67,14 @@ pub(crate) fn bind(
     caller: &Caller,
     invocation: hubline_protocol::Invocation<'_>,
 ) -> Result<BoundCall, Option<Encoded>> {
-    let hubline_protocol::Invocation { invocation_id, target, arguments, stream_ids, streaming } = invocation;
+    let hubline_protocol::Invocation {
+        invocation_id,
+        target,
+        arguments,
+        stream_ids,
+        streaming,
+        trace_parent,
+    } = invocation;
     let longest = context.0.options.limits.method_name_bytes;
     let is_too_long = (1..target.len()).contains(&longest);
     let found = if is_too_long { None } else { context.0.hub.find(&target) };
@@ -75,6 +84,7 @@ pub(crate) fn bind(
         caller: caller.clone(),
         invocation_id: invocation_id.map(|id| id.into()),
         method: found.map_or_else(|| Arc::from(&*target), |method| Arc::clone(&method.name)),
+        trace_parent: trace_parent.map(Into::into),
         activity: None,
     };
     if is_too_long {
@@ -195,7 +205,12 @@ impl BoundCall {
     pub(crate) fn into_future(self) -> (Reply, BoxFuture<'static, Result<Returned, HubError>>) {
         let Self { mut reply, call, method, arguments, .. } = self;
         let name = Arc::clone(&method.name);
-        reply.activity = Some(Activity::of_call(&reply.context, &reply.caller, method));
+        reply.activity = Some(Activity::of_call(
+            &reply.context,
+            &reply.caller,
+            method,
+            reply.trace_parent.take().as_deref(),
+        ));
         let Some(arguments) = arguments else { return (reply, call) };
         let invocation = filter::Invocation {
             context: reply.context.clone(),

@@ -128,6 +128,17 @@ pub struct Invocation<'a> {
     pub stream_ids: Vec<Cow<'a, str>>,
     /// Whether the client expects a stream of results (type 4) or one result (type 1).
     pub streaming: bool,
+    /// The header `traceparent`, in which a traced client says which of its spans the call belongs to; as it came, at most
+    /// [`Invocation::LONGEST_TRACE_PARENT`] bytes.
+    pub trace_parent: Option<Cow<'a, str>>,
+}
+
+impl Invocation<'_> {
+    /// Longer ones are not looked at. Version 00 of W3C's trace context has 55 bytes.
+    pub const LONGEST_TRACE_PARENT: usize = 128;
+
+    /// The name of the header.
+    pub(crate) const TRACE_PARENT: &'static str = "traceparent";
 }
 
 /// One item of a stream.

@@ -26,7 +26,7 @@ use crate::development::{self, DevelopmentSignIn};
 use crate::navigation::{Navigation, NavigationConfig};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::RedisFigures;
-use crate::observe::{Database, Output, metrics};
+use crate::observe::{Database, Output, Telemetry, metrics};
 use crate::paths::{
     self, CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER,
 };
@@ -128,7 +128,7 @@ pub(crate) fn routers(
         paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(development));
     }
     let redis_figures = redis.clone().map(RedisFigures::start);
-    let health = Health::new(server, config, redis, observed.database.clone(), observed.stopping);
+    let health = Health::new(server, config, redis, observed.database.clone(), observed.stopping.clone());
     let mut app = Router::new()
         .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
@@ -149,25 +149,27 @@ pub(crate) fn routers(
     let mut management = Router::new()
         .merge(health::probes(&health))
         .route(HEALTH, get(health::whole_report).with_state(health));
+    let refusals = metrics::RefusalCollector {
+        server: server.clone(),
+        cross_origin: cross_origin.clone(),
+        host_filter: host_filter.clone(),
+        management_key: config.management.key.clone(),
+        token_refusals: sign_in.refusals(),
+        calls: calls.clone(),
+        clinic: clinic.clone(),
+        tls: config.server.tls.clone(),
+        admin,
+    };
+    let metrics = metrics::Metrics::new(
+        server,
+        &observed.log,
+        refusals,
+        redis_figures,
+        figures::all(&observed, store, &chat, &navigation),
+    );
+    observed.telemetry.export(&metrics);
     if let Some(path) = &config.management.metrics_path {
-        let refusals = metrics::RefusalCollector {
-            server: server.clone(),
-            cross_origin: cross_origin.clone(),
-            host_filter: host_filter.clone(),
-            management_key: config.management.key.clone(),
-            token_refusals: sign_in.refusals(),
-            calls: calls.clone(),
-            clinic: clinic.clone(),
-            tls: config.server.tls.clone(),
-            admin,
-        };
-        let page = get(metrics::page).with_state(metrics::Metrics::new(
-            server,
-            &observed.log,
-            refusals,
-            redis_figures,
-            figures::all(&observed.database, store, &chat, &navigation),
-        ));
+        let page = get(metrics::page).with_state(metrics);
         match (&config.management.urls[..], &config.management.key) {
             ([_, ..], _) => management = management.route(path, page),
             ([], None) => app = app.route(path, page),
@@ -195,6 +197,7 @@ pub(crate) struct Observed {
     /// Cancelled when the instance stops.
     pub(crate) stopping: CancellationToken,
     pub(crate) log: Output,
+    pub(crate) telemetry: Telemetry,
 }
 
 fn start_calls(server: &Server, config: &Config, redis: Option<RedisClient>, store: &Store) -> Calls {

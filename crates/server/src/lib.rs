@@ -31,7 +31,7 @@ use std::process::ExitCode;
 
 use cli::{Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
-use observe::Output;
+use observe::{Output, Telemetry};
 
 /// Exit code for a configuration that cannot be used.
 const BAD_CONFIGURATION: u8 = 2;
@@ -76,7 +76,11 @@ fn with_configuration(
 
 fn serve(loaded: Loaded, log: &Output) -> ExitCode {
     let Loaded { config, warnings, .. } = loaded;
-    observe::subscribe(&config.logging, log);
+    let (telemetry, said) = Telemetry::start(config.server.application_name.as_deref());
+    observe::subscribe(&config.logging, log, &telemetry);
+    for note in said {
+        tracing::warn!("{note}");
+    }
     for warning in warnings {
         tracing::warn!("{warning}");
     }
@@ -84,19 +88,21 @@ fn serve(loaded: Loaded, log: &Output) -> ExitCode {
         tracing::warn!("{note}");
     }
     // Accepts, and drives Redis; connections are served by threads of their own.
-    block_on(log, async {
-        match serve::run(&config, log).await {
+    let code = block_on(log, async {
+        match serve::run(&config, log, &telemetry).await {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 log.fail(&format!("{error:#}"));
                 ExitCode::FAILURE
             }
         }
-    })
+    });
+    telemetry.stop();
+    code
 }
 
 fn migrate(loaded: &Loaded, log: &Output) -> ExitCode {
-    observe::subscribe(&loaded.config.logging, log);
+    observe::subscribe(&loaded.config.logging, log, &Telemetry::default());
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }

@@ -17,7 +17,7 @@ use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
-use crate::observe::{Database, Output};
+use crate::observe::{Database, Output, Telemetry};
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -26,12 +26,12 @@ const INTERRUPTED: i32 = 130;
 ///
 /// # Errors
 /// An address cannot be listened on, or Redis cannot be reached and `abortConnect=true` asks to stop then.
-pub(crate) async fn run(config: &Config, log: &Output) -> Result<()> {
+pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let stopping = CancellationToken::new();
     let (server, routers, clinic) = tokio::select! {
-        built = workers.run(build(config.clone(), log.clone(), stopping.clone())) => built??,
+        built = workers.run(build(config.clone(), log.clone(), telemetry.clone(), stopping.clone())) => built??,
         () = signals.next() => return Ok(()),
     };
     let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
@@ -99,6 +99,7 @@ fn announce(banner: String) -> Result<()> {
 async fn build(
     config: Config,
     log: Output,
+    telemetry: Telemetry,
     stopping: CancellationToken,
 ) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
@@ -120,7 +121,7 @@ async fn build(
     let store = open_store(&config.database).await?;
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
-    let observed = Observed { database: Database::watch(&store), stopping, log };
+    let observed = Observed { database: Database::watch(&store), stopping, log, telemetry };
     let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed)?;
     Ok((server, routers, clinic))
 }

@@ -173,10 +173,10 @@ async fn a_database_that_is_away_is_named_and_degrades() {
         status == 200 && brief.contains(r#""database":{"kind":"postgresql","connected":false}"#),
         "{brief}"
     );
-    server.line_with("The database is away").await.unwrap();
+    server.line_with("The database cannot be used").await.unwrap();
     postgres.start_again().await.unwrap();
     report_with(port, r#"{"status":"Healthy""#).await;
-    server.line_with("The database is back").await.unwrap();
+    server.line_with("The database works again").await.unwrap();
 }
 
 #[tokio::test]

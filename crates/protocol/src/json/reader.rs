@@ -69,6 +69,7 @@ struct Properties<'a> {
     error: Option<Cow<'a, str>>,
     sequence_id: Option<i64>,
     allow_reconnect: bool,
+    trace_parent: Option<Cow<'a, str>>,
 }
 
 impl<'a> Properties<'a> {
@@ -83,7 +84,7 @@ impl<'a> Properties<'a> {
             "result" => self.result = Some(value.value()?),
             "error" => self.error = Some(string("error", value)?),
             "sequenceId" => self.sequence_id = Some(integer64("sequenceId", value)?),
-            "headers" => check_headers(value)?,
+            "headers" => self.trace_parent = headers(value)?,
             "allowReconnect" => self.allow_reconnect = boolean("allowReconnect", value)?,
             _ => drop(value.value()?),
         }
@@ -130,6 +131,7 @@ impl<'a> Properties<'a> {
             arguments: Ok(Arguments::new(self.arguments.ok_or(DecodeError::MissingProperty("arguments"))?)),
             stream_ids: self.stream_ids,
             streaming,
+            trace_parent: self.trace_parent,
         })
     }
 }
@@ -186,12 +188,21 @@ fn stream_ids<'a>(value: &mut Scanner<'a>) -> Result<Vec<Cow<'a, str>>, DecodeEr
     Ok(ids)
 }
 
-fn check_headers(value: &mut Scanner<'_>) -> Result<(), DecodeError> {
+/// Checks all headers, and returns the only one that means something.
+fn headers<'a>(value: &mut Scanner<'a>) -> Result<Option<Cow<'a, str>>, DecodeError> {
     typed("headers", value, Kind::Object, "of type StartObject")?;
+    let mut trace_parent = None;
     value.object(|name, header| match header.kind()? {
-        Kind::String => header.string().map(drop),
+        Kind::String => {
+            let text = header.string()?;
+            if name.decode().is_ok_and(|name| name.eq_ignore_ascii_case(Invocation::TRACE_PARENT)) {
+                trace_parent = text.decode().ok();
+            }
+            Ok(())
+        }
         _ => Err(DecodeError::HeaderType(name.decode().unwrap_or_default().into_owned())),
-    })
+    })?;
+    Ok(trace_parent.filter(|text| text.len() <= Invocation::LONGEST_TRACE_PARENT))
 }
 
 fn boolean(property: &'static str, value: &mut Scanner<'_>) -> Result<bool, DecodeError> {

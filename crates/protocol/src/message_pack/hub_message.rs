@@ -63,11 +63,11 @@ impl<'a> Fields<'a> {
 
     /// `headers, id | nil, target, arguments, streamIds`
     fn invocation(&mut self, streaming: bool, length: u32) -> Result<Invocation<'a>, DecodeError> {
+        let trace_parent = self.headers()?;
         let (invocation_id, target) = if streaming {
-            let id = self.headers_and_id("invocation ID for StreamInvocation message")?;
+            let id = filled(self.string("invocationId")?, "invocation ID for StreamInvocation message")?;
             (Some(id), "target for StreamInvocation message")
         } else {
-            self.headers()?;
             let id = self.string("invocationId")?.filter(|id| !id.is_empty());
             (id, "target for Invocation message")
         };
@@ -75,7 +75,7 @@ impl<'a> Fields<'a> {
         let arguments = self.arguments();
         // Arguments that cannot be read leave no place to go on from.
         let stream_ids = if length > 5 && arguments.is_ok() { self.stream_ids()? } else { Vec::new() };
-        Ok(Invocation { invocation_id, target, arguments, stream_ids, streaming })
+        Ok(Invocation { invocation_id, target, arguments, stream_ids, streaming, trace_parent })
     }
 
     fn arguments(&mut self) -> Result<Arguments<'a>, BindError> {
@@ -135,21 +135,28 @@ impl<'a> Fields<'a> {
         filled(self.string("invocationId")?, name)
     }
 
-    fn headers(&mut self) -> Result<(), DecodeError> {
+    /// Checks all headers, and returns the only one that means something: `traceparent`.
+    fn headers(&mut self) -> Result<Option<Cow<'a, str>>, DecodeError> {
         let Ok(Token::Map(count)) = self.0.token() else {
             return Err(DecodeError::Length { kind: "map", field: "headers" });
         };
+        let mut trace_parent = None;
         for index in 0..count {
-            self.header(index, "Key", "key in header")?;
-            self.header(index, "Value", "value in header")?;
+            let name = self.header(index, "Key", "key in header")?;
+            let value = self.header(index, "Value", "value in header")?;
+            if name.eq_ignore_ascii_case(Invocation::TRACE_PARENT.as_bytes())
+                && value.len() <= Invocation::LONGEST_TRACE_PARENT
+            {
+                trace_parent = std::str::from_utf8(value).ok().map(Cow::Borrowed);
+            }
         }
-        Ok(())
+        Ok(trace_parent)
     }
 
-    fn header(&mut self, index: u32, part: &str, name: &'static str) -> Result<(), DecodeError> {
+    fn header(&mut self, index: u32, part: &str, name: &'static str) -> Result<&'a [u8], DecodeError> {
         match self.0.token() {
             Ok(Token::Str([]) | Token::Nil) => Err(DecodeError::NullOrEmpty(name)),
-            Ok(Token::Str(_)) => Ok(()),
+            Ok(Token::Str(text)) => Ok(text),
             _ => Err(DecodeError::Field {
                 field: format!("headers[{index}].{part}").into(),
                 expected: "String",

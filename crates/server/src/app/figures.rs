@@ -5,22 +5,24 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hubline::Status;
 use hubline_store::Store;
 
+use super::Observed;
 use crate::chat::Chat;
 use crate::navigation::Navigation;
+use crate::observe;
 use crate::observe::metrics::{Figure, Figures};
-use crate::observe::{self, Database};
 
-/// All of it.
-pub(super) fn all(database: &Database, store: &Store, chat: &Chat, navigation: &Navigation) -> Vec<Figures> {
+/// All of it, with the database and what is exported.
+pub(super) fn all(observed: &Observed, store: &Store, chat: &Chat, navigation: &Navigation) -> Vec<Figures> {
     let chat = chat.clone();
     let chat = Figures::new(move || of_chat(&chat));
-    let database = database.status.clone();
+    let database = observed.database.status.clone();
     let database = Figures::new(move || {
         let is_connected = *database.borrow() == Status::Connected;
         let help = "Whether the database answers: 1, or 0.";
         vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
     });
-    vec![chat, database, observe::database::figures(store), of_navigation(navigation)]
+    let applications = [chat, database, observe::database::figures(store), of_navigation(navigation)];
+    applications.into_iter().chain(observed.telemetry.figures()).collect()
 }
 
 fn of_navigation(navigation: &Navigation) -> Figures {

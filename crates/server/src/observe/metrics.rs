@@ -66,6 +66,12 @@ impl Metrics {
         Self { registry: Arc::new(registry), being_written: Arc::default() }
     }
 
+    /// The page as OpenMetrics; `None` if it cannot be written.
+    #[cfg(feature = "otlp")]
+    pub(crate) async fn open_metrics(&self) -> Option<Bytes> {
+        self.page(Format::OpenMetrics).await
+    }
+
     /// The page that is being written, or else a new one.
     fn page(&self, format: Format) -> Shared<Writing> {
         let mut being_written = self.being_written[format as usize].lock();

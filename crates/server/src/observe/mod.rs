@@ -5,8 +5,10 @@ pub(crate) mod health;
 pub(crate) mod metrics;
 mod output;
 mod subscriber;
+mod telemetry;
 
 pub(crate) use output::Output;
 
 pub(crate) use database::Database;
 pub(crate) use subscriber::subscribe;
+pub(crate) use telemetry::Telemetry;

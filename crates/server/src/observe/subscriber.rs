@@ -9,14 +9,14 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::Registry;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use super::Output;
+use super::{Output, Telemetry};
 use crate::config::LoggingConfig;
 
 /// The target of the spans of calls.
 const CALLS: &str = "hubline::call";
 
-/// Writes the log from now on.
-pub(crate) fn subscribe(config: &LoggingConfig, output: &Output) {
+/// Writes the log, and exports spans, from now on.
+pub(crate) fn subscribe(config: &LoggingConfig, output: &Output, telemetry: &Telemetry) {
     let lines = tracing_subscriber::fmt::layer().with_writer(output.clone()).log_internal_errors(false);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match config.is_json {
         true => {
@@ -25,7 +25,7 @@ pub(crate) fn subscribe(config: &LoggingConfig, output: &Output) {
         }
         false => Box::new(lines.with_ansi(std::io::stderr().is_terminal())),
     };
-    tracing_subscriber::registry().with(lines.with_filter(filter(config))).init();
+    tracing_subscriber::registry().with(lines.with_filter(filter(config))).with(telemetry.layer()).init();
 }
 
 /// What is logged.

@@ -23,7 +23,6 @@ pub(crate) struct Figure {
 }
 
 /// What a number may do.
-#[allow(dead_code, reason = "the applications take it up")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FigureKind {
     /// Grow, from 0 at the start.
@@ -32,7 +31,6 @@ pub(crate) enum FigureKind {
     Gauge,
 }
 
-#[allow(dead_code, reason = "the applications take it up")]
 impl Figure {
     /// A number that grows from 0 at the start.
     pub(crate) fn counter(name: &'static str, help: &'static str, value: u64) -> Self {
@@ -45,6 +43,7 @@ impl Figure {
     }
 
     /// One of several of its name.
+    #[allow(dead_code, reason = "for an application whose figures differ in a label")]
     pub(crate) fn of(self, label: &'static str, value: &'static str) -> Self {
         Self { label: Some((label, value)), ..self }
     }

@@ -1,0 +1,208 @@
+//! What a collector of OpenTelemetry gets.
+
+#![allow(clippy::unwrap_used, reason = "what fails here is the test")]
+#![cfg(feature = "otlp")]
+
+mod client;
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::routing::post;
+use hubline_testkit::{Launch, ServerProcess};
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::KeyValue;
+use opentelemetry_proto::tonic::common::v1::any_value::Value;
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, number_data_point};
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+/// Longer than anything here takes; a hang fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(30);
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+/// A collector that takes everything, or nothing.
+struct Collector {
+    port: u16,
+    traces: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
+    metrics: mpsc::UnboundedReceiver<ExportMetricsServiceRequest>,
+}
+
+impl Collector {
+    async fn start() -> Self {
+        let (trace, traces) = mpsc::unbounded_channel();
+        let (metric, metrics) = mpsc::unbounded_channel();
+        let take_traces = move |headers: HeaderMap, body: Bytes| async move {
+            assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
+            _ = trace.send(ExportTraceServiceRequest::decode(body).unwrap());
+        };
+        let take_metrics = move |headers: HeaderMap, body: Bytes| async move {
+            assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
+            assert_eq!(headers["api-key"], "s3cr3t word");
+            _ = metric.send(ExportMetricsServiceRequest::decode(body).unwrap());
+        };
+        let app =
+            Router::new().route("/v1/traces", post(take_traces)).route("/v1/metrics", post(take_metrics));
+        Self { port: serve(app).await, traces, metrics }
+    }
+
+    /// The next span of this name.
+    async fn span(&mut self, name: &str) -> Span {
+        loop {
+            let request = timeout(PATIENCE, self.traces.recv()).await.unwrap().unwrap();
+            assert_eq!(
+                attribute(&request.resource_spans[0].resource.clone().unwrap().attributes, "service.name"),
+                "clinic"
+            );
+            let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+            if let Some(span) = scopes.flat_map(|scope| scope.spans).find(|span| span.name == name) {
+                return span;
+            }
+        }
+    }
+
+    /// The metrics of the next request.
+    async fn metrics(&mut self) -> Vec<Metric> {
+        let request = timeout(PATIENCE, self.metrics.recv()).await.unwrap().unwrap();
+        let scopes = request.resource_metrics.into_iter().flat_map(|metrics| metrics.scope_metrics);
+        scopes.flat_map(|scope| scope.metrics).collect()
+    }
+}
+
+async fn serve(app: Router) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+    port
+}
+
+fn exporting(port: u16) -> Launch {
+    Launch::new(env!("CARGO_BIN_EXE_hubline"))
+        .arg("serve")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", format!("http://127.0.0.1:{port}"))
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "api-key=s3cr3t%20word")
+        .env("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "delta")
+        .env("OTEL_SERVICE_NAME", "clinic")
+}
+
+fn attribute(attributes: &[KeyValue], key: &str) -> String {
+    let value =
+        attributes.iter().find(|attribute| attribute.key == key).and_then(|found| found.value.clone());
+    match value.and_then(|value| value.value) {
+        Some(Value::StringValue(text)) => text,
+        other => panic!("{key}: {other:?} in {attributes:?}"),
+    }
+}
+
+fn value(point: &Option<number_data_point::Value>) -> f64 {
+    match point {
+        Some(number_data_point::Value::AsDouble(value)) => *value,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The sum of a counter, which is a delta.
+fn delta(metrics: &[Metric], name: &str) -> f64 {
+    let metric = metrics.iter().find(|metric| metric.name == name).unwrap();
+    let Some(Data::Sum(sum)) = &metric.data else { panic!("{metric:?}") };
+    assert!(sum.is_monotonic && sum.aggregation_temporality == AggregationTemporality::Delta as i32);
+    assert!(sum.data_points.iter().all(|point| point.start_time_unix_nano < point.time_unix_nano));
+    sum.data_points.iter().map(|point| value(&point.value)).sum()
+}
+
+#[tokio::test]
+async fn a_call_is_a_span_below_its_callers_and_what_is_counted_is_told_as_deltas() {
+    let mut collector = Collector::start().await;
+    let launch = exporting(collector.port)
+        .env("OTEL_METRIC_EXPORT_INTERVAL", "200")
+        .env("OTEL_BSP_SCHEDULE_DELAY", "100");
+    let port = launch.port();
+    let _server = ServerProcess::start(launch).await.unwrap();
+    let mut socket = client::connect(port, "/hubs/navigation-state").await;
+    let call = format!(
+        r#"{{"type":1,"headers":{{"traceparent":"00-{TRACE}-{PARENT}-01"}},"invocationId":"1","target":"RequestCurrentState","arguments":[]}}"#
+    );
+    socket.write_all(&client::frame(&call)).await.unwrap();
+
+    let span = collector.span("NavigationStateHub/RequestCurrentState").await;
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), PARENT.to_owned()));
+    assert_eq!(span.kind, 2, "a server's");
+    for (key, expected) in [
+        ("rpc.system", "signalr"),
+        ("rpc.service", "NavigationStateHub"),
+        ("rpc.method", "RequestCurrentState"),
+    ] {
+        assert_eq!(attribute(&span.attributes, key), expected);
+    }
+
+    // The state as an event, and as the result of the call, in one delta or in two.
+    let mut sent = 0.0;
+    let metrics = loop {
+        let metrics = collector.metrics().await;
+        sent += delta(&metrics, "signalr.messages.sent");
+        if sent >= 2.0 {
+            break metrics;
+        }
+    };
+    assert_eq!(sent, 2.0);
+    let again = collector.metrics().await;
+    assert_eq!(delta(&again, "signalr.messages.sent"), 0.0, "what was told is not told again");
+    let metric =
+        |name: &str| metrics.iter().find(|metric| metric.name == name).unwrap_or_else(|| panic!("{name}"));
+    let Some(Data::Gauge(connections)) = &metric("signalr.connection.count").data else { panic!() };
+    assert_eq!(value(&connections.data_points[0].value), 1.0);
+    let lasted = metric("signalr.server.connection.duration");
+    let Some(Data::Histogram(histogram)) = &lasted.data else { panic!("{lasted:?}") };
+    assert_eq!(lasted.unit, "s");
+    assert_eq!(
+        histogram.data_points[0].bucket_counts.len(),
+        histogram.data_points[0].explicit_bounds.len() + 1
+    );
+}
+
+#[tokio::test]
+async fn what_is_left_at_the_end_is_exported_before_it() {
+    let mut collector = Collector::start().await;
+    let launch = exporting(collector.port);
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let mut socket = client::connect(port, "/chathub").await;
+    let call = r#"{"type":1,"invocationId":"1","target":"JoinRoom","arguments":["r"]}"#;
+    socket.write_all(&client::frame(call)).await.unwrap();
+    let mut answer = [0; 16];
+    tokio::io::AsyncReadExt::read_exact(&mut socket, &mut answer).await.unwrap();
+    server.terminate().unwrap();
+    let span = collector.span("ChatHub/JoinRoom").await;
+    assert!(span.parent_span_id.is_empty(), "nobody said what it belongs to");
+    assert!(delta(&collector.metrics().await, "signalr.messages.sent") >= 1.0);
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn a_collector_that_takes_nothing_stops_nothing_and_is_told_once() {
+    let refuse = || async { StatusCode::UNAUTHORIZED };
+    let port = serve(Router::new().fallback(refuse)).await;
+    let launch = exporting(port).env("OTEL_METRIC_EXPORT_INTERVAL", "50").env("OTEL_TRACES_EXPORTER", "none");
+    let launch = launch.env("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc");
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let line = server.line_with("The collector does not take traces or metrics").await.unwrap();
+    assert!(line.contains("401") && line.contains("OTEL_EXPORTER_OTLP_ENDPOINT"), "{line}");
+    server.line_with("grpc is not spoken, metrics go over http/protobuf").await.unwrap();
+    server.terminate().unwrap();
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+    let lines = server.lines();
+    assert_eq!(lines.iter().filter(|line| line.contains("does not take")).count(), 1, "{lines:?}");
+    assert!(!lines.join("\n").contains("s3cr3t"), "the key is not in the log");
+}
