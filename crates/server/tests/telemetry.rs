@@ -31,26 +31,28 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
+/// Exports that a collector keeps: more than any test makes.
+const REQUESTS: usize = 1000;
 
 /// A collector that takes everything, or nothing.
 struct Collector {
     port: u16,
-    traces: mpsc::UnboundedReceiver<ExportTraceServiceRequest>,
-    metrics: mpsc::UnboundedReceiver<ExportMetricsServiceRequest>,
+    traces: mpsc::Receiver<ExportTraceServiceRequest>,
+    metrics: mpsc::Receiver<ExportMetricsServiceRequest>,
 }
 
 impl Collector {
     async fn start() -> Self {
-        let (trace, traces) = mpsc::unbounded_channel();
-        let (metric, metrics) = mpsc::unbounded_channel();
+        let (trace, traces) = mpsc::channel(REQUESTS);
+        let (metric, metrics) = mpsc::channel(REQUESTS);
         let take_traces = move |headers: HeaderMap, body: Bytes| async move {
             assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
-            _ = trace.send(ExportTraceServiceRequest::decode(body).unwrap());
+            _ = trace.try_send(ExportTraceServiceRequest::decode(body).unwrap());
         };
         let take_metrics = move |headers: HeaderMap, body: Bytes| async move {
             assert_eq!(headers[CONTENT_TYPE], "application/x-protobuf");
             assert_eq!(headers["api-key"], "s3cr3t word");
-            _ = metric.send(ExportMetricsServiceRequest::decode(body).unwrap());
+            _ = metric.try_send(ExportMetricsServiceRequest::decode(body).unwrap());
         };
         let app =
             Router::new().route("/v1/traces", post(take_traces)).route("/v1/metrics", post(take_metrics));

@@ -50,6 +50,8 @@ pub(crate) async fn missing(db: &mut Connection) -> Result<Vec<Migration>, Store
 /// As [`missing`]'s, and what the database refuses.
 pub(crate) async fn migrate(db: &mut Connection) -> Result<Vec<Migration>, StoreError> {
     if db.is_postgres() {
+        // Tables with many rows take longer than anything else may.
+        raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").execute(&mut *db).await?;
         // "hubline" in ASCII. It is released with the transaction. SQLite's transaction is a lock itself.
         sqlx::query("SELECT pg_advisory_xact_lock(29397022485179749)").execute(&mut *db).await?;
     }

@@ -1,10 +1,11 @@
 //! Many calls at once over three servers, each step on another one, with participants that drop out.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use hubline_testkit::RedisServer;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{CallServer, ended, keys_of_calls, options, rejected};
 use crate::fleet::Reader;
