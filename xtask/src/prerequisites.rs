@@ -8,7 +8,7 @@ use crate::process;
 
 const OLDEST_NODE: u32 = 20;
 
-/// A program that a Debian package brings, and arguments with which it succeeds at once.
+/// A program that a Debian package brings, and a command that succeeds at once where it is.
 #[derive(Debug)]
 struct Program {
     name: &'static str,
@@ -16,19 +16,25 @@ struct Program {
     probe: &'static [&'static str],
 }
 
-// The Rust tests need the first alone.
-const PROGRAMS: [Program; 5] = [
-    Program { name: "redis-server", package: "redis-server", probe: &["--version"] },
-    Program { name: "nginx", package: "nginx-light", probe: &["-v"] },
-    Program { name: "chromium", package: "chromium", probe: &["--version"] },
+// The Rust tests need the first two alone.
+const PROGRAMS: [Program; 6] = [
+    Program { name: "redis-server", package: "redis-server", probe: &["redis-server", "--version"] },
+    // Debian has the server's programs in no directory of PATH.
+    Program {
+        name: "initdb",
+        package: "postgresql",
+        probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
+    },
+    Program { name: "nginx", package: "nginx-light", probe: &["nginx", "-v"] },
+    Program { name: "chromium", package: "chromium", probe: &["chromium", "--version"] },
     // libFuzzer is C++.
-    Program { name: "c++", package: "g++", probe: &["--version"] },
+    Program { name: "c++", package: "g++", probe: &["c++", "--version"] },
     // Without its package the module is there, but cannot make an environment with pip in it. The versions of
     // what the Python clients need ask for 3.11.
     Program {
         name: "python3",
         package: "python3-venv",
-        probe: &["-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"],
+        probe: &["python3", "-c", "import ensurepip, sys; sys.exit(sys.version_info < (3, 11))"],
     },
 ];
 
@@ -53,7 +59,7 @@ pub(crate) fn ensure_all() -> Result<()> {
 /// # Errors
 /// Something is missing; the error names all of it.
 pub(crate) fn ensure_quick() -> Result<()> {
-    let missing = missing(&PROGRAMS[..1]);
+    let missing = missing(&PROGRAMS[..2]);
     ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
     Ok(())
 }
@@ -81,7 +87,7 @@ fn missing(programs: &[Program]) -> Vec<String> {
 
 impl Program {
     fn answers(&self) -> bool {
-        succeeds(self.name, self.probe)
+        succeeds(self.probe[0], &self.probe[1..])
     }
 }
 
