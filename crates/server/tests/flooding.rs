@@ -10,7 +10,7 @@ use std::time::Duration;
 use client::{connect, frame};
 use hubline_testkit::{Launch, RedisServer, ServerProcess};
 use request::ask;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, copy, sink};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
@@ -29,7 +29,7 @@ async fn figure(port: u16, series: &str) -> f64 {
     value.unwrap_or_else(|| panic!("no {series}")).trim().parse().unwrap()
 }
 
-async fn call(socket: &mut TcpStream, id: Option<u32>, method: &str, arguments: &str) {
+async fn call(socket: &mut (impl AsyncWrite + Unpin), id: Option<u32>, method: &str, arguments: &str) {
     let id = id.map(|id| format!(r#""invocationId":"{id}","#)).unwrap_or_default();
     let message = format!(r#"{{"type":1,{id}"target":"{method}","arguments":[{arguments}]}}"#);
     socket.write_all(&frame(&message)).await.unwrap();
@@ -74,6 +74,7 @@ async fn so_they_are_where_redis_brings_messages_back() {
 
 async fn nobody_is_cut_off(launch: Launch) {
     let launch = launch.env("SignalR__SenderHoldTimeout", "60").env("SignalR__StalledReaderTimeout", "60");
+    let launch = launch.env("Chat__MaximumMessageLength", "30000");
     let port = launch.port();
     let _server = ServerProcess::start(launch).await.unwrap();
     let mut readers = Vec::new();
@@ -84,12 +85,23 @@ async fn nobody_is_cut_off(launch: Launch) {
         readers.push(reader);
     }
     let mut flooder = connect(port, "/chathub").await;
+    call(&mut flooder, Some(1), "JoinRoom", "\"room\"").await;
+    read_until(&mut flooder, r#""invocationId":"1""#, 1).await;
+    // Who sends to a room is in it, and this one reads.
+    let (mut letters, mut flooder) = flooder.into_split();
+    let mut nowhere = sink();
     let flooding = tokio::spawn(async move {
         let letter = format!("\"room\",\"{}\"", "x".repeat(30_000));
-        for _ in 0..LETTERS {
-            call(&mut flooder, None, "SendToRoom", &letter).await;
+        let send = async {
+            for _ in 0..LETTERS {
+                call(&mut flooder, None, "SendToRoom", &letter).await;
+            }
+            std::future::pending().await
+        };
+        tokio::select! {
+            read = copy(&mut letters, &mut nowhere) => drop(read),
+            () = send => {}
         }
-        flooder
     });
     // Nobody reads until the flooder is held.
     let held = async {
@@ -108,14 +120,14 @@ async fn nobody_is_cut_off(launch: Launch) {
     for reader in reading.collect::<Vec<_>>() {
         drop(timeout(PATIENCE, reader).await.unwrap().unwrap());
     }
-    drop(flooding.await.unwrap());
+    flooding.abort();
     let closed = "hubline_hub_connections_closed_total{hub=\"ChatHub\",reason=\"slow_client\"}";
     assert_eq!(figure(port, closed).await, 0.0);
 }
 
 #[tokio::test]
 async fn names_and_groups_have_limits_that_are_named_and_counted() {
-    let launch = hubline().env("Limits__GroupsPerConnection", "2");
+    let launch = hubline().env("Limits__GroupsPerConnection", "2").env("Limits__GroupNameBytes", "100");
     let port = launch.port();
     let _server = ServerProcess::start(launch).await.unwrap();
     let mut client = connect(port, "/chathub").await;
@@ -126,8 +138,8 @@ async fn names_and_groups_have_limits_that_are_named_and_counted() {
         (
             4,
             "JoinRoom",
-            format!("\"{}\"", "x".repeat(1025)),
-            "1024 bytes in a client's call (Limits:GroupNameBytes)",
+            format!("\"{}\"", "x".repeat(101)),
+            "100 bytes in a client's call (Limits:GroupNameBytes)",
         ),
         (5, &"x".repeat(257), String::new(), "256 bytes (Limits:MethodNameBytes)"),
     ] {

@@ -68,6 +68,7 @@ async fn the_chat_shows_no_secret_id_and_answers_reach_who_is_shown() {
 
     let mut names = Vec::new();
     for socket in [&mut old, &mut new, &mut unnegotiated] {
+        invoke(socket, "JoinRoom", &["r"]).await;
         for _ in 0..2 {
             invoke(socket, "SendToRoom", &["r", "hello"]).await;
             names.push(called(&mut reader, "ReceiveRoomMessage").await.remove(0));

@@ -155,6 +155,9 @@ async fn fleet<const N: usize>(redis: &RedisServer, store: &Store) -> [Instance;
     let instances =
         futures_util::future::join_all((0..N).map(|_| Instance::start(redis, store, config(NEVER))));
     let Ok(instances) = instances.await.try_into() else { panic!("as many as were started") };
+    // Nobody looks at the database by himself, so all have to hear of changes.
+    let all_listen = |answer: &str| answer.lines().last() == Some(&*N.to_string());
+    redis.command_until(&["PUBSUB", "NUMSUB", "hubline:navigation-state"], all_listen).await.unwrap();
     instances
 }
 
