@@ -74,7 +74,6 @@ async fn so_they_are_where_redis_brings_messages_back() {
 
 async fn nobody_is_cut_off(launch: Launch) {
     let launch = launch.env("SignalR__SenderHoldTimeout", "60").env("SignalR__StalledReaderTimeout", "60");
-    let launch = launch.env("Chat__MaximumMessageLength", "30000");
     let port = launch.port();
     let _server = ServerProcess::start(launch).await.unwrap();
     let mut readers = Vec::new();

@@ -5,11 +5,17 @@
 mod client;
 mod request;
 
+use std::time::Duration;
+
 use hubline_testkit::{Launch, ServerProcess};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use request::ask;
+
+/// Longer than anything here takes; a hang fails instead of hanging.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn started(settings: &[(&str, &str)]) -> (ServerProcess, u16) {
     let mut launch = Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve").arg("--dev");
@@ -35,7 +41,7 @@ async fn called(socket: &mut TcpStream, method: &str) -> Vec<String> {
     let start = format!("{{\"type\":1,\"target\":\"{method}\"");
     let mut received = Vec::new();
     loop {
-        received.push(socket.read_u8().await.unwrap());
+        received.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
         let text = String::from_utf8_lossy(&received);
         if let Some((_, call)) = text.split_once(&start)
             && let Some((rest, _)) = call.split_once('\x1e')

@@ -143,6 +143,7 @@ impl Fleet {
         let mut there = client::connect(self.ports[1], "/chathub").await;
         invoke(&mut there, "JoinRoom", "\"r\"").await;
         hears(&mut there, "\"type\":3").await;
+        invoke(&mut here, "JoinRoom", "\"r\"").await;
         invoke(&mut here, "SendToRoom", "\"r\",\"hello\"").await;
         hears(&mut there, "\"hello\"").await;
         self.redis.stop().await.unwrap();

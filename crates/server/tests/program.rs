@@ -32,7 +32,7 @@ async fn it_says_what_it_serves_and_where() {
     server.line_with("in environment Production").await.unwrap();
     server.line_with("SignalR configured with the in-process backplane").await.unwrap();
     server
-        .line_with(&format!("/chathub and /hubs/navigation-state on http://127.0.0.1:{port}"))
+        .line_with(&format!("/chathub, /videocallhub and /hubs/navigation-state on http://127.0.0.1:{port}"))
         .await
         .unwrap();
     server.line_with(&format!("Open http://localhost:{port}/ in a browser")).await.unwrap();

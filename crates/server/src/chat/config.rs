@@ -21,7 +21,7 @@ const ROOM_MEMBERS: Key = Key::new("Chat:MaximumRoomMembers", "members one room 
 /// The chat's settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChatConfig {
-    /// `Chat:MaximumMessageLength`: characters of a message at most. Default: 4,000. `SignalR:MaximumMessageSize` bounds the bytes of
+    /// `Chat:MaximumMessageLength`: characters of a message at most. Default: 32,768. `SignalR:MaximumMessageSize` bounds the bytes of
     /// the call that brings it.
     pub maximum_message_length: usize,
     /// `Chat:MessagesPerMinutePerUser`: messages that a user may send in a minute on one instance. Default: 3,000. 0: no limit.
@@ -37,7 +37,7 @@ pub struct ChatConfig {
 impl Default for ChatConfig {
     fn default() -> Self {
         Self {
-            maximum_message_length: 4_000,
+            maximum_message_length: 32_768,
             messages_per_minute_per_user: 3_000,
             maximum_rooms_per_user: 1_000,
             maximum_room_members: 10_000,

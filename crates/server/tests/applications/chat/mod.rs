@@ -67,7 +67,11 @@ impl Instance {
 
 /// As the program has it, in less time.
 pub(super) fn config() -> ChatConfig {
-    ChatConfig { publish_again_after: Duration::from_millis(500), ..ChatConfig::default() }
+    ChatConfig {
+        maximum_message_length: 4_000,
+        publish_again_after: Duration::from_millis(500),
+        ..ChatConfig::default()
+    }
 }
 
 pub(super) async fn store() -> Store {
