@@ -25,7 +25,7 @@ pub(super) fn run(
         match work.as_mut().poll(&mut Context::from_waker(noop_waker_ref())) {
             Poll::Ready(succeeded) => Ok(succeeded),
             Poll::Pending => runtime
-                .block_on(timeout_at(deadline, work))
+                .block_on(async { timeout_at(deadline, work).await })
                 .map_err(|_| StoreError::Unavailable("the work took too long".to_owned())),
         }
     });
