@@ -5,6 +5,8 @@ mod load;
 mod navigation;
 mod table;
 
+use std::path::PathBuf;
+
 use anyhow::{Result, ensure};
 
 use crate::build::Programs;
@@ -27,6 +29,12 @@ pub(crate) struct Options {
     /// Messages a second, of all users together
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     rate: u32,
+    /// The hubline program [default: a release build of this checkout]
+    #[arg(long, env = "HUBLINE_SERVER")]
+    server: Option<PathBuf>,
+    /// The load client [default: a release build of this checkout]
+    #[arg(long, env = "HUBLINE_LOAD")]
+    load: Option<PathBuf>,
     /// Prints the table and leaves the file as it is
     #[arg(long)]
     print: bool,
@@ -37,18 +45,14 @@ pub(crate) struct Options {
 /// # Errors
 /// Something does not build or start, or a sign is missing: the table says which.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut transcript = Transcript::on_standard_error();
-    let programs = Programs::build(
-        &["-p", "hubline-server", "-p", "hubline-load-tester", "--bin=hubline", "--bin=hubline-load"],
-        &mut transcript,
-    )?;
-    let server = programs.path("hubline")?;
-    let load = LoadClient::new(programs.path("hubline-load")?);
+    let server = given_or_built(options.server.as_ref(), "hubline-server", "hubline")?;
+    let load =
+        LoadClient::new(&given_or_built(options.load.as_ref(), "hubline-load-tester", "hubline-load")?);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut table = Table::default();
     runtime.block_on(async {
-        navigation::measure(options, server, &load, &mut table).await?;
-        chat::measure(options, server, &load, &mut table).await
+        navigation::measure(options, &server, &load, &mut table).await?;
+        chat::measure(options, &server, &load, &mut table).await
     })?;
     print!("{table}");
     if !options.print {
@@ -56,4 +60,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     ensure!(table.all_hold(), "not every sign is there");
     Ok(())
+}
+
+fn given_or_built(given: Option<&PathBuf>, package: &str, program: &str) -> Result<PathBuf> {
+    match given {
+        Some(program) => Ok(program.clone()),
+        None => {
+            let what = ["-p", package, "--bin", program];
+            Programs::build(&what, &mut Transcript::on_standard_error())?.path(program).cloned()
+        }
+    }
 }
