@@ -45,10 +45,11 @@ class RecordingResult(unittest.TextTestResult):
         self._record(test, "skipped", reason)
 
 
-def main():
+def main(directory=os.path.dirname(os.path.dirname(__file__))):
+    """Runs the tests of a directory."""
     # What the clients log about connections that tests cut would bury the outcomes.
     logging.disable(logging.CRITICAL)
-    tests = unittest.defaultTestLoader.discover(os.path.dirname(os.path.dirname(__file__)))
+    tests = unittest.defaultTestLoader.discover(str(directory))
     result = unittest.TextTestRunner(resultclass=RecordingResult, verbosity=2, warnings="ignore").run(tests)
     failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)
     print(f"{result.testsRun - failed - skipped} passed, {failed} failed, {skipped} skipped")

@@ -1,0 +1,48 @@
+"""Files of deploy/, and programs beside the interpreter that runs this."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parent.parent.parent
+DEPLOY = ROOT / "deploy"
+# What a program may take: a net, none comes near it.
+SECONDS = 60
+
+
+def tool(name):
+    """A program that a Python package has brought."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def run(*command, **options):
+    """The finished process, with its output as text."""
+    return subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False, **options)
+
+
+def documents(text):
+    """The objects of a YAML text with several documents, without empty ones."""
+    return [document for document in yaml.safe_load_all(text) if document]
+
+
+def variables(file):
+    """The variables of an environment file, as Docker and systemd read it."""
+    lines = [line.strip() for line in Path(file).read_text(encoding="utf-8").splitlines()]
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def image_variables():
+    """The variables that the image sets."""
+    lines = (DEPLOY / "Dockerfile").read_text(encoding="utf-8").replace("\\\n", " ").splitlines()
+    words = next(line for line in lines if line.startswith("ENV ")).removeprefix("ENV ")
+    return dict(word.split("=", 1) for word in shlex.split(words))
+
+
+def configuration(environment):
+    """What `hubline config` says with these variables and those of the image, and no others."""
+    minimal = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return run(os.environ["HUBLINE_SERVER"], "config", env=minimal | image_variables() | environment, cwd="/")
