@@ -90,19 +90,40 @@ impl<'a> MakeWriter<'a> for Output {
     }
 }
 
-/// Takes what one event becomes, which comes in one piece.
+/// Takes what one event becomes, which comes in one piece, and makes it one line: who may choose a user id or the name of a room
+/// could write lines of the log otherwise.
 #[derive(Debug)]
 pub(crate) struct Line<'a>(&'a Buffer);
 
 impl Write for Line<'_> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        self.0.push(line);
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        match text.iter().any(|&byte| is_control(byte)) {
+            true => self.0.push(&escaped(text)),
+            false => self.0.push(line),
+        }
         Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Whether a byte is a control character but for tabs, and for what begins colours: the subscriber itself has escaped those of others.
+fn is_control(byte: u8) -> bool {
+    byte.is_ascii_control() && byte != b'\t' && byte != 0x1b
+}
+
+/// A line whose control characters are written as in Rust.
+fn escaped(text: &[u8]) -> Vec<u8> {
+    let escape = |&byte: &u8| match is_control(byte) {
+        true => char::from(byte).escape_default().to_string().into_bytes(),
+        false => vec![byte],
+    };
+    let mut line: Vec<u8> = text.iter().flat_map(escape).collect();
+    line.push(b'\n');
+    line
 }
 
 fn described(is_json: bool, panic: &PanicHookInfo<'_>) -> String {
@@ -126,4 +147,22 @@ fn line(is_json: bool, level: &str, text: &str) -> String {
         return format!("{event}\n");
     }
     format!("{time} {level} hubline: {text}\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_one_line_whatever_is_in_it() {
+        let output = Output(Arc::new(Buffer::default()));
+        let written = |event: &str| {
+            output.make_writer().write_all(event.as_bytes()).unwrap();
+            output.0.waiting()
+        };
+        let plain = "INFO \u{1b}[2mx\u{1b}[0m: a\tb \u{fc}\n";
+        assert_eq!(written(plain), plain);
+        let forged = "INFO x: User connected to chat: root\nINFO x: forged\r\0\n";
+        assert_eq!(written(forged), "INFO x: User connected to chat: root\\nINFO x: forged\\r\\u{0}\n");
+    }
 }

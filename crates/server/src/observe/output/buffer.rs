@@ -59,6 +59,12 @@ impl Buffer {
         self.filled.notify_one();
     }
 
+    /// What waits to be written, which is not written any more.
+    #[cfg(test)]
+    pub(super) fn waiting(&self) -> String {
+        String::from_utf8(std::mem::take(&mut self.lock().lines)).unwrap()
+    }
+
     pub(super) fn become_json(&self) {
         self.is_json.store(true, Ordering::Relaxed);
     }
