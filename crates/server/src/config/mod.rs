@@ -135,7 +135,8 @@ impl Config {
         }
         let (environment, environment_source) = gathered.environment;
         let (content_root, content_root_source) = gathered.content_root;
-        let directory = working_directory.join(&content_root);
+        // Without the `.` of the working directory: paths below it are shown.
+        let directory = working_directory.join(&content_root).components().collect();
         let mut reader = Reader::new(gathered.settings, mistakes, environment.clone(), directory);
         reader.note(server::ENVIRONMENT.name(), environment.to_string(), environment_source);
         reader.note(server::CONTENT_ROOT.name(), content_root.display().to_string(), content_root_source);

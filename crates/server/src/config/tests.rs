@@ -328,6 +328,9 @@ fn addresses_by_urls_then_by_ports() {
 #[test]
 fn content_root_is_where_the_files_are() {
     let setup = Setup::new();
+    let database = format!("SQLite, {}", setup.directory.path().join("hubline.db").display());
+    assert_eq!(setup.config().database.options.to_string(), database);
+    let setup = Setup::new();
     fs::create_dir(setup.directory.path().join("app")).unwrap();
     let setup =
         setup.file("app/appsettings.json", TELEDOCTOR).args(|args| args.content_root = Some("app".into()));

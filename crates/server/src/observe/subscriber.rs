@@ -14,6 +14,8 @@ use crate::config::LoggingConfig;
 
 /// The target of the spans of calls.
 const CALLS: &str = "hubline::call";
+/// What PostgreSQL says beside its answers.
+const NOTICES: &str = "sqlx::postgres::notice";
 
 /// Writes the log, and exports spans, from now on.
 pub(crate) fn subscribe(config: &LoggingConfig, output: &Output, telemetry: &Telemetry) {
@@ -33,6 +35,13 @@ fn filter(config: &LoggingConfig) -> Targets {
     // The program's own methods log nothing that needs the span of its call, and a span costs as much as a delivery.
     let calls = config.level_of(CALLS);
     let calls = if calls >= LevelFilter::DEBUG { calls } else { LevelFilter::OFF };
+    // At each start it says that the tables are there already.
+    let notices =
+        if config.level >= LevelFilter::DEBUG { config.level } else { config.level.min(LevelFilter::WARN) };
     let targets = config.targets.iter().map(|(target, level)| (target.clone(), *level));
-    Targets::new().with_default(config.level).with_targets(targets).with_target(CALLS, calls)
+    Targets::new()
+        .with_default(config.level)
+        .with_target(NOTICES, notices)
+        .with_targets(targets)
+        .with_target(CALLS, calls)
 }

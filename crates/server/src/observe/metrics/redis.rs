@@ -91,10 +91,10 @@ impl Asking {
         Ok(Some(Info::parse(&info)))
     }
 
-    /// That Redis is away is told by others.
+    /// That Redis is away, or slow, is told by others.
     fn log(&mut self, error: &CommandError) {
-        if matches!(error, CommandError::NotConnected { .. }) || std::mem::replace(&mut self.has_warned, true)
-        {
+        let is_refusal = matches!(error, CommandError::Refused { .. } | CommandError::Unexpected(_));
+        if !is_refusal || std::mem::replace(&mut self.has_warned, true) {
             return;
         }
         tracing::warn!(
