@@ -60,7 +60,10 @@ impl Vital for Listening {
     async fn run(&mut self) {
         while let Some(message) = self.messages.next().await {
             match serde_json::from_slice(&message.payload) {
-                Ok(announcement) => _ = self.gate.act(&announcement),
+                Ok(announcement) => {
+                    self.gate.act(&announcement);
+                    self.gate.keep(announcement);
+                }
                 Err(error) => tracing::warn!(
                     channel = CHANNEL,
                     %error,

@@ -1,5 +1,6 @@
 //! Who is let in.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -11,9 +12,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use hubline::value::DateTime;
 use hubline::{Caller, ExpiredPrincipal, HubError, HubFilter, NextCallback, Principal, Server, UserId};
-use hubline_store::clinic::bans::{self, MAXIMUM};
+use hubline_store::clinic::bans::{self, Banned, MAXIMUM};
 use hubline_store::{Store, StoreError, Timestamp};
 use hubline_supervision::Vital;
+use parking_lot::Mutex;
 use time::OffsetDateTime;
 use tokio::sync::Notify;
 use tokio::time::timeout;
@@ -25,6 +27,8 @@ use super::sign_ins::SignIns;
 /// How often the database is asked who is kept out: so late, at most, an instance knows that no announcement has reached.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 const PAGE: u32 = 1_000;
+/// Announcements that wait to be written into a database of this machine's own.
+const MOST_UNWRITTEN: usize = 100_000;
 /// How often a reading is repeated because of announcements meanwhile.
 const ATTEMPTS: u32 = 5;
 
@@ -38,6 +42,8 @@ struct Shared {
     store: Store,
     bans: KnownBans,
     reload: Notify,
+    /// What was announced and may not be in this machine's own database.
+    unwritten: Mutex<VecDeque<Announcement>>,
     refused: AtomicU64,
     closed: AtomicU64,
 }
@@ -49,6 +55,7 @@ impl Gate {
             store,
             bans: KnownBans::default(),
             reload: Notify::new(),
+            unwritten: Mutex::default(),
             refused: AtomicU64::new(0),
             closed: AtomicU64::new(0),
         }))
@@ -79,6 +86,56 @@ impl Gate {
         }
     }
 
+    /// Has what was announced written into the database, unless all instances have the same: then it is there. So it holds also when this
+    /// program is started anew.
+    pub(super) fn keep(&self, announcement: Announcement) {
+        if self.0.store.is_shared() || matches!(announcement, Announcement::Close { .. }) {
+            return;
+        }
+        let mut unwritten = self.0.unwritten.lock();
+        if unwritten.len() == MOST_UNWRITTEN {
+            tracing::error!(
+                announcements = MOST_UNWRITTEN,
+                "The database was away for so many announcements of other machines that the oldest holds only as long as this program runs"
+            );
+            unwritten.pop_front();
+        }
+        unwritten.push_back(announcement);
+        drop(unwritten);
+        self.reload_soon();
+    }
+
+    async fn write_announced(&self) -> Result<(), StoreError> {
+        loop {
+            let next = self.0.unwritten.lock().front().cloned();
+            let Some(announcement) = next else { return Ok(()) };
+            let written = announcement.clone();
+            let done = self.0.store.write(move |db| {
+                Box::pin(async move {
+                    match &announcement {
+                        Announcement::Ban { user, until } => {
+                            bans::put_announced(db, user, Timestamp(*until)).await
+                        }
+                        Announcement::Lift { user } => {
+                            bans::lift(db, user, Timestamp::now()).await.map(|_| Banned::Yes)
+                        }
+                        Announcement::Close { .. } => Ok(Banned::Yes),
+                    }
+                })
+            });
+            if done.await? == Banned::TooMany {
+                tracing::error!(
+                    users = MAXIMUM,
+                    "A user whom another machine keeps out is not written into this machine's database, which keeps out as many as it can"
+                );
+            }
+            let mut unwritten = self.0.unwritten.lock();
+            if unwritten.front() == Some(&written) {
+                unwritten.pop_front();
+            }
+        }
+    }
+
     /// Has the database asked at once who is kept out.
     pub(super) fn reload_soon(&self) {
         self.0.reload.notify_one();
@@ -97,6 +154,7 @@ impl Gate {
     pub(super) async fn reload(&self) -> Result<(), StoreError> {
         for _ in 0..ATTEMPTS {
             let mark = self.0.bans.mark();
+            self.write_announced().await?;
             let now = Timestamp::now();
             let bans = self.read(now).await?;
             if let Some(new) = self.0.bans.reload(mark, bans, now) {

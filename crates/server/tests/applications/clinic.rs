@@ -409,3 +409,36 @@ async fn what_is_too_old_is_deleted() {
     let (_, page) = admin(port, "GET /api/admin/consultations", Value::Null).await;
     assert_eq!(page["items"].as_array().unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn machines_with_a_database_each_keep_to_the_bans_of_the_others() {
+    let redis = RedisServer::start().await.unwrap();
+    let redis_at = redis.connection_string();
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (of_first, of_second) = (database_in(&first), database_in(&second));
+    let (args, other) = ([&*of_second, "--redis", &*redis_at], [&*of_first, "--redis", &*redis_at]);
+    let ((_one, here), (mut two, there)) = tokio::join!(started(&other), started(&args));
+    let ada = connect(there, HUBS[0], "ada").await;
+    let close = json!({ "outForSeconds": 3600, "reason": "the phone is stolen" });
+    let (status, answer) = admin(here, "POST /api/admin/users/ada/close", close).await;
+    assert_eq!((status, &answer["instancesTold"]), (200, &2.into()), "{answer}");
+    closed(ada).await;
+    let reason = async || {
+        let (_, ban) = admin(there, "GET /api/admin/bans/ada", Value::Null).await;
+        ban["reason"].as_str().map(str::to_owned)
+    };
+    eventually(Some("announced by another machine".to_owned()), reason).await;
+    let (_, ban) = admin(here, "GET /api/admin/bans/ada", Value::Null).await;
+    assert_eq!(ban["reason"], "the phone is stolen", "its own announcement changes nothing");
+
+    // It holds although the program that heard it is gone.
+    two.kill().await.unwrap();
+    let (_two, there) = started(&args).await;
+    assert_eq!(negotiate(there, HUBS[0], "ada").await.0, 403);
+    // Any machine can let the user in, on all of them.
+    assert_eq!(admin(there, "DELETE /api/admin/bans/ada", Value::Null).await.0, 204);
+    eventually(404, async || admin(here, "GET /api/admin/bans/ada", Value::Null).await.0).await;
+    for port in [here, there] {
+        assert_eq!(negotiate(port, HUBS[0], "ada").await.0, 200);
+    }
+}

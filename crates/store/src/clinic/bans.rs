@@ -52,6 +52,18 @@ pub async fn put(db: &mut Connection, ban: &Ban) -> Result<Banned, StoreError> {
     Ok(Banned::Yes)
 }
 
+/// Keeps a user out whom another database keeps out, of a machine with a database of its own. Nothing changes if this one does so until the
+/// same time: it may be the same database.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn put_announced(db: &mut Connection, user: &str, until: Timestamp) -> Result<Banned, StoreError> {
+    if get(db, user, Timestamp::now()).await?.is_some_and(|known| known.until == until) {
+        return Ok(Banned::Yes);
+    }
+    put(db, &Ban::now(user, until, "announced by another machine", &Party::server())).await
+}
+
 /// Lets a user in again. Returns whether the user was kept out.
 ///
 /// # Errors
