@@ -93,12 +93,12 @@ pub(crate) fn routers(
     let applications = &config.applications;
     let chat = Chat::new(store.clone(), applications.chat.clone(), applications.consultations);
     let named_by_tokens = NamedByTokens::new(store.clone(), applications.consultations);
-    let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT)).filter(named_by_tokens.clone());
-    let chat_hub = server.add_hub(chat_hub);
+    let chat_hub = named(chat.hub(), config).filter(clinic.admission(CHAT));
+    let chat_hub = server.add_hub(named_by_tokens.clone().serve(chat_hub));
     chat.start(server, &chat_hub);
     let calls = start_calls(server, config, redis.clone(), store);
-    let calls_hub = named(calls.hub(), config).filter(clinic.admission(CALLS)).filter(named_by_tokens);
-    let calls_hub = server.add_hub(calls_hub);
+    let calls_hub = named(calls.hub(), config).filter(clinic.admission(CALLS));
+    let calls_hub = server.add_hub(named_by_tokens.serve(calls_hub));
     calls.serve(calls_hub.context(), server.directory().map(AsRef::as_ref));
     let mappings = NavigationStore::new(store.clone());
     let navigation = Navigation::start(

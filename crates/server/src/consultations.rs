@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use futures_util::FutureExt;
-use hubline::{Caller, HubError, HubFilter, NextCallback, Principal, UserId};
+use hubline::{Caller, Hub, HubError, HubFilter, NextCallback, Principal, UserId};
 use hubline_store::clinic::Party;
 use hubline_store::clinic::consultations::{Admitted, Consultation, MAXIMUM_PARTICIPANTS, admit};
 use hubline_store::{Store, StoreError, Timestamp};
@@ -41,8 +41,8 @@ impl Section for ConsultationRule {
     }
 }
 
-/// Makes the consultations that the token of a new connection names, where consultations are required. A connection whose token names
-/// one that cannot be made goes on without it; the log says why.
+/// Makes the consultations that the token of a connection names, where consultations are required: when the connection is made, and when its
+/// token is refreshed. A connection whose token names one that cannot be made goes on without it; the log says why.
 #[derive(Debug, Clone)]
 pub struct NamedByTokens {
     store: Store,
@@ -53,6 +53,25 @@ impl NamedByTokens {
     /// Those of the users of a hub.
     pub fn new(store: Store, rule: ConsultationRule) -> Self {
         Self { store, rule }
+    }
+
+    /// Has a hub make them.
+    #[must_use]
+    pub fn serve<S: Send + Sync + 'static>(self, hub: Hub<S>) -> Hub<S> {
+        if self.rule == ConsultationRule::NotRequired {
+            return hub;
+        }
+        let refreshed = self.clone();
+        hub.filter(self).on_authentication_refreshed(move |caller: Caller| {
+            let named = refreshed.clone();
+            async move { named.admit_caller(&caller).await }
+        })
+    }
+
+    async fn admit_caller(&self, caller: &Caller) {
+        if let Some(principal) = caller.principal() {
+            self.admit(&principal).await;
+        }
     }
 
     async fn admit(&self, principal: &Principal) {
@@ -92,11 +111,7 @@ impl HubFilter for NamedByTokens {
     const WRAPS_CALLS: bool = false;
 
     async fn connected(&self, caller: Caller, next: NextCallback) -> Result<(), HubError> {
-        if self.rule == ConsultationRule::Required
-            && let Some(principal) = caller.principal()
-        {
-            self.admit(&principal).await;
-        }
+        self.admit_caller(&caller).await;
         next.run().await
     }
 }

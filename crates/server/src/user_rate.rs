@@ -64,6 +64,20 @@ impl UserRate {
         Err(self.refuse(user, wait))
     }
 
+    /// Counts so many more for what the user has done already: what comes next waits for it.
+    pub(crate) fn charge(&self, user: &UserId, more: usize) {
+        if self.per_minute == 0 || more == 0 {
+            return;
+        }
+        let now = Instant::now();
+        let price = MINUTE / self.per_minute * u32::try_from(more).unwrap_or(u32::MAX);
+        let mut users = self.users.lock();
+        if users.paid_until.contains_key(user) || users.has_room(now, self.setting) {
+            let paid_until = users.paid_until.entry(user.clone()).or_insert(now);
+            *paid_until = (*paid_until).max(now) + price;
+        }
+    }
+
     /// How often somebody was refused since the start.
     pub(crate) fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
@@ -126,6 +140,12 @@ mod tests {
         rate.take(&ada).unwrap();
         assert!(rate.take(&ada).is_err());
         assert_eq!(rate.refused(), 2);
+        rate.charge(&bob, 6);
+        let refused = rate.take(&bob).unwrap_err().to_string();
+        assert!(refused.ends_with("Try again in 10 s."), "{refused}");
+        advance(Duration::from_secs(10)).await;
+        rate.take(&bob).unwrap();
+        assert_eq!(rate.refused(), 3);
         advance(MINUTE).await;
         for _ in 0..6 {
             rate.take(&ada).unwrap();

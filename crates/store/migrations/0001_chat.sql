@@ -40,3 +40,15 @@ CREATE TABLE chat_outbox (
     claim BIGINT NOT NULL,
     PRIMARY KEY (sent_at, conversation, id)
 );
+
+-- Anonymous members of rooms, each with the instance that has its connection; and these instances, each of which raises its beat.
+CREATE TABLE chat_guests (
+    user_id TEXT PRIMARY KEY,
+    instance TEXT NOT NULL
+);
+CREATE INDEX chat_guests_instance ON chat_guests (instance);
+
+CREATE TABLE chat_guest_instances (
+    id TEXT PRIMARY KEY,
+    beat BIGINT NOT NULL
+);

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use hubline::HubError;
-use hubline_store::chat::Conversation;
-use hubline_store::clinic::consultations;
-use hubline_store::{Store, StoreError, Timestamp};
+use hubline_store::chat::{Conversation, has_open_consultation};
+use hubline_store::clinic::consultations::Hold;
+use hubline_store::{Connection, Store, StoreError, Timestamp};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
@@ -34,50 +34,32 @@ impl Access {
 
     /// When a consultation has to be open for a conversation to be read; `None` if none is required.
     pub(super) fn only_open_at(&self) -> Option<Timestamp> {
-        (self.rule == ConsultationRule::Required).then(Timestamp::now)
+        self.requires_consultation().then(Timestamp::now)
     }
 
-    /// Whether the user may take part in a conversation now.
-    pub(super) async fn is_open(
-        &self,
-        store: &Store,
-        user: &str,
-        conversation: &Conversation,
-    ) -> Result<bool, StoreError> {
-        if self.rule == ConsultationRule::NotRequired {
-            return Ok(true);
-        }
-        let (own, asked) = (user.to_owned(), conversation.clone());
-        let is_open = store
-            .read(move |db| {
-                Box::pin(async move {
-                    match asked.room_name() {
-                        Some(room) => consultations::is_open_in_room(db, &own, room, Timestamp::now()).await,
-                        None => {
-                            let partner = asked.partner_of(&own).unwrap_or_default();
-                            consultations::is_open_between(db, &own, partner, Timestamp::now()).await
-                        }
-                    }
-                })
-            })
-            .await?;
-        if is_open {
-            self.remember(user, conversation);
-        }
-        Ok(is_open)
+    /// Whether an open consultation is required.
+    pub(super) fn requires_consultation(&self) -> bool {
+        self.rule == ConsultationRule::Required
     }
 
-    /// As [`Self::is_open`], for what is not stored and lost nothing by an answer that is 5 s old.
+    /// Whether a user may tell another what is not stored, and is worth nothing 5 s later: so old the answer may be.
     pub(super) async fn was_open(
         &self,
         store: &Store,
         user: &str,
         conversation: &Conversation,
     ) -> Result<bool, StoreError> {
-        if self.rule == ConsultationRule::NotRequired || self.remembers(user, conversation) {
+        if !self.requires_consultation() || self.remembers(user, conversation) {
             return Ok(true);
         }
-        self.is_open(store, user, conversation).await
+        let (own, asked) = (user.to_owned(), conversation.clone());
+        let is_open = store
+            .read(move |db| Box::pin(async move { has_open_consultation(db, &own, &asked, Hold::No).await }))
+            .await?;
+        if is_open {
+            self.remember(user, conversation);
+        }
+        Ok(is_open)
     }
 
     /// The error of who may not.
@@ -101,4 +83,14 @@ impl Access {
         let key = (user.to_owned(), conversation.clone());
         self.remembered.lock().get(&key).is_some_and(|until| *until > Instant::now())
     }
+}
+
+/// Whether a user may take part in a conversation until the transaction ends, in which the answer is used.
+pub(super) async fn is_open(
+    db: &mut Connection,
+    requires_consultation: bool,
+    user: &str,
+    conversation: &Conversation,
+) -> Result<bool, StoreError> {
+    Ok(!requires_consultation || has_open_consultation(db, user, conversation, Hold::UntilEnd).await?)
 }

@@ -4,6 +4,7 @@ mod access;
 mod bounds;
 mod config;
 mod counters;
+mod guests;
 mod outbox;
 mod presence;
 mod publishing;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 use futures_util::stream::SelectAll;
 use hubline::{Caller, ConnectionInfo, Hub, HubContext, HubError, HubHandle, Naming, Server, State, UserId};
+use hubline_store::chat::Refusal;
 use hubline_store::{Store, StoreError};
 use hubline_supervision::spawn;
 use parking_lot::Mutex;
@@ -23,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::access::Access;
 use self::counters::Counters;
+use self::guests::{GuestKeeper, Guests};
 use self::outbox::{OutboxKeeper, Published, Seen};
 use self::presence::{Presence, RoomWatcher};
 use crate::consultations::ConsultationRule;
@@ -44,6 +47,8 @@ struct Shared {
     config: ChatConfig,
     access: Access,
     rate: UserRate,
+    requests: UserRate,
+    guests: Arc<Guests>,
     counters: Arc<Counters>,
     presence: Arc<Presence>,
     published: Arc<Published>,
@@ -59,6 +64,12 @@ impl Chat {
             store,
             access: Access::new(consultations),
             rate: UserRate::new(setting, "messages", per_minute),
+            requests: UserRate::new(
+                "Chat:RequestsPerMinutePerUser",
+                "requests",
+                config.requests_per_minute_per_user,
+            ),
+            guests: Arc::default(),
             config,
             counters: Arc::default(),
             presence: Arc::default(),
@@ -111,14 +122,20 @@ impl Chat {
             patience: self.0.config.publish_again_after,
             seen: Seen::default(),
         };
-        let tasks = [spawn(watcher), spawn(keeper)];
+        let guests = GuestKeeper::new(
+            self.0.store.clone(),
+            Arc::clone(&self.0.guests),
+            Arc::clone(&self.0.counters),
+            &self.0.config,
+        );
+        let tasks = [spawn(watcher), spawn(keeper), spawn(guests)];
         self.0.tasks.lock().extend(tasks);
     }
 
     /// What the chat has done since it was made.
     pub fn statistics(&self) -> ChatStatistics {
         let mut statistics = self.0.counters.statistics();
-        statistics.refused += self.0.rate.refused();
+        statistics.refused += self.0.rate.refused() + self.0.requests.refused();
         statistics
     }
 
@@ -134,6 +151,26 @@ impl Chat {
         self.0.published.remove(&self.0.store).await
     }
 
+    /// Counts a call that sends nothing.
+    fn limit(&self, caller: &Caller) -> Result<(), HubError> {
+        caller.user_id().map_or(Ok(()), |user| self.0.requests.take(user))
+    }
+
+    /// Counts more for a call that was expensive.
+    fn charge(&self, caller: &Caller, requests: usize) {
+        if let Some(user) = caller.user_id() {
+            self.0.requests.charge(user, requests);
+        }
+    }
+
+    /// Counts a refusal, and says what the client is told.
+    fn deny(&self, refusal: Refusal) -> HubError {
+        self.refuse(match refusal {
+            Refusal::NoOpenConsultation => Access::refusal(),
+            Refusal::NotAMember => rooms::not_joined(),
+        })
+    }
+
     /// Counts a refusal.
     fn refuse(&self, error: HubError) -> HubError {
         Counters::count(&self.0.counters.refused);
@@ -147,24 +184,28 @@ fn user_id(connection: &ConnectionInfo) -> Option<UserId> {
     signed_in.or_else(|| Some(connection.public_id().as_str().into()))
 }
 
+/// Whether nobody comes back under the caller's id.
+fn is_anonymous(caller: &Caller) -> bool {
+    caller.principal().is_none_or(|principal| principal.name_identifier.is_none())
+}
+
 /// The caller's id, as the database has it.
 fn own_id(caller: &Caller) -> Result<&str, HubError> {
     let own = caller.user_id().ok_or_else(|| HubError::new("the connection belongs to no user"))?;
     bounds::user_id("your own id", own.as_str())
 }
 
-async fn connected(caller: Caller, context: HubContext) -> Result<(), HubError> {
+async fn connected(State(chat): State<Chat>, caller: Caller, context: HubContext) -> Result<(), HubError> {
     if let Some(user) = caller.user_id() {
         tracing::info!("User connected to chat: {user}");
     }
     let wants_events = matches!(caller.info().query_value("events").as_deref(), Some("true" | "1"));
-    if wants_events { rooms::enable_events(caller, context).await } else { Ok(()) }
+    if wants_events { rooms::enable_events(State(chat), caller, context).await } else { Ok(()) }
 }
 
 async fn disconnected(State(chat): State<Chat>, caller: Caller) -> Result<(), HubError> {
     if let Some(user) = caller.user_id() {
         tracing::info!("User disconnected from chat: {user}");
     }
-    let signed_in = caller.principal().is_some_and(|principal| principal.name_identifier.is_some());
-    rooms::disconnected(&chat, &caller, !signed_in).await
+    rooms::disconnected(&chat, &caller).await
 }

@@ -4,14 +4,13 @@ use futures_util::FutureExt;
 use hubline::{Caller, Clients, HubError, State};
 use hubline_store::StoreError;
 use hubline_store::chat::{
-    After, Conversation, ConversationsPage, Cursor, Mark, Message, SinceError, conversations, history,
-    is_member, mark, since,
+    After, Conversation, ConversationsPage, Cursor, Mark, Message, Refusal, SinceError, conversations,
+    history, is_member, mark, since,
 };
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
 
-use super::access::Access;
-use super::rooms::not_joined;
+use super::access::is_open;
 use super::wire::{
     ConversationView, ConversationsRequest, HistoryRequest, MarkRequest, MessageView, SincePage,
     SinceRequest, now,
@@ -22,6 +21,11 @@ use super::{Chat, bounds, own_id};
 const NOW: &str = "now";
 /// How the audit calls it.
 const READ: &str = "history.read";
+/// What is read for the price of one more call: bytes of text; conversations in a list, with what is unread in each; conversations in which
+/// something may have been missed.
+const TEXT_BYTES: usize = 16 * 1024;
+const CONVERSATIONS_LISTED: usize = 5;
+const CONVERSATIONS_LOOKED_AT: usize = 100;
 /// What the client is told whose read failed.
 const NOT_READ: &str = "nothing was read";
 
@@ -31,24 +35,29 @@ pub(super) async fn get_history(
     caller: Caller,
     request: HistoryRequest,
 ) -> Result<Vec<MessageView>, HubError> {
+    chat.limit(&caller)?;
     let own = own_id(&caller)?.to_owned();
     let conversation = bounds::conversation(&own, "with", request.with.as_deref(), request.room.as_deref())?;
     let before = request.before.map(|id| bounds::message_id("before", id)).transpose()?;
     let limit = bounds::limit(request.limit)?;
-    require_open(&chat, &own, &conversation).await?;
+    let requires_consultation = chat.0.access.requires_consultation();
     let read = chat.0.store.write(move |db| {
         async move {
+            if !is_open(db, requires_consultation, &own, &conversation).await? {
+                return Ok(Err(Refusal::NoOpenConsultation));
+            }
             if conversation.room_name().is_some() && !is_member(db, &own, &conversation).await? {
-                return Ok(None);
+                return Ok(Err(Refusal::NotAMember));
             }
             let messages = history(db, &conversation, before, limit).await?;
             audit::record(db, &read_entry(&own, &conversation, &ids(&messages))).await?;
-            Ok::<_, StoreError>(Some(messages))
+            Ok::<_, StoreError>(Ok(messages))
         }
         .boxed()
     });
     let messages = chat.0.counters.told(read.await, NOT_READ)?;
-    let messages = messages.ok_or_else(|| chat.refuse(not_joined()))?;
+    let messages = messages.map_err(|refusal| chat.deny(refusal))?;
+    chat.charge(&caller, cost(&messages));
     Ok(messages.into_iter().map(MessageView::from).collect())
 }
 
@@ -58,6 +67,7 @@ pub(super) async fn get_since(
     caller: Caller,
     request: Option<SinceRequest>,
 ) -> Result<SincePage, HubError> {
+    chat.limit(&caller)?;
     let request = request.unwrap_or_default();
     let own = own_id(&caller)?.to_owned();
     let limit = bounds::limit(request.limit)?;
@@ -77,6 +87,7 @@ pub(super) async fn get_since(
         Err(SinceError::Store(error)) => chat.0.counters.told(Err(error), NOT_READ)?,
         Err(error) => return Err(HubError::new(format!("after: {error}; begin without it"))),
     };
+    chat.charge(&caller, cost(&page.messages) + page.conversations / CONVERSATIONS_LOOKED_AT);
     Ok(SincePage {
         messages: page.messages.into_iter().map(MessageView::from).collect(),
         next: page.next.to_text(&own),
@@ -111,6 +122,7 @@ async fn list(
     page: ConversationsPage,
     limit: u32,
 ) -> Result<Vec<ConversationView>, HubError> {
+    chat.limit(caller)?;
     let own = own_id(caller)?.to_owned();
     let (user, only_open_at) = (own.clone(), chat.0.access.only_open_at());
     let read = chat.0.store.write(move |db| {
@@ -124,6 +136,7 @@ async fn list(
         .boxed()
     });
     let found = chat.0.counters.told(read.await, NOT_READ)?;
+    chat.charge(caller, found.len() / CONVERSATIONS_LISTED);
     Ok(found.into_iter().map(|overview| ConversationView::new(&own, overview)).collect())
 }
 
@@ -180,28 +193,35 @@ async fn move_mark(
     what: Mark,
     up_to: Option<i64>,
 ) -> Result<i64, HubError> {
+    chat.limit(caller)?;
     let own = own_id(caller)?.to_owned();
-    require_open(chat, &own, &conversation).await?;
+    let requires_consultation = chat.0.access.requires_consultation();
     let (user, marked) = (own.clone(), conversation.clone());
-    let moved = chat.0.store.write(move |db| mark(db, user, marked, what, up_to).boxed());
+    let moved = chat.0.store.write(move |db| {
+        async move {
+            if !is_open(db, requires_consultation, &user, &marked).await? {
+                return Ok(Err(Refusal::NoOpenConsultation));
+            }
+            Ok::<_, StoreError>(Ok(mark(db, user, marked, what, up_to).await?))
+        }
+        .boxed()
+    });
     let moved = chat.0.counters.told(moved.await, "the mark was not moved")?;
+    let moved = moved.map_err(|refusal| chat.deny(refusal))?;
     match conversation.partner_of(&own) {
         Some(partner) if what == Mark::Read => {
             clients.user(partner).send("MessagesRead", (own.as_str(), now())).await?;
         }
         Some(_) => {}
-        None if moved.is_none() => return Err(chat.refuse(not_joined())),
+        None if moved.is_none() => return Err(chat.deny(Refusal::NotAMember)),
         None => {}
     }
     Ok(moved.unwrap_or(0))
 }
 
-async fn require_open(chat: &Chat, own: &str, conversation: &Conversation) -> Result<(), HubError> {
-    let is_open = chat.0.access.is_open(&chat.0.store, own, conversation).await;
-    match chat.0.counters.told(is_open, NOT_READ)? {
-        true => Ok(()),
-        false => Err(chat.refuse(Access::refusal())),
-    }
+/// For how many more calls a page of messages counts.
+fn cost(messages: &[Message]) -> usize {
+    messages.iter().map(|message| message.text.len()).sum::<usize>() / TEXT_BYTES
 }
 
 fn after(text: Option<&str>, own: &str) -> Result<After, HubError> {

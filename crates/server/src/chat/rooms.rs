@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use hubline::directory::{Cursor, Page};
 use hubline::{Caller, ConnectionId, Groups, HubContext, HubError, State, UserId};
 use hubline_store::StoreError;
-use hubline_store::chat::{Conversation, JoinError, JoinLimits, join, leave};
+use hubline_store::chat::{Conversation, JoinError, Refusal, guests, join, leave};
 
-use super::access::Access;
+use super::access::is_open;
 use super::publishing::{events_of_room, events_of_user};
-use super::{Chat, bounds, own_id};
+use super::{Chat, bounds, is_anonymous, own_id};
 
 /// Other connections of a user that are asked whether they are in a room too.
 const MOST_ASKED: usize = 16;
@@ -35,7 +36,12 @@ pub(super) fn not_joined() -> HubError {
 }
 
 /// `EnableEvents()`: this connection gets `MessageReceived` from now on.
-pub(super) async fn enable_events(caller: Caller, context: HubContext) -> Result<(), HubError> {
+pub(super) async fn enable_events(
+    State(chat): State<Chat>,
+    caller: Caller,
+    context: HubContext,
+) -> Result<(), HubError> {
+    chat.limit(&caller)?;
     let own = own_id(&caller)?;
     let rooms = caller.items().update(|joined: &mut Joined| {
         joined.wants_events = true;
@@ -57,42 +63,74 @@ pub(super) async fn join_room(
     context: HubContext,
     room: String,
 ) -> Result<(), HubError> {
+    chat.limit(&caller)?;
     bounds::room(&room)?;
-    let own = own_id(&caller)?.to_owned();
-    let is_open = chat.0.access.is_open(&chat.0.store, &own, &Conversation::room(&*room)).await;
-    if !chat.0.counters.told(is_open, "you have not joined the room")? {
-        return Err(chat.refuse(Access::refusal()));
-    }
-    become_member(&chat, own, room.clone()).await?;
+    let is_new = become_member(&chat, &caller, &room).await?;
     let connection = caller.connection_id();
     chat.0.presence.enter(&room, connection);
-    if let Err(error) = groups.add(connection, &*room).await {
+    if let Err(error) = enter(&caller, &groups, &context, &room).await {
         chat.0.presence.exit(&room, connection);
-        return Err(error.into());
-    }
-    let wants_events = caller.items().update(|joined: &mut Joined| {
-        Arc::make_mut(&mut joined.rooms).insert(room.clone());
-        joined.wants_events
-    });
-    if wants_events {
-        context.groups().add(connection, events_of_room(&room)).await?;
+        if is_new {
+            take_back(&chat, &caller, &context, &room).await;
+        }
+        return Err(error);
     }
     if caller.aborted().is_cancelled() {
         // It has ended, perhaps before it was in the group: nobody else tells.
         chat.0.presence.exit(&room, connection);
+        depart(&chat, &caller).await?;
     }
     Ok(())
 }
 
-async fn become_member(chat: &Chat, user: String, room: String) -> Result<(), HubError> {
-    let limits = JoinLimits {
-        rooms_per_user: chat.0.config.maximum_rooms_per_user,
-        members_per_room: chat.0.config.maximum_room_members,
-    };
-    let joined =
-        chat.0.store.write(move |db| Box::pin(async move { join(db, &user, &room, limits).await })).await;
-    match joined {
-        Ok(()) => chat.0.counters.told(Ok(()), ""),
+/// Has the connection receive what is sent to a room.
+async fn enter(caller: &Caller, groups: &Groups, context: &HubContext, room: &str) -> Result<(), HubError> {
+    let connection = caller.connection_id();
+    groups.add(connection, room).await?;
+    let wants_events = caller.items().update(|joined: &mut Joined| {
+        Arc::make_mut(&mut joined.rooms).insert(room.to_owned());
+        joined.wants_events
+    });
+    if wants_events && let Err(error) = context.groups().add(connection, events_of_room(room)).await {
+        caller.items().update(|joined: &mut Joined| Arc::make_mut(&mut joined.rooms).remove(room));
+        groups.remove(connection, room).await?;
+        return Err(error.into());
+    }
+    Ok(())
+}
+
+/// Ends a membership that has just begun, for no device receives: it was refused a place in the group.
+async fn take_back(chat: &Chat, caller: &Caller, context: &HubContext, room: &str) {
+    let ended = end_membership(chat, caller, context, room).await;
+    _ = chat.0.counters.told(ended, "the membership of a room that could not be joined has not ended");
+}
+
+/// Makes the caller a member of a room, if he may be. Returns whether he was none before.
+async fn become_member(chat: &Chat, caller: &Caller, room: &str) -> Result<bool, HubError> {
+    let own = own_id(caller)?;
+    let limits = chat.0.config.join_limits();
+    let requires_consultation = chat.0.access.requires_consultation();
+    let instance = is_anonymous(caller).then(|| Arc::clone(&chat.0.guests.instance));
+    if instance.is_some() {
+        chat.0.guests.enter(own, room);
+    }
+    let (user, name) = (own.to_owned(), room.to_owned());
+    let joined = chat.0.store.write(move |db| {
+        async move {
+            if !is_open(db, requires_consultation, &user, &Conversation::room(&*name)).await? {
+                return Ok(None);
+            }
+            let is_new = join(db, &user, &name, limits).await?;
+            if let Some(instance) = instance.filter(|_| is_new) {
+                guests::arrive(db, &user, &instance).await?;
+            }
+            Ok(Some(is_new))
+        }
+        .boxed()
+    });
+    match joined.await {
+        Ok(Some(is_new)) => chat.0.counters.told(Ok(is_new), ""),
+        Ok(None) => Err(chat.deny(Refusal::NoOpenConsultation)),
         Err(JoinError::Store(error)) => chat.0.counters.told(Err(error), "you have not joined the room"),
         Err(error @ JoinError::RoomIsFull(_)) => {
             Err(chat.refuse(HubError::new(format!("{error} (Chat:MaximumRoomMembers)"))))
@@ -109,6 +147,7 @@ pub(super) async fn leave_room(
     context: HubContext,
     room: String,
 ) -> Result<(), HubError> {
+    chat.limit(&caller)?;
     bounds::room(&room)?;
     let connection = caller.connection_id();
     let wants_events = caller.items().update(|joined: &mut Joined| {
@@ -120,31 +159,57 @@ pub(super) async fn leave_room(
     if wants_events {
         context.groups().remove(connection, events_of_room(&room)).await?;
     }
-    let Some(user) = caller.user_id() else { return Ok(()) };
-    if another_device_is_in(&context, user, connection, &room).await {
-        return Ok(());
-    }
-    let left = end_membership(&chat, user.to_string(), room).await;
+    let left = end_membership(&chat, &caller, &context, &room).await;
     chat.0.counters.told(left, "you receive nothing more of the room, but are still one of its members")
 }
 
 /// What is left to do for a connection that has ended.
-pub(super) async fn disconnected(chat: &Chat, caller: &Caller, is_anonymous: bool) -> Result<(), HubError> {
-    let Some(joined) = caller.items().remove::<Joined>() else { return Ok(()) };
-    for room in joined.rooms.iter() {
-        chat.0.presence.exit(room, caller.connection_id());
-        if is_anonymous {
-            // Nobody comes back under this id.
-            let left = end_membership(chat, own_id(caller)?.to_owned(), room.clone()).await;
-            chat.0.counters.told(left, "the membership of an anonymous user has not ended")?;
+pub(super) async fn disconnected(chat: &Chat, caller: &Caller) -> Result<(), HubError> {
+    if let Some(joined) = caller.items().remove::<Joined>() {
+        for room in joined.rooms.iter() {
+            chat.0.presence.exit(room, caller.connection_id());
+        }
+    }
+    depart(chat, caller).await
+}
+
+/// Ends what an anonymous user was a member of: nobody comes back under this id.
+async fn depart(chat: &Chat, caller: &Caller) -> Result<(), HubError> {
+    if !is_anonymous(caller) {
+        return Ok(());
+    }
+    let departed = chat.0.guests.depart(&chat.0.store, own_id(caller)?).await;
+    chat.0.counters.told(departed, "the memberships of an anonymous user have not ended yet")
+}
+
+/// Ends the membership of a user whose connection is not in a room any more, unless another device is in.
+async fn end_membership(
+    chat: &Chat,
+    caller: &Caller,
+    context: &HubContext,
+    room: &str,
+) -> Result<(), StoreError> {
+    let Some(user) = caller.user_id() else { return Ok(()) };
+    let connection = caller.connection_id();
+    if another_device_is_in(context, user, connection, room).await {
+        return Ok(());
+    }
+    let (member, name) = (user.to_string(), room.to_owned());
+    chat.0.store.write(move |db| async move { leave(db, &member, &name).await }.boxed()).await?;
+    if is_anonymous(caller) {
+        chat.0.guests.exit(user.as_str(), room);
+    } else if another_device_is_in(context, user, connection, room).await {
+        // It came in meanwhile, and found the membership still there.
+        let (member, name, limits) = (user.to_string(), room.to_owned(), chat.0.config.join_limits());
+        let again =
+            chat.0.store.write(move |db| async move { join(db, &member, &name, limits).await }.boxed());
+        match again.await {
+            Err(JoinError::Store(error)) => return Err(error),
+            Err(error) => tracing::debug!(%error, "a device stays in a room of which its user is no member"),
+            Ok(_) => {}
         }
     }
     Ok(())
-}
-
-async fn end_membership(chat: &Chat, user: String, room: String) -> Result<(), StoreError> {
-    let left = chat.0.store.write(move |db| Box::pin(async move { leave(db, &user, &room).await })).await;
-    left.map(drop)
 }
 
 /// Whether another connection of the user is in the room, on any instance that can be asked.

@@ -2,7 +2,7 @@
 
 use hubline::{Caller, Clients, HubError, State};
 use hubline_store::Timestamp;
-use hubline_store::chat::{Appended, Conversation, NewMessage, append, is_member};
+use hubline_store::chat::{Appended, Conversation, NewMessage, Requirements, append_if};
 
 use super::access::Access;
 use super::counters::Counters;
@@ -63,10 +63,13 @@ async fn store_and_publish(
     if let Some(user) = caller.user_id() {
         chat.0.rate.take(user)?;
     }
-    may_send(chat, caller, &conversation).await?;
+    let requirements = Requirements {
+        open_consultation: chat.0.access.requires_consultation(),
+        membership: conversation.room_name().is_some_and(|room| !Joined::has(caller, room)),
+    };
     let from = own_id(caller)?.to_owned();
     let new = NewMessage { conversation, from, text, client_message_id, at: Timestamp::now() };
-    let appended = append(&chat.0.store, new).await;
+    let appended = append_if(&chat.0.store, new, requirements).await;
     match chat.0.counters.told(appended, "the message may not be stored")? {
         Appended::New(message) => {
             Counters::count(&chat.0.counters.stored);
@@ -78,26 +81,7 @@ async fn store_and_publish(
             Counters::count(&chat.0.counters.repeated);
             Ok(Sent::from(&message))
         }
-    }
-}
-
-/// Whether the caller may write in a conversation.
-async fn may_send(chat: &Chat, caller: &Caller, conversation: &Conversation) -> Result<(), HubError> {
-    let own = own_id(caller)?;
-    let is_open = chat.0.access.is_open(&chat.0.store, own, conversation).await;
-    if !chat.0.counters.told(is_open, "the message is not stored")? {
-        return Err(chat.refuse(Access::refusal()));
-    }
-    let Some(room) = conversation.room_name() else { return Ok(()) };
-    if Joined::has(caller, room) {
-        return Ok(());
-    }
-    let (user, asked) = (own.to_owned(), conversation.clone());
-    let found =
-        chat.0.store.read(move |db| Box::pin(async move { is_member(db, &user, &asked).await })).await;
-    match chat.0.counters.told(found, "the message is not stored")? {
-        true => Ok(()),
-        false => Err(chat.refuse(super::rooms::not_joined())),
+        Appended::Refused(refusal) => Err(chat.deny(refusal)),
     }
 }
 
@@ -108,6 +92,7 @@ pub(super) async fn user_typing(
     caller: Caller,
     recipient: String,
 ) -> Result<(), HubError> {
+    chat.limit(&caller)?;
     let own = own_id(&caller)?;
     let conversation = Conversation::between(own, bounds::user_id("recipient", &recipient)?);
     let was_open = chat.0.access.was_open(&chat.0.store, own, &conversation).await;

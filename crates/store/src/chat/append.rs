@@ -1,6 +1,7 @@
 //! Storing a message.
 
-use super::{Conversation, Message, MessageKey, find, new_number};
+use super::{Conversation, Message, MessageKey, find, is_member, new_number};
+use crate::clinic::consultations::{self, Hold};
 use crate::{Connection, Store, StoreError, Timestamp};
 
 /// How often storing begins anew because two conversations were given one number, or a message was stored twice at once.
@@ -21,6 +22,24 @@ pub struct NewMessage {
     pub at: Timestamp,
 }
 
+/// What has to hold in the transaction that stores a message. `Default` is nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Requirements {
+    /// The sender takes part in an open consultation: with the other user, or in the room.
+    pub open_consultation: bool,
+    /// The sender is a member of the room, if it is one.
+    pub membership: bool,
+}
+
+/// Which of the [`Requirements`] does not hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no open consultation.
+    NoOpenConsultation,
+    /// The user is no member of the room, or there is no such room.
+    NotAMember,
+}
+
 /// What became of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
@@ -28,11 +47,14 @@ pub enum Appended {
     New(Message),
     /// It was before, as this; nothing has changed.
     Before(Message),
+    /// It is not stored, and was not before.
+    Refused(Refusal),
 }
 
 /// What rolls the transaction back.
 enum Setback {
     Store(StoreError),
+    Refused(Refusal),
     /// The sender has used the message's own name before.
     Repeated,
     /// Another conversation has the number that was chosen.
@@ -60,28 +82,68 @@ impl From<sqlx::Error> for Setback {
 /// # Cancel safety
 /// Dropped, the message may be stored or not.
 pub async fn append(store: &Store, message: NewMessage) -> Result<Appended, StoreError> {
+    append_if(store, message, Requirements::default()).await
+}
+
+/// As [`append`], if the requirements hold until the message is stored: whoever closes the consultation or ends the membership
+/// meanwhile waits, so nothing is stored once that has been confirmed. A message that was stored before is found in any case.
+///
+/// # Errors
+/// As [`append`]'s.
+///
+/// # Cancel safety
+/// As [`append`]'s.
+pub async fn append_if(
+    store: &Store,
+    message: NewMessage,
+    requirements: Requirements,
+) -> Result<Appended, StoreError> {
     for _ in 0..ATTEMPTS {
         let new = message.clone();
-        let stored = store.write(|db| Box::pin(async move { insert(db, new).await })).await;
+        let stored = store.write(move |db| Box::pin(insert(db, new, requirements))).await;
         match stored {
             Ok(message) => return Ok(Appended::New(message)),
             Err(Setback::Store(error)) => return Err(error),
             Err(Setback::NumberTaken) => {}
             Err(Setback::Repeated) => {
-                let (from, name) = (message.from.clone(), message.client_message_id.clone());
-                let find = store.read(|db| Box::pin(by_client_message_id(db, from, name)));
-                if let Some(message) = find.await? {
-                    return Ok(Appended::Before(message));
+                if let Some(before) = stored_before(store, &message).await? {
+                    return Ok(Appended::Before(before));
                 }
+            }
+            Err(Setback::Refused(refusal)) => {
+                let before = stored_before(store, &message).await?;
+                return Ok(before.map_or(Appended::Refused(refusal), Appended::Before));
             }
         }
     }
     Err(StoreError::Unavailable("the message met others each time it was stored".to_owned()))
 }
 
-async fn insert(db: &mut Connection, new: NewMessage) -> Result<Message, Setback> {
+async fn stored_before(store: &Store, message: &NewMessage) -> Result<Option<Message>, StoreError> {
+    let Some(name) = message.client_message_id.clone() else { return Ok(None) };
+    let from = message.from.clone();
+    store.read(|db| Box::pin(by_client_message_id(db, from, name))).await
+}
+
+async fn insert(
+    db: &mut Connection,
+    new: NewMessage,
+    requirements: Requirements,
+) -> Result<Message, Setback> {
     let NewMessage { conversation, from, text, client_message_id, at } = new;
+    if requirements.open_consultation
+        && !has_open_consultation(db, &from, &conversation, Hold::UntilEnd).await?
+    {
+        return Err(Setback::Refused(Refusal::NoOpenConsultation));
+    }
     let (key, sent_at) = next(db, &conversation, at).await?;
+    // Whoever leaves locks the same row first.
+    if requirements.membership
+        && conversation.room_name().is_some()
+        && !is_member(db, &from, &conversation).await?
+    {
+        return Err(Setback::Refused(Refusal::NotAMember));
+    }
     let insert = "INSERT INTO chat_messages (conversation, id, sender, text, sent_at, client_message_id)
                   VALUES ($1, $2, $3, $4, $5, $6)
                   ON CONFLICT (sender, client_message_id) WHERE client_message_id IS NOT NULL DO NOTHING";
@@ -93,6 +155,23 @@ async fn insert(db: &mut Connection, new: NewMessage) -> Result<Message, Setback
     let insert = "INSERT INTO chat_outbox (sent_at, conversation, id, claim) VALUES ($1, $2, $3, 0)";
     sqlx::query(insert).bind(sent_at.0).bind(key.conversation).bind(key.id).execute(&mut *db).await?;
     Ok(Message { conversation, key, from, text, sent_at })
+}
+
+/// Whether the user takes part in a consultation that the conversation belongs to and that is open now.
+///
+/// # Errors
+/// The database cannot be used.
+pub async fn has_open_consultation(
+    db: &mut Connection,
+    user: &str,
+    conversation: &Conversation,
+    hold: Hold,
+) -> Result<bool, StoreError> {
+    let now = Timestamp::now();
+    match (conversation.room_name(), conversation.partner_of(user)) {
+        (Some(room), _) => consultations::in_room(db, user, room, now, hold).await,
+        (None, partner) => consultations::between(db, user, partner.unwrap_or_default(), now, hold).await,
+    }
 }
 
 /// Raises the conversation's counter, and makes the conversation if there is none.
@@ -167,7 +246,7 @@ pub(super) async fn room(
     match create(db, conversation, at, 0).await {
         Ok((number, last_id, _)) => Ok((number, last_id)),
         Err(Setback::Store(error)) => Err(error),
-        Err(Setback::NumberTaken | Setback::Repeated) => {
+        Err(Setback::NumberTaken | Setback::Repeated | Setback::Refused(_)) => {
             Err(StoreError::Unavailable("the number of a new room was taken; try again".to_owned()))
         }
     }
@@ -176,7 +255,7 @@ pub(super) async fn room(
 async fn by_client_message_id(
     db: &mut Connection,
     from: String,
-    name: Option<String>,
+    name: String,
 ) -> Result<Option<Message>, StoreError> {
     let select =
         "SELECT m.conversation, m.id, m.sender, m.text, m.sent_at, c.room, c.first_user, c.second_user

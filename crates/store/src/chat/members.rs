@@ -28,14 +28,20 @@ pub enum JoinError {
     Store(#[from] StoreError),
 }
 
-/// Makes a user a member of a room, which comes into being with its first one. Nothing changes if the user is a member.
+/// Makes a user a member of a room, which comes into being with its first one. Returns whether the user was none before; nothing changes
+/// otherwise.
 ///
 /// # Errors
 /// See [`JoinError`].
-pub async fn join(db: &mut Connection, user: &str, name: &str, limits: JoinLimits) -> Result<(), JoinError> {
+pub async fn join(
+    db: &mut Connection,
+    user: &str,
+    name: &str,
+    limits: JoinLimits,
+) -> Result<bool, JoinError> {
     let conversation = Conversation::room(name);
     if is_member(db, user, &conversation).await? {
-        return Ok(());
+        return Ok(false);
     }
     let (number, last_id) = room(db, &conversation, Timestamp::now()).await?;
     if rooms(db, user).await? >= limits.rooms_per_user {
@@ -47,8 +53,7 @@ pub async fn join(db: &mut Connection, user: &str, name: &str, limits: JoinLimit
     let insert = "INSERT INTO chat_members (user_id, conversation, first_id, delivered_id, read_id)
                   VALUES ($1, $2, $3, $3, $3) ON CONFLICT (user_id, conversation) DO NOTHING";
     let query = sqlx::query(insert).bind(user).bind(number).bind(last_id);
-    query.execute(&mut *db).await.map_err(StoreError::from)?;
-    Ok(())
+    Ok(query.execute(&mut *db).await.map_err(StoreError::from)?.rows_affected() > 0)
 }
 
 /// Ends a user's membership of a room, and the room if it has neither members nor messages then. Returns whether the user was a member.

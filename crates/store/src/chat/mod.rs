@@ -5,11 +5,13 @@
 //! up to an id never sees a message appear behind it. A message writes no row for its readers. What they have read
 //! are marks, and what they have missed is told by a [`Cursor`], the position in each of their conversations.
 //!
-//! Beside each message stands a row in the outbox until it has been published ([`outbox`]).
+//! Beside each message stands a row in the outbox until it has been published ([`outbox`]). Anonymous members of rooms are known with
+//! their instance ([`guests`]).
 
 mod append;
 mod conversations;
 mod cursor;
+pub mod guests;
 mod history;
 mod marks;
 mod members;
@@ -21,7 +23,7 @@ use sqlx::any::AnyRow;
 
 use crate::{Connection, StoreError, Timestamp};
 
-pub use append::{Appended, NewMessage, append};
+pub use append::{Appended, NewMessage, Refusal, Requirements, append, append_if, has_open_consultation};
 pub use conversations::{ConversationsPage, Overview, conversations};
 pub use cursor::{Cursor, CursorError};
 pub use history::history;

@@ -30,6 +30,8 @@ pub struct Since {
     pub next: Cursor,
     /// Whether there were more.
     pub has_more: bool,
+    /// How many conversations were looked at.
+    pub conversations: usize,
 }
 
 /// Why a page is not read.
@@ -71,6 +73,7 @@ pub async fn since(
         After::Beginning | After::Now => &beginning,
     };
     let (mut positions, conversations) = memberships(db, user, before, only_open_at).await?;
+    let looked_at = positions.len();
     if *after == After::Now {
         for position in &mut positions {
             position.read_up_to = position.last_id;
@@ -79,6 +82,7 @@ pub async fn since(
             messages: Vec::new(),
             next: Cursor::after(before, positions, NAMED),
             has_more: false,
+            conversations: looked_at,
         });
     }
     find_positions(db, before, &mut positions).await?;
@@ -96,7 +100,7 @@ pub async fn since(
     }
     let has_more = positions.iter().any(Position::is_unread);
     messages.sort_by_key(|message| (message.sent_at, message.key));
-    Ok(Since { messages, next: Cursor::after(before, positions, NAMED), has_more })
+    Ok(Since { messages, next: Cursor::after(before, positions, NAMED), has_more, conversations: looked_at })
 }
 
 /// Messages of a conversation: behind one, up to another.

@@ -214,6 +214,22 @@ pub async fn list(
     with_participants(db, &rows).await
 }
 
+/// For how long the answer to whether a consultation is open holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hold {
+    /// For now.
+    No,
+    /// Until the transaction ends: whoever closes the consultation meanwhile waits for it.
+    UntilEnd,
+}
+
+impl Hold {
+    /// What stands behind a query of the consultation `c`. SQLite has one transaction that writes at a time.
+    fn clause(self, db: &Connection) -> &'static str {
+        if self == Self::UntilEnd && db.is_postgres() { " FOR SHARE OF c" } else { "" }
+    }
+}
+
 /// Whether the two take part in a consultation that is open at a time.
 ///
 /// # Errors
@@ -224,11 +240,23 @@ pub async fn is_open_between(
     other: &str,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    between(db, user, other, at, Hold::No).await
+}
+
+/// As [`is_open_between`], and for so long.
+pub(crate) async fn between(
+    db: &mut Connection,
+    user: &str,
+    other: &str,
+    at: Timestamp,
+    hold: Hold,
+) -> Result<bool, StoreError> {
     let select = "SELECT 1 FROM clinic_participants mine
                   JOIN clinic_participants theirs ON theirs.consultation_id = mine.consultation_id AND theirs.user_id = $2
                   JOIN clinic_consultations c ON c.id = mine.consultation_id
                   WHERE mine.user_id = $1 AND c.opens <= $3 AND (c.closes IS NULL OR c.closes > $3) LIMIT 1";
-    let query = sqlx::query(select).bind(user).bind(other).bind(at.0);
+    let select = [select, hold.clause(db)].concat();
+    let query = sqlx::query(AssertSqlSafe(select)).bind(user).bind(other).bind(at.0);
     Ok(query.fetch_optional(&mut *db).await?.is_some())
 }
 
@@ -242,10 +270,22 @@ pub async fn is_open_in_room(
     room: &str,
     at: Timestamp,
 ) -> Result<bool, StoreError> {
+    in_room(db, user, room, at, Hold::No).await
+}
+
+/// As [`is_open_in_room`], and for so long.
+pub(crate) async fn in_room(
+    db: &mut Connection,
+    user: &str,
+    room: &str,
+    at: Timestamp,
+    hold: Hold,
+) -> Result<bool, StoreError> {
     let select = "SELECT 1 FROM clinic_consultations c
                   JOIN clinic_participants p ON p.consultation_id = c.id AND p.user_id = $1
                   WHERE c.room = $2 AND c.opens <= $3 AND (c.closes IS NULL OR c.closes > $3) LIMIT 1";
-    let query = sqlx::query(select).bind(user).bind(room).bind(at.0);
+    let select = [select, hold.clause(db)].concat();
+    let query = sqlx::query(AssertSqlSafe(select)).bind(user).bind(room).bind(at.0);
     Ok(query.fetch_optional(&mut *db).await?.is_some())
 }
 

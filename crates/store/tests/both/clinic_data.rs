@@ -24,6 +24,7 @@ async fn send(store: &Store, from: &str, to: Conversation, text: &str, at: i64) 
     };
     match chat::append(store, new).await.unwrap() {
         Appended::New(message) | Appended::Before(message) => message,
+        Appended::Refused(refusal) => panic!("{refusal:?}"),
     }
 }
 

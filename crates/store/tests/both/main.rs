@@ -5,6 +5,7 @@
 mod basics;
 mod calls;
 mod chat;
+mod chat_rights;
 mod clinic;
 mod clinic_data;
 mod databases;

@@ -16,7 +16,7 @@ use tokio::runtime::Builder;
 
 use super::{Instance, config, count, missed, store};
 
-async fn start(redis: &RedisServer, store: &Store) -> Instance {
+pub(super) async fn start(redis: &RedisServer, store: &Store) -> Instance {
     let options: RedisOptions = redis.connection_string().parse().unwrap();
     let backplane = RedisBackplane::connect(options).await.unwrap();
     let mut options = RedisDirectoryOptions::default();

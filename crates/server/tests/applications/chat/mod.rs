@@ -3,7 +3,9 @@
 mod consultations;
 mod failures;
 mod fleet;
+mod killed;
 mod messages;
+mod program;
 mod rooms;
 
 use std::time::Duration;
@@ -42,7 +44,7 @@ impl Instance {
     fn alone_filtered(store: &Store, rule: ConsultationRule, filter: NamedByTokens) -> Self {
         let server = Server::builder().directory(InProcess::default()).build();
         let chat = Chat::new(store.clone(), config(), rule);
-        let hub = server.add_hub(chat.hub().filter(filter));
+        let hub = server.add_hub(filter.serve(chat.hub()));
         chat.start(&server, &hub);
         Self { chat, hub, _server: server }
     }
