@@ -20,6 +20,7 @@ BUILDER, RUNTIME = "docker.io/library/rust:1.95-bookworm", "gcr.io/distroless/cc
 # What distroless/cc consists of.
 RUNTIME_PACKAGES = ["base-files", "netbase", "tzdata", "ca-certificates", "libc6", "libssl3", "libgcc-s1", "libgomp1", "libstdc++6"]
 BUILDER_PACKAGES = ["gcc", "libc6-dev", "ca-certificates"]
+TOOLCHAIN = "/usr/local/rustup"
 AUTHORITIES = "etc/ssl/certs/ca-certificates.crt"
 SECONDS = 60
 
@@ -68,22 +69,18 @@ def runtime_base(buildah, directory, system):
 
 
 def builder_base(buildah, system):
-    """A C compiler, and the Rust of this machine where the official image has its own."""
-    container = buildah.output("from", "scratch")
-    buildah("add", "--quiet", container, system, "/")
-    sysroot = Path(output("rustc", "--print", "sysroot").strip())
-    for part in ("bin", "lib"):
-        buildah("add", "--quiet", container, sysroot / part, f"/usr/local/cargo/{part}")
+    """A C compiler. The Rust of this machine is mounted where the official image has its own."""
     # Registries may be behind an authority that this machine knows.
-    buildah("add", "--quiet", container, f"/{AUTHORITIES}", f"/{AUTHORITIES}")
-    path = "PATH=/usr/local/cargo/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-    buildah("config", "--env", path, "--env", "CARGO_HOME=/usr/local/cargo", container)
-    buildah("commit", "--quiet", "--rm", "--format", "docker", container, BUILDER)
+    shutil.copy(f"/{AUTHORITIES}", system / AUTHORITIES)
+    path = f"PATH=/usr/local/cargo/bin:{TOOLCHAIN}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    buildah.commit(system, BUILDER, "--env", path, "--env", "CARGO_HOME=/usr/local/cargo")
 
 
 def build(buildah, directory, program):
     options = ["--isolation", "chroot", "--format", "docker", "--layers=false", "--tag", IMAGE]
     if program is None:
+        sysroot = output("rustc", "--print", "sysroot").strip()
+        options += ["--volume", f"{sysroot}:{TOOLCHAIN}:ro"]
         jobs = os.environ.get("CARGO_BUILD_JOBS")
         options += ["--env", f"CARGO_BUILD_JOBS={jobs}"] if jobs else []
         return buildah("build", *options, "--file", DEPLOY / "Dockerfile", ROOT)

@@ -9,6 +9,7 @@ mod conformance;
 mod counts;
 mod crate_order;
 mod criteria;
+mod deployment;
 mod document;
 mod failures;
 mod fuzz;
@@ -51,6 +52,10 @@ enum Task {
     Fuzz(fuzz::Options),
     /// Writes conformance/REPORT.md from the results of the last `cargo xtask test`
     Report,
+    /// Builds the image of deploy/Dockerfile with buildah and runs its root, as root and without Docker
+    Image(deployment::ImageOptions),
+    /// Starts deploy/systemd/hubline.service in a machine that systemd-nspawn boots, as root
+    Unit(deployment::UnitOptions),
     /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
     Criteria(criteria::Options),
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
@@ -89,6 +94,8 @@ fn run(task: Task) -> Result<()> {
         Task::Cluster(options) => cluster::run(&options),
         Task::Fuzz(options) => fuzz::run(&options),
         Task::Report => document::write(&Results::existing()).map(drop),
+        Task::Image(options) => deployment::image(&options),
+        Task::Unit(options) => deployment::unit(&options),
         Task::Criteria(options) => criteria::run(&options),
         Task::Bench(options) => bench::run(options),
     }

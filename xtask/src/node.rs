@@ -14,13 +14,16 @@ use crate::process::root;
 use crate::results::Results;
 use crate::transcript::Transcript;
 
-/// Installs the client and what it needs, exactly as locked.
+/// Installs the client, what judges manifests, and what both need, exactly as locked.
 ///
 /// # Errors
 /// The package registry cannot be reached.
 pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
-    let options = ["ci", "--no-audit", "--no-fund"];
-    transcript.run(Command::new("npm").args(options).current_dir(root().join("tests/javascript")))
+    for directory in ["tests/javascript", "tests/deploy"] {
+        let options = ["ci", "--no-audit", "--no-fund"];
+        transcript.run(Command::new("npm").args(options).current_dir(root().join(directory)))?;
+    }
+    Ok(())
 }
 
 /// The test files below a directory, and none of what is installed there.

@@ -16,8 +16,15 @@ struct Program {
     probe: &'static [&'static str],
 }
 
+// What builds an image and boots a machine for a unit, which is not done by the tests.
+const BY_HAND: [Program; 3] = [
+    Program { name: "buildah", package: "buildah", probe: &["buildah", "--version"] },
+    Program { name: "debootstrap", package: "debootstrap", probe: &["debootstrap", "--version"] },
+    Program { name: "systemd-nspawn", package: "systemd-container", probe: &["systemd-nspawn", "--version"] },
+];
+
 // The Rust tests need the first two alone.
-const PROGRAMS: [Program; 6] = [
+const PROGRAMS: [Program; 8] = [
     Program { name: "redis-server", package: "redis-server", probe: &["redis-server", "--version"] },
     // Debian has the server's programs in no directory of PATH.
     Program {
@@ -26,6 +33,8 @@ const PROGRAMS: [Program; 6] = [
         probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
     },
     Program { name: "nginx", package: "nginx-light", probe: &["nginx", "-v"] },
+    Program { name: "haproxy", package: "haproxy", probe: &["haproxy", "-v"] },
+    Program { name: "systemd-analyze", package: "systemd", probe: &["systemd-analyze", "--version"] },
     Program { name: "chromium", package: "chromium", probe: &["chromium", "--version"] },
     // libFuzzer is C++.
     Program { name: "c++", package: "g++", probe: &["c++", "--version"] },
@@ -60,6 +69,17 @@ pub(crate) fn ensure_all() -> Result<()> {
 /// Something is missing; the error names all of it.
 pub(crate) fn ensure_quick() -> Result<()> {
     let missing = missing(&PROGRAMS[..2]);
+    ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
+    Ok(())
+}
+
+/// Installs what `cargo xtask image` and `cargo xtask unit` need, or names it.
+///
+/// # Errors
+/// Something is missing, or this is not root.
+pub(crate) fn ensure_by_hand() -> Result<()> {
+    ensure!(is_root(), "this makes file systems and namespaces: run it as root");
+    let missing = missing(&BY_HAND);
     ensure!(missing.is_empty(), "missing: {}", missing.join("; "));
     Ok(())
 }

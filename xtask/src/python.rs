@@ -1,4 +1,5 @@
-//! The tests of `tests/python`: signalrcore and pysignalr, and schemathesis with the HTTP API, in an environment of their own.
+//! The tests of `tests/python`: signalrcore and pysignalr, and schemathesis with the HTTP API, in an environment of their own, and
+//! in the same one those of `tests/deploy`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -26,9 +27,12 @@ pub(crate) fn program() -> PathBuf {
 /// Python has no `venv`, or the package registry cannot be reached.
 pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
     transcript.run(Command::new("python3").args(["-m", "venv"]).arg(environment()))?;
-    let options = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement"];
-    let requirements = root().join("tests/python/requirements.txt");
-    transcript.run(Command::new(program()).args(options).arg(requirements))
+    let mut command = Command::new(program());
+    command.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    for directory in ["python", "deploy"] {
+        command.arg("--requirement").arg(root().join("tests").join(directory).join("requirements.txt"));
+    }
+    transcript.run(&mut command)
 }
 
 /// Runs the tests.

@@ -10,6 +10,7 @@ use crate::build::Programs;
 use crate::check;
 use crate::conformance;
 use crate::crate_order;
+use crate::deployment;
 use crate::document;
 use crate::failures::Format;
 use crate::fuzz;
@@ -165,6 +166,7 @@ fn clients(report: &mut Report, programs: &Programs, targets: &Programs, results
         Step::new(".NET clients", node("tests/dotnet", all)),
         Step::new("JavaScript client", node(javascript, |file| !is_fleet_test(file))),
         Step::new("live ASP.NET Core 11", |transcript| conformance::replay_live(&[], results, transcript)),
+        Step::new("deployment", |transcript| deployment::run(programs, transcript)),
         Step::new("fuzz", |transcript| fuzz::targets(targets, FUZZ_SECONDS, transcript)),
         Step::new("Autobahn", |transcript| autobahn::run(programs, results, transcript)),
         Step::new("RFC 6455", node("tests/autobahn", all)),
