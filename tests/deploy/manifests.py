@@ -1,5 +1,6 @@
 """What is the same for every set of Kubernetes objects: each is as its schema says, and together they are what Hubline needs."""
 
+import functools
 import json
 import re
 from pathlib import Path
@@ -20,13 +21,8 @@ def problems(objects):
     """What is wrong with the objects each by itself; a kind without a schema is wrong."""
     found = []
     for resource in objects:
-        if resource["kind"] in CUSTOM:
-            continue
-        for version in (OLDEST, VERSION):
-            try:
-                kubernetes_validate.validate(resource, version, strict=True)
-            except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
-                found.append(f"{version} {named(resource)}: {error}")
+        if resource["kind"] not in CUSTOM:
+            found += problem(json.dumps(resource))
     custom = [resource for resource in objects if resource["kind"] in CUSTOM]
     if custom:
         judge = Path(__file__).with_name("custom-resources.mjs")
@@ -34,6 +30,18 @@ def problems(objects):
         assert result.returncode == 0, result.stderr
         for resource, errors in zip(custom, json.loads(result.stdout), strict=True):
             found += [f"{named(resource)}: {error}" for error in errors]
+    return found
+
+
+@functools.cache
+def problem(text):
+    """What the schemas of Kubernetes say of an object; most are the same in several sets."""
+    found, resource = [], json.loads(text)
+    for version in (OLDEST, VERSION):
+        try:
+            kubernetes_validate.validate(resource, version, strict=True)
+        except (kubernetes_validate.ValidationError, kubernetes_validate.SchemaNotFoundError) as error:
+            found.append(f"{version} {named(resource)}: {error}")
     return found
 
 

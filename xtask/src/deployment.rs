@@ -45,7 +45,9 @@ pub(crate) fn run(programs: &Programs, transcript: &mut Transcript) -> Result<()
 /// It cannot be built, or is not as it should be.
 pub(crate) fn image(options: &ImageOptions) -> Result<()> {
     let mut command = prepared("image.py")?;
-    command.arg(root().join("target/image")).args(options.program.as_deref().map(std::path::absolute).transpose()?);
+    command
+        .arg(root().join("target/image"))
+        .args(options.program.as_deref().map(std::path::absolute).transpose()?);
     process::run(&mut command)
 }
 
