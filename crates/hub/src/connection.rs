@@ -339,8 +339,17 @@ impl Connection {
         let Self { context, caller, mut wire, calls, .. } = *self;
         let core = &context.0;
         wire.refuse_successors();
-        core.closed.count(reason.metric_label());
-        tracing::debug!(hub = context.name(), connection = %caller.public_id(), reason = %reason, "disconnected");
+        let before = core.closed.count(reason.metric_label());
+        let (hub, connection) = (context.name(), caller.public_id());
+        tracing::debug!(hub, %connection, reason = %reason, "disconnected");
+        if before == 0 && matches!(reason, CloseReason::SlowClient) {
+            tracing::info!(
+                hub,
+                %connection,
+                "A client was closed because it, or its network, did not take its messages as fast as they came. Further ones are \
+                 counted, not logged"
+            );
+        }
         let mut frames = caller.0.outbox.end(&reason);
         core.counters.messages_sent(frames.len());
         caller.0.aborted().cancel();

@@ -155,10 +155,13 @@ pub(crate) fn sum<'a>(counts: impl IntoIterator<Item = &'a AtomicU64>) -> u64 {
 pub(crate) struct Closed(Mutex<BTreeMap<&'static str, u64>>);
 
 impl Closed {
-    pub(crate) fn count(&self, label: &'static str) {
+    /// Returns how many there were before.
+    pub(crate) fn count(&self, label: &'static str) -> u64 {
         let mut counts = self.0.lock();
         debug_assert!(counts.contains_key(label), "{label} is not among the labels");
-        *counts.entry(label).or_default() += 1;
+        let count = counts.entry(label).or_default();
+        *count += 1;
+        *count - 1
     }
 
     pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {

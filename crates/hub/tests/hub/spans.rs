@@ -206,3 +206,21 @@ async fn a_method_that_blocks_its_thread_is_named_once_and_counted() {
     // A busy machine may keep other methods from running as long.
     assert!(hub.statistics().blocking_polls >= 2, "{:?}", hub.statistics());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_reads_too_slowly_is_named_once_and_counted() {
+    let (log, _guard) = Log::begin();
+    let hub = start(hub());
+    let mut slow = Vec::new();
+    for id in ["s1", "s2"] {
+        let mut client = Client::with_room_for(&hub, id, 1);
+        client.send(r#"{"protocol":"json","version":1}␞"#).await;
+        assert_eq!(client.next().await, "{}␞");
+        slow.push(client);
+    }
+    while hub.statistics().closed["slow_client"] < 2 {
+        hub.clients().all().send("Receive", ("x".repeat(60_000),)).await.unwrap();
+        tokio::task::yield_now().await;
+    }
+    assert_has(&log.line_with("did not take its messages"), &[" INFO ", "hub=\"Clinic\"", "connection=s"]);
+}
