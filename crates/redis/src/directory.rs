@@ -108,6 +108,9 @@ impl Default for RedisDirectoryOptions {
     }
 }
 
+/// Different reasons that are logged of one outage.
+const MOST_LOGGED: usize = 5;
+
 /// What the tasks and the hubs share.
 struct Shared {
     client: RedisClient,
@@ -120,6 +123,8 @@ struct Shared {
     notifier: Notifier,
     departures: Departures,
     status: watch::Sender<Status>,
+    /// The reasons for which Redis cannot be used that were logged since it could.
+    logged: Mutex<Vec<String>>,
     closing: CancellationToken,
     closed: CancellationToken,
 }
@@ -153,6 +158,7 @@ impl RedisDirectory {
             notifier: Notifier::default(),
             departures: Departures::default(),
             status: watch::Sender::new(Status::Disconnected("connecting".to_owned())),
+            logged: Mutex::default(),
             closing: CancellationToken::new(),
             closed: CancellationToken::new(),
         });
@@ -252,14 +258,24 @@ impl Shared {
                 ": Redis:InstanceName, or without one channelPrefix, must not have {} before any {tag}",
             );
         }
-        let lost = Status::Disconnected(reason.clone());
-        if self.status.send_replace(lost.clone()) != lost {
+        self.change(Status::Disconnected(reason.clone()));
+        if is_news(&mut self.logged.lock(), &reason) {
             tracing::warn!(%reason, "the session directory cannot use Redis and answers for this instance alone");
         }
     }
 
+    /// Whether that is news, which others are told; each heartbeat finds Redis.
+    fn change(&self, new: Status) -> bool {
+        self.status.send_if_modified(|status| {
+            let is_news = *status != new;
+            *status = new;
+            is_news
+        })
+    }
+
     fn found(&self) {
-        if self.status.send_replace(Status::Connected) != Status::Connected {
+        if self.change(Status::Connected) {
+            self.logged.lock().clear();
             tracing::info!("the session directory has reached Redis");
         }
     }
@@ -272,6 +288,15 @@ impl Shared {
     fn hubs(&self) -> MutexGuard<'_, Vec<Arc<HubEntry>>> {
         self.hubs.lock()
     }
+}
+
+/// Whether a reason is to be logged, which is remembered. A Redis that is silent gives different ones in turn.
+fn is_news(logged: &mut Vec<String>, reason: &str) -> bool {
+    let is_news = logged.len() < MOST_LOGGED && !logged.iter().any(|known| known == reason);
+    if is_news {
+        logged.push(reason.to_owned());
+    }
+    is_news
 }
 
 impl fmt::Debug for RedisDirectory {
@@ -303,5 +328,14 @@ mod tests {
         }
         assert!(directory.shared.pending.take(1000).is_some());
         assert!(directory.shared.pending.take(1000).is_none());
+    }
+
+    #[test]
+    fn reasons_that_alternate_are_logged_once_each_and_a_few_at_most() {
+        let mut logged = Vec::new();
+        let news: Vec<bool> = ["a", "b", "a", "b", "c"].map(|reason| is_news(&mut logged, reason)).into();
+        assert_eq!(news, [true, true, false, false, true]);
+        let further = (0..100).filter(|number| is_news(&mut logged, &number.to_string())).count();
+        assert_eq!(further, MOST_LOGGED - 3);
     }
 }
