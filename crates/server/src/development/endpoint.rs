@@ -37,7 +37,8 @@ pub(crate) async fn issue(
     match sign_in.keys.signing() {
         Some(key) => ([(CACHE_CONTROL, "no-store")], Json(wanted.issue(&key))).into_response(),
         None => {
-            let why = "The instances have not agreed on a key yet: Redis has not been reached.\n";
+            let why =
+                "The instances have not agreed on a key yet: Redis has not been reached, or refuses it.\n";
             (StatusCode::SERVICE_UNAVAILABLE, why).into_response()
         }
     }

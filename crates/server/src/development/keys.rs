@@ -94,7 +94,7 @@ impl Keys {
             agreeing: Mutex::default(),
         });
         if keys.redis.is_some() {
-            let agreeing = Agreeing { keys: Arc::downgrade(&keys), status };
+            let agreeing = Agreeing { keys: Arc::downgrade(&keys), status, is_told: false };
             *keys.agreeing.lock() = Some(spawn(agreeing));
         } else {
             keys.learn(Key::random());
@@ -175,6 +175,8 @@ fn verifier(keys: &[Key]) -> Option<Arc<Verifier>> {
 struct Agreeing {
     keys: Weak<Keys>,
     status: watch::Receiver<Status>,
+    /// Whether it was logged that Redis refuses.
+    is_told: bool,
 }
 
 impl Vital for Agreeing {
@@ -186,7 +188,7 @@ impl Vital for Agreeing {
             let agreed = keys.agree().await;
             drop(keys);
             if let Err(error) = agreed {
-                tracing::debug!(%error, "keys of tokens for development are not agreed upon yet");
+                self.log(&error);
                 sleep(BETWEEN_ATTEMPTS).await;
                 continue;
             }
@@ -196,6 +198,21 @@ impl Vital for Agreeing {
                 },
                 () = sleep(RENEWAL) => {}
             }
+        }
+    }
+}
+
+impl Agreeing {
+    /// That Redis is away is told by others.
+    fn log(&mut self, error: &CommandError) {
+        if matches!(error, CommandError::Refused { .. }) && !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(
+                %error,
+                "POST /dev/token cannot sign tokens: the user of Redis needs the commands SADD, SMEMBERS and PEXPIRE. This is not \
+                 logged again"
+            );
+        } else {
+            tracing::debug!(%error, "keys of tokens for development are not agreed upon yet");
         }
     }
 }

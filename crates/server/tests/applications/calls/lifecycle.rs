@@ -158,6 +158,26 @@ async fn a_call_over_two_servers_and_a_cluster() {
 }
 
 #[tokio::test]
+async fn a_call_over_two_servers_by_a_user_of_redis_with_the_documented_rights() {
+    let redis = RedisServer::start().await.unwrap();
+    let reader = Reader::new(&redis.connection_string());
+    let document = include_str!("../../../../../docs/redis.md").replace(" \\\n", " ");
+    let rights: Vec<&str> =
+        document.lines().filter_map(|line| line.trim().strip_prefix("ACL SETUSER app ")).collect();
+    assert_eq!(rights.len(), 4);
+    for words in rights {
+        let words = words.replace("Tele:", "TeleDoctor:").replace("&chat:", "&");
+        let words: Vec<&str> =
+            ["ACL", "SETUSER", "app"].into_iter().chain(words.split_whitespace()).collect();
+        let () = reader.run(&words).await;
+    }
+    let at = format!("{},user=app,password=s3cret", redis.connection_string());
+    let (here, there) =
+        (CallServer::of_fleet(&at, options()).await, CallServer::of_fleet(&at, options()).await);
+    whole_call(&here, &there).await;
+}
+
+#[tokio::test]
 async fn what_is_too_large_or_nonsense_is_refused_and_says_why() {
     let alone = CallServer::alone(options()).await;
     let (ada, bob) = (alone.connect("ada").await, alone.connect("bob").await);
