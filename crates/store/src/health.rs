@@ -111,7 +111,11 @@ impl Health {
 
     /// It does not; what is asked of it is tried all the same. Logged if the reason is news.
     pub(crate) fn broken(&self, place: &str, why: &StoreError) {
-        let said = why.to_string();
+        // Whoever is refused for it is told that the database cannot be used, and then this.
+        let said = match why {
+            StoreError::Unavailable(cause) => cause.clone(),
+            other => other.to_string(),
+        };
         let is_news = self.status.send_if_modified(|status| match status {
             StoreStatus::Starting(known) if *known == said => false,
             StoreStatus::Disconnected(known) if *known == said => false,

@@ -83,10 +83,16 @@ impl Store {
         let health = Health::new(StoreStatus::Starting(String::new()));
         let shared = Shared::new(&options, health, runtime.handle.clone())?;
         let give_up = Instant::now() + patience;
+        let mut is_told = false;
         loop {
             match shared.begin().await {
                 Ok(Begun::Ready(made) | Begun::Missing(made)) => return Ok(made),
-                Err(StoreError::Unavailable(_) | StoreError::Locked(_)) if Instant::now() < give_up => {
+                Err(error @ (StoreError::Unavailable(_) | StoreError::Locked(_)))
+                    if Instant::now() < give_up =>
+                {
+                    if !std::mem::replace(&mut is_told, true) {
+                        tracing::info!(database = shared.place, %error, "Waiting for the database, {patience:?} at most");
+                    }
                     sleep(RETRY).await;
                 }
                 Err(error) => return Err(error),
