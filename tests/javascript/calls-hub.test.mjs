@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Fleet } from './parts/fleet.mjs';
+import { poll } from './parts/until.mjs';
 
 const EVENTS = [
   'IncomingCall', 'CallAccepted', 'CallRejected', 'CallEnded', 'ICECandidate', 'VideoToggled', 'AudioToggled',
@@ -98,5 +99,39 @@ describe('calls over two instances', () => {
       assert.match(log, /Call begins to ring|Call accepted|Call ended/);
       assert.doesNotMatch(log, /v=0|candidate:1|north/);
     }
+  });
+});
+
+describe('calls of an instance that is killed', () => {
+  let fleet;
+  before(async () => { fleet = await Fleet.hubline(2, { args: [...JWT, '--Calls:RejoinTimeout=1'] }); });
+  after(() => fleet?.end());
+  const client = (instance, user) => fleet.clientOf(instance, PATH, { events: EVENTS, user });
+  const talk = async (caller, callee, name) => {
+    const id = await caller.invoke('InitiateCall', name, 'offer');
+    await callee.calls('IncomingCall');
+    await callee.invoke('AcceptCall', id, 'answer');
+    await caller.calls('CallAccepted');
+    return id;
+  };
+
+  test('who comes back elsewhere goes on, and of who does not the other side hears the end', async () => {
+    const [ada, bob, cy, dan] = await Promise.all([client(0, 'ada'), client(1, 'bob'), client(0, 'cy'), client(1, 'dan')]);
+    const [goesOn, ends] = [await talk(ada, bob, 'bob'), await talk(cy, dan, 'dan')];
+    const killed = Date.now();
+    await fleet.servers[0].process.kill();
+    const back = await client(1, 'ada');
+    assert.equal((await back.invoke('RejoinCall', goesOn)).status, 'Active');
+    await bob.invoke('ToggleAudio', goesOn, true);
+    assert.deepEqual(await back.calls('AudioToggled'), [['bob', true]]);
+    // The lease of the instance has to end first, 15 s, and one wait is 20 s.
+    const [[ended]] = await dan.calls('CallEnded').catch(() => dan.calls('CallEnded'));
+    assert.equal(ended, ends);
+    assert.ok(Date.now() - killed < 30_000);
+    assert.deepEqual(await dan.invoke('GetActiveCalls'), []);
+    await poll(() => dan.invoke('GetCallHistory', { limit: 1 }), ([past]) => past?.outcome === 'lost', 'the history');
+    assert.equal((await back.invoke('GetActiveCalls'))[0].callId, goesOn);
+    await back.invoke('EndCall', goesOn);
+    assert.deepEqual((await bob.calls('CallEnded')).map(([id]) => id), [goesOn]);
   });
 });

@@ -110,6 +110,25 @@ impl TestClient {
         }
     }
 
+    /// Calls a hub method and returns its result, or the error that it fails with.
+    ///
+    /// # Panics
+    /// When awaited: there is no outcome in time, or what it returns is no `R`.
+    #[track_caller]
+    pub fn try_invoke<R: DeserializeOwned>(
+        &self,
+        method: &str,
+        arguments: impl ClientArguments,
+    ) -> impl Future<Output = Result<R, String>> {
+        let site = Location::caller();
+        async move {
+            let id = self.call(site, method, arguments, &[], false).await;
+            let outcome = self.outcome_of(site, method, &id).await;
+            outcome
+                .map(|value| value.decode().unwrap_or_else(|error| panic!("{site}: from `{method}` {error}")))
+        }
+    }
+
     /// Calls a hub method without asking for its result (JavaScript's `send`). Ready when the call is on its way.
     ///
     /// # Panics

@@ -42,6 +42,12 @@ pub(super) const CALLS_PER_MINUTE: Key = Key::new(
 )
 .unit("calls");
 
+pub(super) const SIGNALS_PER_MINUTE: Key = Key::new(
+    "Limits:CallMessagesPerMinutePerUser",
+    "methods of the hub of calls, ICE candidates among them, that a user may call in a minute, over all connections to an instance; who calls more is refused",
+)
+.unit("calls of methods");
+
 /// ICE servers that are given to browsers; with more they take long to find a way.
 const LIMIT_ICE_SERVERS: usize = 20;
 
@@ -55,6 +61,9 @@ pub struct CallsOptions {
     pub rejoin_timeout: Duration,
     /// `Limits:CallsPerMinutePerUser`: how many calls a user may begin in a minute on one instance, 0 for no limit. Default 30.
     pub calls_per_minute_per_user: u32,
+    /// `Limits:CallMessagesPerMinutePerUser`: how many methods of the hub, ICE candidates among them, a user may call in a minute on
+    /// one instance, 0 for no limit. Default 600: a call takes 20 to 60.
+    pub signals_per_minute_per_user: u32,
     /// How often calls are looked for that an instance has left when it died; not part of the configuration. Default 5 s.
     pub sweep_interval: Duration,
     /// `Calls:IceServers:N:*`: what `GetIceServers` answers, at most 20. Default none: then calls are
@@ -107,6 +116,7 @@ impl Default for CallsOptions {
             ring_timeout: Duration::from_secs(45),
             rejoin_timeout: Duration::from_secs(30),
             calls_per_minute_per_user: 30,
+            signals_per_minute_per_user: 600,
             sweep_interval: Duration::from_secs(5),
             ice_servers: Vec::new(),
             turn_secret: None,
@@ -132,6 +142,8 @@ impl Section for CallsOptions {
             turn_secret: reader.text(TURN_SECRET).map(TurnSecret),
             ice_servers: ice_servers(reader),
             calls_per_minute_per_user: reader.limit(CALLS_PER_MINUTE, default.calls_per_minute_per_user),
+            signals_per_minute_per_user: reader
+                .limit(SIGNALS_PER_MINUTE, default.signals_per_minute_per_user),
             ..default
         }
     }

@@ -45,7 +45,7 @@ pub struct CallStatistics {
     pub lost: u64,
     /// How often a participant went on by another connection.
     pub rejoined: u64,
-    /// Calls that were refused because their user began too many.
+    /// Calls that were refused because their user began too many, and calls of methods because their user called too many.
     pub refused: u64,
     /// How often a call could not be written into the history at once.
     pub unrecorded: u64,

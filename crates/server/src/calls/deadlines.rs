@@ -7,14 +7,16 @@ use futures_util::{StreamExt, stream};
 use hubline::Status;
 use hubline_supervision::Vital;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval, sleep};
+use tokio::time::{interval, sleep};
 
 use super::Shared;
 use super::fleet::LEASE;
 use super::timers::Reason;
 
-/// How old knowledge of a call may be that another instance may have changed.
+/// How old knowledge of a call may be that another instance may have changed: what an instance goes on with when Redis vanishes.
 const KNOWN_FOR: Duration = Duration::from_secs(10);
+/// The same of a call that rings: once Redis has vanished, an instance that does not know that it was accepted would end it.
+const RINGING_KNOWN_FOR: Duration = Duration::from_secs(1);
 /// Calls that are looked at together.
 const TOGETHER: usize = 16;
 /// Between attempts to write what Redis has not taken.
@@ -51,12 +53,17 @@ impl Vital for FleetDeadlines {
     const NAME: &'static str = "deadlines of the fleet's calls";
 
     async fn run(&mut self) {
-        let mut sweeps = interval(self.0.options.sweep_interval);
+        let sweep_interval = self.0.options.sweep_interval;
+        let mut sweeps = interval(sweep_interval);
+        let mut refreshes = interval(RINGING_KNOWN_FOR.min(sweep_interval));
         loop {
-            sweeps.tick().await;
-            self.sweep().await;
-            if let Some(before) = Instant::now().checked_sub(KNOWN_FOR) {
-                self.0.sessions.refresh(before).await;
+            tokio::select! {
+                _ = sweeps.tick() => self.sweep().await,
+                now = refreshes.tick() => {
+                    let before = |age| now.checked_sub(age).unwrap_or(now);
+                    let ringing_before = before(RINGING_KNOWN_FOR.min(sweep_interval));
+                    self.0.sessions.refresh(before(KNOWN_FOR), ringing_before).await;
+                }
             }
         }
     }

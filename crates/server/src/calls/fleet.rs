@@ -6,13 +6,14 @@
 //! | `call-of:{user}` | string | until the call is over, 4 h at most | the call that the user takes part in |
 //! | `calls:deadlines` | sorted set | 4 h from the last call | calls by when somebody has to look at them, in milliseconds since 1970 by Redis' clock |
 
+use std::fmt;
 use std::sync::LazyLock;
 use std::time::Duration;
 
 use hubline::UserId;
 use hubline_redis::{CommandError, RedisClient, RedisScript, redis};
 use parking_lot::Mutex;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use super::call::{Call, CallId};
 use super::clock::Millis;
@@ -25,8 +26,11 @@ static SETTLE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include
 static TAKE_SLOT: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("slot.lua")));
 static RELEASE_SLOT: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("release.lua")));
 
-/// How long Redis is not asked after it has failed: one method asks several times, and its client waits.
+/// How long Redis may take for an answer. A method asks several times, tells clients through Redis, and answers within 5 s all the same.
+const PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long Redis is not asked after it has failed, or was silent. Then one question is asked, and nothing else until it is answered.
 const PAUSE: Duration = Duration::from_secs(1);
+const PAUSE_OF_SILENCE: Duration = Duration::from_secs(3);
 /// How long the call that somebody looks at is nobody else's to look at.
 pub(super) const LEASE: Duration = Duration::from_secs(5);
 /// Calls that are looked at together.
@@ -194,20 +198,41 @@ impl Fleet {
     }
 
     async fn ask<T>(&self, answer: impl Future<Output = Result<T, CommandError>>) -> Result<T, Away> {
-        if self.is_away() {
-            return Err(Away);
-        }
-        answer.await.map_err(|error| {
-            let before = self.away_until.lock().replace(Instant::now() + PAUSE);
-            match (before, &error) {
-                // Whoever is at the other end has something to say, which nobody else logs.
-                (None, CommandError::Refused { .. }) => {
-                    tracing::warn!(%error, "Redis refuses what calls need; they are known to this instance alone until it does not");
+        let is_first = self.may_ask()?;
+        match timeout(PATIENCE, answer).await {
+            Ok(Ok(answer)) => {
+                if is_first {
+                    *self.away_until.lock() = None;
+                    tracing::info!("Redis answers again: calls are known to all instances");
                 }
-                _ => tracing::debug!(%error, "calls cannot ask Redis"),
+                Ok(answer)
             }
-            Away
-        })
+            Ok(Err(error)) => Err(self.failed(&error, PAUSE)),
+            Err(_) => Err(self.failed(&"Redis has not answered within 1.5 s", PAUSE_OF_SILENCE)),
+        }
+    }
+
+    /// Whether Redis is asked for the first time after it has failed. Until it has answered, nothing else is asked.
+    fn may_ask(&self) -> Result<bool, Away> {
+        let (mut away_until, now) = (self.away_until.lock(), Instant::now());
+        match *away_until {
+            None => Ok(false),
+            Some(until) if now < until => Err(Away),
+            Some(_) => {
+                *away_until = Some(now + PATIENCE);
+                Ok(true)
+            }
+        }
+    }
+
+    fn failed(&self, error: &dyn fmt::Display, pause: Duration) -> Away {
+        match self.away_until.lock().replace(Instant::now() + pause) {
+            None => {
+                tracing::warn!(%error, "Calls cannot ask Redis: each instance goes on with the calls that it knows, and calls between instances cannot begin");
+            }
+            Some(_) => tracing::debug!(%error, "calls cannot ask Redis"),
+        }
+        Away
     }
 
     fn call_key(&self, id: &CallId) -> String {

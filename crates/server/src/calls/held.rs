@@ -8,7 +8,7 @@ use hubline::UserId;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use super::call::CallId;
+use super::call::{CallId, CallStatus};
 use super::error::CallError;
 use super::session::Session;
 use super::sessions::{Change, Decision, KEPT_FOR, Kept, LIMIT_CANDIDATES};
@@ -136,10 +136,14 @@ impl Held {
         }
     }
 
-    /// Some of those that may have changed elsewhere since `before`.
-    pub(super) fn unseen(&self, before: Instant, limit: usize) -> Vec<CallId> {
+    /// Some of those that may have changed elsewhere since `before`, or, if they ring, since `ringing_before`.
+    pub(super) fn unseen(&self, before: Instant, ringing_before: Instant, limit: usize) -> Vec<CallId> {
         let memory = self.memory();
-        let unseen = memory.calls.iter().filter(|(_, held)| !held.is_unwritten && held.seen < before);
+        let is_old = |held: &HeldCall| match held.session.call.status {
+            CallStatus::Ringing => held.seen <= ringing_before,
+            _ => held.seen <= before,
+        };
+        let unseen = memory.calls.iter().filter(|(_, held)| !held.is_unwritten && is_old(held));
         unseen.map(|(id, _)| id.clone()).take(limit).collect()
     }
 

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use hubline::value::Any;
-use hubline::{Caller, ConnectionId, ConnectionInfo, Hub, HubError, Naming, OrHubError, State, UserId};
+use hubline::{
+    Caller, ConnectionId, ConnectionInfo, Hub, HubError, HubFilter, Invocation, Naming, Next, OrHubError,
+    Returned, State, UserId,
+};
 use hubline_store::StoreError;
 use hubline_store::calls::{CallFilter, CallRecord, LONGEST_REASON, of_user};
 use hubline_store::clinic::Party;
@@ -22,6 +25,8 @@ use super::{Calls, Shared};
 /// What the hub is called on Redis unless configured otherwise.
 pub const NAME: &str = "VideoCallHub";
 
+/// Bytes of a user's id at most.
+const LONGEST_USER_ID: usize = 512;
 /// Largest offer and largest answer in bytes of JSON.
 const LIMIT_DESCRIPTION: usize = 64 * 1024;
 /// Largest candidate in bytes of JSON.
@@ -39,6 +44,7 @@ impl Calls {
             .user_id(user_id)
             .on_connected(on_connected)
             .on_disconnected(on_disconnected)
+            .filter(Pace(Arc::clone(&self.shared)))
             .method("InitiateCall", initiate_call)
             .method("AcceptCall", accept_call)
             .method("RejectCall", reject_call)
@@ -54,6 +60,18 @@ impl Calls {
     }
 }
 
+/// Bounds what a user does, whatever it is: each call costs Redis a few commands.
+struct Pace(Arc<Shared>);
+
+impl HubFilter for Pace {
+    async fn invoke(&self, call: Invocation, next: Next) -> Result<Returned, HubError> {
+        if let Some(user) = call.caller().user_id() {
+            self.0.pace.take(user)?;
+        }
+        next.run().await
+    }
+}
+
 /// Whoever is not signed in is known by the connection's id, or by another name where that is a secret.
 fn user_id(connection: &ConnectionInfo) -> Option<UserId> {
     let signed_in = connection.principal.as_ref().and_then(|principal| principal.name_identifier.clone());
@@ -66,6 +84,20 @@ fn user(caller: &Caller) -> Result<&UserId, CallError> {
 
 fn id(text: &str) -> Result<CallId, CallError> {
     CallId::parse(text).ok_or(CallError::Unknown)
+}
+
+/// A user's id that may stand in Redis and in the database.
+fn other_user<'a>(id: &'a str, what: &str) -> Result<&'a str, HubError> {
+    match id {
+        "" => Err(HubError::new(format!("{what} is the id of a user, and is empty"))),
+        _ if id.len() > LONGEST_USER_ID => Err(HubError::new(format!(
+            "{what} is the id of a user, which has {LONGEST_USER_ID} bytes at most"
+        ))),
+        _ if id.contains(char::is_control) => {
+            Err(HubError::new(format!("{what} is the id of a user, and has control characters in it")))
+        }
+        _ => Ok(id),
+    }
 }
 
 /// What a client has sent, as JSON.
@@ -84,6 +116,7 @@ fn json(value: &Any, what: &str, limit: usize) -> Result<Arc<str>, HubError> {
 async fn on_connected(caller: Caller, State(calls): State<Calls>) {
     let shared = &calls.shared;
     let Some(user) = caller.user_id() else { return };
+    shared.arrived(user);
     let Some(id) = shared.sessions.slot(user).await else { return };
     let Ok(Some(session)) = shared.sessions.get(&id).await else { return };
     let rings = session.call.status == CallStatus::Ringing && shared.now() < session.state.ring_until;
@@ -99,6 +132,9 @@ async fn on_connected(caller: Caller, State(calls): State<Calls>) {
 }
 
 async fn on_disconnected(caller: Caller, State(calls): State<Calls>) {
+    if let Some(user) = caller.user_id() {
+        calls.shared.departed(user);
+    }
     calls.shared.disconnected(caller.connection_id()).await;
 }
 
@@ -108,6 +144,7 @@ async fn initiate_call(
     recipient: UserId,
     offer: Any,
 ) -> Result<CallId, HubError> {
+    other_user(recipient.as_str(), "the recipient")?;
     let offer = json(&offer, "the offer", LIMIT_DESCRIPTION)?;
     calls.shared.initiate(&caller, recipient, offer).await
 }
@@ -312,13 +349,21 @@ async fn get_ice_servers(caller: Caller, State(calls): State<Calls>) -> Result<V
 async fn get_call_history(
     caller: Caller,
     State(calls): State<Calls>,
-    request: HistoryRequest,
+    request: Option<HistoryRequest>,
 ) -> Result<Vec<PastCall>, HubError> {
+    let HistoryRequest { with, before, limit } = request.unwrap_or_default();
+    if let Some(with) = &with {
+        other_user(with, "with")?;
+    }
+    let before = before.map(|before| CallId::parse(&before).or_hub_error("before is the id of a call"));
+    let before = before.transpose()?.map(|id| id.as_str().to_owned());
+    let (usual, most) = PAGE;
+    let limit = limit.map_or(Some(usual), |limit| u32::try_from(limit).ok());
+    let limit = limit.filter(|limit| (1..=most).contains(limit));
+    let limit = limit.or_hub_error(format!("limit is from 1 to {most}"))?;
     let store = calls.shared.store.as_ref().or_hub_error("this server keeps no history")?;
     let user = user(&caller)?.as_str().to_owned();
-    let (usual, most) = PAGE;
-    let limit = request.limit.unwrap_or(usual).clamp(1, most);
-    let filter = CallFilter { with: request.with, before: request.before };
+    let filter = CallFilter { with, before };
     let read = store.write(move |db| {
         Box::pin(async move {
             let party = Party::user(&user);

@@ -68,7 +68,7 @@ pub(super) struct HistoryRequest {
     /// Calls that began before the one with this id.
     pub(super) before: Option<String>,
     /// How many, 1 to 100. Default 50.
-    pub(super) limit: Option<u32>,
+    pub(super) limit: Option<i64>,
 }
 
 /// A call of the history.

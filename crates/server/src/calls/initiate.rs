@@ -19,7 +19,9 @@ use crate::consultations::ConsultationRule;
 
 /// How often somebody else may be first.
 const ATTEMPTS: usize = 16;
-/// When a call that could not begin is reported: usually behind the answer that has its id.
+/// When a call that could not begin is reported, behind the answer that has its id. The official clients go on with what awaits an
+/// answer only after all messages that came with it, so an event right behind the answer would name a call that nobody has heard of.
+/// Nothing depends on it here.
 const AFTER_THE_ANSWER: Millis = 50;
 
 /// Whether a user may have a call.
@@ -44,38 +46,47 @@ impl Shared {
         if recipient == user {
             return Err(HubError::new("the recipient is the caller: nobody can call oneself"));
         }
-        if recipient.as_str().is_empty() {
-            return Err(HubError::new("the recipient is the id of a user, and is empty"));
-        }
         self.rate.take(&user)?;
         self.may_call(&user, &recipient).await?;
         let session = self.begin(caller, &user, recipient)?;
-        let id = session.call.id.clone();
-        self.sessions.create(session.clone(), Arc::clone(&offer)).await?;
-        if let Err(error) = self.may_leave_this_instance(&session).await {
+        let begun = self.begin_to_ring(caller, &session, &offer).await;
+        if begun.is_err() {
             self.give_up(&session).await;
-            return Err(error);
         }
-        if self.take_turn(&session, Role::Caller).await? == Turn::Taken {
-            self.give_up(&session).await;
-            return Err(HubError::new(
-                "you take part in a call already: EndCall ends it, GetActiveCalls names it",
-            ));
+        begun.map(|()| session.call.id)
+    }
+
+    /// # Errors
+    /// It does not ring, and is to be given up.
+    async fn begin_to_ring(
+        self: &Arc<Self>,
+        caller: &Caller,
+        session: &Session,
+        offer: &Arc<str>,
+    ) -> Result<(), HubError> {
+        let id = &session.call.id;
+        self.sessions.create(session.clone(), Arc::clone(offer)).await?;
+        self.may_leave_this_instance(session)?;
+        let turn = match self.take_turn(session, Role::Caller).await? {
+            Turn::Taken => {
+                return Err(HubError::new(
+                    "you take part in a call already: EndCall ends it, GetActiveCalls names it",
+                ));
+            }
+            // The other one goes on, although it may be over by now: this one has not become the caller's.
+            Turn::Crossed => Turn::Crossed,
+            Turn::Free => self.take_turn(session, Role::Recipient).await?,
+        };
+        if turn != Turn::Free {
+            self.refuse_own(id).await;
+            return Ok(());
         }
-        if self.take_turn(&session, Role::Recipient).await? != Turn::Free {
-            self.refuse_own(&id).await;
-            return Ok(id);
-        }
-        self.carry(caller, &id).await;
+        self.carry(caller, id).await;
         Counters::count(&self.counters.started);
-        self.record(&session);
-        self.timers.set(&id, session.state.ring_until, Reason::Deadline);
-        tracing::info!(call = %id, caller = %user, recipient = %session.call.recipient, "Call begins to ring");
-        if let Err(error) = self.ring(&session, &offer, None).await {
-            self.give_up(&session).await;
-            return Err(error.into());
-        }
-        Ok(id)
+        self.record(session);
+        self.timers.set(id, session.state.ring_until, Reason::Deadline);
+        tracing::info!(call = %id, caller = %session.call.caller, recipient = %session.call.recipient, "Call begins to ring");
+        Ok(self.ring(session, offer, None).await?)
     }
 
     /// Has the devices of the recipient ring, or one that has just come.
@@ -125,18 +136,9 @@ impl Shared {
     }
 
     /// Without Redis only users of this instance can be called.
-    async fn may_leave_this_instance(&self, session: &Session) -> Result<(), HubError> {
-        if !self.sessions.is_cut_off() {
-            return Ok(());
-        }
-        let directory = self.hub.get().and_then(|hub| hub.directory());
-        let is_here = match directory {
-            Some(directory) => {
-                !directory.connections_of(session.call.recipient.clone()).await.value.is_empty()
-            }
-            None => true,
-        };
-        is_here.then_some(()).or_hub_error(
+    fn may_leave_this_instance(&self, session: &Session) -> Result<(), HubError> {
+        let is_here = || self.present.lock().contains_key(&session.call.recipient);
+        (!self.sessions.is_cut_off() || is_here()).then_some(()).or_hub_error(
             "the servers cannot reach each other now, and this user is not connected to the same one: try again in a moment",
         )
     }

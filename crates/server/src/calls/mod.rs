@@ -28,7 +28,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use hubline::{Caller, ConnectionId, HubContext, SessionDirectory, Status};
+use hubline::{Caller, ConnectionId, HubContext, SessionDirectory, Status, UserId};
 use hubline_redis::RedisClient;
 use hubline_store::Store;
 use hubline_supervision::spawn;
@@ -38,7 +38,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, CallId, CallStatus};
 use clock::Millis;
-use config::CALLS_PER_MINUTE;
+use config::{CALLS_PER_MINUTE, SIGNALS_PER_MINUTE};
 pub use config::{CallsOptions, IceServer, TurnSecret};
 pub use counters::CallStatistics;
 use counters::Counters;
@@ -77,7 +77,10 @@ pub struct Calls {
 
 struct Shared {
     options: CallsOptions,
+    /// Bounds the calls that a user begins.
     rate: UserRate,
+    /// Bounds all that a user does.
+    pace: UserRate,
     sessions: Sessions,
     timers: Timers,
     counters: Counters,
@@ -87,6 +90,8 @@ struct Shared {
     records: Option<mpsc::Sender<Session>>,
     /// The connections of this instance that have a call.
     carried: Mutex<HashMap<ConnectionId, CallId>>,
+    /// The users of this instance, and how many connections each has: whom one reaches without Redis.
+    present: Mutex<HashMap<UserId, u32>>,
     hub: OnceLock<HubContext>,
 }
 
@@ -99,9 +104,10 @@ impl Calls {
         let CallsParts { options, redis, store, consultations } = parts;
         let (records, waiting) = mpsc::channel(LIMIT_WAITING);
         let (client, status) = redis.unzip();
-        let per_minute = options.calls_per_minute_per_user;
+        let CallsOptions { calls_per_minute_per_user, signals_per_minute_per_user, .. } = options;
         let shared = Arc::new(Shared {
-            rate: UserRate::new(CALLS_PER_MINUTE.name(), "calls", per_minute),
+            rate: UserRate::new(CALLS_PER_MINUTE.name(), "calls", calls_per_minute_per_user),
+            pace: UserRate::new(SIGNALS_PER_MINUTE.name(), "messages of calls", signals_per_minute_per_user),
             options,
             sessions: Sessions::new(client.map(Fleet::new)),
             timers: Timers::default(),
@@ -110,6 +116,7 @@ impl Calls {
             records: store.is_some().then_some(records),
             store: store.clone(),
             carried: Mutex::default(),
+            present: Mutex::default(),
             hub: OnceLock::new(),
         });
         let mut tasks =
@@ -139,7 +146,7 @@ impl Calls {
     /// A snapshot of the counters of this instance.
     pub fn statistics(&self) -> CallStatistics {
         let mut statistics = self.shared.counters.read();
-        statistics.refused = self.shared.rate.refused();
+        statistics.refused = self.shared.rate.refused() + self.shared.pace.refused();
         let carried = self.shared.carried.lock();
         self.shared.sessions.held.for_each(|session| {
             let is_here = session.state.caller.connection.as_ref().is_some_and(|id| carried.contains_key(id));
@@ -315,6 +322,22 @@ impl Shared {
             && let Err(error) = self.lost(&call, connection).await
         {
             tracing::debug!(%call, %error, "the session directory tells again that a connection has ended");
+        }
+    }
+
+    /// A connection of this user has come to this instance.
+    fn arrived(&self, user: &UserId) {
+        *self.present.lock().entry(user.clone()).or_default() += 1;
+    }
+
+    /// A connection of this user has gone from this instance.
+    fn departed(&self, user: &UserId) {
+        let mut present = self.present.lock();
+        if let Some(count) = present.get_mut(user) {
+            *count -= 1;
+            if *count == 0 {
+                present.remove(user);
+            }
         }
     }
 

@@ -255,11 +255,11 @@ impl Sessions {
         }
     }
 
-    /// Learns what has become of calls that another instance may have changed since `before`.
-    pub(super) async fn refresh(&self, before: Instant) {
+    /// Learns what has become of calls that another instance may have changed since `before`; of those that ring, since `ringing_before`.
+    pub(super) async fn refresh(&self, before: Instant, ringing_before: Instant) {
         self.held.prune();
         let Some(fleet) = &self.fleet else { return };
-        for id in self.held.unseen(before, LIMIT_REFRESHED) {
+        for id in self.held.unseen(before, ringing_before, LIMIT_REFRESHED) {
             match fleet.load(&id).await {
                 Ok(Some(stored)) if stored.session.is_over() => self.held.forget(&id),
                 Ok(Some(stored)) => self.held.learn(&stored.session),
@@ -301,9 +301,10 @@ impl Sessions {
             // Whoever is to look at it, looks at once: there may be something to do that was done for clients here alone.
             fleet.schedule(&id, session.deadline().unwrap_or_else(|| self.clock.now())).await?;
             if matches!(fleet.write(&version, &change, kept_for).await?, Written::Yes(_)) {
-                if !session.is_over() {
-                    for user in [&session.call.caller, &session.call.recipient] {
-                        fleet.take_slot(user, &id, None).await?;
+                for user in [&session.call.caller, &session.call.recipient] {
+                    match session.is_over() {
+                        true => fleet.release_slot(user, &id).await?,
+                        false => _ = fleet.take_slot(user, &id, None).await?,
                     }
                 }
                 break;

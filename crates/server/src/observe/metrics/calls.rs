@@ -47,7 +47,7 @@ pub(super) fn encode(statistics: &CallStatistics, encoder: &mut DescriptorEncode
         ),
         (
             "hubline_calls_refused",
-            "Calls that were refused because of Limits:CallsPerMinutePerUser.",
+            "What was refused because of Limits:CallsPerMinutePerUser or Limits:CallMessagesPerMinutePerUser.",
             statistics.refused,
         ),
         (

@@ -1,16 +1,19 @@
 //! Calls, over several servers and a real Redis.
 
+mod floods;
 mod history;
 mod lifecycle;
 mod many;
+mod model;
 mod outages;
 mod races;
+mod silence;
 
 use std::time::Duration;
 
 use hubline::directory::conformance::until;
 use hubline::directory::{InProcess, Scope};
-use hubline::testing::TestClient;
+use hubline::testing::{Connect, TestClient};
 use hubline::{HubHandle, Server};
 use hubline_redis::{RedisBackplane, RedisDirectoryOptions, RedisOptions};
 use hubline_server::calls::{CallStatistics, Calls, CallsOptions, CallsParts};
@@ -33,6 +36,7 @@ fn options() -> CallsOptions {
     CallsOptions {
         sweep_interval: Duration::from_millis(100),
         calls_per_minute_per_user: 0,
+        signals_per_minute_per_user: 0,
         ..CallsOptions::default()
     }
 }
@@ -89,9 +93,13 @@ impl CallServer {
 
     /// A device of a user.
     async fn connect(&self, user: &str) -> TestClient {
+        self.connect_with(user, |connect| connect).await
+    }
+
+    async fn connect_with(&self, user: &str, how: fn(Connect) -> Connect) -> TestClient {
         let (hub, user) = (self.hub.clone(), user.to_owned());
         let runtime = self.runtime.as_ref().unwrap();
-        runtime.spawn(async move { TestClient::connect(&hub).user(&*user).await }).await.unwrap()
+        runtime.spawn(async move { how(TestClient::connect(&hub).user(&*user)).await }).await.unwrap()
     }
 
     /// Ends it as a crash would: nothing of it runs any more, and nobody is told.

@@ -49,6 +49,26 @@ async fn the_other_side_learns_that_a_server_was_killed() {
     assert_eq!(second.statistics().lost, 1);
 }
 
+/// Nobody is left who could have noticed it: whoever comes next does.
+#[tokio::test]
+async fn nobody_stays_busy_though_all_servers_were_killed() {
+    let redis = RedisServer::start().await.unwrap();
+    let at = redis.connection_string();
+    let mut options = options();
+    options.rejoin_timeout = Duration::from_millis(500);
+    let mut only = CallServer::of_fleet(&at, options.clone()).await;
+    let (ada, bob) = (only.connect("ada").await, only.connect("bob").await);
+    talk(&ada, &bob).await;
+    only.kill();
+    let next = CallServer::of_fleet(&at, options).await;
+    let (ada, bob) = (next.connect("ada").await, next.connect("bob").await);
+    for client in [&ada, &bob] {
+        let calls = async || client.invoke::<Vec<Value>>("GetActiveCalls", ()).await.len();
+        hubline::directory::conformance::until(0, calls).await;
+    }
+    ring(&ada, &[&bob], "bob", "ada").await;
+}
+
 /// What a server leaves that is killed between changing a call and telling its clients.
 #[tokio::test]
 async fn what_nobody_was_told_any_server_tells() {
