@@ -1,6 +1,5 @@
-import { connect, element, said, showStatus, signIn } from "/session.js";
+import { connect, element, find, problem, said, showStatus, signIn } from "/session.js";
 
-const find = selector => document.querySelector(selector);
 // A description goes the way of candidates once a call is on, in pieces of what a candidate may have.
 const PIECE = 2500;
 
@@ -20,28 +19,24 @@ async function enter(session) {
 }
 
 async function start() {
-  showStatus("connecting");
-  const next = hub = connect(origin, "/videocallhub", token);
-  next.on("IncomingCall", incoming);
-  next.on("CallAccepted", accepted);
-  next.on("CallRejected", (id, reason) => over(id, reason ? `The call was not taken: ${reason}.` : "The call was declined."));
-  next.on("CallEnded", id => over(id, "The call has ended."));
-  next.on("CallMissed", (id, caller) => { log(`CallMissed by ${caller}`); stopRinging(id, `You missed a call of ${caller}.`); });
-  next.on("CallAnsweredElsewhere", answeredElsewhere);
-  next.on("ICECandidate", candidate);
-  next.on("VideoToggled", (user, isMuted) => toggled(user, "video", isMuted));
-  next.on("AudioToggled", (user, isMuted) => toggled(user, "audio", isMuted));
-  next.onreconnecting(() => showStatus("reconnecting"));
-  next.onreconnected(() => returned().catch(problem));
-  next.onclose(error => {
-    if (hub !== next) return;
-    showStatus("disconnected");
-    if (error) problem(error);
-  });
+  const handlers = {
+    IncomingCall: incoming,
+    CallAccepted: accepted,
+    CallRejected: (id, reason) => over(id, reason ? `The call was not taken: ${reason}.` : "The call was declined."),
+    CallEnded: id => over(id, "The call has ended."),
+    CallMissed: (id, caller) => { log(`CallMissed by ${caller}`); stopRinging(id, `You missed a call of ${caller}.`); },
+    CallAnsweredElsewhere: answeredElsewhere,
+    ICECandidate: candidate,
+    VideoToggled: (user, isMuted) => toggled(user, "video", isMuted),
+    AudioToggled: (user, isMuted) => toggled(user, "audio", isMuted),
+  };
+  find("#return-to").value = origin;
+  hub = connect(origin, "/videocallhub", token, { handlers, reconnected: returned, isCurrent: one => one === hub });
   try {
-    await next.start();
+    await hub.start();
     showStatus("connected");
-    servers = await next.invoke("GetIceServers");
+    find("#problem").textContent = "";
+    servers = await hub.invoke("GetIceServers");
   } catch (error) {
     showStatus("disconnected");
     throw error;
@@ -51,6 +46,10 @@ async function start() {
 /** A new connection stands in for one that is gone: the call is told. */
 async function returned() {
   showStatus("connected");
+  if (ringing) {
+    const [active] = await hub.invoke("GetActiveCalls");
+    if (ringing && active?.callId !== ringing.id) stopRinging(ringing.id, "It rings no more.");
+  }
   if (!call?.id) return;
   const info = await hub.invoke("RejoinCall", call.id);
   log("RejoinCall: back in the call");
@@ -73,7 +72,9 @@ function showGone(text) {
   find("#gone-text").textContent = text;
   find("#return-to").value = origin;
   find("#gone").hidden = false;
-  find("#controls").hidden = true;
+  find("#again").hidden = true;
+  find("#controls").hidden = find("#call").hidden = true;
+  if (call.hasLeft) find("#state").textContent = "You are not in the call.";
   find("#return").focus();
 }
 
@@ -92,19 +93,20 @@ async function comeBack() {
   find("#gone").hidden = true;
   const next = find("#return-to").value.trim().replace(/\/+$/, "") || location.origin;
   try {
-    if (!hub || next !== origin) {
+    if (hub?.state !== "Connected" || next !== origin) {
       origin = next;
       await hub?.stop();
       await start();
     }
     if (isNew) await media();
     await returned();
+    if (!call) return;
     call.hasLeft = false;
-    find("#controls").hidden = false;
+    show(call.text ?? `In a call with ${call.other}`, true);
     // Whoever was loaded again has nothing to go on with: the two connect anew.
     if (isNew) await connectAnew();
   } catch (error) {
-    if (/no such call|over|not (a |known)|nothing/i.test(said(error))) end(said(error));
+    if (!call || /no such call|over|not (a |known)|nothing/i.test(said(error))) end(said(error));
     else showGone("It did not work. You can try again, on another instance perhaps.");
     problem(error);
   }
@@ -149,6 +151,7 @@ async function accept() {
   const { id, caller, offer, early } = ringing;
   ringing = undefined;
   find("#incoming").hidden = true;
+  find("#problem").textContent = "";
   try {
     await media();
     call = { id, other: caller, isCaller: false, early, waiting: [] };
@@ -206,7 +209,13 @@ function over(id, text) {
 async function hangUp() {
   const { id } = call;
   end("You hung up.");
-  try { if (id) await hub.invoke("EndCall", id); } catch (error) { problem(error); }
+  try {
+    if (hub?.state !== "Connected") {
+      await hub?.stop();
+      await start();
+    }
+    if (id) await hub.invoke("EndCall", id);
+  } catch (error) { problem(error); }
 }
 
 function end(text) {
@@ -358,17 +367,18 @@ function log(text) {
   while (find("#log").children.length > 100) find("#log").lastChild.remove();
 }
 
-function problem(error) {
-  find("#problem").textContent = said(error);
-}
-
 find("#call").onsubmit = initiate;
 find("#accept").onclick = accept;
 find("#reject").onclick = reject;
 find("#hang-up").onclick = hangUp;
 find("#drop").onclick = () => drop().catch(problem);
 find("#return").onclick = comeBack;
+find("#leave-call").onclick = hangUp;
 find("#audio").onclick = () => toggle("audio");
 find("#video").onclick = () => toggle("video");
 
-signIn(enter, () => hub?.stop());
+signIn(enter, () => hub?.stop(), async () => {
+  if (call) return comeBack();
+  await hub?.stop();
+  await start();
+});

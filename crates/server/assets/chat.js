@@ -1,10 +1,9 @@
-import { connect, element, said, showStatus, signIn, time } from "/session.js";
+import { connect, element, find, problem, said, showStatus, signIn, time } from "/session.js";
 
 const PAGE = 30;
 const TYPING_SHOWN_MS = 4000, TYPING_SENT_MS = 2000;
 // The page lives by MessageReceived, which it asks for; the users' own events come as well, and the client warns of each that nobody handles.
 const UNUSED = ["ReceiveMessage", "ReceiveRoomMessage", "MessageSent"];
-const find = selector => document.querySelector(selector);
 
 let me = "", token, hub, cursor, open, moving = Promise.resolve();
 /** By key: `{ key, with | room, messages: Map by id, pending: Map by clientMessageId, last, unread, partnerRead, partnerDelivered, complete }`. */
@@ -33,23 +32,17 @@ async function enter(session) {
 }
 
 async function start(origin) {
-  showStatus("connecting");
-  const next = hub = connect(origin, "/chathub", token);
-  for (const event of UNUSED) next.on(event, () => {});
-  next.on("MessageReceived", received);
-  next.on("UserTyping", typing);
-  next.on("MessagesRead", user => read(user));
-  next.on("UserJoined", (user, at) => presence(user, at, "joined"));
-  next.on("UserLeft", (user, at) => presence(user, at, "left"));
-  next.onreconnecting(() => showStatus("reconnecting"));
-  next.onreconnected(() => catchUp().catch(problem));
-  next.onclose(error => {
-    if (hub !== next) return;
-    showStatus("disconnected");
-    if (error) problem(error);
-  });
+  const handlers = {
+    MessageReceived: received,
+    UserTyping: typing,
+    MessagesRead: user => read(user),
+    UserJoined: (user, at) => presence(user, at, "joined"),
+    UserLeft: (user, at) => presence(user, at, "left"),
+  };
+  for (const event of UNUSED) handlers[event] = () => {};
+  hub = connect(origin, "/chathub", token, { handlers, reconnected: catchUp, isCurrent: one => one === hub });
   try {
-    await next.start();
+    await hub.start();
     await catchUp();
   } catch (error) {
     showStatus("disconnected");
@@ -184,6 +177,7 @@ find("#text").addEventListener("keydown", event => {
 
 async function openConversation(conversation) {
   open = conversation;
+  find("#problem").textContent = "";
   find("main").classList.add("reading");
   find("#text").disabled = find("#send").disabled = false;
   try {
@@ -236,20 +230,26 @@ find("#earlier").onclick = async () => {
   try { await history(); } catch (error) { problem(error); }
   showWithout(() => show());
 };
-find("#move").onclick = () => {
+/** Connects to the instance that is named, in the place of the connection that there is. */
+function move() {
   const origin = find("#connected-to").value.trim().replace(/\/+$/, "") || location.origin;
-  moving = moving.then(async () => {
+  return moving = moving.then(async () => {
     const before = hub;
     hub = undefined;
     await before?.stop();
     await start(origin);
   }).catch(problem);
-};
+}
+find("#move").onclick = move;
 
 // --- what is shown
 
 const scroll = find("#scroll");
 const isAtEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 80;
+// A keyboard that comes up, or a window that gets smaller, covers older messages and not the newest.
+let wasAtEnd = true;
+scroll.addEventListener("scroll", () => { wasAtEnd = isAtEnd(); });
+new ResizeObserver(() => { if (wasAtEnd) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
 /** Keeps what is looked at where it is, however much appears above it. */
 function showWithout(change) {
   const fromEnd = scroll.scrollHeight - scroll.scrollTop;
@@ -327,8 +327,4 @@ function showPending(message) {
   return item;
 }
 
-function problem(error) {
-  find("#problem").textContent = said(error);
-}
-
-signIn(enter, () => hub?.stop());
+signIn(enter, () => hub?.stop(), move);

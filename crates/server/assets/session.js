@@ -1,8 +1,9 @@
 // Who uses a page, on which instance, and the connection to a hub.
 const STORED = "hubline-session";
+// After these milliseconds each; then the page offers to connect again.
+const RETRIES = [0, 500, 1000, 2000, 5000, 10000, 10000, 10000];
 
-/** The parts of the page that say who is there. */
-const find = selector => document.querySelector(selector);
+export const find = selector => document.querySelector(selector);
 
 /** The person who has signed in, in this tab: `{ user, token }`, without a token for whoever came without. */
 function stored() {
@@ -28,9 +29,10 @@ function userOf(token) {
 }
 
 /**
- * Shows the sign-in until somebody has, then calls `enter({ user, token, origin })` on each sign-in and `leave()` when it ends.
+ * Shows the sign-in until somebody has, then calls `enter({ user, token, origin })` on each sign-in and `leave()` when it ends;
+ * `again()` when somebody wants a connection in the place of one that is gone.
  */
-export function signIn(enter, leave) {
+export function signIn(enter, leave, again) {
   const form = find("#sign-in"), page = find("#page"), me = find(".me"), error = find("#sign-in .error");
   const instance = find("#instance");
   instance.value = location.origin;
@@ -62,21 +64,33 @@ export function signIn(enter, leave) {
     await leave();
     location.reload();
   };
+  find("#again").onclick = () => again().catch(problem);
   const session = stored();
-  if ("user" in session) begin(session);
+  if ("user" in session) begin(session).catch(problem);
   else { form.hidden = false; find("#user").focus(); }
 }
 
 /**
- * A connection to a hub of an instance. Another instance than the page's own is reached by a WebSocket alone, which needs no
- * permission beforehand.
+ * A connection to a hub of an instance, whose state the page shows; to be started. Another instance than the page's own is reached by a
+ * WebSocket alone, which needs no permission beforehand. `handlers` by event, `reconnected()`, and `isCurrent(hub)` says whether the page
+ * still uses it.
  */
-export function connect(origin, path, token, retries = [0, 500, 1000, 2000, 5000, 10000, 10000, 10000]) {
+export function connect(origin, path, token, { handlers, reconnected, isCurrent }) {
+  showStatus("connecting");
   const foreign = new URL(origin).origin !== location.origin;
   const options = foreign ? { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets } : {};
   if (token) options.accessTokenFactory = () => token;
   const builder = new signalR.HubConnectionBuilder().withUrl(origin + path, options);
-  return builder.withAutomaticReconnect(retries).configureLogging(signalR.LogLevel.Warning).build();
+  const hub = builder.withAutomaticReconnect(RETRIES).configureLogging(signalR.LogLevel.Warning).build();
+  for (const [event, handle] of Object.entries(handlers)) hub.on(event, handle);
+  hub.onreconnecting(() => showStatus("reconnecting"));
+  hub.onreconnected(() => reconnected().catch(problem));
+  hub.onclose(error => {
+    if (!isCurrent(hub)) return;
+    showStatus("disconnected");
+    if (error) problem(error);
+  });
+  return hub;
 }
 
 /** Shows how the connection is. */
@@ -84,12 +98,20 @@ export function showStatus(state) {
   const status = find("#status");
   status.textContent = state;
   status.className = `status ${state}`;
+  find("#again").hidden = state !== "disconnected";
+}
+
+/** Shows an error. */
+export function problem(error) {
+  find("#problem").textContent = said(error);
 }
 
 /** An error as a person can use it. */
 export function said(error) {
   const text = error?.message ?? String(error);
   if (/\b401\b/.test(text)) return "The server wants a token it believes: sign out and in again.";
+  if (/WebSocket failed to connect|Failed to complete negotiation|Failed to fetch/.test(text)) return "The instance cannot be reached.";
+  if (/not in the 'Connected' State/.test(text)) return "There is no connection now.";
   return text.replace(/^An unexpected error occurred invoking '\w+' on the server\. (HubException: )?/, "");
 }
 
