@@ -323,7 +323,9 @@ async fn rejoin_call(caller: Caller, State(calls): State<Calls>, call: String) -
             events.moved_elsewhere(&session, &before).await;
         }
         shared.give(&events, &session, &taken).await;
-        if session.call.status == CallStatus::Active && !session.state.is_announced {
+        // A caller who was away when it was accepted has not been told.
+        let is_untold = session.call.status == CallStatus::Active && !session.state.is_announced;
+        if is_untold && session.role_of(user)? == Role::Caller {
             shared.announce(&session, &[]).await;
         }
     }

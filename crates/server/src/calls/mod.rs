@@ -221,8 +221,10 @@ impl Shared {
             self.sessions.release_slots(session).await;
             self.let_go(session);
         } else {
-            let [_, answer] = self.sessions.descriptions(id).await;
-            events.accepted(session, answer.as_deref().unwrap_or("null")).await;
+            // Without an answer it is over by now, which is told by whoever has ended it.
+            if let [_, Some(answer)] = self.sessions.descriptions(id).await {
+                events.accepted(session, &answer).await;
+            }
             self.give(&events, session, taken).await;
             if session.state.caller.lost_until.is_some() {
                 // Told again when the caller comes back.
