@@ -195,7 +195,8 @@ async function history() {
   const before = conversation.isRead ? Math.min(...conversation.messages.keys()) : undefined;
   const messages = await hub.invoke("GetHistory", { ...named(conversation), limit: PAGE, ...(Number.isFinite(before) && { before }) });
   conversation.isRead = true;
-  conversation.complete = messages.length < PAGE;
+  // A page of long messages is shorter.
+  conversation.complete = messages.length === 0 || messages.at(-1).id === 1;
   for (const message of messages) conversation.messages.set(message.id, message);
   if (messages.length && !conversation.last) conversation.last = messages[0];
 }

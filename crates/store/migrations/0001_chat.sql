@@ -9,17 +9,20 @@ CREATE TABLE chat_conversations (
     UNIQUE (room, first_user, second_user)
 );
 
+-- The text is last: SQLite reads what stands before a long one without it.
 CREATE TABLE chat_messages (
     conversation BIGINT NOT NULL,
     id BIGINT NOT NULL,
     sender TEXT NOT NULL,
-    text TEXT NOT NULL,
     sent_at BIGINT NOT NULL,
     client_message_id TEXT,
+    text TEXT NOT NULL,
     PRIMARY KEY (conversation, id)
 );
 CREATE UNIQUE INDEX chat_messages_client_message ON chat_messages (sender, client_message_id)
     WHERE client_message_id IS NOT NULL;
+-- With the one above it finds the messages of a sender; each message is in one of the two.
+CREATE INDEX chat_messages_sender ON chat_messages (sender, conversation, id) WHERE client_message_id IS NULL;
 
 -- Both of a pair, whoever is in a room. Messages up to first_id were there before the user was.
 CREATE TABLE chat_members (

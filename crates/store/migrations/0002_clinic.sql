@@ -8,6 +8,7 @@ CREATE TABLE clinic_audit (
 );
 CREATE INDEX clinic_audit_actor ON clinic_audit (actor, id);
 CREATE INDEX clinic_audit_subject ON clinic_audit (subject, id);
+CREATE INDEX clinic_audit_action ON clinic_audit (action, id);
 
 CREATE TABLE clinic_bans (
     user_id TEXT PRIMARY KEY,

@@ -41,5 +41,5 @@ CREATE TABLE navigation_changes (
     value_before TEXT NOT NULL,
     value_after TEXT NOT NULL
 );
-CREATE INDEX navigation_changes_version ON navigation_changes (version);
-CREATE INDEX navigation_changes_mapping ON navigation_changes (mapping_id);
+CREATE INDEX navigation_changes_version ON navigation_changes (version, id);
+CREATE INDEX navigation_changes_mapping ON navigation_changes (mapping_id, id);

@@ -9,6 +9,7 @@ CREATE TABLE access_key (
     last_used_at BIGINT
 );
 
+CREATE INDEX access_key_kind ON access_key (kind, id);
 CREATE UNIQUE INDEX access_key_name ON access_key (kind, name) WHERE revoked_at IS NULL;
 
 CREATE TABLE access_key_secret (

@@ -1,7 +1,7 @@
 //! The history of calls: who called whom, when, and what became of it. Nothing of what was said or shown.
 
-use sqlx::Row;
 use sqlx::any::AnyRow;
+use sqlx::{AssertSqlSafe, Row};
 
 use crate::clinic::Party;
 use crate::clinic::audit::{self, AuditEntry};
@@ -118,13 +118,35 @@ pub async fn of_user(
     filter: &CallFilter,
     limit: u32,
 ) -> Result<Vec<CallRecord>, StoreError> {
-    let select = "SELECT id, caller, recipient, started, accepted, ended, outcome, reason FROM calls
-                  WHERE (caller = $1 OR recipient = $1)
-                      AND ($2 = '' OR caller = $2 OR recipient = $2) AND ($3 = '' OR id < $3)
-                  ORDER BY id DESC LIMIT $4";
-    let optional = |text: &Option<String>| storable(text.as_deref().unwrap_or_default());
-    let query = sqlx::query(select).bind(storable(user)).bind(optional(&filter.with));
-    let query = query.bind(optional(&filter.before)).bind(i64::from(limit.min(MAXIMUM_PAGE)));
+    let limit = limit.min(MAXIMUM_PAGE);
+    // One statement for both sides would read all of the user's calls for each page.
+    let mut found = of_side(db, ["caller", "recipient"], user, filter, limit).await?;
+    found.extend(of_side(db, ["recipient", "caller"], user, filter, limit).await?);
+    found.sort_unstable_by(|one, other| other.id.cmp(&one.id));
+    found.dedup_by(|one, other| one.id == other.id);
+    found.truncate(limit as usize);
+    Ok(found)
+}
+
+/// The calls in which the user has one side.
+async fn of_side(
+    db: &mut Connection,
+    [own, other]: [&str; 2],
+    user: &str,
+    filter: &CallFilter,
+    limit: u32,
+) -> Result<Vec<CallRecord>, StoreError> {
+    let before = if filter.before.is_some() { "AND id < $4" } else { "" };
+    let select = format!(
+        "SELECT id, caller, recipient, started, accepted, ended, outcome, reason FROM calls
+         WHERE {own} = $1 AND ($2 = '' OR {other} = $2) {before} ORDER BY id DESC LIMIT $3"
+    );
+    let with = storable(filter.with.as_deref().unwrap_or_default());
+    let query = sqlx::query(AssertSqlSafe(select)).bind(storable(user)).bind(with);
+    let mut query = query.bind(i64::from(limit));
+    if let Some(before) = &filter.before {
+        query = query.bind(storable(before));
+    }
     query.fetch_all(db).await?.iter().map(read).collect()
 }
 
@@ -139,12 +161,18 @@ pub async fn pseudonymize(
     pseudonym: &str,
     limit: u32,
 ) -> Result<u64, StoreError> {
-    let update = "UPDATE calls SET reason = NULL,
-                      caller = CASE WHEN caller = $1 THEN $2 ELSE caller END,
-                      recipient = CASE WHEN recipient = $1 THEN $2 ELSE recipient END
-                  WHERE id IN (SELECT id FROM calls WHERE caller = $1 OR recipient = $1 ORDER BY id LIMIT $3)";
-    let query = sqlx::query(update).bind(storable(user)).bind(storable(pseudonym)).bind(i64::from(limit));
-    Ok(query.execute(db).await?.rows_affected())
+    let mut changed = 0;
+    for column in ["caller", "recipient"] {
+        let left = u64::from(limit).saturating_sub(changed);
+        let update = format!(
+            "UPDATE calls SET reason = NULL, {column} = $2
+             WHERE id IN (SELECT id FROM calls WHERE {column} = $1 ORDER BY id LIMIT $3)"
+        );
+        let query = sqlx::query(AssertSqlSafe(update)).bind(storable(user)).bind(storable(pseudonym));
+        let query = query.bind(i64::try_from(left).unwrap_or(i64::MAX));
+        changed += query.execute(&mut *db).await?.rows_affected();
+    }
+    Ok(changed)
 }
 
 /// Deletes at most `limit` of the calls that began before a time. Returns how many; fewer than `limit`, and there are no more.

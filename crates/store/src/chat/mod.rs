@@ -16,6 +16,7 @@ mod history;
 mod marks;
 mod members;
 pub mod outbox;
+pub(crate) mod page;
 mod since;
 
 use sqlx::Row;
@@ -29,6 +30,7 @@ pub use cursor::{Cursor, CursorError};
 pub use history::history;
 pub use marks::{Mark, mark};
 pub use members::{JoinError, JoinLimits, is_member, join, leave};
+pub use page::MAXIMUM_PAGE_BYTES;
 pub use since::{After, Since, SinceError, since};
 
 /// Messages or conversations on one page at most.
@@ -99,7 +101,7 @@ impl Conversation {
     }
 
     /// From the columns `room, first_user, second_user`, of which the first is at `column`.
-    fn from_row(row: &AnyRow, column: usize) -> Result<Self, StoreError> {
+    pub(crate) fn from_row(row: &AnyRow, column: usize) -> Result<Self, StoreError> {
         Ok(Self {
             room: row.try_get(column)?,
             first_user: row.try_get(column + 1)?,
@@ -132,12 +134,15 @@ fn new_number() -> Result<i64, StoreError> {
     Ok(i64::from_be_bytes(random) & ((1 << BITS) - 1))
 }
 
-/// True of a conversation `c` that belongs to a consultation with the user `$1`, open at the time `$2`.
-const HAS_OPEN_CONSULTATION: &str = "EXISTS (SELECT 1 FROM clinic_participants p
-    JOIN clinic_consultations k ON k.id = p.consultation_id AND k.opens <= $2 AND (k.closes IS NULL OR k.closes > $2)
-    WHERE p.user_id = $1 AND (k.room = c.room OR c.room = '' AND EXISTS (SELECT 1 FROM clinic_participants q
-        WHERE q.consultation_id = k.id
-            AND q.user_id = CASE WHEN c.first_user = $1 THEN c.second_user ELSE c.first_user END)))";
+/// True of a conversation `c` that belongs to a consultation with the user `$1`, open at the time `$2`. What is open is looked up once and
+/// not for each conversation.
+const HAS_OPEN_CONSULTATION: &str = "(c.room <> '' AND c.room IN (
+        SELECT k.room FROM clinic_participants p JOIN clinic_consultations k ON k.id = p.consultation_id
+        WHERE p.user_id = $1 AND k.opens <= $2 AND (k.closes IS NULL OR k.closes > $2))
+    OR c.room = '' AND CASE WHEN c.first_user = $1 THEN c.second_user ELSE c.first_user END IN (
+        SELECT q.user_id FROM clinic_participants p JOIN clinic_consultations k ON k.id = p.consultation_id
+        JOIN clinic_participants q ON q.consultation_id = k.id
+        WHERE p.user_id = $1 AND k.opens <= $2 AND (k.closes IS NULL OR k.closes > $2)))";
 
 #[cfg(test)]
 mod tests {

@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row};
 
 use super::cursor::{NAMED, Position};
-use super::history::message;
+use super::page::{Range, Sized, fitting, messages_in, sizes_in};
 use super::{Conversation, Cursor, CursorError, HAS_OPEN_CONSULTATION, MAXIMUM_PAGE, Message};
 use crate::{Connection, StoreError, Timestamp};
 
@@ -52,8 +51,8 @@ impl From<sqlx::Error> for SinceError {
     }
 }
 
-/// The messages of a user's conversations behind a cursor, the user's own too, at most `limit` and at most [`MAXIMUM_PAGE`]. In the order of
-/// their times.
+/// The messages of a user's conversations behind a cursor, the user's own too, at most `limit`, at most [`MAXIMUM_PAGE`] and, beyond the
+/// first, at most [`MAXIMUM_PAGE_BYTES`](super::MAXIMUM_PAGE_BYTES) of text. In the order of their times.
 ///
 /// Every message is on one page of those that follow each other by [`Since::next`], however many are stored meanwhile. With
 /// `only_open_at` conversations are left out that have no consultation which is open then; what is missed in them comes when one is.
@@ -88,26 +87,18 @@ pub async fn since(
     find_positions(db, before, &mut positions).await?;
     // Those that were silent longest first: see `Cursor::after`.
     positions.sort_unstable_by_key(|position| position.last_sent_at);
-    let ranges = next_ranges(&mut positions, limit.clamp(1, MAXIMUM_PAGE).into());
-    let mut messages = Vec::new();
-    for row in messages_in(db, &ranges).await? {
-        if let Some(conversation) = conversations.get(&row.try_get(0)?) {
-            messages.push(message(&row, conversation.clone())?);
-        }
+    let mut ranges = next_ranges(&mut positions, limit.clamp(1, MAXIMUM_PAGE).into());
+    let sizes = sizes_in(db, &ranges).await?;
+    if let Some(first_left_out) = sizes.get(fitting(sizes.iter().map(|sized| sized.size))) {
+        end_before(first_left_out, &mut ranges, &mut positions);
     }
+    let mut messages = messages_in(db, &ranges, |number| conversations.get(&number)).await?;
     if messages.is_empty() {
         skip_deleted(db, &mut positions).await?;
     }
     let has_more = positions.iter().any(Position::is_unread);
     messages.sort_by_key(|message| (message.sent_at, message.key));
     Ok(Since { messages, next: Cursor::after(before, positions, NAMED), has_more, conversations: looked_at })
-}
-
-/// Messages of a conversation: behind one, up to another.
-struct Range {
-    number: i64,
-    behind: i64,
-    up_to: i64,
 }
 
 /// The user's conversations, read up to where the cursor says or, if it does not, up to where they begin for the user.
@@ -119,9 +110,9 @@ async fn memberships(
 ) -> Result<(Vec<Position>, HashMap<i64, Conversation>), SinceError> {
     let is_open = only_open_at.map_or("0 = 0", |_| HAS_OPEN_CONSULTATION);
     let select = format!(
-        "SELECT c.id, c.last_id, c.last_sent_at, m.first_id, c.room, c.first_user, c.second_user,
+        "SELECT c.id, c.last_id, c.last_sent_at, mine.first_id, c.room, c.first_user, c.second_user,
              CAST(CASE WHEN {is_open} THEN 1 ELSE 0 END AS BIGINT)
-         FROM chat_members m JOIN chat_conversations c ON c.id = m.conversation WHERE m.user_id = $1"
+         FROM chat_members mine JOIN chat_conversations c ON c.id = mine.conversation WHERE mine.user_id = $1"
     );
     let mut query = sqlx::query(AssertSqlSafe(select)).bind(user);
     if let Some(at) = only_open_at {
@@ -184,21 +175,21 @@ fn next_ranges(positions: &mut [Position], limit: i64) -> Vec<Range> {
     ranges
 }
 
-async fn messages_in(db: &mut Connection, ranges: &[Range]) -> Result<Vec<AnyRow>, StoreError> {
-    if ranges.is_empty() {
-        return Ok(Vec::new());
+/// Takes a message, and what would be read after it, out of the ranges, and moves the positions back.
+fn end_before(message: &Sized, ranges: &mut Vec<Range>, positions: &mut [Position]) {
+    let ends_in = ranges.iter().position(|range| range.number == message.number);
+    let taken_back = ranges.split_off(ends_in.unwrap_or(ranges.len()));
+    let mut read_up_to: HashMap<i64, i64> =
+        taken_back.iter().map(|range| (range.number, range.behind)).collect();
+    if let Some(cut) = taken_back.first() {
+        ranges.push(Range { up_to: message.id - 1, ..*cut });
+        read_up_to.insert(cut.number, message.id - 1);
     }
-    let values: Vec<String> = ranges
-        .iter()
-        .map(|Range { number, behind, up_to }| format!("({number}, {behind}, {up_to})"))
-        .collect();
-    let select = format!(
-        "WITH wanted (number, behind, up_to) AS (VALUES {})
-         SELECT m.conversation, m.id, m.sender, m.text, m.sent_at
-         FROM wanted w JOIN chat_messages m ON m.conversation = w.number AND m.id > w.behind AND m.id <= w.up_to",
-        values.join(", ")
-    );
-    Ok(sqlx::query(AssertSqlSafe(select)).persistent(false).fetch_all(&mut *db).await?)
+    for position in positions {
+        if let Some(&up_to) = read_up_to.get(&position.number) {
+            position.read_up_to = up_to;
+        }
+    }
 }
 
 /// Moves the position in a conversation that was begun to the next message: those between were deleted by age.

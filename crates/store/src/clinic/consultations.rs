@@ -203,7 +203,10 @@ pub async fn list(
         conditions.add("c.room = ?", room.clone());
     }
     if let Some(at) = filter.open_at {
-        conditions.add("c.opens <= ? AND (c.closes IS NULL OR c.closes > ?)", at.0);
+        // Of those that have closed there are ever more, so they are not looked at.
+        let not_closed = "c.id IN (SELECT id FROM clinic_consultations WHERE closes IS NULL
+                                   UNION ALL SELECT id FROM clinic_consultations WHERE closes > ?)";
+        conditions.add(&format!("c.opens <= ? AND {not_closed}"), at.0);
     }
     if let Some((at, id)) = &filter.before {
         conditions.add("c.created_at <= ?", at.0);

@@ -12,7 +12,7 @@ use sqlx::any::AnyRow;
 use super::{Party, audit};
 use crate::{Connection, StoreError, Timestamp, calls};
 
-/// Rows that one [`step`] changes at most, besides those of messages.
+/// Rows that one [`step`] changes at most.
 const BATCH: u32 = 500;
 
 /// A user who is being erased.
@@ -64,8 +64,8 @@ pub enum Stage {
     Participants,
     /// And in the history of calls, without the reasons of rejections.
     Calls,
-    /// Texts are removed, and the pseudonym is put in the place of their sender, in messages behind this conversation and id.
-    Messages(i64, i64),
+    /// Texts are removed, and the pseudonym is put in the place of their sender.
+    Messages,
     /// The user leaves rooms, and the pseudonym is put into conversations with others.
     Conversations,
     /// Nothing is left to be done but to [`complete`] it.
@@ -77,7 +77,7 @@ impl Stage {
     pub const FIRST: Self = Self::Audit;
 }
 
-/// Does a part of an erasure, which looks at no more than 2,000 rows that may be the user's. Returns what comes next, and how many rows were
+/// Does a part of an erasure, which changes 500 rows at most. Returns what comes next, and how many rows were
 /// changed. Done again from the beginning, after an instance has died, it finds what was left.
 ///
 /// # Errors
@@ -93,9 +93,9 @@ pub async fn step(db: &mut Connection, erasure: &Erasure, stage: Stage) -> Resul
         Stage::Participants => Ok(then(Stage::Calls, pseudonymize_participant(db, erasure).await?)),
         Stage::Calls => {
             let changed = calls::pseudonymize(db, &erasure.user, &erasure.pseudonym, BATCH).await?;
-            Ok(then(Stage::Messages(i64::MIN, 0), changed))
+            Ok(then(Stage::Messages, changed))
         }
-        Stage::Messages(conversation, id) => messages::erase(db, erasure, (conversation, id)).await,
+        Stage::Messages => Ok(then(Stage::Conversations, messages::erase(db, erasure, BATCH).await?)),
         Stage::Conversations => Ok(then(Stage::Done, messages::leave(db, erasure, BATCH).await?)),
         Stage::Done => Ok((Stage::Done, 0)),
     }

@@ -66,16 +66,18 @@ pub struct ChangeQuery {
 /// # Errors
 /// The database cannot be used.
 pub async fn changes(db: &mut Connection, query: &ChangeQuery) -> Result<Vec<Change>, NavigationError> {
+    // A condition for both cases would be answered by reading all.
+    let of_mapping = if query.mapping_id.is_some() { "AND mapping_id = $3" } else { "" };
     let select = format!(
-        "SELECT {COLUMNS} FROM navigation_changes WHERE ($1 < 0 OR mapping_id = $1) AND id < $2
-         ORDER BY id DESC LIMIT $3"
+        "SELECT {COLUMNS} FROM navigation_changes WHERE id < $1 {of_mapping} ORDER BY id DESC LIMIT $2"
     );
     let limit = if query.limit == 0 { 100 } else { query.limit.min(MAXIMUM_PAGE) };
-    let query = sqlx::query(AssertSqlSafe(select))
-        .bind(query.mapping_id.unwrap_or(-1))
-        .bind(query.before.unwrap_or(i64::MAX))
-        .bind(i64::from(limit));
-    query.fetch_all(&mut *db).await?.iter().map(Change::from_row).collect()
+    let mut selected =
+        sqlx::query(AssertSqlSafe(select)).bind(query.before.unwrap_or(i64::MAX)).bind(i64::from(limit));
+    if let Some(mapping_id) = query.mapping_id {
+        selected = selected.bind(mapping_id);
+    }
+    selected.fetch_all(&mut *db).await?.iter().map(Change::from_row).collect()
 }
 
 /// The log of the versions behind `after` up to `until`, oldest first, at most `limit` entries.
@@ -89,7 +91,7 @@ pub async fn changes_between(
     limit: u32,
 ) -> Result<Vec<Change>, NavigationError> {
     let select = format!(
-        "SELECT {COLUMNS} FROM navigation_changes WHERE version > $1 AND version <= $2 ORDER BY id LIMIT $3"
+        "SELECT {COLUMNS} FROM navigation_changes WHERE version > $1 AND version <= $2 ORDER BY version, id LIMIT $3"
     );
     let query = sqlx::query(AssertSqlSafe(select)).bind(after).bind(until).bind(i64::from(limit));
     query.fetch_all(&mut *db).await?.iter().map(Change::from_row).collect()

@@ -15,6 +15,8 @@ mod measure;
 mod navigation;
 mod notes;
 mod outages;
+mod pages;
+mod plans;
 mod schema;
 mod writes;
 

@@ -9,7 +9,8 @@ use hubline_store::calls::{self, CallFilter, CallRecord};
 use hubline_store::chat::{self, ConversationsPage, Message, Overview};
 use hubline_store::clinic::audit::{self, AuditFilter};
 use hubline_store::clinic::consultations::{self, ConsultationFilter};
-use hubline_store::clinic::{Party, bans, export};
+use hubline_store::clinic::export::{self, MessagesPlace};
+use hubline_store::clinic::{Party, bans};
 use hubline_store::keys::AdminScope;
 use hubline_store::{Connection, Store, StoreError, Timestamp};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use super::values::{User, shown};
 use crate::api::{AdminPrincipal, Path, Problem};
 use crate::clinic::Clinic;
 
-/// Rows that are read at once, and held in memory.
+/// Rows that are read at once, and held in memory; messages with at most [`hubline_store::chat::MAXIMUM_PAGE_BYTES`] of text.
 const PAGE: u32 = 500;
 
 /// Exports a user
@@ -65,7 +66,7 @@ struct Export {
 #[derive(Debug, Clone)]
 enum Place {
     Conversations(ConversationsPage),
-    Messages((i64, i64)),
+    Messages(MessagesPlace),
     Calls(Option<String>),
     Consultations(Option<(Timestamp, String)>),
     Ban,
@@ -103,8 +104,9 @@ async fn read(db: &mut Connection, user: &str, place: Place) -> Result<Part, Sto
     Ok(match place {
         Place::Conversations(page) => {
             let found = chat::conversations(db, user, page, PAGE, None).await?;
-            let last = full(&found).map(|last| ConversationsPage { before: Some(last.place) });
-            let next = last.map_or(Place::Messages((i64::MIN, 0)), Place::Conversations);
+            // Their last messages bound a page too, so one that is not full may be followed by another.
+            let last = found.last().map(|last| ConversationsPage { before: Some(last.place) });
+            let next = last.map_or(Place::Messages(MessagesPlace::FIRST), Place::Conversations);
             (found.iter().map(|found| conversation(user, found)).collect(), Some(next))
         }
         Place::Messages(after) => {

@@ -1,30 +1,48 @@
 //! What a user has written, and with whom.
 
-use super::{Erasure, Stage};
+use sqlx::AssertSqlSafe;
+
+use super::Erasure;
 use crate::{Connection, StoreError};
 
-/// Messages that are looked at in one transaction.
-const LOOKED_AT: i64 = 2_000;
+/// Removes text and name from at most `limit` of the user's messages. Returns from how many.
+pub(super) async fn erase(db: &mut Connection, erasure: &Erasure, limit: u32) -> Result<u64, StoreError> {
+    let changed = erase_named(db, erasure, limit).await?;
+    match u64::from(limit).saturating_sub(changed) {
+        0 => Ok(changed),
+        left => Ok(changed + erase_unnamed(db, erasure, left).await?),
+    }
+}
 
-/// Removes the user's texts from the next messages behind a place. No index finds a user's messages, which would cost every message more
-/// than an erasure is worth, so all are looked at.
-pub(super) async fn erase(
-    db: &mut Connection,
-    erasure: &Erasure,
-    (conversation, id): (i64, i64),
-) -> Result<(Stage, u64), StoreError> {
-    let select = "SELECT conversation, id FROM chat_messages WHERE (conversation, id) > ($1, $2)
-                  ORDER BY conversation, id LIMIT 1 OFFSET $3";
-    let query = sqlx::query_as(select).bind(conversation).bind(id).bind(LOOKED_AT - 1);
-    let last: Option<(i64, i64)> = query.fetch_optional(&mut *db).await?;
-    let (to_conversation, to_id) = last.unwrap_or((i64::MAX, i64::MAX));
+/// Those to which the sender has given a name, which is a text of the user's too.
+async fn erase_named(db: &mut Connection, erasure: &Erasure, limit: u32) -> Result<u64, StoreError> {
+    let select = "SELECT client_message_id FROM chat_messages WHERE sender = $1 AND client_message_id > ''
+                  ORDER BY client_message_id LIMIT 1 OFFSET $2";
+    let query = sqlx::query_scalar(select).bind(&erasure.user).bind(i64::from(limit) - 1);
+    let last: Option<String> = query.fetch_optional(&mut *db).await?;
+    let up_to = if last.is_some() { "AND client_message_id <= $3" } else { "" };
+    let update = format!(
+        "UPDATE chat_messages SET text = '', sender = $1, client_message_id = NULL
+         WHERE sender = $2 AND client_message_id > '' {up_to}"
+    );
+    let mut query = sqlx::query(AssertSqlSafe(update)).bind(&erasure.pseudonym).bind(&erasure.user);
+    if let Some(last) = last {
+        query = query.bind(last);
+    }
+    Ok(query.execute(db).await?.rows_affected())
+}
+
+async fn erase_unnamed(db: &mut Connection, erasure: &Erasure, limit: u64) -> Result<u64, StoreError> {
+    let select = "SELECT conversation, id FROM chat_messages WHERE sender = $1 AND client_message_id IS NULL
+                  ORDER BY conversation, id LIMIT 1 OFFSET $2";
+    let offset = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
+    let last: Option<(i64, i64)> =
+        sqlx::query_as(select).bind(&erasure.user).bind(offset).fetch_optional(&mut *db).await?;
+    let (conversation, id) = last.unwrap_or((i64::MAX, i64::MAX));
     let update = "UPDATE chat_messages SET text = '', sender = $1
-                  WHERE sender = $2 AND (conversation, id) > ($3, $4) AND (conversation, id) <= ($5, $6)";
+                  WHERE sender = $2 AND client_message_id IS NULL AND (conversation, id) <= ($3, $4)";
     let query = sqlx::query(update).bind(&erasure.pseudonym).bind(&erasure.user);
-    let query = query.bind(conversation).bind(id).bind(to_conversation).bind(to_id);
-    let changed = query.execute(db).await?.rows_affected();
-    let next = last.map_or(Stage::Conversations, |(conversation, id)| Stage::Messages(conversation, id));
-    Ok((next, changed))
+    Ok(query.bind(conversation).bind(id).execute(db).await?.rows_affected())
 }
 
 /// Ends memberships of rooms, and puts the pseudonym into pairs, in at most `limit` conversations. Returns in how many.
