@@ -1,5 +1,10 @@
 use std::borrow::Cow;
 
+use crate::postgres::tls;
+
+/// What the reason begins with if PostgreSQL's user lacks a right.
+pub(crate) const NOT_ALLOWED: &str = "the user may not do that";
+
 /// Why the store did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -31,6 +36,14 @@ impl From<sqlx::Error> for StoreError {
 }
 
 impl StoreError {
+    /// What is in the way, without which kind of error it is.
+    pub(crate) fn reason(&self) -> String {
+        match self {
+            Self::Unavailable(why) => why.clone(),
+            error => error.to_string(),
+        }
+    }
+
     /// The same for somebody else.
     pub(crate) fn again(&self) -> Self {
         match self {
@@ -56,9 +69,10 @@ impl StoreError {
     /// What is wrong with the database itself, if that is why it refused.
     pub(crate) fn trouble(error: &sqlx::Error) -> Option<Self> {
         match error {
-            sqlx::Error::Io(_)
-            | sqlx::Error::Tls(_)
-            | sqlx::Error::Protocol(_)
+            sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Configuration(_) => {
+                Some(Self::Unavailable(tls::cure(error).unwrap_or_else(|| error.to_string())))
+            }
+            sqlx::Error::Protocol(_)
             | sqlx::Error::PoolTimedOut
             | sqlx::Error::PoolClosed
             | sqlx::Error::WorkerCrashed => Some(Self::Unavailable(error.to_string())),
@@ -75,14 +89,22 @@ impl StoreError {
 fn trouble(code: &str, message: &str) -> Option<StoreError> {
     let unavailable = |cause: &str| StoreError::Unavailable(format!("{cause}: {message}"));
     let found = match (code, code.get(..2).filter(|_| code.len() == 5)) {
+        ("28000", _) if ["no encryption", "SSL off"].iter().any(|without| message.contains(without)) => {
+            unavailable(
+                "the server lets nobody in without TLS, take SSL Mode=VerifyFull, or Require, which verifies nothing",
+            )
+        }
         ("28P01" | "28000", _) => unavailable("user or password are refused"),
         ("3D000", _) => unavailable("there is no such database"),
         ("53100", _) => StoreError::Full(message.to_owned()),
-        ("53300", _) => unavailable("it takes no more connections"),
+        ("53300", _) => unavailable(
+            "it takes no more connections, raise its max_connections or lower Database:MaximumConnections of the instances, whose sum has to be below",
+        ),
+        ("3F000", _) => unavailable("there is no schema for the tables, make the one that Search Path names"),
         ("25006", _) => unavailable("it may only be read, as a replica"),
         ("57014" | "55P03", _) => StoreError::Slow(message.to_owned()),
         ("40001" | "40P01", _) => unavailable("the transaction met another one; try again"),
-        ("42501", _) => unavailable("the user may not do that"),
+        ("42501", _) => unavailable(NOT_ALLOWED),
         (_, Some("08" | "53" | "57" | "58")) => unavailable("the server is not at work"),
         (_, Some(_)) => return None,
         _ => return sqlite_trouble(code.parse::<i32>().ok()?, message),

@@ -6,6 +6,7 @@ use futures_util::future::BoxFuture;
 use hubline_supervision::Vital;
 use tokio::time::{sleep, timeout};
 
+use crate::postgres::Found;
 use crate::schema::missing_error;
 use crate::shared::{Access, Begun, Database, Shared};
 use crate::{Connection, StoreError};
@@ -56,7 +57,12 @@ impl Keeper {
     async fn look(&self) {
         let Shared { health, place, database, .. } = &*self.shared;
         let found = match database {
-            Database::Postgres(postgres) => postgres.probe(health.is_connected()).await,
+            Database::Postgres(postgres) => match postgres.probe(health.is_connected()).await {
+                Found::Works => Ok(()),
+                // What finds a connection goes on.
+                Found::Crowded(error) => return health.broken(place, &error),
+                Found::Away(error) => Err(error),
+            },
             Database::Sqlite(sqlite) => match sqlite.is_in_place() {
                 Ok(()) if health.is_connected() => return,
                 // The writer tells what comes of it.

@@ -2,6 +2,7 @@
 
 use sqlx::raw_sql;
 
+use crate::error::NOT_ALLOWED;
 use crate::migrations::MIGRATIONS;
 use crate::{Connection, StoreError, Timestamp};
 
@@ -55,8 +56,22 @@ pub(crate) async fn migrate(db: &mut Connection) -> Result<Vec<Migration>, Store
         // "hubline" in ASCII. It is released with the transaction. SQLite's transaction is a lock itself.
         sqlx::query("SELECT pg_advisory_xact_lock(29397022485179749)").execute(&mut *db).await?;
     }
-    sqlx::query(TABLE).execute(&mut *db).await?;
     let missing = missing(db).await?;
+    if missing.is_empty() {
+        // So a user that may make nothing does where everything is there.
+        return Ok(missing);
+    }
+    create(db, &missing).await.map_err(|error| match error {
+        StoreError::Unavailable(why) if why.starts_with(NOT_ALLOWED) => StoreError::Unavailable(format!(
+            "tables are missing and may not be made ({why}): GRANT CREATE ON SCHEMA, or run `hubline migrate` as a user that may make them"
+        )),
+        error => error,
+    })?;
+    Ok(missing)
+}
+
+async fn create(db: &mut Connection, missing: &[Migration]) -> Result<(), StoreError> {
+    sqlx::query(TABLE).execute(&mut *db).await?;
     for (version, name, sql) in MIGRATIONS {
         if !missing.iter().any(|migration| migration.version == *version) {
             continue;
@@ -68,7 +83,7 @@ pub(crate) async fn migrate(db: &mut Connection) -> Result<Vec<Migration>, Store
             sqlx::query(insert).bind(*version).bind(*name).bind(digest(sql)).bind(Timestamp::now().0);
         insert.execute(&mut *db).await?;
     }
-    Ok(missing)
+    Ok(())
 }
 
 /// Why the store does not begin with tables missing.

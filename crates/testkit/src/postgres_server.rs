@@ -1,6 +1,6 @@
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,7 +13,7 @@ use tokio::sync::OnceCell;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
-use crate::free_port;
+use crate::{Certificates, free_port};
 
 const DEADLINE: Duration = Duration::from_secs(60);
 const BETWEEN_TRIES: Duration = Duration::from_millis(10);
@@ -96,6 +96,32 @@ impl PostgresServer {
     pub async fn start_with(settings: &[&str]) -> Result<Self> {
         let mut server = Self::absent().await?;
         server.settings.extend(settings.iter().map(ToString::to_string));
+        server.start_again().await?;
+        Ok(server)
+    }
+
+    /// As [`start_with`](Self::start_with), with TLS and this certificate. Without TLS it lets nobody in.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_with_tls(certificates: &Certificates, settings: &[&str]) -> Result<Self> {
+        let mut server = Self::absent().await?;
+        server.settings.extend(settings.iter().map(ToString::to_string));
+        server.settings.push("ssl=on".to_owned());
+        for (setting, file) in
+            [("ssl_cert_file", certificates.certificate()), ("ssl_key_file", certificates.key())]
+        {
+            // It reads no key that others might read.
+            let own = server.directory.path().join(setting);
+            fs::copy(file, &own)?;
+            fs::set_permissions(&own, fs::Permissions::from_mode(0o600))?;
+            if geteuid().is_root() {
+                let (user, group) = owner()?;
+                chown(&own, Some(user), Some(group))?;
+            }
+            server.settings.push(format!("{setting}={}", own.display()));
+        }
+        fs::write(server.data().join("pg_hba.conf"), "hostssl all all 127.0.0.1/32 md5\n")?;
         server.start_again().await?;
         Ok(server)
     }

@@ -36,6 +36,11 @@ pub struct StoreOptions {
     pub idle_timeout: Duration,
     /// How old a connection to PostgreSQL may become. Default an hour.
     pub maximum_lifetime: Option<Duration>,
+    /// How long a transaction of SQLite takes in writes that wait: so long others that use the file may have to wait for its lock. Default
+    /// 20 ms; one takes 512 at most.
+    pub gathering_time: Duration,
+    /// Files that connecting to PostgreSQL reads, with the keys that name them.
+    pub(crate) certificates: Vec<(&'static str, PathBuf)>,
 }
 
 #[derive(Clone)]
@@ -104,6 +109,8 @@ impl StoreOptions {
             statement_timeout: DEADLINE,
             idle_timeout: Duration::from_secs(300),
             maximum_lifetime: Some(Duration::from_secs(3600)),
+            gathering_time: Duration::from_millis(20),
+            certificates: Vec::new(),
         }
     }
 

@@ -1,13 +1,16 @@
 //! PostgreSQL: a pool, on the store's own thread.
 
 mod lease;
+pub(crate) mod tls;
 
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use parking_lot::Mutex;
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgPoolOptions};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgPool};
 use tokio::time::{Instant, timeout};
@@ -31,6 +34,27 @@ pub(crate) struct Postgres {
     place: PgConnectOptions,
     distrust: Arc<Distrust>,
     connect_timeout: Duration,
+    certificates: Arc<[(&'static str, PathBuf)]>,
+    crowded: Arc<Crowded>,
+}
+
+/// Whether PostgreSQL takes no more connections, though those that there are may work.
+#[derive(Debug, Default)]
+struct Crowded {
+    /// An operation has waited for a connection in vain, and nobody has looked why yet.
+    suspected: AtomicBool,
+    /// It was told so.
+    why: Mutex<Option<String>>,
+}
+
+/// What a look at PostgreSQL has found.
+pub(crate) enum Found {
+    /// It answers.
+    Works,
+    /// It takes no more connections; those that there are may work.
+    Crowded(StoreError),
+    /// It does not.
+    Away(StoreError),
 }
 
 /// What the database itself was in the way with.
@@ -67,6 +91,8 @@ impl Postgres {
             place,
             distrust,
             connect_timeout: options.connect_timeout.min(options.deadline * 9 / 10),
+            certificates: options.certificates.as_slice().into(),
+            crowded: Arc::default(),
         }
     }
 
@@ -110,19 +136,40 @@ impl Postgres {
     }
 
     /// Whether statements are answered; if not, why. If it is `expected` to answer, a connection of the pool is asked first.
-    pub(crate) async fn probe(&self, expected: bool) -> Result<(), StoreError> {
-        if expected && let Ok((Ok(()), _)) = timeout(PING_TIMEOUT, self.read(select_one)).await {
-            return Ok(());
+    pub(crate) async fn probe(&self, expected: bool) -> Found {
+        let is_suspected = self.crowded.suspected.swap(false, Ordering::Relaxed);
+        if expected
+            && !is_suspected
+            && let Ok((Ok(()), _)) = timeout(PING_TIMEOUT, self.read(select_one)).await
+        {
+            return Found::Works;
         }
-        self.reach().await.inspect_err(|_| self.distrust.all_so_far())
+        let connected = self.connect().await;
+        let is_crowded = matches!(&connected, Err(Some(error)) if is_too_many(error));
+        let found = connected.map_err(|error| error.map_or_else(silent, StoreError::from));
+        *self.crowded.why.lock() = found.as_ref().err().filter(|_| is_crowded).map(StoreError::reason);
+        match found {
+            Ok(()) => Found::Works,
+            Err(error) if is_crowded => Found::Crowded(error),
+            Err(error) => {
+                self.distrust.all_so_far();
+                Found::Away(error)
+            }
+        }
     }
 
     /// Makes a connection, beside the pool: that tries as long as it may, and does not say what is in the way.
     pub(crate) async fn reach(&self) -> Result<(), StoreError> {
+        tls::check_files(&self.certificates)?;
+        self.connect().await.map_err(|error| error.map_or_else(silent, StoreError::from))
+    }
+
+    /// As [`reach`](Self::reach); without an error if nothing is answered.
+    async fn connect(&self) -> Result<(), Option<sqlx::Error>> {
         let connecting = timeout(PING_TIMEOUT, PgConnection::connect_with(&self.place)).await;
-        let mut connection = connecting.map_err(|_| silent())??;
+        let mut connection = connecting.map_err(|_| None)?.map_err(Some)?;
         let answered = timeout(PING_TIMEOUT, connection.ping()).await;
-        answered.map_err(|_| silent())??;
+        answered.map_err(|_| None)?.map_err(Some)?;
         _ = connection.close().await;
         Ok(())
     }
@@ -177,7 +224,11 @@ impl Postgres {
                         "all {} connections were busy for {seconds} s; Database:MaximumConnections allows more",
                         self.pool.size()
                     ),
-                    _ => format!("no connection within {seconds} s"),
+                    _ => {
+                        self.crowded.suspected.store(true, Ordering::Relaxed);
+                        let why = self.crowded.why.lock().clone();
+                        why.unwrap_or_else(|| format!("no connection within {seconds} s"))
+                    }
                 }))
             }
             Ok(Err(error)) => Err(error.into()),
@@ -219,6 +270,10 @@ fn milliseconds(span: Duration) -> u64 {
 fn failed<T, E: From<StoreError>>(error: StoreError) -> (Result<T, E>, Trouble) {
     let trouble = error.again();
     (Err(error.into()), Some(trouble))
+}
+
+fn is_too_many(error: &sqlx::Error) -> bool {
+    error.as_database_error().and_then(|refusal| refusal.code()).is_some_and(|code| code == "53300")
 }
 
 fn silent() -> StoreError {

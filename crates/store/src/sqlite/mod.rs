@@ -50,7 +50,7 @@ impl Sqlite {
     /// It cannot be written; says which path and why.
     pub(crate) fn open(
         place: &Place,
-        patience: Duration,
+        (patience, gathering): (Duration, Duration),
         name: &str,
         health: &Arc<Health>,
         runtime: &Handle,
@@ -70,6 +70,7 @@ impl Sqlite {
             health: Arc::clone(health),
             place: name.to_owned(),
             runtime: runtime.clone(),
+            gathering,
             undone: None,
         };
         let run = move || supervise_thread("store writer", || thread.run());

@@ -20,8 +20,6 @@ use crate::{Connection, StoreError};
 
 /// Writes in one transaction at most. What has been done waits for the rest.
 const WRITES: usize = 512;
-/// How long a transaction takes more writes in: others that use the file wait for its lock meanwhile.
-const TIME: Duration = Duration::from_millis(20);
 
 /// The writer, as its thread has it.
 pub(super) struct Writer {
@@ -33,6 +31,8 @@ pub(super) struct Writer {
     pub(super) health: Arc<Health>,
     pub(super) place: String,
     pub(super) runtime: Handle,
+    /// How long a transaction takes more writes in: others that use the file wait for its lock meanwhile.
+    pub(super) gathering: Duration,
     /// What has ended the transaction before its time.
     pub(super) undone: Option<StoreError>,
 }
@@ -95,7 +95,7 @@ impl Writer {
             self.write_one(connection, request, &mut kept);
             let is_open = !is_autocommit(connection);
             next = None;
-            while next.is_none() && is_open && kept.len() < WRITES && begun.elapsed() < TIME {
+            while next.is_none() && is_open && kept.len() < WRITES && begun.elapsed() < self.gathering {
                 match self.queue.try_recv() {
                     Ok(request) if !request.job.is_wanted() => {}
                     Ok(request) if request.is_write => next = Some(request),

@@ -61,6 +61,29 @@ async fn a_file_that_another_program_locks_is_waited_for_and_then_said() {
 }
 
 #[tokio::test]
+async fn a_file_that_is_locked_at_the_start_is_waited_for() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("test.db");
+    create(&open(&path).await).await;
+    let other = rusqlite::Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let store = open(&path).await;
+    assert!(
+        matches!(&*store.status().borrow(), StoreStatus::Starting(why) if why.contains("locked by another program"))
+    );
+    other.execute_batch("ROLLBACK").unwrap();
+    until_connected(&store).await;
+    add(&store, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_that_may_only_be_read_is_refused() {
+    let place = ReadOnly::around("test.db").await;
+    let error = Store::open(StoreOptions::file(place.file())).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("{} cannot be written", place.file().display())), "{error}");
+}
+
+#[tokio::test]
 async fn a_full_disk_is_said_and_writing_goes_on_when_there_is_room() {
     let disk = SmallDisk::mount();
     let store = open(&disk.path().join("test.db")).await;
@@ -182,4 +205,36 @@ impl Drop for SmallDisk {
             _ = Command::new("umount").arg("--lazy").arg(self.path()).status();
         }
     }
+}
+
+/// A directory with a file of SQLite, neither of which may be written: by their rights or, for root, because the disk may not.
+struct ReadOnly {
+    disk: SmallDisk,
+    name: &'static str,
+}
+
+impl ReadOnly {
+    async fn around(name: &'static str) -> Self {
+        let disk = SmallDisk::mount();
+        drop(Store::open(StoreOptions::file(disk.path().join(name))).await.unwrap());
+        match disk.is_mounted {
+            // Whoever has it open yet keeps it from being so.
+            true => while !remount(disk.path()) {},
+            false => {
+                let rights = std::os::unix::fs::PermissionsExt::from_mode(0o444);
+                std::fs::set_permissions(disk.path().join(name), rights).unwrap();
+            }
+        }
+        Self { disk, name }
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        self.disk.path().join(self.name)
+    }
+}
+
+fn remount(path: &Path) -> bool {
+    let mut mount = Command::new("mount");
+    mount.args(["-o", "remount,ro"]).arg(path).stderr(Stdio::null());
+    mount.status().is_ok_and(|status| status.success())
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
+mod access;
 mod basics;
 mod calls;
 mod chat;
