@@ -36,10 +36,10 @@ pub(super) fn client_message_id(id: &str) -> Result<&str, HubError> {
 /// A message.
 pub(super) fn message(text: &str, longest: usize) -> Result<(), HubError> {
     if text.is_empty() {
-        return Err(HubError::new("a message has a text"));
+        return Err(HubError::new("a message must have a text"));
     }
     if text.contains('\0') {
-        return Err(HubError::new("a message has no character U+0000"));
+        return Err(HubError::new("a message must not contain U+0000"));
     }
     // No character has less than a byte.
     if text.len() > longest && text.chars().count() > longest {
@@ -85,9 +85,9 @@ pub(super) fn conversation(
 
 fn text<'a>(name: &str, text: &'a str, longest: usize) -> Result<&'a str, HubError> {
     match text {
-        "" => Err(HubError::new(format!("{name} is not empty"))),
+        "" => Err(HubError::new(format!("{name} must not be empty"))),
         _ if text.len() > longest => Err(HubError::new(format!("{name} has {longest} bytes at most"))),
-        _ if text.contains('\0') => Err(HubError::new(format!("{name} has no character U+0000"))),
+        _ if text.contains('\0') => Err(HubError::new(format!("{name} must not contain U+0000"))),
         _ => Ok(text),
     }
 }

@@ -177,11 +177,11 @@ async fn what_cannot_be_is_refused_in_words() {
     for (method, request, words) in [
         ("Send", json!({ "text": "x" }), "either `to` or `room` is given"),
         ("Send", json!({ "to": "bob", "room": "r", "text": "x" }), "either `to` or `room` is given"),
-        ("Send", json!({ "to": "", "text": "x" }), "to is not empty"),
-        ("Send", json!({ "to": "bob", "text": "" }), "a message has a text"),
-        ("Send", json!({ "to": "bob", "text": "a\0b" }), "a message has no character U+0000"),
+        ("Send", json!({ "to": "", "text": "x" }), "to must not be empty"),
+        ("Send", json!({ "to": "bob", "text": "" }), "a message must have a text"),
+        ("Send", json!({ "to": "bob", "text": "a\0b" }), "a message must not contain U+0000"),
         ("Send", json!({ "to": "bob", "text": "x".repeat(4001) }), "a message has 4000 characters at most"),
-        ("Send", json!({ "to": "b\0b", "text": "x" }), "to has no character U+0000"),
+        ("Send", json!({ "to": "b\0b", "text": "x" }), "to must not contain U+0000"),
         (
             "Send",
             json!({ "to": "bob", "text": "x", "clientMessageId": "m".repeat(129) }),
