@@ -46,16 +46,29 @@ impl<L: Listener> Crowd<L> {
         protocol: Protocol,
         count: usize,
         connecting: usize,
-        mut listener: impl FnMut() -> L,
+        listener: impl FnMut() -> L,
     ) -> anyhow::Result<Self> {
         let target = Arc::new(target.clone());
+        let same = |_| Arc::clone(&target);
+        Self::gather_each(same, transport, protocol, count, connecting, listener).await
+    }
+
+    /// As [`Crowd::gather`], each connection to a target of its own.
+    pub(crate) async fn gather_each(
+        target: impl Fn(usize) -> Arc<Target>,
+        transport: Transport,
+        protocol: Protocol,
+        count: usize,
+        connecting: usize,
+        mut listener: impl FnMut() -> L,
+    ) -> anyhow::Result<Self> {
         let permits = Arc::new(Semaphore::new(connecting));
         let (stop, stopped) = watch::channel(false);
         let (opened, mut openings) = mpsc::channel(connecting);
         let started = Instant::now();
         let mut members = JoinSet::new();
-        for _ in 0..count {
-            let (target, permits) = (Arc::clone(&target), Arc::clone(&permits));
+        for number in 0..count {
+            let (target, permits) = (target(number), Arc::clone(&permits));
             let (opened, stopped, listener) = (opened.clone(), stopped.clone(), listener());
             members.spawn(async move {
                 match open(&target, transport, protocol, &permits).await {

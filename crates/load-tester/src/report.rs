@@ -64,6 +64,8 @@ impl Display for IdleReport {
 pub struct ChatReport {
     /// Users, each with one connection at a time.
     pub users: u32,
+    /// Messages that were confirmed.
+    pub confirmed: u64,
     /// Time from the first attempt to send a message to its confirmation; outages count.
     pub confirmed_in: Latency,
     /// Connections that were made after a user's first.
@@ -78,9 +80,9 @@ pub struct ChatReport {
 
 impl Display for ChatReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Self { users, confirmed_in, reconnects, repeated, unfinished, last_error } = self;
+        let Self { users, confirmed, confirmed_in, reconnects, repeated, unfinished, last_error } = self;
         writeln!(f, "users         {users}, {reconnects} reconnects, {repeated} calls repeated")?;
-        writeln!(f, "confirmed in  {confirmed_in}")?;
+        writeln!(f, "confirmed     {confirmed}, in {confirmed_in}")?;
         write!(f, "unfinished    {unfinished}; last error: {}", last_error.as_deref().unwrap_or("none"))
     }
 }
@@ -332,6 +334,10 @@ impl Recorder {
 
     pub(crate) fn add(&mut self, other: &Self) {
         self.0.add(&other.0).expect("the bounds are the same");
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
     }
 
     pub(crate) fn summary(&self) -> Latency {

@@ -37,15 +37,18 @@ pub struct ChatOptions {
     /// Seconds to send for
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=3600))]
     pub seconds: u32,
-    /// Seconds after the last send until everything has to be confirmed and fetched
-    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(12..=600))]
+    /// Seconds after the last send until everything has to be confirmed and fetched; below 12 nobody waits for the last events
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(3..=600))]
     pub settle: u32,
+    /// Nobody is in a room: each message goes to one user
+    #[arg(long)]
+    pub without_rooms: bool,
     /// The secret of the server's Jwt:Key, with which the users' tokens are signed
     #[arg(long, env = "JWT_KEY", hide_env_values = true)]
     pub jwt_key: String,
-    /// Where to write what happened, one JSON object a line
+    /// Where to write what happened, one JSON object a line [default: nowhere]
     #[arg(long)]
-    pub history: PathBuf,
+    pub history: Option<PathBuf>,
 }
 
 /// Chats, and writes what every user sent and saw; [`judge`](crate::judge()) compares that with the database.
@@ -96,8 +99,11 @@ pub async fn chat(
         }
     }
     report.confirmed_in = confirmed.summary();
-    let events = std::mem::take(&mut *journal.lock());
-    History { events }.write(&options.history).context("the history")?;
+    report.confirmed = confirmed.count();
+    if let Some(path) = &options.history {
+        let events = std::mem::take(&mut *journal.lock());
+        History { events }.write(path).context("the history")?;
+    }
     Ok(report)
 }
 
@@ -115,7 +121,8 @@ fn plan(
     let partners = (1..=PARTNERS).map(|step| name((number + step) % options.users));
     let mut conversations: Vec<_> =
         partners.map(|partner| (Conversation::of(&this, &partner), To::User(partner))).collect();
-    conversations.push((Conversation::Room(room.clone()), To::Room(room.clone())));
+    let rooms = if options.without_rooms { Vec::new() } else { vec![room] };
+    conversations.extend(rooms.iter().map(|room| (Conversation::Room(room.clone()), To::Room(room.clone()))));
     let interval = Duration::from_secs_f64(f64::from(options.users) / f64::from(options.rate));
     let stop_sending = start + Duration::from_secs(options.seconds.into());
     Plan {
@@ -123,7 +130,7 @@ fn plan(
         targets: Arc::clone(targets),
         first_target: number as usize,
         jwt_key: options.jwt_key.as_str().into(),
-        rooms: vec![room],
+        rooms,
         conversations,
         first_send: start + interval.mul_f64(f64::from(number) / f64::from(options.users)),
         interval,

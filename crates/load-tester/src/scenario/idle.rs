@@ -1,8 +1,10 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::{Phase, tell};
+use crate::chat::token;
 use crate::connection::{KEEP_ALIVE, Transport};
 use crate::crowd::{Crowd, Listener, check_room};
 use crate::messages::Protocol;
@@ -10,7 +12,7 @@ use crate::report::IdleReport;
 use crate::target::Target;
 
 /// Many connections that only keep alive.
-#[derive(Debug, Clone, Copy, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct IdleOptions {
     /// How messages travel
     #[arg(long, value_enum, default_value_t = Transport::WebSockets)]
@@ -24,6 +26,9 @@ pub struct IdleOptions {
     /// Connections being opened at a time
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub connecting: u32,
+    /// The secret of the server's Jwt:Key: each connection has a user of its own then, whose token is signed with it
+    #[arg(long, env = "JWT_KEY", hide_env_values = true)]
+    pub jwt_key: Option<String>,
 }
 
 #[derive(Debug, Default)]
@@ -47,9 +52,9 @@ pub async fn idle(
     let connections = options.connections as usize;
     let connecting = options.connecting as usize;
     check_room(connections + connecting)?;
-    let crowd =
-        Crowd::gather(target, options.transport, Protocol::Json, connections, connecting, PingCount::default)
-            .await?;
+    let (transport, listener) = (options.transport, PingCount::default);
+    let own = |number| Arc::new(with_user(target, options.jwt_key.as_deref(), number));
+    let crowd = Crowd::gather_each(own, transport, Protocol::Json, connections, connecting, listener).await?;
     tell(progress, Phase::Connected).await;
     let (connect_time, connect_latency) = (crowd.connect_time, crowd.connect_latency);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
@@ -65,4 +70,10 @@ pub async fn idle(
         lost: members.iter().filter(|member| member.lost.is_some()).count(),
         lost_reason: members.into_iter().find_map(|member| member.lost),
     })
+}
+
+fn with_user(target: &Target, jwt_key: Option<&str>, number: usize) -> Target {
+    let Some(key) = jwt_key else { return target.clone() };
+    let token = token::sign(key, &format!("user-{number}"));
+    Target { path: target.path_with("", &format!("access_token={token}")), ..target.clone() }
 }
