@@ -1,4 +1,4 @@
-//! Work on its way to a thread of SQLite, and its result on the way back.
+//! Work on its way to a thread or a pool, and its result on the way back.
 
 use futures_util::future::BoxFuture;
 use tokio::sync::oneshot;

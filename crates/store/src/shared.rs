@@ -10,9 +10,9 @@ use tokio::runtime::Handle;
 use tokio::time::{sleep, timeout};
 
 use crate::health::{Health, Waiting};
-use crate::job::job;
+use crate::job::{Job, job};
 use crate::options::Place;
-use crate::postgres::Postgres;
+use crate::postgres::{Outcome, Postgres};
 use crate::schema::{self, Migration};
 use crate::sqlite::Sqlite;
 use crate::{Connection, StoreError, StoreOptions};
@@ -84,77 +84,63 @@ impl Shared {
         T: Send + 'static,
         E: From<StoreError> + Send + 'static,
     {
-        match &self.database {
-            Database::Sqlite(sqlite) => self.run_on_sqlite(sqlite, work, access, limit).await,
-            Database::Postgres(postgres) => self.run_on_postgres(postgres, work, access, limit).await,
-        }
-    }
-
-    async fn run_on_sqlite<T, E, W>(
-        &self,
-        sqlite: &Sqlite,
-        work: W,
-        access: Access,
-        limit: Duration,
-    ) -> Result<T, E>
-    where
-        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+        // One type from here on: what is generic is compiled anew for each work of each application.
         let (job, result) = job(work);
-        match access {
-            Access::Read => sqlite.read(job, limit),
-            Access::Write => sqlite.write(job, limit),
-        }
-        // The store's clock, since the caller's may be paused.
-        let late = {
-            let _inside = self.runtime.enter();
-            sleep(limit)
-        };
-        match select(result, pin!(late)).await {
-            Either::Left((Ok(result), _)) => result,
-            Either::Left((Err(_), _)) => Err(StoreError::Unavailable("it was closed".to_owned()).into()),
-            Either::Right(_) => Err(self.late(limit).into()),
+        match &self.database {
+            Database::Sqlite(sqlite) => {
+                match access {
+                    Access::Read => sqlite.read(job, limit),
+                    Access::Write => sqlite.write(job, limit),
+                }
+                // The store's clock, since the caller's may be paused.
+                let late = {
+                    let _inside = self.runtime.enter();
+                    sleep(limit)
+                };
+                match select(result, pin!(late)).await {
+                    Either::Left((answer, _)) => answer.unwrap_or_else(|_| Err(closed().into())),
+                    Either::Right(_) => Err(self.late(limit).into()),
+                }
+            }
+            Database::Postgres(postgres) => {
+                self.run_on_postgres(postgres, job, access, limit).await?;
+                result.await.unwrap_or_else(|_| Err(closed().into()))
+            }
         }
     }
 
-    async fn run_on_postgres<T, E, W>(
+    /// Waits until the job is done.
+    async fn run_on_postgres(
         &self,
         postgres: &Postgres,
-        work: W,
+        job: Box<dyn Job>,
         access: Access,
         limit: Duration,
-    ) -> Result<T, E>
-    where
-        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
-        T: Send + 'static,
-        E: From<StoreError> + Send + 'static,
-    {
+    ) -> Result<(), StoreError> {
         let used = postgres.clone();
         let working = timeout(limit, async move {
             match access {
-                Access::Read => used.read(work).await,
-                Access::Write => used.write(work).await,
+                Access::Read => used.read(job).await,
+                Access::Write => used.write(job).await,
             }
         });
         match self.runtime.spawn(working).await {
-            Ok(Ok((result, trouble))) => {
+            Ok(Ok(Outcome { succeeded, trouble })) => {
                 if trouble.is_some() {
                     self.health.failed();
-                } else if result.is_ok() && matches!(access, Access::Write) {
+                } else if succeeded && matches!(access, Access::Write) {
                     self.health.commits.fetch_add(1, Ordering::Relaxed);
                 }
-                result
+                Ok(())
             }
             Ok(Err(_)) => {
                 postgres.distrust();
-                Err(self.late(limit).into())
+                Err(self.late(limit))
             }
             Err(ended) if ended.is_panic() => {
-                Err(StoreError::Unavailable("the work has panicked".to_owned()).into())
+                Err(StoreError::Unavailable("the work has panicked".to_owned()))
             }
-            Err(_) => Err(StoreError::Unavailable("it was closed".to_owned()).into()),
+            Err(_) => Err(closed()),
         }
     }
 
@@ -187,6 +173,10 @@ impl Shared {
         }
         Ok(Begun::Ready(made))
     }
+}
+
+fn closed() -> StoreError {
+    StoreError::Unavailable("it was closed".to_owned())
 }
 
 /// What has come of beginning.

@@ -16,6 +16,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection as _, PgPool};
 use tokio::time::{Instant, timeout};
 use tracing::log::LevelFilter;
 
+use crate::job::{Job, job};
 use crate::{Connection, StoreError, StoreOptions};
 use lease::Lease;
 
@@ -57,8 +58,13 @@ pub(crate) enum Found {
     Away(StoreError),
 }
 
-/// What the database itself was in the way with.
-pub(crate) type Trouble = Option<StoreError>;
+/// What came of a job, besides what it has told whoever waits for it.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    pub(crate) succeeded: bool,
+    /// What the database itself was in the way with.
+    pub(crate) trouble: Option<StoreError>,
+}
 
 impl Postgres {
     /// A pool that connects when it is used.
@@ -96,41 +102,46 @@ impl Postgres {
         }
     }
 
-    /// Does work outside a transaction.
-    pub(crate) async fn read<T, E, W>(&self, work: W) -> (Result<T, E>, Trouble)
-    where
-        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
-        E: From<StoreError>,
-    {
+    /// Carries a job out outside a transaction.
+    pub(crate) async fn read(&self, mut job: Box<dyn Job>) -> Outcome {
         let mut lease = match self.lease().await {
             Ok(lease) => lease,
-            Err(error) => return failed(error),
+            Err(error) => return failed(job, error),
         };
-        self.work(&mut lease, work, true).await
+        let done = self.work(&mut lease, &mut *job, true).await;
+        drop(lease);
+        match done {
+            Ok(outcome) => {
+                job.finish(Ok(()));
+                outcome
+            }
+            Err(error) => failed(job, error),
+        }
     }
 
-    /// Does work in a transaction, which is committed if it succeeds.
-    pub(crate) async fn write<T, E, W>(&self, work: W) -> (Result<T, E>, Trouble)
-    where
-        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
-        E: From<StoreError>,
-    {
+    /// Carries a job out in a transaction, which is committed if it succeeds.
+    pub(crate) async fn write(&self, mut job: Box<dyn Job>) -> Outcome {
         let mut lease = match self.transaction().await {
             Ok(lease) => lease,
-            Err(error) => return failed(error),
+            Err(error) => return failed(job, error),
         };
-        let (result, trouble) = self.work(&mut lease, work, false).await;
-        let ended = match &result {
-            Ok(_) => lease.commit().await,
-            Err(_) => lease.rollback().await,
+        let outcome = match self.work(&mut lease, &mut *job, false).await {
+            Ok(outcome) => outcome,
+            Err(error) => return failed(job, error),
         };
-        match (result, ended) {
-            (Ok(_), Err(error)) => failed(error),
-            (result, ended) => {
-                if ended.is_ok() && trouble.is_none() {
-                    lease.keep();
-                }
-                (result, trouble)
+        let ended = match outcome.succeeded {
+            true => lease.commit().await,
+            false => lease.rollback().await,
+        };
+        if ended.is_ok() && outcome.trouble.is_none() {
+            lease.keep();
+        }
+        drop(lease);
+        match ended {
+            Err(error) if outcome.succeeded => failed(job, error),
+            _ => {
+                job.finish(Ok(()));
+                outcome
             }
         }
     }
@@ -138,11 +149,12 @@ impl Postgres {
     /// Whether statements are answered; if not, why. If it is `expected` to answer, a connection of the pool is asked first.
     pub(crate) async fn probe(&self, expected: bool) -> Found {
         let is_suspected = self.crowded.suspected.swap(false, Ordering::Relaxed);
-        if expected
-            && !is_suspected
-            && let Ok((Ok(()), _)) = timeout(PING_TIMEOUT, self.read(select_one)).await
-        {
-            return Found::Works;
+        if expected && !is_suspected {
+            let (job, _answer) = job(select_one);
+            let asked = timeout(PING_TIMEOUT, self.read(job)).await;
+            if asked.is_ok_and(|outcome| outcome.succeeded) {
+                return Found::Works;
+            }
         }
         let connected = self.connect().await;
         let is_crowded = matches!(&connected, Err(Some(error)) if is_too_many(error));
@@ -184,23 +196,16 @@ impl Postgres {
         self.distrust.all_so_far();
     }
 
-    async fn work<T, E, W>(&self, lease: &mut Lease, work: W, is_all: bool) -> (Result<T, E>, Trouble)
-    where
-        W: for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, E>>,
-        E: From<StoreError>,
-    {
-        let connection = match lease.connection() {
-            Ok(connection) => connection,
-            Err(error) => return failed(error),
-        };
-        let result = work(connection).await;
+    async fn work(&self, lease: &mut Lease, job: &mut dyn Job, is_all: bool) -> Result<Outcome, StoreError> {
+        let connection = lease.connection()?;
+        let succeeded = job.run(connection).await;
         let trouble = connection.trouble.take();
         if connection.is_lost {
             self.distrust.all_so_far();
         } else if is_all {
             lease.keep();
         }
-        (result, trouble)
+        Ok(Outcome { succeeded, trouble })
     }
 
     /// A connection in a transaction. Nothing has been done yet, so if it was the connection, another one may do.
@@ -267,9 +272,10 @@ fn milliseconds(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn failed<T, E: From<StoreError>>(error: StoreError) -> (Result<T, E>, Trouble) {
-    let trouble = error.again();
-    (Err(error.into()), Some(trouble))
+fn failed(job: Box<dyn Job>, error: StoreError) -> Outcome {
+    let trouble = Some(error.again());
+    job.finish(Err(error));
+    Outcome { succeeded: false, trouble }
 }
 
 fn is_too_many(error: &sqlx::Error) -> bool {
