@@ -1,3 +1,5 @@
+-- Each table is its own index where the database can do that: a message is in fewer places, and a conversation's are side by side.
+
 -- A pair of users, the smaller id first and room '', or a room, with users ''.
 CREATE TABLE chat_conversations (
     id BIGINT PRIMARY KEY,
@@ -7,7 +9,7 @@ CREATE TABLE chat_conversations (
     last_id BIGINT NOT NULL,
     last_sent_at BIGINT NOT NULL,
     UNIQUE (room, first_user, second_user)
-);
+)/* SQLite: WITHOUT ROWID */;
 
 -- The text is last: SQLite reads what stands before a long one without it.
 CREATE TABLE chat_messages (
@@ -18,7 +20,7 @@ CREATE TABLE chat_messages (
     client_message_id TEXT,
     text TEXT NOT NULL,
     PRIMARY KEY (conversation, id)
-);
+)/* SQLite: WITHOUT ROWID */;
 CREATE UNIQUE INDEX chat_messages_client_message ON chat_messages (sender, client_message_id)
     WHERE client_message_id IS NOT NULL;
 -- With the one above it finds the messages of a sender; each message is in one of the two.
@@ -32,7 +34,7 @@ CREATE TABLE chat_members (
     delivered_id BIGINT NOT NULL,
     read_id BIGINT NOT NULL,
     PRIMARY KEY (user_id, conversation)
-);
+)/* SQLite: WITHOUT ROWID */;
 CREATE INDEX chat_members_conversation ON chat_members (conversation);
 
 -- What is stored and may not have been published. Who publishes it puts a number of his own into claim.
@@ -42,16 +44,16 @@ CREATE TABLE chat_outbox (
     id BIGINT NOT NULL,
     claim BIGINT NOT NULL,
     PRIMARY KEY (sent_at, conversation, id)
-);
+)/* SQLite: WITHOUT ROWID */;
 
 -- Anonymous members of rooms, each with the instance that has its connection; and these instances, each of which raises its beat.
 CREATE TABLE chat_guests (
     user_id TEXT PRIMARY KEY,
     instance TEXT NOT NULL
-);
+)/* SQLite: WITHOUT ROWID */;
 CREATE INDEX chat_guests_instance ON chat_guests (instance);
 
 CREATE TABLE chat_guest_instances (
     id TEXT PRIMARY KEY,
     beat BIGINT NOT NULL
-);
+)/* SQLite: WITHOUT ROWID */;

@@ -1,6 +1,6 @@
 //! Whether the tables are those of this version, and making them so.
 
-use sqlx::raw_sql;
+use sqlx::{AssertSqlSafe, raw_sql};
 
 use crate::error::NOT_ALLOWED;
 use crate::migrations::MIGRATIONS;
@@ -76,7 +76,8 @@ async fn create(db: &mut Connection, missing: &[Migration]) -> Result<(), StoreE
         if !missing.iter().any(|migration| migration.version == *version) {
             continue;
         }
-        raw_sql(*sql).execute(&mut *db).await?;
+        let sql_here = if db.is_postgres() { (*sql).to_owned() } else { for_sqlite(sql) };
+        raw_sql(AssertSqlSafe(sql_here)).execute(&mut *db).await?;
         let insert =
             "INSERT INTO hubline_migrations (version, name, digest, applied_at) VALUES ($1, $2, $3, $4)";
         let insert =
@@ -108,6 +109,11 @@ async fn applied(db: &mut Connection) -> Result<Vec<(i64, String, String)>, Stor
     }
     let select = "SELECT version, name, digest FROM hubline_migrations ORDER BY version";
     Ok(sqlx::query_as(select).fetch_all(&mut *db).await?)
+}
+
+/// `/* SQLite: ... */` is a comment to PostgreSQL alone.
+fn for_sqlite(sql: &str) -> String {
+    sql.replace("/* SQLite: ", "").replace(" */", "")
 }
 
 /// Tells an edited migration from the one that was carried out.

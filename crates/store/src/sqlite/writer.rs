@@ -88,33 +88,45 @@ impl Writer {
             self.broken(&error);
             return first.job.finish(Err(error));
         }
-        let mut kept = Vec::new();
-        let mut next = Some(first);
+        let Some(job) = self.write_first(connection, first) else { return };
+        let mut kept = vec![job];
         let mut reads = Vec::new();
-        while let Some(request) = next {
-            self.write_one(connection, request, &mut kept);
-            let is_open = !is_autocommit(connection);
-            next = None;
-            while next.is_none() && is_open && kept.len() < WRITES && begun.elapsed() < self.gathering {
-                match self.queue.try_recv() {
-                    Ok(request) if !request.job.is_wanted() => {}
-                    Ok(request) if request.is_write => next = Some(request),
-                    Ok(request) => reads.push(request),
-                    Err(_) => break,
-                }
+        while !is_autocommit(connection) && kept.len() < WRITES && begun.elapsed() < self.gathering {
+            match self.queue.try_recv() {
+                Ok(request) if !request.job.is_wanted() => {}
+                Ok(request) if request.is_write => self.write_next(connection, request, &mut kept),
+                Ok(request) => reads.push(request),
+                Err(_) => break,
             }
         }
         self.commit(connection, kept);
         reads.into_iter().for_each(|request| self.read(connection, request));
     }
 
-    /// A failure of one must not undo the others, so each is behind a savepoint.
-    fn write_one(&mut self, connection: &mut Connection, mut request: Request, kept: &mut Vec<Box<dyn Job>>) {
+    /// Nothing is in the transaction yet, so it is undone whole if this fails; `None` then.
+    fn write_first(&mut self, connection: &mut Connection, mut request: Request) -> Option<Box<dyn Job>> {
+        let done = self.one(connection, &mut request);
+        let succeeded = matches!(done, Ok(true)) && !is_autocommit(connection);
+        let settled = match succeeded || is_autocommit(connection) {
+            true => Ok(()),
+            false => statement(connection, "ROLLBACK"),
+        };
+        self.look_at(connection);
+        self.undone = None;
+        settle(request.job, succeeded, done.and(settled))
+    }
+
+    /// A failure of one must not undo the others, so each further one is behind a savepoint.
+    fn write_next(
+        &mut self,
+        connection: &mut Connection,
+        mut request: Request,
+        kept: &mut Vec<Box<dyn Job>>,
+    ) {
         if let Err(error) = statement(connection, "SAVEPOINT job") {
             return request.job.finish(Err(error));
         }
         let done = self.one(connection, &mut request);
-        let job = request.job;
         let succeeded = matches!(done, Ok(true)) && !is_autocommit(connection);
         let settled = match succeeded {
             true => statement(connection, "RELEASE job"),
@@ -124,15 +136,7 @@ impl Writer {
             }
         };
         self.look_at(connection);
-        match (succeeded, done.and(settled)) {
-            (true, Ok(())) => kept.push(job),
-            (_, Err(error)) => job.finish(Err(error)),
-            // Its own error, or a statement whose error it has not returned has ended the transaction.
-            (false, Ok(())) => {
-                let undone = "a statement failed and everything was undone".to_owned();
-                job.finish(Err(StoreError::Unavailable(undone)));
-            }
-        }
+        kept.extend(settle(request.job, succeeded, done.and(settled)));
     }
 
     fn one(&self, connection: &mut Connection, request: &mut Request) -> Result<bool, StoreError> {
@@ -186,6 +190,20 @@ impl Writer {
         self.health.broken(&self.place, error);
         self.health.failed();
     }
+}
+
+/// The job, if it is to be kept. Otherwise whoever waits for it is told why not.
+fn settle<T>(job: Box<dyn Job>, succeeded: bool, done: Result<T, StoreError>) -> Option<Box<dyn Job>> {
+    match (succeeded, done) {
+        (true, Ok(_)) => return Some(job),
+        (_, Err(error)) => job.finish(Err(error)),
+        // Its own error, or a statement whose error it has not returned has ended the transaction.
+        (false, Ok(_)) => {
+            let undone = "a statement failed and everything was undone".to_owned();
+            job.finish(Err(StoreError::Unavailable(undone)));
+        }
+    }
+    None
 }
 
 fn is_autocommit(connection: &Connection) -> bool {

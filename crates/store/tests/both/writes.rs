@@ -14,7 +14,8 @@ async fn a_write_that_fails_is_undone_alone() {
     each(async |store| {
         create(&store).await;
         add(&store, 0).await.unwrap();
-        let writes = (1..=30_i64).map(|id| {
+        // The first, the fourth and so on fail.
+        let writes = (3..=32_i64).map(|id| {
             let store = store.clone();
             async move {
                 let write = store.write(move |db| {
@@ -30,7 +31,7 @@ async fn a_write_that_fails_is_undone_alone() {
                 write.await
             }
         });
-        for (result, id) in join_all(writes).await.into_iter().zip(1..) {
+        for (result, id) in join_all(writes).await.into_iter().zip(3..) {
             match (id, result) {
                 (10, Err(error)) => assert!(error.to_string().contains("panicked"), "{error}"),
                 (_, Err(StoreError::Refused(sqlx::Error::Database(error)))) => {
@@ -39,7 +40,7 @@ async fn a_write_that_fails_is_undone_alone() {
                 (_, result) => assert_eq!(result.unwrap(), id),
             }
         }
-        let kept: Vec<i64> = (0..=30).filter(|id| *id == 0 || (id % 3 > 0 && *id != 10)).collect();
+        let kept: Vec<i64> = [0].into_iter().chain((3..=32).filter(|id| id % 3 > 0 && *id != 10)).collect();
         assert_eq!(all(&store).await, kept);
         assert_eq!((store.figures().writes, store.figures().waiting), (32, 0));
     })
