@@ -9,6 +9,7 @@ mod fleet;
 mod load;
 mod measure;
 mod owned_child;
+mod program;
 mod server;
 mod table;
 
@@ -61,6 +62,8 @@ pub(crate) struct Options {
 enum Other {
     /// Three instances over one redis-server: latency, rate, CPU, groups, and what an outage costs
     Fleet(fleet::Options),
+    /// The program as it ships: memory of an idle connection on each hub of the applications, CPU of a stored message
+    Program(program::Options),
 }
 
 /// The options with their defaults.
@@ -111,8 +114,10 @@ impl Plan {
 /// The load client does not build, or a server that started could not be measured. A limit that does not
 /// hold is no error: the table says so.
 pub(crate) fn run(options: Options) -> Result<()> {
-    if let Some(Other::Fleet(options)) = options.other {
-        return fleet::run(options);
+    match options.other {
+        Some(Other::Fleet(options)) => return fleet::run(options),
+        Some(Other::Program(options)) => return program::run(options),
+        None => {}
     }
     let plan = Plan::new(&options);
     let load_client = load_client()?;

@@ -32,7 +32,7 @@ pub(super) enum Origin {
 }
 
 impl Candidate {
-    fn new(name: &str, origin: Origin) -> Self {
+    pub(super) fn new(name: &str, origin: Origin) -> Self {
         Self { name: name.to_owned(), origin, figures: Figures::default(), failed: false }
     }
 
@@ -76,6 +76,27 @@ impl FromStr for ServerArgument {
     }
 }
 
+/// The program as it ships, then the others in their order.
+pub(super) fn programs(mut arguments: Vec<ServerArgument>) -> Result<Vec<Candidate>> {
+    let replaced = arguments.iter().position(|argument| argument.name == HUBLINE);
+    let hubline = match replaced {
+        Some(position) => arguments.remove(position).command,
+        None => StartCommand(
+            [
+                built("hubline-server", &["--bin", "hubline"], "hubline")?,
+                "serve".to_owned(),
+                "--urls".to_owned(),
+                URL.to_owned(),
+            ]
+            .to_vec(),
+        ),
+    };
+    let hubline = ServerArgument { name: HUBLINE.to_owned(), command: hubline };
+    let candidate =
+        |argument: ServerArgument| Candidate::new(&argument.name, Origin::Command(argument.command));
+    Ok([hubline].into_iter().chain(arguments).map(candidate).collect())
+}
+
 /// Hubline and these releases of ASP.NET Core, then the others in their order.
 pub(super) fn all(mut arguments: Vec<ServerArgument>, releases: &[Release]) -> Result<Vec<Candidate>> {
     let mut replaced = |name: &str| {
@@ -105,12 +126,13 @@ fn hubline() -> Result<Origin> {
 
 /// The server with the hubs that the peer has too.
 fn conformance_server() -> Result<String> {
-    let programs = Programs::build(
-        &["-p", "hubline", "--example", "conformance-server"],
-        &mut Transcript::on_standard_error(),
-    )?;
-    let program = programs.path("conformance-server")?.to_str().context("its path is not UTF-8")?;
-    Ok(program.to_owned())
+    built("hubline", &["--example", "conformance-server"], "conformance-server")
+}
+
+fn built(package: &str, what: &[&str], name: &str) -> Result<String> {
+    let what: Vec<&str> = ["-p", package].iter().chain(what).copied().collect();
+    let programs = Programs::build(&what, &mut Transcript::on_standard_error())?;
+    Ok(programs.path(name)?.to_str().context("its path is not UTF-8")?.to_owned())
 }
 
 /// A release of ASP.NET Core to compare with.

@@ -55,6 +55,17 @@ pub(super) enum Measure {
     SendElsewhere,
     SendHereCpu,
     SendElsewhereCpu,
+    NavigationMemory,
+    NavigationMemoryOfUser,
+    ChatMemory,
+    ChatMemoryOfUser,
+    CallsMemory,
+    CallsMemoryOfUser,
+    StoredCpuCrowded,
+    StoredCpuAlone,
+    StoredLatencyAlone,
+    StoredCpuPostgresCrowded,
+    StoredCpuPostgresAlone,
 }
 
 impl Measure {
@@ -111,6 +122,19 @@ impl Measure {
             Self::SendElsewhere => "POST on another instance, p50 (ms)",
             Self::SendHereCpu => "POST and poll where the connection is, CPU of all (µs)",
             Self::SendElsewhereCpu => "POST on another instance and poll here, CPU of all (µs)",
+            Self::NavigationMemory => "navigation: memory per idle connection (KB)",
+            Self::NavigationMemoryOfUser => "navigation: the same with a user (KB)",
+            Self::ChatMemory => "chat: memory per idle connection (KB)",
+            Self::ChatMemoryOfUser => "chat: the same with a user (KB)",
+            Self::CallsMemory => "calls: memory per idle connection (KB)",
+            Self::CallsMemoryOfUser => "calls: the same with a user (KB)",
+            Self::StoredCpuCrowded => "CPU per stored message, SQLite (µs)",
+            Self::StoredCpuAlone => "CPU per stored message, SQLite, one at a time (µs)",
+            Self::StoredLatencyAlone => "a message is confirmed, SQLite, one at a time, p50 (ms)",
+            Self::StoredCpuPostgresCrowded => "CPU per stored message, PostgreSQL, without its own (µs)",
+            Self::StoredCpuPostgresAlone => {
+                "CPU per stored message, PostgreSQL, one at a time, without its own (µs)"
+            }
         }
     }
 }

@@ -50,15 +50,20 @@ impl Tls {
 impl Server {
     /// Starts it on a free port and waits until `/health` is well.
     pub(super) fn start(command: &StartCommand) -> Result<Self> {
-        Self::start_with(command, None)
+        Self::start_with(command, None, &[])
+    }
+
+    /// The same, with these variables.
+    pub(super) fn start_set(command: &StartCommand, variables: &[(&str, String)]) -> Result<Self> {
+        Self::start_with(command, None, variables)
     }
 
     /// The same, and on another port with TLS, where its hubs are then.
     pub(super) fn start_with_tls(command: &StartCommand) -> Result<Self> {
-        Self::start_with(command, Some(Tls::new()?))
+        Self::start_with(command, Some(Tls::new()?), &[])
     }
 
-    fn start_with(command: &StartCommand, tls: Option<Tls>) -> Result<Self> {
+    fn start_with(command: &StartCommand, tls: Option<Tls>, variables: &[(&str, String)]) -> Result<Self> {
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, hubline_testkit::free_port()));
         let url = format!("http://{address}");
         let urls = tls.as_ref().map_or_else(|| url.clone(), |tls| format!("{url};{}", tls.url));
@@ -67,6 +72,7 @@ impl Server {
         let child = Command::new(&program)
             .args(words)
             .envs(tls.iter().flat_map(Tls::environment))
+            .envs(variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
@@ -83,6 +89,11 @@ impl Server {
             std::thread::sleep(LOOK);
         }
         bail!("{program} did not answer {}/health within {:?}", server.url, LOOK * LOOKS)
+    }
+
+    /// With a path behind it.
+    pub(super) fn url_of(&self, path: &str) -> String {
+        format!("{}{path}", self.url)
     }
 
     pub(super) fn hub_url(&self) -> String {

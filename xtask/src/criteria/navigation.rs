@@ -110,7 +110,8 @@ async fn connections(
     sleep(FORGETTING).await;
     let after = used_memory(&cluster.redis).await?;
     let figures = format!(
-        "{held} held, {lost} lost; states reached 30 more meanwhile in {} (p99)",
+        "{held} held, {lost} lost; a state went to all of them, and reached {} that were watched in {} (p99)",
+        number(&states, "connections"),
         millis(&states["age"], "p99_micros")
     );
     let are_held = held >= u64::from(options.connections) && lost == 0;
