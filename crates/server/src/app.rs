@@ -14,7 +14,6 @@ use hubline_auth::{AllowedOrigins, CrossOrigin, HostFilter};
 use hubline_redis::{RawChannels, RedisClient};
 use hubline_store::Store;
 use hubline_store::navigation::NavigationStore;
-use tokio_util::sync::CancellationToken;
 
 use crate::admin::{Admin, KeysConfig};
 use crate::calls::{self, Calls, CallsOptions, CallsParts};
@@ -26,7 +25,7 @@ use crate::development::{self, DevelopmentSignIn};
 use crate::navigation::{Navigation, NavigationConfig};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::RedisFigures;
-use crate::observe::{Database, Output, Telemetry, metrics};
+use crate::observe::{Database, Output, Readiness, Telemetry, metrics};
 use crate::paths::{
     self, CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, TRIGGER,
 };
@@ -89,6 +88,7 @@ pub(crate) fn routers(
     store: &Store,
     clinic: &Clinic,
     observed: Observed,
+    door: &Door,
 ) -> Result<Routers> {
     let applications = &config.applications;
     let chat = Chat::new(store.clone(), applications.chat.clone(), applications.consultations);
@@ -128,11 +128,11 @@ pub(crate) fn routers(
         paths = paths.route(DEVELOPMENT_TOKEN, issue.with_state(development));
     }
     let redis_figures = redis.clone().map(RedisFigures::start);
-    let health = Health::new(server, config, redis, observed.database.clone(), observed.stopping.clone());
+    let health = Health::new(server, config, redis, observed.database.clone(), observed.readiness.clone());
     let mut app = Router::new()
         .merge(pages::routes())
         .route(HEALTH, get(health::report).with_state(health.clone()))
-        .merge(health::probes(&health))
+        .merge(health::probes(&observed.readiness))
         .merge(paths);
     let mut parts = http_api::Parts {
         guarded: clinic.routes().merge(navigation.admin_routes()),
@@ -144,15 +144,13 @@ pub(crate) fn routers(
     }
     let (api, api_paths) = http_api::serve(&admin, parts, config.server.environment.is_development());
     app = app.merge(api);
-    let cross_origin = CrossOrigin::new(config.server.allowed_origins.clone());
-    let host_filter = config.server.allowed_hosts.clone().map(HostFilter::new);
     let mut management = Router::new()
-        .merge(health::probes(&health))
+        .merge(health::probes(&observed.readiness))
         .route(HEALTH, get(health::whole_report).with_state(health));
     let refusals = metrics::RefusalCollector {
         server: server.clone(),
-        cross_origin: cross_origin.clone(),
-        host_filter: host_filter.clone(),
+        cross_origin: door.cross_origin.clone(),
+        host_filter: door.host_filter.clone(),
         management_key: config.management.key.clone(),
         token_refusals: sign_in.refusals(),
         calls: calls.clone(),
@@ -178,24 +176,47 @@ pub(crate) fn routers(
             }
         }
     }
-    let app = hubline::ignore_case(
-        app.layer(cross_origin),
-        paths::spelt_freely().map(str::to_owned).chain(api_paths),
-    );
+    let paths = paths::spelt_freely().map(str::to_owned).chain(api_paths);
+    let public = hubline::ignore_case(door.origins(app), paths);
     let management = hubline::ignore_case(management, [HEALTH, HEALTH_LIVE, HEALTH_READY]);
-    let filtered = |app: Router| match &host_filter {
-        Some(host_filter) => app.layer(host_filter.clone()),
-        None => app,
-    };
-    Ok(Routers { public: filtered(app), management: filtered(management), chat })
+    Ok(Routers { public: door.hosts(public), management: door.hosts(management), chat })
+}
+
+/// What every request goes past before it is routed: its host, and the origin of the page that sends it.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    cross_origin: CrossOrigin,
+    /// `None` if any host is served.
+    host_filter: Option<HostFilter>,
+}
+
+impl Door {
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            cross_origin: CrossOrigin::new(config.server.allowed_origins.clone()),
+            host_filter: config.server.allowed_hosts.clone().map(HostFilter::new),
+        }
+    }
+
+    /// Lets in pages of allowed origins alone.
+    pub(crate) fn origins(&self, routes: Router) -> Router {
+        routes.layer(self.cross_origin.clone())
+    }
+
+    /// Lets in requests for allowed hosts alone.
+    pub(crate) fn hosts(&self, routes: Router) -> Router {
+        match &self.host_filter {
+            Some(host_filter) => routes.layer(host_filter.clone()),
+            None => routes,
+        }
+    }
 }
 
 /// What operators are told besides what the server counts.
 #[derive(Debug)]
 pub(crate) struct Observed {
     pub(crate) database: Database,
-    /// Cancelled when the instance stops.
-    pub(crate) stopping: CancellationToken,
+    pub(crate) readiness: Readiness,
     pub(crate) log: Output,
     pub(crate) telemetry: Telemetry,
 }

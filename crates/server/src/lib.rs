@@ -24,6 +24,7 @@ mod observe;
 mod pages;
 mod paths;
 mod serve;
+mod starting;
 mod user_rate;
 
 use std::io::Write;

@@ -12,12 +12,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Observed, Routers};
+use crate::app::{self, Door, Observed, Routers};
 use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
-use crate::observe::{Database, Output, Telemetry};
+use crate::observe::{Database, Output, Readiness, Telemetry};
+use crate::starting::Starting;
 
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
@@ -29,32 +30,41 @@ const INTERRUPTED: i32 = 130;
 pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) -> Result<()> {
     let mut signals = Signals::new()?;
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
-    let stopping = CancellationToken::new();
-    let (server, routers, clinic) = tokio::select! {
-        built = workers.run(build(config.clone(), log.clone(), telemetry.clone(), stopping.clone())) => built??,
-        () = signals.next() => return Ok(()),
-    };
+    let readiness = Readiness::new();
+    let door = Door::new(config);
     let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
     let management = listen(&config.management.urls, "Management:Urls")?;
+    let options = |scheme| {
+        let mut options = app::http_options(config);
+        options.tls = config.server.tls.clone().filter(|_| scheme == Scheme::Https);
+        options
+    };
+    let mut starting = Starting::serve([&public, &management], &workers, &readiness, options, &door)?;
+    let built = build(config.clone(), log.clone(), telemetry.clone(), readiness.clone(), door.clone());
+    let (server, routers, clinic) = tokio::select! {
+        built = workers.run(built) => built??,
+        failed = starting.failed() => return failed,
+        () = signals.next() => return Ok(()),
+    };
+    readiness.serve();
     let stop = CancellationToken::new();
-    let options = app::http_options(config);
     let mut serving = JoinSet::new();
     let public = public.into_iter().map(|listener| (listener, &routers.public));
     for ((listener, scheme), app) in
         public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
     {
-        let (workers, app, stop) = (Arc::clone(&workers), app.clone(), stop.clone());
-        let mut options = options.clone();
-        options.tls = config.server.tls.clone().filter(|_| scheme == Scheme::Https);
+        let (workers, app, stop, options) =
+            (Arc::clone(&workers), app.clone(), stop.clone(), options(scheme));
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
+    starting.end();
     announce(app::banner(config))?;
 
     tokio::select! {
         () = signals.next() => {}
         Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
     }
-    stopping.cancel();
+    readiness.stop();
     if !config.server.shutdown_delay.is_zero() {
         tracing::info!(
             seconds = config.server.shutdown_delay.as_secs_f64(),
@@ -100,7 +110,8 @@ async fn build(
     config: Config,
     log: Output,
     telemetry: Telemetry,
-    stopping: CancellationToken,
+    readiness: Readiness,
+    door: Door,
 ) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
     let server = Server::builder()
@@ -118,19 +129,21 @@ async fn build(
         }
         None => server.directory(InProcess::default()).build(),
     };
-    let store = open_store(&config.database).await?;
+    let store = open_store(&config.database, &readiness).await?;
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
-    let observed = Observed { database: Database::watch(&store), stopping, log, telemetry };
-    let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed)?;
+    let observed = Observed { database: Database::watch(&store), readiness, log, telemetry };
+    let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed, &door)?;
     Ok((server, routers, clinic))
 }
 
-async fn open_store(config: &DatabaseConfig) -> Result<Store> {
+async fn open_store(config: &DatabaseConfig, readiness: &Readiness) -> Result<Store> {
     let options = config.options.clone();
-    let where_it_is = options.to_string();
-    let store = Store::open(options).await;
-    store.with_context(|| format!("the database that {} names ({where_it_is})", DatabaseConfig::KEY))
+    let where_it_is = || format!("the database that {} names ({})", DatabaseConfig::KEY, config.options);
+    let (store, begun) = Store::start(options).await.with_context(where_it_is)?;
+    readiness.follow_migrations(store.status());
+    begun.await.with_context(where_it_is)?;
+    Ok(store)
 }
 
 /// SIGTERM and Ctrl-C.

@@ -6,7 +6,10 @@ mod request;
 
 use std::time::Duration;
 
-use hubline_testkit::{Cluster, Launch, PostgresServer, RedisServer, ServerProcess, free_port};
+use hubline_store::sqlx::{self, Connection, PgConnection};
+use hubline_testkit::{
+    Cluster, Launch, PostgresDatabase, PostgresServer, RedisServer, ServerProcess, free_port,
+};
 use request::{ask, send};
 use tokio::io::AsyncReadExt;
 use tokio::time::{sleep, timeout};
@@ -156,6 +159,58 @@ async fn who_has_never_reached_redis_is_not_ready_and_who_has_stays_so() {
     redis.stop().await.unwrap();
     degraded(port, "").await;
     assert_eq!(get(port, "/health/ready", "").await.0, 200, "all instances have lost it");
+}
+
+/// The lock under which tables are made, held as by a program that makes them.
+async fn hold_migrations(database: &PostgresDatabase) -> PgConnection {
+    let mut holder = PgConnection::connect(&database.url()).await.unwrap();
+    sqlx::query("SELECT pg_advisory_lock(29397022485179749)").execute(&mut holder).await.unwrap();
+    holder
+}
+
+#[tokio::test]
+async fn while_migrations_run_it_lives_and_sends_everybody_away() {
+    let database = PostgresServer::shared().await.unwrap().database().await.unwrap();
+    let holder = hold_migrations(&database).await;
+    let launch = || hubline().env("ConnectionStrings__Database", database.connection_string());
+    let launches = [launch(), launch(), launch()];
+    let mut servers: Vec<_> =
+        launches.iter().map(|launch| ServerProcess::spawn(launch.clone()).unwrap()).collect();
+    let reason = r#"{"status":"Unhealthy","reason":"migrations run in the database"}"#;
+    for (server, port) in servers.iter().zip(launches.iter().map(Launch::port)) {
+        server.line_with("Another program makes the tables of the database; waiting for it").await.unwrap();
+        assert_eq!(get(port, "/health/ready", "").await, (503, reason.to_owned()));
+        assert_eq!(get(port, "/Health", "").await, (503, reason.to_owned()));
+        assert_eq!(get(port, "/health/live", "").await, (200, r#"{"status":"Healthy"}"#.to_owned()));
+        for path in ["POST /chathub/negotiate?negotiateVersion=1", "GET /api/admin/model-mappings", "GET /"] {
+            let (head, body) = ask(port, path, "").await;
+            assert!(
+                head.starts_with("HTTP/1.1 503") && head.to_lowercase().contains("retry-after: 2"),
+                "{head}"
+            );
+            assert!(
+                body.contains("this instance does not serve yet: migrations run in the database"),
+                "{body}"
+            );
+        }
+        let (head, _) = ask(port, "GET /health", "Origin: https://elsewhere.example\r\n").await;
+        assert!(head.starts_with("HTTP/1.1 403"), "other origins stay out: {head}");
+    }
+    let mut ended = servers.pop().unwrap();
+    ended.terminate().unwrap();
+    assert!(ended.exit_status(PATIENCE).await.unwrap().success(), "nobody has to wait for it");
+    drop(holder);
+    for (server, port) in servers.iter_mut().zip(launches.iter().map(Launch::port)) {
+        server.ready().await.unwrap();
+        assert_eq!(get(port, "/health/ready", "").await, (200, r#"{"status":"Healthy"}"#.to_owned()));
+        let (head, _) = ask(port, "POST /chathub/negotiate?negotiateVersion=1", "").await;
+        assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    }
+    let made = servers.iter().flat_map(|server| server.lines());
+    assert_eq!(made.filter(|line| line.contains("Tables made") && line.contains("chat")).count(), 1);
+    let _holder = hold_migrations(&database).await;
+    let (_server, port) = started(launch()).await;
+    assert_eq!(get(port, "/health/ready", "").await.0, 200, "there is nothing to make");
 }
 
 #[tokio::test]

@@ -11,6 +11,8 @@ use crate::StoreError;
 pub enum StoreStatus {
     /// It has never been used since the start: not reached yet, or its tables are not what they have to be. Says why.
     Starting(String),
+    /// It was reached, and its tables are being made those of this version, by this program or by another one that it waits for.
+    Migrating,
     /// It works.
     Connected,
     /// It has worked and does not now; says why.
@@ -80,6 +82,7 @@ impl Health {
         self.failures.fetch_add(1, Ordering::Relaxed);
         match &*self.status.borrow() {
             StoreStatus::Connected => Ok(()),
+            StoreStatus::Migrating => Err(StoreError::Unavailable("its tables are being made".to_owned())),
             StoreStatus::Starting(why) | StoreStatus::Disconnected(why) => {
                 Err(StoreError::Unavailable(why.clone()))
             }
@@ -98,9 +101,16 @@ impl Health {
         let before = self.status.send_replace(StoreStatus::Connected);
         match before {
             StoreStatus::Connected => {}
-            StoreStatus::Starting(_) => tracing::info!(database = place, "The database is connected"),
+            StoreStatus::Starting(_) | StoreStatus::Migrating => {
+                tracing::info!(database = place, "The database is connected")
+            }
             StoreStatus::Disconnected(_) => tracing::info!(database = place, "The database works again"),
         }
+    }
+
+    /// Its tables are being made.
+    pub(crate) fn migrates(&self) {
+        self.status.send_replace(StoreStatus::Migrating);
     }
 
     /// It does not, and nothing is asked of it until it [`works`](Self::works).
@@ -119,8 +129,8 @@ impl Health {
         let is_news = self.status.send_if_modified(|status| match status {
             StoreStatus::Starting(known) if *known == said => false,
             StoreStatus::Disconnected(known) if *known == said => false,
-            StoreStatus::Starting(known) => {
-                known.clone_from(&said);
+            starting @ (StoreStatus::Starting(_) | StoreStatus::Migrating) => {
+                *starting = StoreStatus::Starting(said.clone());
                 true
             }
             other => {

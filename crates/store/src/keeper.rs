@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use hubline_supervision::Vital;
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 use crate::postgres::Found;
@@ -17,20 +18,30 @@ const RETRIES: u32 = 5;
 pub(crate) struct Keeper {
     pub(crate) shared: Arc<Shared>,
     /// Whether the tables have been seen to be right.
-    pub(crate) has_begun: bool,
+    has_begun: bool,
+    /// Who waits for the first attempt to begin.
+    opened: Option<oneshot::Sender<Result<(), StoreError>>>,
 }
 
 impl Vital for Keeper {
     const NAME: &'static str = "store keeper";
 
     async fn run(&mut self) {
+        if let Some(opened) = self.opened.take() {
+            // Who opens the store may have gone.
+            _ = opened.send(self.open().await);
+        }
         loop {
             let Shared { health, deadline, .. } = &*self.shared;
             let deadline = *deadline;
             let pause = if health.is_connected() { deadline } else { deadline / RETRIES };
             let doubted = timeout(pause, health.doubt.notified()).await.is_ok();
             match self.has_begun {
-                false => self.begin().await,
+                false => {
+                    if let Err(error) = self.begin().await {
+                        self.shared.health.close(&self.shared.place, &error);
+                    }
+                }
                 true => self.look().await,
             }
             if doubted && !self.shared.health.is_connected() {
@@ -42,16 +53,36 @@ impl Vital for Keeper {
 }
 
 impl Keeper {
-    async fn begin(&mut self) {
+    /// `opened` is told what comes of the first attempt.
+    pub(crate) fn new(shared: Arc<Shared>, opened: oneshot::Sender<Result<(), StoreError>>) -> Self {
+        Self { shared, has_begun: false, opened: Some(opened) }
+    }
+
+    /// # Errors
+    /// What waiting does not cure.
+    async fn open(&mut self) -> Result<(), StoreError> {
+        let Err(error) = self.begin().await else { return Ok(()) };
+        let Shared { health, place, database, .. } = &*self.shared;
+        match (&error, database) {
+            (StoreError::Schema(_), _) => Err(error),
+            (StoreError::Locked(_), _) | (_, Database::Postgres(_)) => {
+                health.close(place, &error);
+                Ok(())
+            }
+            _ => Err(error),
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), StoreError> {
         let Shared { health, place, .. } = &*self.shared;
-        match self.shared.begin().await {
-            Ok(Begun::Ready(_)) => {
+        match self.shared.begin().await? {
+            Begun::Ready(_) => {
                 self.has_begun = true;
                 health.works(place);
             }
-            Ok(Begun::Missing(missing)) => health.close(place, &missing_error(&missing)),
-            Err(error) => health.close(place, &error),
+            Begun::Missing(missing) => health.close(place, &missing_error(&missing)),
         }
+        Ok(())
     }
 
     async fn look(&self) {

@@ -53,8 +53,7 @@ pub(crate) async fn migrate(db: &mut Connection) -> Result<Vec<Migration>, Store
     if db.is_postgres() {
         // Tables with many rows take longer than anything else may.
         raw_sql("SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 0").execute(&mut *db).await?;
-        // "hubline" in ASCII. It is released with the transaction. SQLite's transaction is a lock itself.
-        sqlx::query("SELECT pg_advisory_xact_lock(29397022485179749)").execute(&mut *db).await?;
+        lock(db).await?;
     }
     let missing = missing(db).await?;
     if missing.is_empty() {
@@ -83,6 +82,20 @@ async fn create(db: &mut Connection, missing: &[Migration]) -> Result<(), StoreE
         let insert =
             sqlx::query(insert).bind(*version).bind(*name).bind(digest(sql)).bind(Timestamp::now().0);
         insert.execute(&mut *db).await?;
+    }
+    Ok(())
+}
+
+/// Takes the lock of PostgreSQL that one program has at a time, and that is released with the transaction. SQLite's transaction is one
+/// itself.
+async fn lock(db: &mut Connection) -> Result<(), StoreError> {
+    // "hubline" in ASCII.
+    let attempt =
+        "SELECT CAST(CASE WHEN pg_try_advisory_xact_lock(29397022485179749) THEN 1 ELSE 0 END AS BIGINT)";
+    let is_mine: i64 = sqlx::query_scalar(attempt).fetch_one(&mut *db).await?;
+    if is_mine == 0 {
+        tracing::info!("Another program makes the tables of the database; waiting for it");
+        sqlx::query("SELECT pg_advisory_xact_lock(29397022485179749)").execute(&mut *db).await?;
     }
     Ok(())
 }

@@ -159,13 +159,16 @@ impl Shared {
             let reached = self.runtime.spawn(async move { postgres.reach().await }).await;
             reached.map_err(|error| StoreError::Unavailable(error.to_string()))??;
         }
-        if self.skip_migrations {
-            let missing =
-                self.run_within(|db| Box::pin(schema::missing(db)), Access::Read, self.deadline).await?;
-            return Ok(match missing.is_empty() {
-                true => Begun::Ready(missing),
-                false => Begun::Missing(missing),
-            });
+        let missing =
+            self.run_within(|db| Box::pin(schema::missing(db)), Access::Read, self.deadline).await?;
+        match (missing.is_empty(), &self.database) {
+            (false, _) if self.skip_migrations => return Ok(Begun::Missing(missing)),
+            (false, _) => self.health.migrates(),
+            // Whoever has nothing to make waits for nobody who does.
+            (true, Database::Postgres(_)) => return Ok(Begun::Ready(missing)),
+            (true, Database::Sqlite(_)) if self.skip_migrations => return Ok(Begun::Ready(missing)),
+            // Shows whether the file can be written.
+            (true, Database::Sqlite(_)) => {}
         }
         let made = self.run_within(|db| Box::pin(schema::migrate(db)), Access::Write, MIGRATION_TIME).await?;
         for Migration { version, name } in &made {

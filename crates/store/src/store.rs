@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use hubline_supervision::spawn_on;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::health::{Health, StoreFigures, StoreStatus};
 use crate::keeper::Keeper;
 use crate::runtime::Runtime;
-use crate::schema::{Migration, missing_error};
+use crate::schema::Migration;
 use crate::shared::{Access, Begun, Database, Shared};
 use crate::{Connection, StoreError, StoreOptions};
 
@@ -43,30 +43,32 @@ impl Store {
     /// [`StoreError::Unavailable`] or [`StoreError::Full`]: the file of SQLite cannot be written. [`StoreError::Schema`]: the tables
     /// are those of a newer version.
     pub async fn open(options: StoreOptions) -> Result<Self, StoreError> {
+        let (store, begun) = Self::start(options).await?;
+        begun.await?;
+        Ok(store)
+    }
+
+    /// As [`open`](Self::open), in two steps, for a program that has something to do while tables are made, which may take minutes. The
+    /// store is there as soon as its place is known to be one; the future ends when `open` would. Until then the
+    /// [`status`](Self::status) says what is waited for, and what the store is asked for fails at once.
+    ///
+    /// # Errors
+    /// As `open`'s, of either step.
+    pub async fn start(
+        options: StoreOptions,
+    ) -> Result<(Self, impl Future<Output = Result<(), StoreError>> + Send + use<>), StoreError> {
         let runtime = Runtime::start()?;
         let health = Health::new(StoreStatus::Starting("it has not been reached yet".to_owned()));
-        let (handle, opened) = (runtime.handle.clone(), options.clone());
+        let handle = runtime.handle.clone();
         // SQLite may wait for a lock.
-        let shared = runtime.handle.spawn_blocking(move || Shared::new(&opened, health, handle)).await;
+        let shared = runtime.handle.spawn_blocking(move || Shared::new(&options, health, handle)).await;
         let shared = Arc::new(shared.map_err(|error| StoreError::Unavailable(error.to_string()))??);
-        let has_begun = match shared.begin().await {
-            Ok(Begun::Ready(_)) => {
-                shared.health.works(&shared.place);
-                true
-            }
-            Ok(Begun::Missing(missing)) => {
-                shared.health.close(&shared.place, &missing_error(&missing));
-                false
-            }
-            Err(error @ StoreError::Schema(_)) => return Err(error),
-            Err(error) if options.is_shared() || matches!(error, StoreError::Locked(_)) => {
-                shared.health.close(&shared.place, &error);
-                false
-            }
-            Err(error) => return Err(error),
+        let (opened, begun) = oneshot::channel();
+        let keeper = spawn_on(&runtime.handle, Keeper::new(Arc::clone(&shared), opened));
+        let begun = async move {
+            begun.await.unwrap_or_else(|_| Err(StoreError::Unavailable("it was closed".to_owned())))
         };
-        let keeper = spawn_on(&runtime.handle, Keeper { shared: Arc::clone(&shared), has_begun });
-        Ok(Self { inner: Arc::new(Inner { shared, _keeper: keeper, _runtime: runtime }) })
+        Ok((Self { inner: Arc::new(Inner { shared, _keeper: keeper, _runtime: runtime }) }, begun))
     }
 
     /// Brings the tables up to date, whatever [`StoreOptions::skip_migrations`] says, and returns what was made; nothing if they were.

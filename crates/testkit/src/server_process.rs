@@ -139,13 +139,13 @@ impl ServerProcess {
         Ok(Self { child, port: launch.port, output })
     }
 
-    /// Waits until it answers `GET /health`, whatever the answer says.
+    /// Waits until it answers `GET /health` with 200, which a server that is starting does not.
     ///
     /// # Errors
     /// When it ends or stays silent instead.
     pub async fn ready(&mut self) -> Result<()> {
         let answers = async {
-            while health(self.port).await.is_none() {
+            while !answer(self.port).await.is_some_and(|answer| answer.starts_with("HTTP/1.1 200 ")) {
                 if let Some(status) = self.child.try_wait()? {
                     bail!("the server ended: {status}");
                 }
@@ -234,12 +234,18 @@ async fn keep_lines(stream: impl AsyncRead + Unpin, kept: watch::Sender<Vec<Stri
 }
 
 async fn health(port: u16) -> Option<String> {
+    let answer = answer(port).await?;
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    head.starts_with("HTTP/1.1 ").then(|| body.to_owned())
+}
+
+/// Head and body.
+async fn answer(port: u16) -> Option<String> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.ok()?;
     stream.write_all(b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.ok()?;
-    let (head, body) = answer.split_once("\r\n\r\n")?;
-    head.starts_with("HTTP/1.1 ").then(|| body.to_owned())
+    Some(answer)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ export class Server {
     return this.process;
   }
   async start() {
-    await this.launch().ready(() => this.health().then(() => true, () => false));
+    await this.launch().ready(() => fetch(`${this.url}/health`).then((answer) => answer.ok, () => false));
     return this;
   }
   async health() { return (await fetch(`${this.url}/health`)).text(); }

@@ -53,6 +53,7 @@ impl Vital for Following {
 fn told(status: &StoreStatus) -> Status {
     match status {
         StoreStatus::Connected => Status::Connected,
+        StoreStatus::Migrating => Status::Disconnected("migrations run".to_owned()),
         StoreStatus::Starting(why) | StoreStatus::Disconnected(why) => Status::Disconnected(why.clone()),
     }
 }

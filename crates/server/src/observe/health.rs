@@ -1,7 +1,5 @@
 //! `GET /health`, `/health/live` and `/health/ready`.
 
-mod readiness;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -11,13 +9,11 @@ use hubline::{Server, Statistics, Status};
 use hubline_redis::RedisClient;
 use serde::Serialize;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use crate::config::{Config, HostEnvironment};
 use crate::management::{ManagementKey, Presented};
-use crate::observe::Database;
+use crate::observe::{Database, Readiness};
 use crate::paths::{HEALTH_LIVE, HEALTH_READY};
-use readiness::Readiness;
 
 /// What the report is made from.
 #[derive(Debug, Clone)]
@@ -30,12 +26,11 @@ pub(crate) struct Health {
     key_agreement: watch::Receiver<Status>,
     database: Database,
     redis: Option<RedisClient>,
-    stopping: CancellationToken,
     readiness: Readiness,
 }
 
 impl Health {
-    /// From `stopping` on the instance serves nobody.
+    /// `readiness` waits for Redis and the database from now on.
     ///
     /// # Panics
     /// Outside a tokio runtime.
@@ -44,12 +39,10 @@ impl Health {
         config: &Config,
         redis: Option<RedisClient>,
         database: Database,
-        stopping: CancellationToken,
+        readiness: Readiness,
     ) -> Self {
-        let readiness = Readiness::start([
-            ("Redis (ConnectionStrings:RedisSignalR)", server.backplane_status()),
-            ("the database (ConnectionStrings:Database)", database.status.clone()),
-        ]);
+        readiness.need("Redis (ConnectionStrings:RedisSignalR)", server.backplane_status());
+        readiness.need("the database (ConnectionStrings:Database)", database.status.clone());
         Self {
             server: server.clone(),
             environment: config.server.environment.clone(),
@@ -59,7 +52,6 @@ impl Health {
             key_agreement: server.key_agreement_status(),
             database,
             redis,
-            stopping,
             readiness,
         }
     }
@@ -70,7 +62,7 @@ pub(crate) const ONE_HISTORY_PER_MACHINE: &str = "the database is SQLite, which 
     keep histories, mappings and keys of their own. Set ConnectionStrings:Database to PostgreSQL for all of them";
 
 /// How the instance is. Degraded still serves its own clients, so the status code stays 200 and load
-/// balancers keep it. Unhealthy, with 503, is who serves nobody: because it is stopping.
+/// balancers keep it. Unhealthy, with 503, is who serves nobody: because it is stopping, or has not started yet.
 ///
 /// Everybody sees what has no `Option`: words, neither hosts nor numbers nor errors.
 #[derive(Debug, Serialize)]
@@ -209,10 +201,10 @@ impl Health {
         let is_healthy = connected && database.0 && parts.into_iter().flatten().all(|part| part.connected);
         let messages = (kind == "redis").then(|| self.server.backplane_statistics().into());
         Report {
-            status: match (self.stopping.is_cancelled(), is_healthy) {
-                (true, _) => UNHEALTHY,
-                (false, true) => HEALTHY,
-                (false, false) => "Degraded",
+            status: match (self.readiness.unhealthy(), is_healthy) {
+                (Some(_), _) => UNHEALTHY,
+                (None, true) => HEALTHY,
+                (None, false) => "Degraded",
             },
             environment: Some(self.environment.to_string()),
             connections: Some(self.server.connection_count()),
@@ -256,8 +248,8 @@ pub(crate) async fn whole_report(State(health): State<Health>) -> Response {
 }
 
 /// What probes of Kubernetes and load balancers ask for, alike for everybody.
-pub(crate) fn probes(health: &Health) -> Router {
-    Router::new().route(HEALTH_LIVE, get(live)).route(HEALTH_READY, get(ready).with_state(health.clone()))
+pub(crate) fn probes(readiness: &Readiness) -> Router {
+    Router::new().route(HEALTH_LIVE, get(live)).route(HEALTH_READY, get(ready).with_state(readiness.clone()))
 }
 
 /// Whether the process answers at all: restart it if it does not.
@@ -266,13 +258,9 @@ async fn live() -> Response {
 }
 
 /// Whether new clients may be sent here. Words alone, so everybody may ask.
-async fn ready(State(health): State<Health>) -> Response {
-    let reason = match health.stopping.is_cancelled() {
-        true => Some("it is stopping".to_owned()),
-        false => health.readiness.never_reached().map(|what| format!("{what} has not been reached yet")),
-    };
-    match reason {
-        Some(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, UNHEALTHY, Some(reason)),
+pub(crate) async fn ready(State(readiness): State<Readiness>) -> Response {
+    match readiness.reason() {
+        Some(reason) => answer(StatusCode::SERVICE_UNAVAILABLE, UNHEALTHY, Some(reason.to_string())),
         None => answer(StatusCode::OK, HEALTHY, None),
     }
 }
