@@ -60,16 +60,20 @@ fn with_configuration(
     log: &Output,
     run: impl FnOnce(Loaded) -> ExitCode,
 ) -> ExitCode {
-    let loaded = std::env::current_dir()
-        .map_err(|error| format!("the working directory cannot be used: {error}"))
-        .and_then(|directory| {
-            Config::load(arguments, config::process_variables(), &directory)
-                .map_err(|errors| errors.to_string())
-        });
-    match loaded {
+    let directory = match std::env::current_dir() {
+        Ok(directory) => directory,
+        Err(error) => {
+            log.fail(&format!("the working directory cannot be used: {error}"));
+            return ExitCode::from(BAD_CONFIGURATION);
+        }
+    };
+    match Config::load(arguments, config::process_variables(), &directory) {
         Ok(loaded) => run(loaded),
         Err(errors) => {
-            log.say(&format!("{}\n", errors.trim_end()));
+            if errors.is_json {
+                log.become_json();
+            }
+            log.fail(errors.to_string().trim_end());
             ExitCode::from(BAD_CONFIGURATION)
         }
     }

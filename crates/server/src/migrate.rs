@@ -20,7 +20,8 @@ pub(crate) async fn run(config: &DatabaseConfig, log: &Output) -> ExitCode {
     match Store::migrate(config.options.clone(), PATIENCE).await {
         Ok(made) => {
             // Whoever reads this may have closed it.
-            _ = std::io::stdout().write_all(format!("{place}: {}\n", done(&made)).as_bytes());
+            let said = log.for_standard_output(&format!("{place}: {}\n", done(&made)));
+            _ = std::io::stdout().write_all(said.as_bytes());
             ExitCode::SUCCESS
         }
         Err(error) => {

@@ -58,7 +58,7 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
         serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
     }
     starting.end();
-    announce(app::banner(config))?;
+    announce(log.for_standard_output(&app::banner(config)))?;
 
     tokio::select! {
         () = signals.next() => {}

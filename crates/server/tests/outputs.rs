@@ -69,17 +69,33 @@ async fn as_json_every_line_is_an_object_with_the_fields_of_its_event() {
     server.terminate().unwrap();
     server.exit_status(PATIENCE).await.unwrap();
     let lines = server.lines();
-    let (objects, others): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line.starts_with('{'));
-    let events: Vec<serde_json::Value> =
-        objects.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let events = events(&lines);
+    assert!(lines.iter().any(|line| line.contains("SignalR configured")), "standard output, too: {lines:?}");
     let unknown = events.iter().find(|event| event["method"] == "NoSuchMethod").unwrap();
     assert_eq!((&unknown["level"], &unknown["hub"]), (&"WARN".into(), &"ChatHub".into()), "{unknown}");
     assert!(
         unknown["target"].as_str().unwrap().starts_with("hubline_hub") && unknown["timestamp"].is_string()
     );
     assert!(events.iter().any(|event| event["level"] == "DEBUG"), "the category has a level of its own");
-    // What is said on standard output is for people.
-    assert!(!others.iter().any(|line| line.contains("WARN") || line.contains("INFO")), "{others:?}");
+
+    for (name, value, code, said) in [
+        ("SignalR__StreamBufferCapacity", "none", 2, "SignalR:StreamBufferCapacity"),
+        ("ConnectionStrings__Database", "Data Source=/proc/hubline/no.db", 1, "ConnectionStrings:Database"),
+    ] {
+        let launch = Launch::new(PROGRAM).arg("serve").env("Logging__Console__FormatterName", "json");
+        let mut server = ServerProcess::spawn(launch.env(name, value)).unwrap();
+        assert_eq!(server.exit_status(PATIENCE).await.unwrap().code(), Some(code), "{name}");
+        let last = self::events(&server.lines()).pop().unwrap();
+        assert!(last["level"] == "ERROR" && last["message"].as_str().unwrap().contains(said), "{last}");
+    }
+}
+
+/// Of a log of which every line is an object.
+fn events(lines: &[String]) -> Vec<serde_json::Value> {
+    lines
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{line}: {error}")))
+        .collect()
 }
 
 async fn metric(port: u16, name: &str) -> f64 {

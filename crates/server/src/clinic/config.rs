@@ -4,15 +4,20 @@ use std::time::Duration;
 
 use crate::config::{Key, Reader, Section};
 
-const MESSAGES: Key = Key::new(
-    "Retention:Messages",
-    "age at which messages of the chat are deleted, like 3650.00:00:00; without it they are kept",
-);
+const MESSAGES: Key =
+    Key::new("Retention:Messages", "age at which messages of the chat are deleted, like 3650.00:00:00")
+        .unset(FOR_EVER);
 const CALLS: Key =
-    Key::new("Retention:Calls", "age at which calls are deleted from their history, from when they began");
+    Key::new("Retention:Calls", "age at which calls are deleted from their history, from when they began")
+        .unset(FOR_EVER);
 const CONSULTATIONS: Key =
-    Key::new("Retention:Consultations", "age at which consultations are deleted, from when they closed");
-const AUDIT: Key = Key::new("Retention:Audit", "age at which entries of the audit are deleted");
+    Key::new("Retention:Consultations", "age at which consultations are deleted, from when they closed")
+        .unset(FOR_EVER);
+const AUDIT: Key =
+    Key::new("Retention:Audit", "age at which entries of the audit are deleted").unset(FOR_EVER);
+
+/// What holds for those that are not set.
+const FOR_EVER: &str = "kept for ever";
 
 /// How long what is stored is kept. `None`: for ever, the default of each.
 #[derive(Debug, Clone, Default)]

@@ -24,13 +24,14 @@ const JWT_ALLOW_PRIVATE_KEY_ADDRESSES: Key = Key::new(
     "Jwt:AllowPrivateKeyAddresses",
     "whether metadata from a public address may name keys at a loopback, link-local or private one",
 );
-const JWT_ISSUER: Key = Key::new("Jwt:Issuer", "required iss of tokens; without it any will do");
-const JWT_AUDIENCE: Key = Key::new("Jwt:Audience", "required aud of tokens; without it any will do");
+const JWT_ISSUER: Key = Key::new("Jwt:Issuer", "required iss of tokens").unset("any");
+const JWT_AUDIENCE: Key = Key::new("Jwt:Audience", "required aud of tokens").unset("any");
 const JWT_CLOCK_SKEW: Key = Key::new("Jwt:ClockSkew", "tolerated difference of clocks");
 const ALLOW_ANONYMOUS: Key = Key::new(
     "Authentication:AllowAnonymous",
-    "whether a client without a token may use the chat; if false, it gets 401 there. Unset: only where no keys verify tokens",
-);
+    "whether a client without a token may use the chat; if false, it gets 401 there",
+)
+.unset("true without keys and false with them");
 pub(super) const BEARER_AUTHORITY: Key = Key::new(
     "Authentication:Schemes:Bearer:Authority",
     "issuer of tokens, whose OpenID metadata say where its keys are",

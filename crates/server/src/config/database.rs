@@ -20,9 +20,10 @@ const SKIP_DATABASE_INIT: Key =
     Key::new("CONDUIT_SKIP_DATABASE_INIT", "the same, where Database:SkipMigrations is not set");
 const MAXIMUM_CONNECTIONS: Key = Key::new(
     "Database:MaximumConnections",
-    "connections to PostgreSQL at most, where not set Maximum Pool Size of the connection string, else 20",
+    "connections to PostgreSQL at most; goes before Maximum Pool Size of the connection string",
 )
-.unit("number");
+.unit("connections")
+.unset("20");
 
 /// A file beside the configuration.
 const DEFAULT: &str = "Data Source=hubline.db";

@@ -7,8 +7,9 @@ use crate::app::HUB_NAMES;
 
 const HUB_NAME: Key = Key::new(
     "SignalR:HubNames:{hub}",
-    "what other servers call a hub on Redis, for instance the CLR name of an ASP.NET Core fleet; without it, its own name",
-);
+    "what other servers call a hub on Redis, for instance the CLR name of an ASP.NET Core fleet",
+)
+.unset("the same");
 
 /// Names on Redis by the names of hubs, `SignalR:HubNames:{hub}`.
 ///

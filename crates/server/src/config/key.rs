@@ -13,6 +13,7 @@ pub(crate) struct Key {
     pub(super) name: &'static str,
     pub(super) help: &'static str,
     pub(super) unit: Option<&'static str>,
+    pub(super) unset: Option<&'static str>,
     pub(super) content: Content,
     pub(super) is_list: bool,
 }
@@ -31,7 +32,7 @@ impl Key {
     /// A key by its name, `:` between sections and spelt as .NET does (compared without case), and what it is for: words for
     /// operators, without the default, which is known from how the key is read. A part of the name in braces stands for any text.
     pub(crate) const fn new(name: &'static str, help: &'static str) -> Self {
-        Self { name, help, unit: None, content: Content::Plain, is_list: false }
+        Self { name, help, unit: None, unset: None, content: Content::Plain, is_list: false }
     }
 
     /// Its value is shown nowhere.
@@ -52,6 +53,11 @@ impl Key {
     /// What a number counts, such as `messages`.
     pub(crate) const fn unit(self, unit: &'static str) -> Self {
         Self { unit: Some(unit), ..self }
+    }
+
+    /// What holds while it is not set, where no single value says so.
+    pub(crate) const fn unset(self, what_holds: &'static str) -> Self {
+        Self { unset: Some(what_holds), ..self }
     }
 
     pub(super) const fn redis_connection_string(self) -> Self {
@@ -97,6 +103,16 @@ impl Key {
     pub(super) fn element_of(self, name: &str) -> Option<&str> {
         let (list, element) = name.rsplit_once(':').filter(|_| self.is_list)?;
         (!element.is_empty() && self.captures(list).is_some()).then_some(element)
+    }
+
+    /// What its value is, if the way it is read says no more than that it is a text.
+    pub(super) fn kind(self) -> &'static str {
+        match self.content {
+            Content::Plain => "text",
+            Content::Url => "URL",
+            Content::Secret => "secret",
+            Content::RedisConnectionString | Content::DatabaseConnectionString => "connection string or URL",
+        }
     }
 
     /// The first part of its name.

@@ -18,7 +18,7 @@ pub(crate) struct Declared {
     pub(super) section: &'static str,
     /// What the value is, in a word or two.
     pub(super) unit: &'static str,
-    /// The value if nothing is set; `None` if that is none.
+    /// The value if nothing is set, or what holds then; `None` if that is none.
     pub(super) default: Option<String>,
 }
 
@@ -31,6 +31,9 @@ static KNOWN: LazyLock<Vec<Declared>> = LazyLock::new(|| {
     for declared in &mut declared {
         let shown = effective.iter().find(|setting| declared.key.covers(&setting.key));
         declared.default = shown.and_then(|setting| setting.value.clone());
+        if let Some(what_holds) = declared.key.unset {
+            declared.default = Some(what_holds.to_owned());
+        }
     }
     declared
 });

@@ -2,8 +2,8 @@
 
 use tracing::level_filters::LevelFilter;
 
+use super::key::Key;
 use super::layer::Setting;
-use super::logging::CATEGORY_LEVEL;
 use super::reader::{LOG_LEVEL_EXPECTED, Reader, log_level_name, parse_log_level};
 use super::report::{Problem, Warning};
 
@@ -37,10 +37,10 @@ const CATEGORIES: [(&str, &[&str]); 20] = [
 /// What the names of this program's own targets begin with.
 const OWN_TARGETS: [&str; 6] = ["hubline", "sqlx", "redis", "hyper", "rustls", "tokio"];
 
-/// Reads `Logging:LogLevel:*` but for `Default`. Of two that mean the same target the longer category counts, as in .NET.
-pub(super) fn read(reader: &mut Reader) -> Vec<(String, LevelFilter)> {
+/// Reads the levels of categories, which `key` has braces for, but for `Default`. The longest comes last, and goes over those before.
+pub(super) fn read(reader: &mut Reader, key: Key) -> Vec<(String, LevelFilter)> {
     let mut configured = Vec::new();
-    for (captured, setting) in reader.matching(CATEGORY_LEVEL) {
+    for (captured, setting) in reader.matching(key) {
         let Some(category) = captured.into_iter().next().filter(|name| !name.eq_ignore_ascii_case("Default"))
         else {
             continue;
@@ -55,8 +55,12 @@ pub(super) fn read(reader: &mut Reader) -> Vec<(String, LevelFilter)> {
         }
         configured.push((category, level));
     }
-    // The longest last, whose targets go over those before.
     configured.sort_by_key(|(category, _)| category.len());
+    configured
+}
+
+/// The targets that categories mean. Of two that mean the same the later one counts.
+pub(super) fn targets(configured: Vec<(String, LevelFilter)>) -> Vec<(String, LevelFilter)> {
     let mut targets: Vec<(String, LevelFilter)> = Vec::new();
     for (category, level) in configured {
         for target in targets_of(&category) {

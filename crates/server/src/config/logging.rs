@@ -11,10 +11,19 @@ const LOG_LEVEL: Key = Key::new(
     "Logging:LogLevel:Default",
     "what is logged, in .NET's words: Trace, Debug, Information, Warning, Error, Critical (as Error) or None",
 );
-pub(super) const CATEGORY_LEVEL: Key = Key::new(
+const CATEGORY_LEVEL: Key = Key::new(
     "Logging:LogLevel:{category}",
     "the same for one category and those below it: ASP.NET Core's (Microsoft.AspNetCore.SignalR), Hubline's own (Hubline.Chat), or a \
      module of the source (hubline_redis.client)",
+)
+.unit("log level");
+const CONSOLE_LOG_LEVEL: Key = Key::new(
+    "Logging:Console:LogLevel:Default",
+    "the same as Logging:LogLevel:Default for .NET's console, which the log of this program is; goes before all of Logging:LogLevel",
+);
+const CONSOLE_CATEGORY_LEVEL: Key = Key::new(
+    "Logging:Console:LogLevel:{category}",
+    "the same for one category, likewise; goes before Logging:LogLevel of it and of those below it",
 )
 .unit("log level");
 const FORMATTER_NAME: Key = Key::new(
@@ -52,7 +61,14 @@ impl Section for LoggingConfig {
             _ => Err("simple or json"),
         };
         let show = |is_json: &bool| if *is_json { "json" } else { "simple" }.to_owned();
-        let targets = log_categories::read(reader);
+        let of_console = reader.optional_log_level(CONSOLE_LOG_LEVEL);
+        let mut categories = log_categories::read(reader, CATEGORY_LEVEL);
+        if of_console.is_some() {
+            categories.clear();
+        }
+        categories.extend(log_categories::read(reader, CONSOLE_CATEGORY_LEVEL));
+        let targets = log_categories::targets(categories);
+        let level = of_console.unwrap_or(level);
         Self { level, targets, is_json: reader.value(FORMATTER_NAME, false, parse, show) }
     }
 }

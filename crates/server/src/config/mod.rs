@@ -148,7 +148,7 @@ impl Config {
         let Reader { effective: settings, mistakes, warnings, .. } = reader;
         match mistakes.is_empty() {
             true => Ok(Loaded { config, warnings, settings, files }),
-            false => Err(ConfigErrors { mistakes, warnings }),
+            false => Err(ConfigErrors { mistakes, warnings, is_json: config.logging.is_json }),
         }
     }
 

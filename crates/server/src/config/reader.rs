@@ -71,7 +71,7 @@ impl Reader {
 
     /// Makes a key known. Whatever reads values does so.
     pub(super) fn declare(&mut self, key: Key, unit: &'static str) {
-        let unit = key.unit.unwrap_or(unit);
+        let unit = key.unit.unwrap_or(if unit == TEXT { key.kind() } else { unit });
         match self.declared.iter_mut().find(|known| known.key == key) {
             Some(known) if known.unit == TEXT => known.unit = unit,
             Some(_) => {}
@@ -224,6 +224,13 @@ impl Reader {
         self.declare(key, "log level");
         let parse = |value: &str| parse_log_level(value).ok_or(LOG_LEVEL_EXPECTED);
         self.value(key, default, parse, |level| log_level_name(*level).to_owned())
+    }
+
+    /// The same; `None` if unset.
+    pub(super) fn optional_log_level(&mut self, key: Key) -> Option<LevelFilter> {
+        self.declare(key, "log level");
+        let parse = |value: &str| parse_log_level(value).ok_or(LOG_LEVEL_EXPECTED);
+        self.optional(key, parse, |level| log_level_name(*level).to_owned())
     }
 
     /// What a hub method is told when the backplane is down.

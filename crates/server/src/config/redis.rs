@@ -18,11 +18,12 @@ pub(super) const REDIS_CONNECTION_STRING: Key =
         .redis_connection_string();
 const ABORT_ON_CONNECT_FAIL: Key = Key::new(
     "Redis:AbortOnConnectFail",
-    "whether the program ends where Redis cannot be reached at its start; abortConnect of the connection string goes before it. \
-     Unset as good as false",
-);
+    "whether the program ends where Redis cannot be reached at its start; abortConnect of the connection string goes before it",
+)
+.unset("false");
 const DEFAULT_DATABASE: Key =
-    Key::new("Redis:DefaultDatabase", "database, where the connection string has no defaultDatabase or 0");
+    Key::new("Redis:DefaultDatabase", "database, where the connection string has no defaultDatabase or 0")
+        .unset("0");
 const CLIENT_NAME: Key = Key::new(
     "Redis:ClientName",
     "name that Redis lists the clients under, where the connection string has none",
@@ -31,10 +32,9 @@ const INSTANCE_NAME: Key = Key::new(
     "Redis:InstanceName",
     "stands in front of every key in Redis, nothing between; without it SignalR:ChannelPrefix stands before Hubline's own keys",
 );
-const USE_REDIS_BACKPLANE: Key = Key::new(
-    "SignalR:UseRedisBackplane",
-    "false ignores the connection string, true demands one; unset, Redis is used where there is one",
-);
+const USE_REDIS_BACKPLANE: Key =
+    Key::new("SignalR:UseRedisBackplane", "false ignores the connection string, true demands one")
+        .unset("true where Redis is named");
 const CHANNEL_PREFIX: Key = Key::new(
     "SignalR:ChannelPrefix",
     "stands in front of every channel; goes before channelPrefix of the connection string",

@@ -65,6 +65,8 @@ pub(crate) struct ConfigErrors {
     pub(crate) mistakes: Vec<Mistake>,
     /// What would have been logged had the configuration been right.
     pub(crate) warnings: Vec<Warning>,
+    /// Whether the log is to be JSON, as far as the configuration says so.
+    pub(crate) is_json: bool,
 }
 
 impl std::error::Error for ConfigErrors {}

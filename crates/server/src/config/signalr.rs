@@ -45,8 +45,9 @@ const AUTHENTICATION_REFRESH: Key = Key::new(
 );
 const MAXIMUM_AUTHENTICATION_EXPIRATION: Key = Key::new(
     "SignalR:MaximumAuthenticationExpiration",
-    "longest time an authentication lasts, whatever its token says; without it as long as the token says",
-);
+    "longest time an authentication lasts, whatever its token says",
+)
+.unset("as the token says");
 const SUPPORTED_PROTOCOLS: Key = Key::new("SignalR:SupportedProtocols", "hub protocols that are served")
     .list()
     .unit("list of json, messagepack");

@@ -248,7 +248,7 @@ fn misspelt_keys_are_reported_in_every_section() {
         assert!(warnings.ends_with(&format!("did you mean {meant}?")), "{warnings}");
     }
     for not_ours in [
-        "Logging:Console:LogLevel:Default",
+        "Logging:Debug:LogLevel:Default",
         "ConnectionStrings:DefaultConnection",
         "Authentication:Google:ClientId",
         "HostOptions:BackgroundServiceExceptionBehavior",

@@ -65,6 +65,15 @@ impl Output {
         }
     }
 
+    /// What is for standard output: as it is, or as a line of JSON for each of its lines where the log is that, since both are often read
+    /// as one.
+    pub(crate) fn for_standard_output(&self, text: &str) -> String {
+        match self.0.is_json() {
+            true => text.lines().map(|text| line(true, "INFO", text)).collect(),
+            false => text.to_owned(),
+        }
+    }
+
     /// Lines that were not written since the start.
     pub(crate) fn lost(&self) -> u64 {
         self.0.lost()

@@ -63,3 +63,26 @@ fn the_format_is_text_unless_json_is_asked_for() {
     assert!(!Setup::new().config().logging.is_json && format("Json").config().logging.is_json);
     assert!(format("systemd").errors().contains("expected simple or json"));
 }
+
+#[test]
+fn levels_of_the_console_go_before_the_others() {
+    let setup = || {
+        Setup::new()
+            .set("Logging:LogLevel:Default", "Error")
+            .set("Logging:LogLevel:Microsoft.AspNetCore.SignalR", "Trace")
+            .set("Logging:Console:LogLevel:Microsoft.AspNetCore", "Warning")
+    };
+    let of_categories = setup().config().logging;
+    assert_eq!(of_categories.level, LevelFilter::ERROR);
+    assert_eq!(level(&of_categories.targets, "hubline_hub"), Some(LevelFilter::WARN));
+    let of_all = setup().set("Logging:Console:LogLevel:Default", "Information").config().logging;
+    assert_eq!(of_all.level, LevelFilter::INFO);
+    assert_eq!(level(&of_all.targets, "hubline_transport"), Some(LevelFilter::WARN));
+    let alone =
+        Setup::new().set("Logging:LogLevel:Npgsql", "Trace").set("Logging:Console:LogLevel:Default", "None");
+    let alone = alone.config().logging;
+    assert_eq!((alone.level, alone.targets), (LevelFilter::OFF, Vec::new()));
+    assert!(
+        setup().set("Logging:Console:LogLevel:Hubline", "loud").errors().contains("expected Trace, Debug")
+    );
+}
