@@ -1,6 +1,7 @@
 //! `cargo xtask cluster`: everything that one of the two users' systems consists of, on one machine.
 
 mod environment;
+mod guard;
 mod nginx;
 mod places;
 mod running;

@@ -1,5 +1,5 @@
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -183,6 +183,16 @@ impl RedisServer {
             Ok(())
         };
         timeout(START_DEADLINE, answers).await.context("redis-server does not answer PING")?
+    }
+
+    /// The id of its process; `None` while it does not run.
+    pub fn id(&self) -> Option<u32> {
+        self.child.as_ref()?.id()
+    }
+
+    /// The directory that it runs in, and that is removed with it.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// Kills it, as a crash would; its clients see their connections end.

@@ -29,6 +29,7 @@ pub struct Launch {
     standard_error: Option<Arc<OwnedFd>>,
     port: u16,
     https_port: Option<u16>,
+    is_apart: bool,
 }
 
 impl Launch {
@@ -42,6 +43,7 @@ impl Launch {
             standard_error: None,
             port: free_port(),
             https_port: None,
+            is_apart: false,
         }
     }
 
@@ -56,6 +58,13 @@ impl Launch {
     #[must_use]
     pub fn with_https(mut self) -> Self {
         self.https_port = Some(free_port());
+        self
+    }
+
+    /// Has it run in a process group of its own, where Ctrl-C does not reach it.
+    #[must_use]
+    pub fn apart(mut self) -> Self {
+        self.is_apart = true;
         self
     }
 
@@ -120,7 +129,11 @@ impl ServerProcess {
             None => Stdio::piped(),
         };
         let https = launch.https_port.map(|port| format!(";https://127.0.0.1:{port}")).unwrap_or_default();
-        let mut child = Command::new(&launch.program)
+        let mut command = Command::new(&launch.program);
+        if launch.is_apart {
+            command.process_group(0);
+        }
+        let mut child = command
             .args(&launch.arguments)
             .arg("--urls")
             .arg(format!("http://127.0.0.1:{}{https}", launch.port))

@@ -38,6 +38,11 @@ impl Nginx {
         bail!("nginx does not listen on port {}", places.nginx)
     }
 
+    /// The id of its process; `None` once it has ended and was waited for.
+    pub(super) fn id(&self) -> Option<u32> {
+        self.0.id()
+    }
+
     /// Its workers end with it only if it is asked to.
     pub(super) async fn end(mut self) {
         if let Some(id) = self.0.id() {

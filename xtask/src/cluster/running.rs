@@ -10,6 +10,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::environment::Environment;
+use super::guard::Guard;
 use super::nginx::Nginx;
 use super::places::Places;
 use super::{Ports, System};
@@ -26,6 +27,8 @@ pub(crate) struct Cluster {
     pub(crate) redis: RedisServer,
     pub(crate) postgres: PostgresServer,
     _directory: TempDir,
+    /// The last: what ends by itself has ended before.
+    guard: Guard,
 }
 
 struct Instance {
@@ -51,8 +54,12 @@ impl Cluster {
         places.ensure_free()?;
         let environment = Environment::of(system, &places)?;
         let directory = tempfile::Builder::new().prefix("hubline-cluster-").tempdir()?;
+        let mut guard = Guard::start()?;
+        guard.remove(directory.path())?;
 
         let redis = RedisServer::start_at(places.redis, &environment.redis_options()).await?;
+        redis.id().map_or(Ok(()), |id| guard.end_process(id))?;
+        guard.remove(redis.directory())?;
         println!("redis       127.0.0.1:{}  {}", places.redis, environment.redis());
         let postgres = PostgresServer::start_at(places.postgres).await?;
         for statement in environment.database_statements() {
@@ -65,7 +72,8 @@ impl Cluster {
             let log = directory.path().join(format!("instance-{number}.log"));
             let content_root = directory.path().join(format!("instance-{number}"));
             std::fs::create_dir(&content_root)?;
-            let launch = Launch::new(program).at(port).arg("serve").arg("--content-root").arg(&content_root);
+            let launch =
+                Launch::new(program).at(port).apart().arg("serve").arg("--content-root").arg(&content_root);
             let launch = launch.standard_error(File::create(&log)?);
             let own = environment.of_instance(number);
             let own = own.iter().map(|(name, value)| (name.as_str(), value.as_str()));
@@ -78,13 +86,15 @@ impl Cluster {
                 format!("instance {number}\n{}", std::fs::read_to_string(&log).unwrap_or_default())
             })?;
             let id = process.id().unwrap_or_default();
+            guard.end_process(id)?;
             println!("instance    {}  process {id}  log {}", process.url(), log.display());
             println!("            {}", process.line_with("SignalR configured").await?);
             instances.push(Instance { url: process.url(), launch, process: Some(process) });
         }
         let nginx = Nginx::start(&places, directory.path()).await?;
+        nginx.id().map_or(Ok(()), |id| guard.end_process(id))?;
         println!("nginx       http://127.0.0.1:{}  round robin, no affinity", places.nginx);
-        Ok(Self { nginx, instances, redis, postgres, _directory: directory })
+        Ok(Self { nginx, instances, redis, postgres, _directory: directory, guard })
     }
 
     /// The addresses of the instances.
@@ -117,8 +127,8 @@ impl Cluster {
     /// Starts an instance again, counted from 0.
     pub(crate) async fn start_again(&mut self, number: usize) -> Result<()> {
         let instance = &mut self.instances[number];
-        instance.process = Some(ServerProcess::start(instance.launch.clone()).await?);
-        Ok(())
+        let process = instance.process.insert(ServerProcess::start(instance.launch.clone()).await?);
+        process.id().map_or(Ok(()), |id| self.guard.end_process(id))
     }
 
     /// Says of each instance that ends by itself that it did. Returns when none is left.
