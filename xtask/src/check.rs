@@ -13,7 +13,8 @@ pub(crate) fn formatting(transcript: &mut Transcript) -> Result<()> {
     transcript.run(cargo().args(["fmt", "--all", "--check"]))
 }
 
-/// Checks the library without features, with its default ones, and with all; everything else is built with more.
+/// Checks the library without features, with its default ones, and with all, and the program without OTLP; everything else is built with
+/// more.
 ///
 /// # Errors
 /// One of them does not compile without a warning.
@@ -23,7 +24,9 @@ pub(crate) fn features(transcript: &mut Transcript) -> Result<()> {
         cargo.args(["clippy", "--package", "hubline", "--lib"]).args(features);
         transcript.run(cargo.args(["--", "--deny", "warnings"]))?;
     }
-    Ok(())
+    let mut server = cargo_in_background();
+    server.args(["clippy", "--package", "hubline-server", "--no-default-features"]);
+    transcript.run(server.args(["--", "--deny", "warnings"]))
 }
 
 /// Runs clippy on the workspace at a low priority.

@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hubline_pipe::RequestContext;
 use hubline_protocol::UserId;
 use tracing::Span;
 
@@ -29,6 +30,7 @@ macro_rules! span {
             otel.status_code = tracing::field::Empty,
             error.type = tracing::field::Empty,
             traceparent = $trace_parent,
+            connection.traceparent = opened_in($caller).as_deref(),
             rpc.system = "signalr",
             rpc.service = $context.name(),
             rpc.method = &*$method,
@@ -36,6 +38,12 @@ macro_rules! span {
             user = $caller.user_id().map(UserId::as_str),
         )
     };
+}
+
+/// The span in which the request was made that opened the caller's connection, if it says so and its endpoint keeps that.
+fn opened_in(caller: &Caller) -> Option<String> {
+    let request = caller.info().request.clone()?;
+    request.header(RequestContext::TRACE_PARENT).map(str::to_owned)
 }
 
 /// A hub method or a callback of the hub that runs.

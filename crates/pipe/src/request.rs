@@ -11,11 +11,13 @@ pub struct RequestParts {
     pub headers: bool,
     /// The host's extensions.
     pub extensions: bool,
+    /// The header `traceparent` alone, where there is one.
+    pub trace_parent: bool,
 }
 
 impl RequestParts {
     /// No part.
-    pub const NONE: Self = Self { headers: false, extensions: false };
+    pub const NONE: Self = Self { headers: false, extensions: false, trace_parent: false };
     /// The headers alone.
     pub const HEADERS: Self = Self { headers: true, ..Self::NONE };
     /// The extensions alone.
@@ -24,13 +26,21 @@ impl RequestParts {
     /// The parts of both.
     #[must_use]
     pub const fn and(self, other: Self) -> Self {
-        Self { headers: self.headers || other.headers, extensions: self.extensions || other.extensions }
+        Self {
+            headers: self.headers || other.headers,
+            extensions: self.extensions || other.extensions,
+            trace_parent: self.trace_parent || other.trace_parent,
+        }
     }
 
     /// The parts of these that are not among `kept`.
     #[must_use]
     pub const fn without(self, kept: Self) -> Self {
-        Self { headers: self.headers && !kept.headers, extensions: self.extensions && !kept.extensions }
+        Self {
+            headers: self.headers && !kept.headers,
+            extensions: self.extensions && !kept.extensions,
+            trace_parent: self.trace_parent && !kept.trace_parent && !kept.headers,
+        }
     }
 }
 
@@ -48,6 +58,9 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
+    /// The header that names the span in which a request was made, as W3C's Trace Context has it.
+    pub const TRACE_PARENT: &str = "traceparent";
+
     /// The first value of a header; `None` if there is none, or if it is not UTF-8.
     pub fn header(&self, name: &str) -> Option<&str> {
         std::str::from_utf8(self.headers.get(name)?.as_bytes()).ok()

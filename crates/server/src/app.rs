@@ -117,10 +117,11 @@ pub(crate) fn routers(
     });
     let sign_in = SignIn::new(config, clinic, development.clone())?;
     let of_users = Router::new()
-        .merge(chat_hub.map_with(CHAT, chat_options(config)))
-        .merge(calls_hub.map_with(CALLS, chat_options(config)));
-    let of_keys =
-        Router::new().merge(navigation.hub().map_with(NAVIGATION, navigation_options(config))).merge(state);
+        .merge(chat_hub.map_with(CHAT, chat_options(config, &observed.telemetry)))
+        .merge(calls_hub.map_with(CALLS, chat_options(config, &observed.telemetry)));
+    let of_keys = Router::new()
+        .merge(navigation.hub().map_with(NAVIGATION, navigation_options(config, &observed.telemetry)))
+        .merge(state);
     // Virtual keys are outside of what verifies users' tokens, which would refuse them.
     let mut paths = sign_in.before(of_users).merge(admin.identify(sign_in.before(of_keys)));
     if let Some(development) = development {
@@ -231,22 +232,22 @@ fn start_calls(server: &Server, config: &Config, redis: Option<RedisClient>, sto
 }
 
 /// The options of the paths of chat and calls, which let nobody in who is not signed in, unless anonymous users may come.
-fn chat_options(config: &Config) -> EndpointOptions {
+fn chat_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
     match config.authentication.anonymous_may_chat() {
-        true => endpoint_options(config),
-        false => endpoint_options(config).authorize(Policy::authenticated()),
+        true => endpoint_options(config, telemetry),
+        false => endpoint_options(config, telemetry).authorize(Policy::authenticated()),
     }
 }
 
 /// The options of the navigation state's path: where it needs a key, a connection ends with its key.
-fn navigation_options(config: &Config) -> EndpointOptions {
-    let mut options = endpoint_options(config);
+fn navigation_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
+    let mut options = endpoint_options(config, telemetry);
     options.close_on_authentication_expiration |= config.applications.admin.requires_virtual_key;
     options
 }
 
 /// The options of the hubs' paths.
-fn endpoint_options(config: &Config) -> EndpointOptions {
+fn endpoint_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
     let mut options = EndpointOptions::default().transports(config.signalr.transports.clone());
     options.minimum_protocol_version = config.signalr.minimum_protocol_version;
     options.allow_stateful_reconnects = config.signalr.allow_stateful_reconnects;
@@ -257,7 +258,7 @@ fn endpoint_options(config: &Config) -> EndpointOptions {
     options.long_polling_poll_timeout = config.signalr.long_polling_poll_timeout;
     // Tokens that are not believed are refused, so one that is merely expired may not come as nobody either.
     options.expired_principals = ExpiredPrincipals::KeepOwnConnections;
-    options
+    if telemetry.has_traces() { options.keep_trace_parent() } else { options }
 }
 
 /// How HTTP is served.

@@ -31,6 +31,8 @@ use tokio::time::timeout;
 const PATIENCE: Duration = Duration::from_secs(30);
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
+const OPENING_TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const OPENING_SPAN: &str = "00f067aa0ba902b7";
 /// Exports that a collector keeps: more than any test makes.
 const REQUESTS: usize = 1000;
 
@@ -131,7 +133,8 @@ async fn a_call_is_a_span_below_its_callers_and_what_is_counted_is_told_as_delta
         .env("OTEL_BSP_SCHEDULE_DELAY", "100");
     let port = launch.port();
     let _server = ServerProcess::start(launch).await.unwrap();
-    let mut socket = client::connect(port, "/hubs/navigation-state").await;
+    let opening = format!("traceparent: 00-{OPENING_TRACE}-{OPENING_SPAN}-01\r\n");
+    let mut socket = client::connect_with(port, "/hubs/navigation-state", &opening).await;
     let call = format!(
         r#"{{"type":1,"headers":{{"traceparent":"00-{TRACE}-{PARENT}-01"}},"invocationId":"1","target":"RequestCurrentState","arguments":[]}}"#
     );
@@ -141,6 +144,8 @@ async fn a_call_is_a_span_below_its_callers_and_what_is_counted_is_told_as_delta
     let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     assert_eq!((hex(&span.trace_id), hex(&span.parent_span_id)), (TRACE.to_owned(), PARENT.to_owned()));
     assert_eq!(span.kind, 2, "a server's");
+    let links: Vec<_> = span.links.iter().map(|link| (hex(&link.trace_id), hex(&link.span_id))).collect();
+    assert_eq!(links, [(OPENING_TRACE.to_owned(), OPENING_SPAN.to_owned())], "of the request that connected");
     for (key, expected) in [
         ("rpc.system", "signalr"),
         ("rpc.service", "NavigationStateHub"),

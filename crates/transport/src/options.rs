@@ -205,6 +205,14 @@ impl EndpointOptions {
         self
     }
 
+    /// Keeps the header `traceparent` of the request that opens a connection, if the client sends one, for the spans of its calls,
+    /// which name it in their field `connection.traceparent`. Costs nothing for clients that send none.
+    #[must_use]
+    pub fn keep_trace_parent(mut self) -> Self {
+        self.kept_request_parts.trace_parent = true;
+        self
+    }
+
     /// Keeps what the host's middleware has put into the request that opens a connection (`http::Extensions`), for the
     /// extractor `Extension<T>` and for [`ConnectionInfo::request`](hubline_pipe::ConnectionInfo::request). The values
     /// live as long as the connection.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use hubline_pipe::{RequestContext, RequestParts};
 use hyper::upgrade::OnUpgrade;
 
@@ -16,6 +16,11 @@ pub(crate) fn request_context(request: &Parts, kept: RequestParts) -> Option<Arc
     let mut context = RequestContext { kept, ..RequestContext::default() };
     if kept.headers {
         context.headers = copied(&request.headers);
+    } else if kept.trace_parent {
+        context.headers = trace_parent(&request.headers);
+    }
+    if context.headers.is_empty() && !kept.headers && !kept.extensions {
+        return None;
     }
     if kept.extensions {
         context.extensions = request.extensions.clone();
@@ -24,6 +29,14 @@ pub(crate) fn request_context(request: &Parts, kept: RequestParts) -> Option<Arc
         context.extensions.remove::<BareSocket>();
     }
     Some(Arc::new(context))
+}
+
+/// That header alone, if it is as long as version 00 has it.
+fn trace_parent(headers: &HeaderMap) -> HeaderMap {
+    const LENGTH: usize = 55;
+    let name = RequestContext::TRACE_PARENT;
+    let sent = headers.get(name).filter(|value| value.len() == LENGTH);
+    copied(&sent.map(|value| (HeaderName::from_static(name), value.clone())).into_iter().collect())
 }
 
 /// hyper's values are slices of its read buffer, which they would keep alive whole.
@@ -58,6 +71,21 @@ mod tests {
         assert_eq!(values, ["one", "two"]);
         assert!(buffer.is_unique(), "the request has gone, and nothing else holds the buffer");
         assert!(context.extensions.is_empty());
+    }
+
+    #[test]
+    fn who_sends_no_trace_costs_nothing_where_traces_are_kept() {
+        let kept = RequestParts { trace_parent: true, ..RequestParts::NONE };
+        let sent = |trace: &str| {
+            let request =
+                Request::builder().header("x-a", "1").header("traceparent", trace).body(()).unwrap();
+            request_context(&request.into_parts().0, kept)
+        };
+        let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let context = sent(trace).unwrap();
+        assert_eq!((context.headers.len(), context.header(RequestContext::TRACE_PARENT)), (1, Some(trace)));
+        assert!(sent(&"0".repeat(10_000)).is_none());
+        assert!(request_context(&Request::new(()).into_parts().0, kept).is_none());
     }
 
     #[test]

@@ -25,12 +25,12 @@ impl Telemetry {
         (Self { otlp }, notes)
     }
 
-    /// Says that it is not built in where a collector is named.
+    /// Says that it is not built in where the environment asks for it.
     #[cfg(not(feature = "otlp"))]
     pub(crate) fn start(_application: Option<&str>) -> (Self, Vec<String>) {
-        let is_asked_for = std::env::var("OTEL_EXPORTER_OTLP_ENDPOINT").is_ok_and(|value| !value.is_empty());
-        let note = "OTEL_EXPORTER_OTLP_ENDPOINT is set, and this program was built without OTLP: build it with the cargo feature otlp";
-        (Self {}, is_asked_for.then(|| note.to_owned()).into_iter().collect())
+        let variables = std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        (Self {}, not_built_in(variables).into_iter().collect())
     }
 
     /// What listens to the spans that are exported, and to nothing else.
@@ -42,6 +42,14 @@ impl Telemetry {
         return self.otlp.as_ref().and_then(otlp::Otlp::layer);
         #[cfg(not(feature = "otlp"))]
         None
+    }
+
+    /// Whether spans are exported, to which the traces of clients belong.
+    pub(crate) fn has_traces(&self) -> bool {
+        #[cfg(feature = "otlp")]
+        return self.otlp.as_ref().is_some_and(otlp::Otlp::has_traces);
+        #[cfg(not(feature = "otlp"))]
+        false
     }
 
     /// Exports these metrics from now on.
@@ -68,5 +76,44 @@ impl Telemetry {
         if let Some(otlp) = &self.otlp {
             otlp.stop();
         }
+    }
+}
+
+/// What there is to say to whoever has set variables of OpenTelemetry for a program that has nothing of it.
+#[cfg(any(test, not(feature = "otlp")))]
+fn not_built_in(variables: impl Iterator<Item = (String, String)>) -> Option<String> {
+    let mut set: Vec<_> =
+        variables.filter(|(name, value)| name.starts_with("OTEL_") && !value.trim().is_empty()).collect();
+    set.sort_unstable();
+    let is_off =
+        |(name, value): &(String, String)| name == "OTEL_SDK_DISABLED" && value.eq_ignore_ascii_case("true");
+    if set.is_empty() || set.iter().any(is_off) {
+        return None;
+    }
+    let names: Vec<_> = set.iter().map(|(name, _)| name.as_str()).collect();
+    Some(format!(
+        "{} mean nothing to this program, which was built without OTLP: nothing is exported. Build it with the cargo feature otlp, a default \
+         one, or unset them",
+        names.join(", ")
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_without_otlp_says_which_variables_it_cannot_follow() {
+        let said = |variables: &[(&str, &str)]| {
+            not_built_in(variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())))
+        };
+        assert_eq!(said(&[("PATH", "/bin"), ("OTEL_SERVICE_NAME", " ")]), None);
+        let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://key@c:4318");
+        let note = said(&[("OTEL_SERVICE_NAME", "a"), endpoint]).unwrap();
+        assert!(
+            note.starts_with("OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_SERVICE_NAME mean") && !note.contains("key@"),
+            "{note}"
+        );
+        assert_eq!(said(&[endpoint, ("OTEL_SDK_DISABLED", "TRUE")]), None);
     }
 }

@@ -5,10 +5,15 @@ use tokio::net::TcpStream;
 
 /// A WebSocket to a hub, hands shaken. It never answers a close frame.
 pub(crate) async fn connect(port: u16, path: &str) -> TcpStream {
+    connect_with(port, path, "").await
+}
+
+/// The same with further headers, each with its line end.
+pub(crate) async fn connect_with(port: u16, path: &str, headers: &str) -> TcpStream {
     let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
     );
     socket.write_all(request.as_bytes()).await.unwrap();
     socket.write_all(&frame(r#"{"protocol":"json","version":1}"#)).await.unwrap();

@@ -88,6 +88,10 @@ impl Otlp {
         self.0.traces.as_ref().map(|provider| spans::layer(provider.tracer(SOURCE)))
     }
 
+    pub(super) fn has_traces(&self) -> bool {
+        self.0.traces.is_some()
+    }
+
     /// Exports these metrics each period, and once more at the end.
     pub(super) fn export(&self, metrics: Metrics) {
         let Some(target) = self.0.metrics.clone() else { return };
@@ -142,7 +146,11 @@ fn traces_to(client: Client, resource: Resource) -> Result<SdkTracerProvider, Bo
         .with_protocol(Protocol::HttpBinary)
         .with_http_client(client)
         .build()?;
-    Ok(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build())
+    Ok(SdkTracerProvider::builder()
+        .with_span_processor(spans::Linking)
+        .with_batch_exporter(exporter)
+        .with_resource(resource)
+        .build())
 }
 
 /// What the environment says of this service (`OTEL_SERVICE_NAME`, `OTEL_RESOURCE_ATTRIBUTES`), and what is known besides.

@@ -59,9 +59,27 @@ impl Environment {
                 ));
             }
         }
+        notes.extend(port_of_grpc(&variable).filter(|_| notes.is_empty() && (traces || metrics)));
         let metrics = metrics.then(|| target(&variable, &mut notes)).flatten();
         Self { traces, metrics, notes }
     }
+}
+
+/// What there is to say of an endpoint at the port that collectors have for gRPC, unless the environment says that it is none of that.
+fn port_of_grpc(variable: &impl Fn(&str) -> Option<String>) -> Option<String> {
+    let names =
+        ["ENDPOINT", "TRACES_ENDPOINT", "METRICS_ENDPOINT"].map(|name| format!("OTEL_EXPORTER_OTLP_{name}"));
+    let is_at_port = |name: &&String| {
+        let uri = variable(name).and_then(|value| value.trim().parse::<Uri>().ok());
+        uri.and_then(|uri| uri.port_u16()) == Some(4317)
+    };
+    let name = names.iter().find(is_at_port)?;
+    variable("OTEL_EXPORTER_OTLP_PROTOCOL").is_none().then(|| {
+        format!(
+            "{name} names port 4317, at which collectors usually speak grpc, and http/protobuf is spoken here: name the port for that, \
+             usually 4318. OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf says that it is right as it is"
+        )
+    })
 }
 
 /// Whether the environment names the service.
@@ -192,6 +210,15 @@ mod tests {
         .notes;
         assert_eq!(notes.len(), 4, "{notes:?}");
         assert!(notes[0].contains("grpc is not spoken, traces go over http/protobuf"), "{notes:?}");
+        let at_port = |more: &[(&str, &str)]| {
+            read(&[&[("OTEL_EXPORTER_OTLP_ENDPOINT", "http://c:4317")], more].concat()).notes
+        };
+        let notes = at_port(&[]);
+        assert!(
+            matches!(&notes[..], [note] if note.contains("port 4317") && note.contains("usually 4318")),
+            "{notes:?}"
+        );
+        assert!(at_port(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf")]).is_empty());
         let nowhere = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", "collector")]);
         assert!(nowhere.metrics.is_none() && nowhere.notes[0].contains("is no URL"), "{nowhere:?}");
     }

@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use opentelemetry::Context as TraceContext;
 use opentelemetry::propagation::TextMapPropagator;
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{Span as _, SpanContext, TraceContextExt};
+use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use opentelemetry_sdk::trace::SdkTracer;
+use opentelemetry_sdk::trace::{SdkTracer, Span, SpanData, SpanProcessor};
 use tracing::field::{Field, Visit};
 use tracing::level_filters::LevelFilter;
 use tracing::span::{Attributes, Id, Record};
@@ -22,6 +24,8 @@ use tracing_subscriber::registry::LookupSpan;
 const CALLS: &str = "hubline::call";
 /// The field that has what the caller says.
 const TRACE_PARENT: &str = "traceparent";
+/// The field that has what the request said that opened the connection.
+const OPENED_IN: &str = "connection.traceparent";
 
 /// What exports spans of calls, and looks at nothing else.
 pub(super) fn layer<S>(tracer: SdkTracer) -> Box<dyn Layer<S> + Send + Sync>
@@ -45,9 +49,13 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(parent) = parent(attributes) else { return self.0.on_new_span(attributes, id, context) };
+        let mut named = Named::default();
+        attributes.record(&mut named);
+        let Some(around) = named.context().filter(|_| attributes.is_root()) else {
+            return self.0.on_new_span(attributes, id, context);
+        };
         // A span that is no root takes the context of the thread.
-        let _attached = parent.attach();
+        let _attached = around.attach();
         let attributes = Attributes::new(attributes.metadata(), attributes.values());
         self.0.on_new_span(&attributes, id, context);
     }
@@ -73,23 +81,76 @@ where
     }
 }
 
-/// The caller's span, if it names one as W3C's trace context does.
-fn parent(attributes: &Attributes<'_>) -> Option<TraceContext> {
-    let mut found = TraceParent(None);
-    attributes.record(&mut found);
-    let carrier = HashMap::from([(TRACE_PARENT.to_owned(), found.0?)]);
-    let parent = TraceContextPropagator::new().extract_with_context(&TraceContext::new(), &carrier);
-    parent.span().span_context().is_valid().then_some(parent.clone())
+/// The spans that a call names.
+#[derive(Default)]
+struct Named {
+    /// Of whoever calls.
+    parent: Option<String>,
+    /// In which the connection was opened. It outlives that, and is linked.
+    opened_in: Option<String>,
 }
 
-struct TraceParent(Option<String>);
+/// What a span is to be linked to.
+#[derive(Debug)]
+struct OpenedIn(SpanContext);
 
-impl Visit for TraceParent {
+impl Named {
+    /// What the span of the call is made in; `None` if it is a root without links.
+    fn context(self) -> Option<TraceContext> {
+        let opened_in = self.opened_in.and_then(span_context).map(OpenedIn);
+        let parent = self.parent.and_then(span_context);
+        if opened_in.is_none() && parent.is_none() {
+            return None;
+        }
+        let mut context = TraceContext::new();
+        if let Some(parent) = parent {
+            context = context.with_remote_span_context(parent);
+        }
+        Some(match opened_in {
+            Some(opened_in) => context.with_value(opened_in),
+            None => context,
+        })
+    }
+}
+
+/// A span, if it is named as W3C's trace context does.
+fn span_context(trace_parent: String) -> Option<SpanContext> {
+    let carrier = HashMap::from([(TRACE_PARENT.to_owned(), trace_parent)]);
+    let named = TraceContextPropagator::new().extract_with_context(&TraceContext::new(), &carrier);
+    let context = named.span().span_context().clone();
+    context.is_valid().then_some(context)
+}
+
+impl Visit for Named {
     fn record_str(&mut self, field: &Field, value: &str) {
-        if field.name() == TRACE_PARENT {
-            self.0 = Some(value.to_owned());
+        match field.name() {
+            TRACE_PARENT => self.parent = Some(value.to_owned()),
+            OPENED_IN => self.opened_in = Some(value.to_owned()),
+            _ => {}
         }
     }
 
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
+}
+
+/// Links each span to the one in which the connection was opened, as ASP.NET Core does.
+#[derive(Debug)]
+pub(super) struct Linking;
+
+impl SpanProcessor for Linking {
+    fn on_start(&self, span: &mut Span, context: &TraceContext) {
+        if let Some(OpenedIn(opened_in)) = context.get() {
+            span.add_link(opened_in.clone(), Vec::new());
+        }
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
 }
