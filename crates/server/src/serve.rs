@@ -12,7 +12,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::app::{self, Door, Observed, Routers};
+use crate::app::{self, Door, Observed, Parts, Routers};
 use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
 use crate::listen::listen;
@@ -133,8 +133,9 @@ async fn build(
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
     let observed = Observed { database: Database::watch(&store), readiness, log, telemetry };
-    let routers = app::routers(&server, &config, redis, channels, &store, &clinic, observed, &door)?;
-    Ok((server, routers, clinic))
+    let parts = Parts { config, server, redis, channels, store, clinic, observed, door };
+    let routers = app::routers(&parts)?;
+    Ok((parts.server, routers, parts.clinic))
 }
 
 async fn open_store(config: &DatabaseConfig, readiness: &Readiness) -> Result<Store> {

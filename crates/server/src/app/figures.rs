@@ -1,28 +1,51 @@
-//! What the applications count, for the metrics.
+//! What is counted besides the server, for the metrics.
+
+mod refusals;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hubline::Status;
-use hubline_store::Store;
 
-use super::Observed;
-use crate::chat::Chat;
+use super::Parts;
+use super::applications::Applications;
+use super::sign_in::SignIn;
+use crate::admin::Admin;
+use crate::calls::{CallStatistics, Calls};
+use crate::chat::{Chat, ChatStatistics};
+use crate::clinic::{Clinic, ClinicStatistics};
 use crate::navigation::Navigation;
-use crate::observe;
-use crate::observe::metrics::{Figure, Figures};
+use crate::observe::metrics::{Figure, Figures, Metrics, RedisFigures};
+use crate::observe::{self, Database};
 
-/// All of it, with the database and what is exported.
-pub(super) fn all(observed: &Observed, store: &Store, chat: &Chat, navigation: &Navigation) -> Vec<Figures> {
-    let chat = chat.clone();
-    let chat = Figures::new(move || of_chat(&chat));
-    let database = observed.database.status.clone();
-    let database = Figures::new(move || {
-        let is_connected = *database.borrow() == Status::Connected;
-        let help = "Whether the database answers: 1, or 0.";
-        vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
-    });
-    let applications = [chat, database, observe::database::figures(store), of_navigation(navigation)];
-    applications.into_iter().chain(observed.telemetry.figures()).collect()
+/// All of it with what the server counts, exported from now on where a collector is named.
+pub(super) fn metrics(
+    parts: &Parts,
+    applications: &Applications,
+    sign_in: &SignIn,
+    admin: &Admin,
+) -> Metrics {
+    let Parts { server, store, clinic, observed, redis, .. } = parts;
+    let (chat, calls, clinic) = (applications.chat.clone(), applications.calls.clone(), clinic.clone());
+    let database = observed.database.clone();
+    let mut figures = vec![
+        Figures::new(move || of_chat(&chat)),
+        Figures::new(move || of_calls(&calls)),
+        of_navigation(&applications.navigation),
+        Figures::new(move || of_clinic(&clinic)),
+        Figures::new(move || is_connected(&database)),
+        observe::database::figures(store),
+        refusals::figures(parts, sign_in, admin),
+    ];
+    figures.extend(observed.telemetry.figures());
+    let metrics = Metrics::new(server, &observed.log, redis.clone().map(RedisFigures::start), figures);
+    observed.telemetry.export(&metrics);
+    metrics
+}
+
+fn is_connected(database: &Database) -> Vec<Figure> {
+    let is_connected = *database.status.borrow() == Status::Connected;
+    let help = "Whether the database answers: 1, or 0.";
+    vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
 }
 
 fn of_navigation(navigation: &Navigation) -> Figures {
@@ -60,32 +83,110 @@ fn of_navigation(navigation: &Navigation) -> Figures {
 }
 
 fn of_chat(chat: &Chat) -> Vec<Figure> {
-    let counted = chat.statistics();
-    vec![
-        Figure::counter(
-            "hubline_chat_messages_stored",
-            "Messages of the chat that this instance stored.",
-            counted.stored,
-        ),
-        Figure::counter(
+    let ChatStatistics { stored, repeated, refused, published_from_outbox, database_failures, .. } =
+        chat.statistics();
+    counters([
+        ("hubline_chat_messages_stored", "Messages of the chat that this instance stored.", stored),
+        (
             "hubline_chat_messages_repeated",
             "Messages that were sent again and had been stored before.",
-            counted.repeated,
+            repeated,
         ),
-        Figure::counter(
+        (
             "hubline_chat_calls_refused",
             "Calls of the chat that were refused: something not allowed, or too much.",
-            counted.refused,
+            refused,
         ),
-        Figure::counter(
+        (
             "hubline_chat_published_from_outbox",
             "Messages that this instance published from the outbox, after another instance or it itself had not.",
-            counted.published_from_outbox,
+            published_from_outbox,
         ),
-        Figure::counter(
+        (
             "hubline_chat_database_failures",
             "Calls of the chat that failed because the database could not be used.",
-            counted.database_failures,
+            database_failures,
         ),
-    ]
+    ])
+}
+
+fn of_calls(calls: &Calls) -> Vec<Figure> {
+    let counted = calls.statistics();
+    let CallStatistics { started, accepted, rejoined, refused, unrecorded, .. } = counted;
+    let help = "Calls that go on, whose caller is connected to this instance.";
+    let now = [("ringing", counted.ringing), ("active", counted.active)];
+    let now = now.map(|(status, count)| Figure::gauge("hubline_calls", help, count).of("status", status));
+    let help = "Calls that are over, by what has become of them.";
+    let over = [
+        ("completed", counted.completed),
+        ("cancelled", counted.cancelled),
+        ("declined", counted.declined),
+        ("busy", counted.busy),
+        ("missed", counted.missed),
+        ("lost", counted.lost),
+    ];
+    let over = over
+        .map(|(outcome, count)| Figure::counter("hubline_calls_over", help, count).of("outcome", outcome));
+    let others = counters([
+        ("hubline_calls_started", "Calls that began to ring.", started),
+        ("hubline_calls_accepted", "Calls that were accepted.", accepted),
+        (
+            "hubline_calls_rejoined",
+            "How often a participant of a call went on by another connection.",
+            rejoined,
+        ),
+        (
+            "hubline_calls_refused",
+            "What was refused because of Limits:CallsPerMinutePerUser or Limits:CallMessagesPerMinutePerUser.",
+            refused,
+        ),
+        (
+            "hubline_calls_unrecorded",
+            "How often a call could not be written into the history at once; what is over is tried again.",
+            unrecorded,
+        ),
+    ]);
+    now.into_iter().chain(over).chain(others).collect()
+}
+
+fn of_clinic(clinic: &Clinic) -> Vec<Figure> {
+    let ClinicStatistics {
+        banned_users,
+        banned_requests_refused,
+        connections_closed,
+        sign_ins_written,
+        sign_ins_lost,
+        rows_deleted_by_age,
+        ..
+    } = clinic.statistics();
+    let help = "Users who are kept out, as far as this instance knows.";
+    let mut figures = vec![Figure::gauge("hubline_banned_users", help, banned_users as u64)];
+    figures.extend(counters([
+        (
+            "hubline_banned_requests_refused",
+            "Requests of users who are kept out, which were answered 403.",
+            banned_requests_refused,
+        ),
+        (
+            "hubline_user_connections_closed",
+            "Connections that were closed because an administrator closed those of their user.",
+            connections_closed,
+        ),
+        ("hubline_audit_sign_ins", "Sign-ins that were written into the audit.", sign_ins_written),
+        (
+            "hubline_audit_sign_ins_lost",
+            "Sign-ins that are missing in the audit, because the database was away for too long.",
+            sign_ins_lost,
+        ),
+        (
+            "hubline_rows_deleted_by_age",
+            "Rows of the database that this instance has deleted because of Retention settings.",
+            rows_deleted_by_age,
+        ),
+    ]));
+    figures
+}
+
+fn counters<const N: usize>(counters: [(&'static str, &'static str, u64); N]) -> Vec<Figure> {
+    counters.map(|(name, help, value)| Figure::counter(name, help, value)).into()
 }

@@ -6,16 +6,17 @@ use axum::routing::get;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::Config;
+use hubline_store::navigation::NavigationStore;
+
+use super::applications::Applications;
+use super::{Config, Parts};
 use crate::admin::{self, Admin, AdminConfig};
 use crate::api::{describe, with_problems};
-use crate::clinic::Clinic;
 use crate::navigation;
 use crate::paths::{API, OPENAPI};
 
 /// What applications have of the API.
-#[derive(Default)]
-pub(super) struct Parts {
+pub(super) struct ApiParts {
     /// Below `/api/admin`, for who has an admin key.
     pub(super) guarded: OpenApiRouter,
     /// For everybody, or for whomever the routes let in.
@@ -24,8 +25,17 @@ pub(super) struct Parts {
     pub(super) described: OpenApi,
 }
 
-/// Who may use `/api/admin`.
-pub(super) fn access(config: &Config) -> AdminConfig {
+/// Who may use `/api/admin`. The connections of a virtual key that is revoked are closed as those of any user who is to stay out.
+pub(super) fn admin(parts: &Parts, mappings: NavigationStore) -> Admin {
+    let clinic = parts.clinic.clone();
+    let admin = Admin::new(access(&parts.config), parts.store.clone(), mappings);
+    admin.keeping_out(move |user, until| {
+        let clinic = clinic.clone();
+        Box::pin(async move { clinic.keep_out(&user, until).await })
+    })
+}
+
+fn access(config: &Config) -> AdminConfig {
     AdminConfig {
         keys: config.applications.admin.keys.clone(),
         is_open_without_keys: config.server.environment.is_development(),
@@ -40,18 +50,20 @@ pub(super) fn access(config: &Config) -> AdminConfig {
     }
 }
 
-/// Has the connections of a virtual key that is revoked closed as those of any user who is to stay out.
-pub(super) fn keeping_out(admin: Admin, clinic: &Clinic) -> Admin {
-    let clinic = clinic.clone();
-    admin.keeping_out(move |user, until| {
-        let clinic = clinic.clone();
-        Box::pin(async move { clinic.keep_out(&user, until).await })
-    })
+/// What there is of it, with what is `described` and served elsewhere.
+pub(super) fn parts(parts: &Parts, applications: &Applications, described: OpenApi) -> ApiParts {
+    let navigation = &applications.navigation;
+    let guarded = parts.clinic.routes().merge(navigation.admin_routes());
+    let open = match parts.config.server.environment.is_production() {
+        true => OpenApiRouter::new(),
+        false => navigation.test_routes(),
+    };
+    ApiParts { guarded, open, described }
 }
 
 /// Serves the API and its description, which is open where anybody may look at everything. The second value are the paths without
 /// parameters, which may be spelt freely.
-pub(super) fn serve(admin: &Admin, parts: Parts, is_development: bool) -> (Router, Vec<String>) {
+pub(super) fn serve(admin: &Admin, parts: ApiParts, config: &Config) -> (Router, Vec<String>) {
     let (guarded, guarded_description) = admin.serve(parts.guarded);
     let (open, open_description) = parts.open.split_for_parts();
     let described = guarded_description.paths.paths.keys().chain(open_description.paths.paths.keys());
@@ -61,7 +73,8 @@ pub(super) fn serve(admin: &Admin, parts: Parts, is_development: bool) -> (Route
         describe([guarded_description, open_description, parts.described], admin::PATH),
     );
     let document = Router::new().route(OPENAPI, get(document));
-    let document = if is_development { document } else { admin.protect(document) };
+    let is_open = config.server.environment.is_development();
+    let document = if is_open { document } else { admin.protect(document) };
     (guarded.merge(with_problems(open, API)).merge(document), paths)
 }
 

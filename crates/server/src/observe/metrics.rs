@@ -1,13 +1,10 @@
 //! The page that Prometheus reads.
 
-mod calls;
-mod clinic;
 mod collector;
 mod figures;
 #[cfg(target_os = "linux")]
 mod process;
 mod redis;
-mod refusals;
 
 use std::fmt;
 use std::sync::Arc;
@@ -27,7 +24,6 @@ use prometheus_client::registry::Registry;
 use collector::ServerCollector;
 pub(crate) use figures::{Figure, Figures};
 pub(crate) use redis::RedisFigures;
-pub(crate) use refusals::RefusalCollector;
 
 use crate::observe::Output;
 
@@ -48,7 +44,6 @@ impl Metrics {
     pub(crate) fn new(
         server: &Server,
         log: &Output,
-        refusals: RefusalCollector,
         redis: Option<RedisFigures>,
         figures: Vec<Figures>,
     ) -> Self {
@@ -60,7 +55,6 @@ impl Metrics {
             registry.register_collector(Box::new(figures));
         }
         registry.register_collector(Box::new(ServerCollector::new(server, log)));
-        registry.register_collector(Box::new(refusals));
         #[cfg(target_os = "linux")]
         registry.register_collector(Box::new(process::ProcessCollector::new()));
         Self { registry: Arc::new(registry), being_written: Arc::default() }

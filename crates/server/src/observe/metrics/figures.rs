@@ -43,7 +43,6 @@ impl Figure {
     }
 
     /// One of several of its name.
-    #[allow(dead_code, reason = "for an application whose figures differ in a label")]
     pub(crate) fn of(self, label: &'static str, value: &'static str) -> Self {
         Self { label: Some((label, value)), ..self }
     }
