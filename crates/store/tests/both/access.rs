@@ -15,6 +15,7 @@ async fn tried(connection_string: &str) -> (Store, String) {
     let store = Store::open(options).await.unwrap();
     let said = match &*store.status().borrow() {
         StoreStatus::Connected => "connected".to_owned(),
+        StoreStatus::Migrating => "migrating".to_owned(),
         StoreStatus::Starting(why) | StoreStatus::Disconnected(why) => why.clone(),
     };
     (store, said)
