@@ -7,6 +7,8 @@ use axum::extract::State;
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hubline::Principal;
+use hubline_store::clinic::Party;
+use hubline_store::clinic::audit::{self, AuditEntry};
 use hubline_store::keys::AdminScope;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -53,8 +55,14 @@ impl Navigation {
         OpenApiRouter::new().routes(routes!(admin_trigger)).with_state(self.clone())
     }
 
-    async fn triggered(&self) -> Result<Json<Triggered>, Problem> {
+    /// What cannot be audited is not done.
+    async fn triggered(&self, who: Party) -> Result<Json<Triggered>, Problem> {
         let version = self.current(&Scope::default()).await?.version();
+        let entry = AuditEntry::now(who, "navigation.trigger", Party::new("navigation-state", ""));
+        let entry = entry.details(format!("version {version}"));
+        let store = self.shared.store.store();
+        store.write(move |db| Box::pin(async move { audit::record(db, &entry).await })).await?;
+        // Behind the database, whose time is none of what clients measure.
         let timestamp = UnixSeconds::now();
         match self.trigger_at(timestamp).await {
             Ok(instances) => Ok(Json(Triggered { version, timestamp, instances })),
@@ -119,7 +127,7 @@ async fn state(
 
 /// Sends the navigation state, for tests
 ///
-/// As the trigger of the admin API, without a key. Not in Production.
+/// As the trigger of the admin API, without a key; the audit calls whoever does it `test:`. Not in Production.
 #[utoipa::path(
     post,
     path = "/api/test/trigger-navigation-update",
@@ -127,7 +135,7 @@ async fn state(
     responses((status = 200, body = Triggered)),
 )]
 async fn test_trigger(State(navigation): State<Navigation>) -> Result<Json<Triggered>, Problem> {
-    navigation.triggered().await
+    navigation.triggered(Party::new("test", "")).await
 }
 
 /// Sends the navigation state
@@ -144,7 +152,7 @@ async fn admin_trigger(
     who: AdminPrincipal,
 ) -> Result<Json<Triggered>, Problem> {
     who.require(AdminScope::Write)?;
-    navigation.triggered().await
+    navigation.triggered(who.party()).await
 }
 
 /// Whether one of the tags of `If-None-Match` is this one, weak or not.

@@ -181,9 +181,11 @@ async fn connected(
     Ok(())
 }
 
-/// A client whose new token names other models sees those from now on.
+/// A client whose new token names other models sees those from now on, and is sent the state with them. A connection that
+/// would be told of those it had, or not of the new ones, is closed.
 async fn refreshed(
     State(HubState(shared)): State<HubState>,
+    clients: Clients,
     groups: Groups,
     caller: Caller,
 ) -> Result<(), HubError> {
@@ -195,13 +197,26 @@ async fn refreshed(
     shared.scopes.enter(&scope);
     caller.items().insert(scope.clone());
     shared.scopes.leave(&before);
-    groups.remove(caller.connection_id(), before.group()).await?;
-    groups.add(caller.connection_id(), scope.group()).await?;
+    change_groups(&groups, &caller, &before, &scope).await.inspect_err(|_| caller.abort())?;
+    // Behind the groups, so that no change falls between them. Without a state there is nothing to send, and the client may stay.
+    if shared.refresh().await.is_ok() {
+        send_state(&shared, &clients, &caller).await?;
+    }
+    Ok(())
+}
+
+async fn change_groups(
+    groups: &Groups,
+    caller: &Caller,
+    before: &Scope,
+    scope: &Scope,
+) -> Result<(), GroupError> {
     let subscribed: Subscribed = caller.items().get().unwrap_or_default();
     for alias in subscribed.0.into_iter().filter(|alias| !scope.sees(alias)) {
         unsubscribe_from_model(groups.clone(), caller.clone(), alias).await?;
     }
-    Ok(())
+    groups.remove(caller.connection_id(), before.group()).await?;
+    groups.add(caller.connection_id(), scope.group()).await
 }
 
 async fn disconnected(State(HubState(shared)): State<HubState>, caller: Caller) {

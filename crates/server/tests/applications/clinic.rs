@@ -302,7 +302,7 @@ async fn consultations_are_made_listed_and_closed() {
     let written = actions(port, &format!("subject=consultation:{}", &path[25..])).await;
     assert_eq!(
         written.iter().map(|(action, _)| &**action).collect::<Vec<_>>(),
-        ["consultation.close", "consultation.create"]
+        ["consultation.close", "consultation.read", "consultation.create"]
     );
 }
 

@@ -10,4 +10,3 @@ mod connection_mapping;
 mod database;
 mod fleet;
 mod navigation;
-mod virtual_keys;

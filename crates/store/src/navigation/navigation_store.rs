@@ -22,6 +22,11 @@ impl NavigationStore {
         Self { store, written: Arc::new(watch::Sender::new(())) }
     }
 
+    /// The database, for work that changes neither mappings nor providers.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Changes whenever [`NavigationStore::write`], or a method that uses it, has succeeded, here and not in other processes.
     pub fn written(&self) -> watch::Receiver<()> {
         self.written.subscribe()

@@ -6,8 +6,8 @@ use hubline_store::keys::AdminScope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::note;
 use super::values::shown;
+use super::{note, shown_of};
 use crate::api::{AdminPrincipal, Json, Moment, Page, Problem, Query, page_size};
 use crate::clinic::Clinic;
 
@@ -97,7 +97,7 @@ pub(super) async fn list(
     let found = clinic.store.write(move |db| {
         Box::pin(async move {
             let found = audit::list(db, &filter, limit + 1).await?;
-            note(db, &who, "audit.read", subject, String::new()).await?;
+            note(db, &who, "audit.read", subject, shown_of(&found, limit)).await?;
             Ok::<_, Problem>(found)
         })
     });

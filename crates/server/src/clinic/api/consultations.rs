@@ -12,8 +12,8 @@ use hubline_store::keys::AdminScope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::note;
 use super::values::{Name, User, shown};
+use super::{note, shown_of};
 use crate::api::{AdminPrincipal, Json, Moment, Page, Path, Problem, Query, page_size};
 use crate::clinic::Clinic;
 
@@ -161,7 +161,7 @@ pub(super) async fn create(
 
 /// Lists consultations
 ///
-/// Those made last first.
+/// Those made last first. It tells who is whose patient, so reading it is in the audit from then on.
 #[utoipa::path(
     get,
     path = "/api/admin/consultations",
@@ -182,14 +182,25 @@ pub(super) async fn list(
         open_at: query.open.filter(|&open| open).map(|_| Timestamp::now()),
         before: query.after.filter(|after| !after.is_empty()).map(|after| cursor(&after)).transpose()?,
     };
-    let found = clinic
-        .store
-        .read(move |db| Box::pin(async move { consultations::list(db, &filter, limit + 1).await }));
+    let subject = match (&filter.participant, &filter.room) {
+        (Some(user), _) => Party::user(user),
+        (None, Some(room)) => Party::room(room),
+        (None, None) => Party::consultation("*"),
+    };
+    let found = clinic.store.write(move |db| {
+        Box::pin(async move {
+            let found = consultations::list(db, &filter, limit + 1).await?;
+            note(db, &who, "consultation.read", subject, shown_of(&found, limit)).await?;
+            Ok::<_, Problem>(found)
+        })
+    });
     let page = Page::of(found.await?, limit, |last| format!("{} {}", last.created_at.0, last.id));
     Ok(Json(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next }))
 }
 
 /// Shows a consultation
+///
+/// Reading it is in the audit from then on.
 #[utoipa::path(
     get,
     path = "/api/admin/consultations/{id}",
@@ -204,8 +215,15 @@ pub(super) async fn find(
 ) -> Result<Json<ShownConsultation>, Problem> {
     who.require(AdminScope::Read)?;
     let id = Name(id).checked("id").map_err(|_| Problem::not_found("consultation"))?;
-    let found = clinic.store.read(move |db| Box::pin(async move { consultations::get(db, &id).await }));
-    found.await?.map(|found| Json(found.into())).ok_or_else(|| Problem::not_found("consultation"))
+    let found = clinic.store.write(move |db| {
+        Box::pin(async move {
+            let found =
+                consultations::get(db, &id).await?.ok_or_else(|| Problem::not_found("consultation"))?;
+            note(db, &who, "consultation.read", Party::consultation(&id), String::new()).await?;
+            Ok::<_, Problem>(found)
+        })
+    });
+    Ok(Json(found.await?.into()))
 }
 
 /// Closes a consultation

@@ -7,8 +7,8 @@ use hubline_store::keys::AdminScope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::note;
 use super::values::{User, shown};
+use super::{note, shown_of};
 use crate::api::{AdminPrincipal, Json, Page, Path, Problem};
 use crate::clinic::Clinic;
 
@@ -68,13 +68,21 @@ pub(super) async fn begin(
 
 /// Lists erasures that are not complete
 ///
-/// The oldest 200. One that is complete is in the audit, as `user.erased`.
+/// The oldest 200, with the pseudonyms; reading it is in the audit from then on. One that is complete is in the audit, as `user.erased`.
 #[utoipa::path(get, path = "/api/admin/erasures", tag = "users", responses((status = 200, body = Page<ShownErasure>)))]
 pub(super) async fn list(
     State(clinic): State<Clinic>,
     who: AdminPrincipal,
 ) -> Result<Json<Page<ShownErasure>>, Problem> {
     who.require(AdminScope::Full)?;
-    let pending = clinic.store.read(|db| Box::pin(erasures::pending(db, MOST_SHOWN))).await?;
+    let pending = clinic.store.write(move |db| {
+        Box::pin(async move {
+            let pending = erasures::pending(db, MOST_SHOWN).await?;
+            note(db, &who, "erasure.read", Party::new("erasure", "*"), shown_of(&pending, MOST_SHOWN))
+                .await?;
+            Ok::<_, Problem>(pending)
+        })
+    });
+    let pending = pending.await?;
     Ok(Json(Page { items: pending.into_iter().map(Into::into).collect(), next: None }))
 }

@@ -1,5 +1,5 @@
 //! The part of the admin API that a clinic needs: consultations, who is kept out, the audit, and what is stored of a user. What is done
-//! is audited in the transaction that does it, so what cannot be audited is refused.
+//! is audited in the transaction that does it, and so is what is read, since all of it tells of patients: what cannot be audited is refused.
 
 mod audit;
 mod consultations;
@@ -30,6 +30,11 @@ pub(super) fn routes() -> OpenApiRouter<Clinic> {
         .routes(routes!(erasures::begin))
         .routes(routes!(erasures::list))
         .routes(routes!(export::export))
+}
+
+/// How many rows of a page are shown, of which one more than `limit` was asked for: the details of a read in the audit.
+fn shown_of<T>(found: &[T], limit: u32) -> String {
+    format!("{} shown", found.len().min(limit as usize))
 }
 
 /// Writes down what an administrator does.

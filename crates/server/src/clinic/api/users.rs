@@ -10,8 +10,8 @@ use hubline_store::keys::AdminScope;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::note;
 use super::values::{User, shown};
+use super::{note, shown_of};
 use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, page_size};
 use crate::clinic::{Announcement, Clinic, Told};
 
@@ -154,7 +154,7 @@ pub(super) async fn close(
 
 /// Lists who is kept out
 ///
-/// By user.
+/// By user. Reading it is in the audit from then on.
 #[utoipa::path(get, path = "/api/admin/bans", tag = "users", params(PageQuery), responses((status = 200, body = Page<ShownBan>)))]
 pub(super) async fn list_bans(
     State(clinic): State<Clinic>,
@@ -164,14 +164,20 @@ pub(super) async fn list_bans(
     who.require(AdminScope::Read)?;
     let limit = page_size(query.limit)?;
     let after = query.after.map(|after| after.replace('\0', "\u{fffd}"));
-    let found = clinic.store.read(move |db| {
-        Box::pin(async move { bans::list(db, Timestamp::now(), after.as_deref(), limit + 1).await })
+    let found = clinic.store.write(move |db| {
+        Box::pin(async move {
+            let found = bans::list(db, Timestamp::now(), after.as_deref(), limit + 1).await?;
+            note(db, &who, "ban.read", Party::new("ban", "*"), shown_of(&found, limit)).await?;
+            Ok::<_, Problem>(found)
+        })
     });
     let found = found.await?.into_iter().map(ShownBan::from).collect();
     Ok(Json(Page::of(found, limit, |last: &ShownBan| last.user.clone())))
 }
 
 /// Shows until when a user is kept out
+///
+/// Reading it is in the audit from then on.
 #[utoipa::path(
     get,
     path = "/api/admin/bans/{user}",
@@ -186,9 +192,15 @@ pub(super) async fn find_ban(
 ) -> Result<Json<ShownBan>, Problem> {
     who.require(AdminScope::Read)?;
     let user = User(user).checked("user").map_err(|_| Problem::not_found("user who is kept out"))?;
-    let found =
-        clinic.store.read(move |db| Box::pin(async move { bans::get(db, &user, Timestamp::now()).await }));
-    found.await?.map(|ban| Json(ban.into())).ok_or_else(|| Problem::not_found("user who is kept out"))
+    let found = clinic.store.write(move |db| {
+        Box::pin(async move {
+            let found = bans::get(db, &user, Timestamp::now()).await?;
+            let found = found.ok_or_else(|| Problem::not_found("user who is kept out"))?;
+            note(db, &who, "ban.read", Party::user(&user), String::new()).await?;
+            Ok::<_, Problem>(found)
+        })
+    });
+    Ok(Json(found.await?.into()))
 }
 
 /// Lets a user in again
