@@ -84,7 +84,7 @@ pub(super) async fn authenticate(
             access_token::take(&mut request);
             next.run(request).await
         }
-        Err(problem) => keys.refusal(problem),
+        Err(problem) => keys.refusal(client, problem),
     }
 }
 
@@ -179,10 +179,11 @@ impl VirtualKeys {
     }
 
     /// Counts a refusal; the first is logged.
-    fn refusal(&self, problem: Problem) -> Response {
+    fn refusal(&self, client: Option<IpAddr>, problem: Problem) -> Response {
         let is_counted = problem.status() != StatusCode::SERVICE_UNAVAILABLE;
         if is_counted && self.refused.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
+                client = client.map(tracing::field::display),
                 problem = problem.detail(),
                 "A request to the navigation state without a right virtual key was refused. /api/admin/virtual-keys makes keys, \
                  Navigation:RequireVirtualKey says whether they are needed. Further ones are counted in hubline_virtual_keys_refused_total"

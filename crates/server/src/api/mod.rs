@@ -4,6 +4,7 @@
 //! A part is a `utoipa_axum::router::OpenApiRouter`, whose handlers have `#[utoipa::path]`: what is not described is not served.
 //! `app` joins the parts.
 
+mod body;
 mod entity_tag;
 mod extract;
 mod object;
@@ -13,16 +14,16 @@ mod principal;
 mod problem;
 mod router;
 mod time;
+mod whole;
 
+pub(crate) use body::body_limit;
 pub(crate) use entity_tag::{IfMatch, IfNoneMatch, entity_tag};
 pub(crate) use extract::{Json, Path, Query};
 pub(crate) use object::Object;
 pub(crate) use openapi::describe;
-pub(crate) use page::{Page, page_size};
+pub(crate) use page::{Page, PageSize};
 pub(crate) use principal::AdminPrincipal;
 pub(crate) use problem::Problem;
 pub(crate) use router::with_problems;
 pub(crate) use time::{Moment, shown};
-
-/// Most bytes of a body, unless a route says otherwise.
-pub(crate) const BODY_BYTES: usize = 64 * 1024;
+pub(crate) use whole::Whole;

@@ -1,13 +1,14 @@
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, Request};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::http::header::{ALLOW, CONTENT_TYPE};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 
+use super::Problem;
+use super::body::usual_body_limit;
 use super::problem::PROBLEM_JSON;
-use super::{BODY_BYTES, Problem};
 
 /// Completes an API of paths below `prefix`, without a slash at its end: whatever fails there is a [`Problem`], unknown paths too, and bodies
 /// have a bound.
@@ -16,7 +17,7 @@ pub(crate) fn with_problems<S: Clone + Send + Sync + 'static>(api: Router<S>, pr
         .route(&format!("{prefix}/"), any(unknown))
         .route(&format!("{prefix}/{{*rest}}"), any(unknown))
         // Not around the fallback, which would be everybody's once the router is merged.
-        .route_layer(DefaultBodyLimit::max(BODY_BYTES))
+        .route_layer(usual_body_limit())
         .route_layer(from_fn(as_problem))
 }
 
@@ -67,8 +68,7 @@ mod tests {
         let api = Router::new()
             .route("/api/things", get(async || "things").post(async |_: axum::body::Bytes| "made"))
             .route("/api/things/{id}", put(async || (StatusCode::IM_A_TEAPOT, "a tea pot's own words")));
-        let request =
-            Request::builder().method(method).uri(path).body(Body::from(vec![b' '; BODY_BYTES + 1]));
+        let request = Request::builder().method(method).uri(path).body(Body::from(vec![b' '; 65_537]));
         let response = with_problems::<()>(api, "/api").oneshot(request.unwrap()).await.unwrap();
         let allow = response.headers().get(ALLOW).map(|allow| allow.to_str().unwrap().to_owned());
         let status = response.status().as_u16();

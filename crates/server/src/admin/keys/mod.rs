@@ -9,17 +9,22 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::response::IntoResponse;
 use futures_util::future::BoxFuture;
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
 use hubline_store::clinic::bans::{self, Ban, Banned};
 use hubline_store::keys::{self, AdminScope, Key, KeyError, KeyKind, KeyScope, NewKey, Secret};
 use hubline_store::{Store, Timestamp};
+use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::virtual_keys::user_of;
-use crate::api::{AdminPrincipal, Problem, page_size};
+use crate::api::{AdminPrincipal, Json, Page, Problem, shown};
+use values::{PageQuery, Rotation, WithSecret};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<KeyManagement> {
@@ -74,13 +79,20 @@ impl From<KeyError> for Problem {
     }
 }
 
-async fn create(
+/// A kind of keys, as the API shows one.
+trait ShownKey: From<Key> + Serialize {
+    const KIND: KeyKind;
+    /// Where they are.
+    const PATH: &'static str;
+}
+
+async fn create<K: ShownKey>(
     management: &KeyManagement,
     who: AdminPrincipal,
     new: NewKey,
-) -> Result<(Key, Secret), Problem> {
+) -> Result<impl IntoResponse + use<K>, Problem> {
     who.require(AdminScope::Full)?;
-    management
+    let made = management
         .store
         .write(move |db| {
             Box::pin(async move {
@@ -96,85 +108,91 @@ async fn create(
                 Ok((key, secret))
             })
         })
-        .await
+        .await;
+    let (key, secret) = made?;
+    let location = format!("{}/{}", K::PATH, key.id);
+    Ok((StatusCode::CREATED, [(LOCATION, location)], with_secret::<K>(key, &secret, None)))
+}
+
+fn with_secret<K: ShownKey>(
+    key: Key,
+    secret: &Secret,
+    earlier_until: Option<Timestamp>,
+) -> impl IntoResponse + use<K> {
+    let secret = secret.expose().to_owned();
+    let body = WithSecret { key: K::from(key), secret, earlier_secrets_until: earlier_until.map(shown) };
+    ([(CACHE_CONTROL, "no-store")], Json(body))
 }
 
 fn is_weak(scope: &KeyScope) -> bool {
     matches!(scope, KeyScope::Admin(scope) if *scope < AdminScope::Full)
 }
 
-async fn list(
+async fn list<K: ShownKey>(
     management: &KeyManagement,
     who: &AdminPrincipal,
-    kind: KeyKind,
-    after: Option<String>,
-    limit: Option<u32>,
-) -> Result<(Vec<Key>, u32), Problem> {
+    query: PageQuery,
+) -> Result<Json<Page<K>>, Problem> {
     who.require(AdminScope::Full)?;
-    let limit = page_size(limit)?;
+    let PageQuery { after, limit } = query;
     let after = after.filter(|after| !after.is_empty());
     if after.as_deref().is_some_and(|after| !is_id(after)) {
         return Err(Problem::field("after", "what the page before has as next is needed"));
     }
-    let list = management
-        .store
-        .read(move |db| Box::pin(async move { keys::list(db, kind, after.as_deref(), limit + 1).await }));
-    Ok((list.await?, limit))
+    let found = management.store.read(move |db| {
+        Box::pin(async move { keys::list(db, K::KIND, after.as_deref(), limit.and_one()).await })
+    });
+    Ok(Json(limit.page(found.await?, |key| key.id.clone())))
 }
 
-async fn find(
+async fn find<K: ShownKey>(
     management: &KeyManagement,
     who: &AdminPrincipal,
-    kind: KeyKind,
     id: String,
-) -> Result<Key, Problem> {
+) -> Result<Json<K>, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
-    let key =
-        management.store.read(move |db| Box::pin(async move { keys::find(db, kind, &id).await })).await?;
-    key.ok_or_else(|| Problem::not_found("key"))
+    let found = management.store.read(move |db| Box::pin(async move { keys::find(db, K::KIND, &id).await }));
+    found.await?.map(|key| Json(key.into())).ok_or_else(|| Problem::not_found("key"))
 }
 
-async fn rotate(
+async fn rotate<K: ShownKey>(
     management: &KeyManagement,
     who: AdminPrincipal,
-    kind: KeyKind,
     id: String,
-    overlap: Duration,
-) -> Result<(Key, Secret, Timestamp), Problem> {
+    rotation: Rotation,
+) -> Result<impl IntoResponse + use<K>, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
     let now = Timestamp::now();
-    let overlap_ends = after(now, overlap);
-    management
-        .store
-        .write(move |db| {
-            Box::pin(async move {
-                let (key, secret) = keys::rotate(db, kind, &id, overlap_ends, now).await?;
-                record(db, &who, "key.rotate", &key).await?;
-                Ok((key, secret, overlap_ends))
-            })
+    let overlap_ends = now.after(rotation.overlap());
+    let rotated = management.store.write(move |db| {
+        Box::pin(async move {
+            let (key, secret) = keys::rotate(db, K::KIND, &id, overlap_ends, now).await?;
+            record(db, &who, "key.rotate", &key).await?;
+            Ok::<_, Problem>((key, secret))
         })
-        .await
+    });
+    let (key, secret) = rotated.await?;
+    Ok(with_secret::<K>(key, &secret, Some(overlap_ends)))
 }
 
 /// Ends a key. Whoever has come in by a virtual one is kept out, in the same transaction, so that instances that cannot be told now learn it
 /// from the database.
-async fn revoke(
+async fn revoke<K: ShownKey>(
     management: &KeyManagement,
     who: AdminPrincipal,
-    kind: KeyKind,
     id: String,
-) -> Result<Key, Problem> {
+) -> Result<Json<K>, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
-    let user = (kind == KeyKind::Virtual).then(|| user_of(&id));
-    let out_until = after(Timestamp::now(), OUT);
+    let user = (K::KIND == KeyKind::Virtual).then(|| user_of(&id));
+    let out_until = Timestamp::now().after(OUT);
     let ban =
         user.as_deref().map(|user| Ban::now(user, out_until, "the virtual key was revoked", &who.party()));
     let revoked = management.store.write(move |db| {
         Box::pin(async move {
-            let key = keys::revoke(db, kind, &id, Timestamp::now()).await?;
+            let key = keys::revoke(db, K::KIND, &id, Timestamp::now()).await?;
             if let Some(ban) = &ban
                 && bans::put(db, ban).await? == Banned::TooMany
             {
@@ -190,7 +208,7 @@ async fn revoke(
     if let (Some(user), Some(KeepOut(keep_out))) = (user, &management.keep_out) {
         keep_out(user, out_until).await;
     }
-    Ok(revoked)
+    Ok(Json(revoked.into()))
 }
 
 async fn record(
@@ -216,10 +234,4 @@ fn existing(id: String) -> Result<String, Problem> {
 
 fn is_id(text: &str) -> bool {
     text.len() == 16 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-}
-
-/// A time later than another.
-fn after(now: Timestamp, span: Duration) -> Timestamp {
-    let ticks = i64::try_from(span.as_nanos() / 100).unwrap_or(i64::MAX);
-    Timestamp(now.0.saturating_add(ticks))
 }

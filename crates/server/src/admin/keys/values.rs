@@ -1,17 +1,21 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use hubline::value::DateTime;
 use hubline_store::Timestamp;
+use hubline_store::keys::Key;
 use hubline_store::keys::{AdminScope, LONGEST_NAME};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::admin::names::{NAME, is_name};
-use crate::api::Problem;
+use crate::api::{PageSize, Problem, Whole, shown};
 
-/// Longest time a key may be good, and its earlier secrets after a rotation, in seconds: 10 years, 30 days.
-const LONGEST_LIFE: u32 = 315_360_000;
-const LONGEST_OVERLAP: u32 = 2_592_000;
+/// For how many seconds a key is good: 10 years at most.
+pub(super) type Life = Whole<1, 315_360_000>;
+
+/// For how many seconds earlier secrets are good after a rotation: 30 days at most.
+type Overlap = Whole<0, 2_592_000>;
 
 /// How long earlier secrets are good after a rotation, in seconds, unless the request says: a day.
 const USUAL_OVERLAP: u32 = 86_400;
@@ -49,6 +53,55 @@ impl From<AdminScope> for Scope {
     }
 }
 
+/// What every key has, whatever it opens; no secrets.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct KeyFacts {
+    /// Its id, which is no secret.
+    #[schema(example = "5f0c1e7a9b3d2846")]
+    id: String,
+    /// What people call it.
+    name: String,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: DateTime,
+    /// When it ends; null for never.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<DateTime>,
+    /// When it was revoked; null if it was not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    revoked_at: Option<DateTime>,
+    /// When it was used last, to the minute; null if it never was.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    last_used_at: Option<DateTime>,
+}
+
+impl From<Key> for KeyFacts {
+    fn from(key: Key) -> Self {
+        Self {
+            id: key.id,
+            name: key.name,
+            created_at: shown(key.created_at),
+            expires_at: key.expires_at.map(shown),
+            revoked_at: key.revoked_at.map(shown),
+            last_used_at: key.last_used_at.map(shown),
+        }
+    }
+}
+
+/// A key with its new secret, which is shown this once.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WithSecret<K> {
+    /// The key.
+    pub(super) key: K,
+    /// What its holder sends as `Authorization: Bearer`; clients of a hub as `access_token` where they cannot.
+    pub(super) secret: String,
+    /// Until when earlier secrets are good, after a rotation; null for a new key.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(super) earlier_secrets_until: Option<DateTime>,
+}
+
 /// Which page.
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -58,8 +111,9 @@ pub(super) struct PageQuery {
     #[param(nullable = false, required = false, pattern = "^([0-9a-f]{16})?$")]
     pub(super) after: Option<String>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    pub(super) limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    pub(super) limit: PageSize,
 }
 
 /// How to rotate a key.
@@ -67,19 +121,13 @@ pub(super) struct PageQuery {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Rotation {
     /// For how many seconds the earlier secrets stay good; a day unless given, 0 ends them at once.
-    #[schema(maximum = 2_592_000, default = 86_400)]
-    overlap_seconds: Option<u32>,
+    #[schema(inline, default = 86_400)]
+    overlap_seconds: Option<Overlap>,
 }
 
 impl Rotation {
-    pub(super) fn overlap(&self) -> Result<Duration, Problem> {
-        match self.overlap_seconds.unwrap_or(USUAL_OVERLAP) {
-            seconds @ 0..=LONGEST_OVERLAP => Ok(Duration::from_secs(seconds.into())),
-            _ => Err(Problem::field(
-                "overlapSeconds",
-                format!("a number from 0 to {LONGEST_OVERLAP} is needed"),
-            )),
-        }
+    pub(super) fn overlap(&self) -> Duration {
+        Duration::from_secs(self.overlap_seconds.map_or(USUAL_OVERLAP, Whole::as_u32).into())
     }
 }
 
@@ -112,13 +160,7 @@ pub(super) fn checked_models(models: Option<BTreeSet<String>>) -> Result<Option<
     }
 }
 
-/// When something ends that lasts so many seconds.
-pub(super) fn end(now: Timestamp, seconds: Option<u32>) -> Result<Option<Timestamp>, Problem> {
-    match seconds {
-        None => Ok(None),
-        Some(seconds @ 1..=LONGEST_LIFE) => Ok(Some(super::after(now, Duration::from_secs(seconds.into())))),
-        Some(_) => {
-            Err(Problem::field("expiresInSeconds", format!("a number from 1 to {LONGEST_LIFE} is needed")))
-        }
-    }
+/// When something ends that lasts so long.
+pub(super) fn end(now: Timestamp, life: Option<Life>) -> Option<Timestamp> {
+    life.map(|life| now.after(Duration::from_secs(life.as_u32().into())))
 }

@@ -1,21 +1,21 @@
 use std::collections::HashMap;
 
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
-use hubline_store::navigation::{self, MappingValues, NavigationStore};
+use hubline_store::navigation::{self, MAXIMUM_MAPPINGS, MappingValues, NavigationStore};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::values::{ModelMappingExport, ModelMappingImport, ModelMappingImported};
-use crate::api::{AdminPrincipal, Json, Object, Problem};
+use crate::api::{AdminPrincipal, Json, Object, Problem, body_limit};
 
 /// Most bytes of an import: 5,000 mappings with the longest names of ASCII letters fit.
 const IMPORT_BYTES: usize = 4 * 1024 * 1024;
 
 /// Import and export.
 pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
-    let import = OpenApiRouter::new().routes(routes!(import)).layer(DefaultBodyLimit::max(IMPORT_BYTES));
+    let import = OpenApiRouter::new().routes(routes!(import)).layer(body_limit(IMPORT_BYTES));
     import.merge(OpenApiRouter::new().routes(routes!(export)))
 }
 
@@ -37,6 +37,11 @@ async fn import(
     who: AdminPrincipal,
     Json(import): Json<ModelMappingImport>,
 ) -> Result<Json<ModelMappingImported>, Problem> {
+    let count = import.mappings.len();
+    if usize::try_from(MAXIMUM_MAPPINGS).is_ok_and(|most| count > most) {
+        let problem = format!("{count} are too many, there may be at most {MAXIMUM_MAPPINGS}");
+        return Err(Problem::field("mappings", problem));
+    }
     let mappings: Vec<MappingValues> =
         import.mappings.into_iter().map(|Object(mapping)| mapping.into()).collect();
     refuse_twice(&mappings)?;

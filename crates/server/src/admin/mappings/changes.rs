@@ -6,12 +6,15 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::values::ShownChange;
-use crate::api::{AdminPrincipal, Json, Page, Problem, Query, page_size};
+use crate::api::{AdminPrincipal, Json, Page, PageSize, Problem, Query, Whole};
 
 /// Who changed what.
 pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
     OpenApiRouter::new().routes(routes!(list))
 }
+
+/// The id of a mapping or a change.
+type Id = Whole<1, { i64::MAX }>;
 
 /// Which changes.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -19,14 +22,15 @@ pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
 #[into_params(parameter_in = Query)]
 struct ChangeFilter {
     /// Those of this mapping, also after it is gone.
-    #[param(nullable = false, required = false, minimum = 1)]
-    mapping_id: Option<i64>,
+    #[param(inline, nullable = false, required = false)]
+    mapping_id: Option<Id>,
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false, minimum = 1)]
-    after: Option<i64>,
+    #[param(inline, nullable = false, required = false)]
+    after: Option<Id>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: PageSize,
 }
 
 /// Lists changes of mappings and providers
@@ -44,13 +48,8 @@ async fn list(
     _who: AdminPrincipal,
     Query(filter): Query<ChangeFilter>,
 ) -> Result<Json<Page<ShownChange>>, Problem> {
-    for (name, value) in [("mappingId", filter.mapping_id), ("after", filter.after)] {
-        if value.is_some_and(|value| value < 1) {
-            return Err(Problem::field(name, "a number from 1 on is needed"));
-        }
-    }
-    let limit = page_size(filter.limit)?;
-    let query = ChangeQuery { mapping_id: filter.mapping_id, before: filter.after, limit: limit + 1 };
-    let changes = store.changes(query).await?.into_iter().map(ShownChange::from).collect();
-    Ok(Json(Page::of(changes, limit, |change| change.id.to_string())))
+    let ChangeFilter { mapping_id, after, limit } = filter;
+    let (mapping_id, before) = (mapping_id.map(Id::get), after.map(Id::get));
+    let changes = store.changes(ChangeQuery { mapping_id, before, limit: limit.and_one() }).await?;
+    Ok(Json(limit.page(changes, |change| change.id.to_string())))
 }

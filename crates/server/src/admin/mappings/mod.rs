@@ -21,11 +21,13 @@ use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::api::{AdminPrincipal, IfMatch, IfNoneMatch, Json, Path, Problem, Query, entity_tag};
+use crate::api::{AdminPrincipal, IfMatch, IfNoneMatch, Json, Path, Problem, Query, Whole, entity_tag};
 use values::{ModelMappingList, NewModelMapping, ShownMapping};
 
-/// Largest page of mappings.
-const LARGEST_PAGE: u32 = 1_000;
+/// How many mappings a page has at most.
+type Limit = Whole<1, 1_000>;
+/// Page of mappings that is answered unless another size is asked for.
+const USUAL_PAGE: u32 = 100;
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
@@ -70,31 +72,22 @@ struct MappingFilter {
     #[param(nullable = false, required = false)]
     enabled: Option<bool>,
     /// How many to leave out.
-    #[param(nullable = false, required = false, minimum = 0, maximum = 1_000_000, default = 0)]
-    offset: Option<u32>,
-    /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 1_000, default = 100)]
-    limit: Option<u32>,
+    #[param(inline, nullable = false, required = false)]
+    offset: Option<Whole<0, 1_000_000>>,
+    /// How many at most; 100 unless given.
+    #[param(inline, nullable = false, required = false)]
+    limit: Option<Limit>,
 }
 
-impl MappingFilter {
-    fn query(self) -> Result<MappingQuery, Problem> {
-        let within = |name, value: Option<u32>, usual, range: std::ops::RangeInclusive<u32>| {
-            let value = value.unwrap_or(usual);
-            let problem = || format!("a number from {} to {} is needed", range.start(), range.end());
-            range.contains(&value).then_some(value).ok_or_else(|| Problem::field(name, problem()))
-        };
-        let name = |name, value: Option<String>| match value {
-            Some(value) if value.contains('\0') => Err(Problem::field(name, "no name has a NUL in it")),
-            value => Ok(value),
-        };
-        Ok(MappingQuery {
-            virtual_model_name: name("virtualModelName", self.virtual_model_name)?,
-            provider_name: name("providerName", self.provider_name)?,
-            enabled: self.enabled,
-            offset: within("offset", self.offset, 0, 0..=1_000_000)?,
-            limit: within("limit", self.limit, 100, 1..=LARGEST_PAGE)?,
-        })
+impl From<MappingFilter> for MappingQuery {
+    fn from(filter: MappingFilter) -> Self {
+        Self {
+            virtual_model_name: filter.virtual_model_name,
+            provider_name: filter.provider_name,
+            enabled: filter.enabled,
+            offset: filter.offset.map_or(0, Whole::as_u32),
+            limit: filter.limit.map_or(USUAL_PAGE, Whole::as_u32),
+        }
     }
 }
 
@@ -111,7 +104,7 @@ async fn list(
     _who: AdminPrincipal,
     Query(filter): Query<MappingFilter>,
 ) -> Result<Json<ModelMappingList>, Problem> {
-    let page = store.list(filter.query()?).await?;
+    let page = store.list(filter.into()).await?;
     let items = page.mappings.into_iter().map(ShownMapping::from).collect();
     Ok(Json(ModelMappingList { items, total: page.total }))
 }

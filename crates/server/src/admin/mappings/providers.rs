@@ -2,7 +2,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use hubline_store::clinic::Party;
 use hubline_store::clinic::audit::{self, AuditEntry};
-use hubline_store::navigation::{self, NavigationError, NavigationStore};
+use hubline_store::navigation::{self, NavigationError, NavigationStore, Provider};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use super::values::{ProviderHealth, ShownProvider};
 use crate::admin::names::Name;
-use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, page_size};
+use crate::api::{AdminPrincipal, Json, Page, PageSize, Path, Problem, Query};
 
 /// Providers.
 pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
@@ -26,8 +26,9 @@ struct ProviderFilter {
     #[param(nullable = false, required = false)]
     after: Option<String>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: PageSize,
 }
 
 /// Lists providers
@@ -45,11 +46,11 @@ async fn list(
     _who: AdminPrincipal,
     Query(filter): Query<ProviderFilter>,
 ) -> Result<Json<Page<ShownProvider>>, Problem> {
-    let limit = page_size(filter.limit)?;
-    let after = filter.after.unwrap_or_default();
+    let ProviderFilter { after, limit } = filter;
+    let after = after.unwrap_or_default();
     let providers = store.providers().await?.into_iter().filter(|provider| provider.name > after);
-    let page = providers.take(limit as usize + 1).map(ShownProvider::from).collect();
-    Ok(Json(Page::of(page, limit, |provider| provider.name.clone())))
+    let found: Vec<Provider> = providers.take(limit.and_one() as usize).collect();
+    Ok(Json(limit.page(found, |provider| provider.name.clone())))
 }
 
 /// Shows a provider

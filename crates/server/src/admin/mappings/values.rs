@@ -8,7 +8,10 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use crate::admin::names::Name;
-use crate::api::{Object, shown};
+use crate::api::{Object, Whole, shown};
+
+/// What a column of the database holds.
+type Priority = Whole<-2_147_483_648, 2_147_483_647>;
 
 /// What a mapping says.
 #[derive(Debug, Clone, Deserialize, ToSchema)]
@@ -26,8 +29,8 @@ pub(super) struct NewModelMapping {
     enabled: bool,
     /// Which mapping of a virtual name comes first: the one with the lower number.
     #[serde(default)]
-    #[schema(required = false, default = 0, minimum = -2_147_483_648, maximum = 2_147_483_647)]
-    priority: i32,
+    #[schema(inline, nullable = false, required = false)]
+    priority: Option<Priority>,
     // What a mapping that was read has besides; who sends it back with a change need not take it out.
     #[serde(default, rename = "id")]
     #[schema(ignore)]
@@ -50,7 +53,7 @@ impl From<NewModelMapping> for MappingValues {
             provider_model_name: new.provider_model_name.into_text(),
             provider_name: new.provider_name.into_text(),
             enabled: new.enabled,
-            priority: new.priority,
+            priority: i32::try_from(new.priority.map_or(0, Priority::get)).unwrap_or_default(),
         }
     }
 }
@@ -264,7 +267,7 @@ pub(super) enum Kind {
 #[schema(as = NavigationChange)]
 pub(super) struct ShownChange {
     /// Its id, in the order of changes.
-    pub(super) id: i64,
+    id: i64,
     /// The version of the navigation state that it made.
     version: i64,
     /// When.

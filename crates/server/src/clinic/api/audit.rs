@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::values::shown;
 use super::{note, shown_of};
-use crate::api::{AdminPrincipal, Json, Moment, Page, Problem, Query, page_size};
+use crate::api::{AdminPrincipal, Json, Moment, Page, PageSize, Problem, Query};
 use crate::clinic::Clinic;
 
 /// An act that was recorded.
@@ -56,11 +56,12 @@ pub(super) struct AuditQuery {
     #[param(value_type = Option<String>, format = DateTime, nullable = false, required = false)]
     to: Option<Moment>,
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = "^([0-9a-f]{32})?$")]
     after: Option<String>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: PageSize,
 }
 
 impl From<RecordedEntry> for ShownEntry {
@@ -80,7 +81,14 @@ pub(super) async fn list(
     Query(query): Query<AuditQuery>,
 ) -> Result<Json<Page<ShownEntry>>, Problem> {
     who.require(AdminScope::Full)?;
-    let limit = page_size(query.limit)?;
+    let limit = query.limit;
+    let after = query.after.filter(|after| !after.is_empty());
+    if after
+        .as_deref()
+        .is_some_and(|after| after.len() != 32 || !after.bytes().all(|byte| byte.is_ascii_hexdigit()))
+    {
+        return Err(Problem::field("after", "what the page before has as next is needed"));
+    }
     let subject = match &query.user {
         Some(user) => Party::user(user),
         None => Party::new("audit", ""),
@@ -92,15 +100,14 @@ pub(super) async fn list(
         action: query.action,
         from: query.from.map(|time| time.0),
         to: query.to.map(|time| time.0),
-        before: query.after,
+        before: after,
     };
     let found = clinic.store.write(move |db| {
         Box::pin(async move {
-            let found = audit::list(db, &filter, limit + 1).await?;
+            let found = audit::list(db, &filter, limit.and_one()).await?;
             note(db, &who, "audit.read", subject, shown_of(&found, limit)).await?;
             Ok::<_, Problem>(found)
         })
     });
-    let page = Page::of(found.await?, limit, |last| last.id.clone());
-    Ok(Json(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next }))
+    Ok(Json(limit.page(found.await?, |last| last.id.clone())))
 }

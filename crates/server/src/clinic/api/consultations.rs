@@ -14,7 +14,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::values::{Name, User, shown};
 use super::{note, shown_of};
-use crate::api::{AdminPrincipal, Json, Moment, Page, Path, Problem, Query, page_size};
+use crate::api::{AdminPrincipal, Json, Moment, Page, PageSize, Path, Problem, Query};
 use crate::clinic::Clinic;
 
 /// A consultation to be made.
@@ -75,8 +75,9 @@ pub(super) struct ConsultationQuery {
     #[param(nullable = false, required = false, pattern = "^([0-9]{1,18} .+)?$")]
     after: Option<String>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: PageSize,
 }
 
 impl From<Consultation> for ShownConsultation {
@@ -175,7 +176,7 @@ pub(super) async fn list(
     Query(query): Query<ConsultationQuery>,
 ) -> Result<Json<Page<ShownConsultation>>, Problem> {
     who.require(AdminScope::Read)?;
-    let limit = page_size(query.limit)?;
+    let limit = query.limit;
     let filter = ConsultationFilter {
         participant: query.participant,
         room: query.room,
@@ -189,13 +190,12 @@ pub(super) async fn list(
     };
     let found = clinic.store.write(move |db| {
         Box::pin(async move {
-            let found = consultations::list(db, &filter, limit + 1).await?;
+            let found = consultations::list(db, &filter, limit.and_one()).await?;
             note(db, &who, "consultation.read", subject, shown_of(&found, limit)).await?;
             Ok::<_, Problem>(found)
         })
     });
-    let page = Page::of(found.await?, limit, |last| format!("{} {}", last.created_at.0, last.id));
-    Ok(Json(Page { items: page.items.into_iter().map(Into::into).collect(), next: page.next }))
+    Ok(Json(limit.page(found.await?, |last| format!("{} {}", last.created_at.0, last.id))))
 }
 
 /// Shows a consultation

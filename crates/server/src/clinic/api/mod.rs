@@ -15,7 +15,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Clinic;
-use crate::api::AdminPrincipal;
+use crate::api::{AdminPrincipal, PageSize};
 
 /// The routes.
 pub(super) fn routes() -> OpenApiRouter<Clinic> {
@@ -33,8 +33,8 @@ pub(super) fn routes() -> OpenApiRouter<Clinic> {
 }
 
 /// How many rows of a page are shown, of which one more than `limit` was asked for: the details of a read in the audit.
-fn shown_of<T>(found: &[T], limit: u32) -> String {
-    format!("{} shown", found.len().min(limit as usize))
+fn shown_of<T>(found: &[T], limit: PageSize) -> String {
+    format!("{} shown", found.len().min(limit.and_one() as usize - 1))
 }
 
 /// Writes down what an administrator does.

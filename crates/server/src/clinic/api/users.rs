@@ -12,11 +12,11 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::values::{User, shown};
 use super::{note, shown_of};
-use crate::api::{AdminPrincipal, Json, Page, Path, Problem, Query, page_size};
+use crate::api::{AdminPrincipal, Json, Page, PageSize, Path, Problem, Query, Whole};
 use crate::clinic::{Announcement, Clinic, Told};
 
-/// Longest time out, in seconds: 10 years.
-const LONGEST: u32 = 315_360_000;
+/// For how many seconds a user stays out: 10 years at most.
+type OutFor = Whole<0, 315_360_000>;
 /// Time out unless the request says: 5 minutes.
 const USUAL: u32 = 300;
 /// Longest reason in characters.
@@ -27,8 +27,8 @@ const LONGEST_REASON: usize = 500;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct Closing {
     /// For how many seconds the user stays out; 0 lets the user come again at once.
-    #[schema(maximum = 315_360_000, default = 300)]
-    out_for_seconds: Option<u32>,
+    #[schema(inline, default = 300)]
+    out_for_seconds: Option<OutFor>,
     /// Why, for those who read the list; the user is not told.
     #[schema(max_length = 500, pattern = r"^[^\u0000]*$")]
     reason: Option<String>,
@@ -72,8 +72,9 @@ pub(super) struct PageQuery {
     #[param(nullable = false, required = false)]
     after: Option<String>,
     /// How many at most.
-    #[param(nullable = false, required = false, minimum = 1, maximum = 200, default = 50)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(inline, required = false)]
+    limit: PageSize,
 }
 
 impl From<Ban> for ShownBan {
@@ -85,10 +86,7 @@ impl From<Ban> for ShownBan {
 
 impl Closing {
     fn checked(self) -> Result<(Duration, String), Problem> {
-        let seconds = self.out_for_seconds.unwrap_or(USUAL);
-        if seconds > LONGEST {
-            return Err(Problem::field("outForSeconds", format!("a number from 0 to {LONGEST} is needed")));
-        }
+        let seconds = self.out_for_seconds.map_or(USUAL, Whole::as_u32);
         let reason = self.reason.unwrap_or_default();
         if reason.chars().count() > LONGEST_REASON || reason.contains('\0') {
             let detail = format!("at most {LONGEST_REASON} characters are allowed, none of them NUL");
@@ -162,17 +160,15 @@ pub(super) async fn list_bans(
     Query(query): Query<PageQuery>,
 ) -> Result<Json<Page<ShownBan>>, Problem> {
     who.require(AdminScope::Read)?;
-    let limit = page_size(query.limit)?;
-    let after = query.after.map(|after| after.replace('\0', "\u{fffd}"));
+    let PageQuery { after, limit } = query;
     let found = clinic.store.write(move |db| {
         Box::pin(async move {
-            let found = bans::list(db, Timestamp::now(), after.as_deref(), limit + 1).await?;
+            let found = bans::list(db, Timestamp::now(), after.as_deref(), limit.and_one()).await?;
             note(db, &who, "ban.read", Party::new("ban", "*"), shown_of(&found, limit)).await?;
             Ok::<_, Problem>(found)
         })
     });
-    let found = found.await?.into_iter().map(ShownBan::from).collect();
-    Ok(Json(Page::of(found, limit, |last: &ShownBan| last.user.clone())))
+    Ok(Json(limit.page(found.await?, |last| last.user.clone())))
 }
 
 /// Shows until when a user is kept out

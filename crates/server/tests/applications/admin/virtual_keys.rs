@@ -1,13 +1,14 @@
 //! Virtual keys in front of a hub.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::Extension;
 use axum::http::Uri;
 use axum::routing::get;
 use hubline::Principal;
-use hubline_store::Timestamp;
 use hubline_store::clinic::bans;
+use hubline_store::{StoreError, Timestamp, sqlx};
 use serde_json::json;
 
 use super::*;
@@ -75,4 +76,69 @@ async fn a_virtual_key_is_a_user_who_sees_its_models_and_is_kept_out_once_it_is_
     assert_eq!(as_seen(&other.admin, "/hub", &two).await.0, 401);
     assert_eq!(as_seen(&Api::new(development(), &absent().await).admin, "/hub", &two).await.0, 503);
     assert_eq!(other.admin.statistics().virtual_keys, 1);
+}
+
+/// Lets time pass at once for what waits or looks at the clock here; the database has its own.
+async fn pass(seconds: u64) {
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(seconds)).await;
+    tokio::time::resume();
+}
+
+async fn sql(store: &Store, statement: &'static str) {
+    let work = store.write(move |db| {
+        Box::pin(
+            async move { Ok::<_, StoreError>(sqlx::query(statement).execute(&mut *db).await.map(drop)?) },
+        )
+    });
+    work.await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_key_is_good_for_10_s_and_for_10_minutes_without_the_database() {
+    let (_directory, store) = sqlite().await;
+    let api = Api::new(configured(&[STRONG]), &store);
+    let path = "/api/admin/virtual-keys";
+    let (id, team) = api.make_key(STRONG, path, json!({"name": "team"})).await;
+    let (_, other) = api.make_key(STRONG, path, json!({"name": "other"})).await;
+    let (brief_id, brief) =
+        api.make_key(STRONG, path, json!({"name": "brief", "expiresInSeconds": 3600})).await;
+    let status = async |key: &str| as_seen(&api.admin, "/hub", key).await.0;
+    assert_eq!((status(&team).await, status(&brief).await), (200, 200));
+
+    // The answer of the database is good for 10 s: it is asked no more, whatever is in it.
+    sql(&store, "UPDATE access_key SET revoked_at = 1").await;
+    pass(9).await;
+    assert_eq!((status(&team).await, status(&brief).await), (200, 200));
+    pass(2).await;
+    assert_eq!(
+        (status(&team).await, status(&brief).await),
+        (401, 401),
+        "that they are wrong holds for 10 s too"
+    );
+    sql(&store, "UPDATE access_key SET revoked_at = NULL").await;
+    pass(9).await;
+    assert_eq!(status(&team).await, 401);
+    pass(2).await;
+    assert_eq!((status(&team).await, status(&brief).await), (200, 200));
+
+    // Without the database a key that was right is taken for 10 minutes, from when it was last asked, and no other.
+    sql(&store, "ALTER TABLE access_key_secret RENAME TO hidden").await;
+    pass(595).await;
+    assert_ne!(status(&other).await, 200, "nobody knows it");
+    assert_eq!((status(&team).await, status(&brief).await), (200, 200));
+    pass(10).await;
+    assert_ne!(status(&team).await, 200);
+    assert_ne!(status(&brief).await, 200);
+    sql(&store, "ALTER TABLE hidden RENAME TO access_key_secret").await;
+    assert_eq!((status(&team).await, status(&brief).await, status(&other).await), (200, 200, 200));
+
+    // A rotation without overlap, and a revocation, are known within 10 s where nobody keeps the user out.
+    assert_eq!(
+        api.ask(&format!("POST {path}/{brief_id}/rotate"), STRONG, json!({"overlapSeconds": 0})).await.0,
+        200
+    );
+    assert_eq!(api.status(&format!("POST {path}/{id}/revoke"), STRONG).await, 200);
+    pass(11).await;
+    assert_eq!((status(&team).await, status(&brief).await), (401, 401));
 }
