@@ -12,6 +12,11 @@ use utoipa::{PartialSchema, ToSchema};
 pub(crate) struct Whole<const MIN: i64, const MAX: i64>(i64);
 
 impl<const MIN: i64, const MAX: i64> Whole<MIN, MAX> {
+    /// This number, or the bound that is nearest to it.
+    pub(crate) fn nearest(number: i64) -> Self {
+        Self(number.clamp(MIN, MAX))
+    }
+
     /// The number.
     pub(crate) fn get(self) -> i64 {
         self.0

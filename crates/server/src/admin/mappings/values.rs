@@ -28,9 +28,9 @@ pub(super) struct NewModelMapping {
     #[schema(required = false, default = true)]
     enabled: bool,
     /// Which mapping of a virtual name comes first: the one with the lower number.
-    #[serde(default)]
-    #[schema(inline, nullable = false, required = false)]
-    priority: Option<Priority>,
+    #[serde(default = "first")]
+    #[schema(value_type = i32, required = false, default = 0, minimum = -2_147_483_648, maximum = 2_147_483_647)]
+    priority: Priority,
     // What a mapping that was read has besides; who sends it back with a change need not take it out.
     #[serde(default, rename = "id")]
     #[schema(ignore)]
@@ -53,7 +53,7 @@ impl From<NewModelMapping> for MappingValues {
             provider_model_name: new.provider_model_name.into_text(),
             provider_name: new.provider_name.into_text(),
             enabled: new.enabled,
-            priority: i32::try_from(new.priority.map_or(0, Priority::get)).unwrap_or_default(),
+            priority: i32::try_from(new.priority.get()).unwrap_or_default(),
         }
     }
 }
@@ -317,4 +317,8 @@ impl From<Change> for ShownChange {
 
 fn yes() -> bool {
     true
+}
+
+fn first() -> Priority {
+    Whole::nearest(0)
 }

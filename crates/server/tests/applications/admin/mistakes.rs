@@ -20,6 +20,11 @@ async fn mistakes_name_their_field() {
         ("POST /api/admin/keys", json!({"name": "a", "scope": "read", "expires": 1}), "expires"),
         ("POST /api/admin/virtual-keys", json!({"name": "a", "models": [""]}), "models"),
         ("POST /api/admin/keys/1/rotate", json!({"overlapSeconds": 10_000_000}), "overlapSeconds"),
+        (
+            "POST /api/admin/model-mappings",
+            json!({"virtualModelName": "a", "providerModelName": "b", "providerName": "c", "priority": null}),
+            "priority",
+        ),
         ("GET /api/admin/keys?limit=0", Value::Null, "limit"),
         ("GET /api/admin/keys?limit=many", Value::Null, "limit"),
         ("GET /api/admin/keys?page=2", Value::Null, "page"),
