@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use axum::Extension;
-use axum::body::{BodyDataStream, Bytes};
+use axum::body::{BodyDataStream, Bytes, HttpBody};
 use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::StatusCode;
+use axum::http::header::EXPECT;
 use futures_util::StreamExt;
 use tokio::time::timeout;
 
@@ -40,6 +41,15 @@ pub(crate) fn usual_body_limit() -> (DefaultBodyLimit, Extension<BodyLimit>) {
 /// The body is lost.
 pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
     let BodyLimit(limit) = request.extensions().get().copied().unwrap_or(BodyLimit(USUAL_BYTES));
+    let too_large = || {
+        let detail = format!("the body is larger than the {limit} bytes that this route takes");
+        Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
+    };
+    let announced = usize::try_from(request.body().size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit && request.headers().contains_key(EXPECT) {
+        // Who waits to be told to go on sends nothing now.
+        return Err(too_large());
+    }
     let mut body = request.into_body().into_data_stream();
     let mut whole = Vec::new();
     while let Some(piece) = body.next().await {
@@ -48,10 +58,7 @@ pub(super) async fn read(request: Request) -> Result<Bytes, Problem> {
         if whole.len() + piece.len() > limit {
             drop(whole);
             _ = timeout(THROWN_AWAY_FOR, throw_away(body)).await;
-            return Err(Problem::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format!("the body is larger than the {limit} bytes that this route takes"),
-            ));
+            return Err(too_large());
         }
         whole.extend_from_slice(&piece);
     }
@@ -108,5 +115,8 @@ mod tests {
         let first = futures_util::stream::iter([Ok::<_, std::io::Error>(vec![b' '; 70_000])]);
         let body = Body::from_stream(first.chain(futures_util::stream::pending()));
         assert_eq!(read(http::Request::new(body)).await.unwrap_err().status(), 413);
+        let waiting = http::Request::builder().header(EXPECT, "100-continue");
+        let waiting = waiting.body(Body::from(vec![b' '; 70_000])).unwrap();
+        assert_eq!(read(waiting).await.unwrap_err().status(), 413);
     }
 }

@@ -64,11 +64,11 @@ mod tests {
 
     #[test]
     fn a_page_says_what_is_behind_it() {
-        let page = |limit: Option<&str>, found: usize| {
+        let page = |limit: Option<&str>, found: u32| {
             let limit: PageSize =
                 limit.map_or_else(PageSize::default, |limit| serde_json::from_str(limit).unwrap());
-            assert!(found <= limit.and_one() as usize);
-            let page: Page<u64> = limit.page((0..found as u32).collect(), u32::to_string);
+            assert!(found <= limit.and_one());
+            let page: Page<u64> = limit.page((0..found).collect(), u32::to_string);
             (page.items.len(), page.next)
         };
         assert_eq!(page(Some("2"), 3), (2, Some("1".to_owned())));

@@ -6,6 +6,8 @@ mod logging;
 mod readme;
 mod secrets;
 mod tls;
+mod tokens;
+mod users;
 
 use std::fs;
 use std::time::Duration;
@@ -376,90 +378,6 @@ fn shutdown_timeout_in_three_spellings() {
     assert_eq!(timeout(host_options().variable("ShutdownTimeout", "0")), 0);
 }
 
-/// What `dotnet user-jwts create` leaves behind.
-const USER_JWTS: &str = r#"{
-  "Authentication": { "Schemes": { "Bearer": {
-    "ValidAudiences": [ "http://localhost:5000", "https://localhost:5001" ],
-    "ValidIssuer": "dotnet-user-jwts",
-    "SigningKeys": [ { "Id": "a1", "Issuer": "dotnet-user-jwts", "Value": "YSBzZWNyZXQgb2YgYXQgbGVhc3QgMzIgYnl0ZXMsIG5vdCBzbyBzZWNyZXQ=", "Length": 32 } ]
-  } } }
-}"#;
-
-#[test]
-fn tokens_as_aspnet_core_configures_them() {
-    let bearer = Setup::new().file("appsettings.json", USER_JWTS).config().authentication.bearer.unwrap();
-    assert_eq!(bearer.issuers, ["dotnet-user-jwts"]);
-    assert_eq!(bearer.audiences, ["http://localhost:5000", "https://localhost:5001"]);
-    assert_eq!(bearer.keys.len(), 1);
-    assert_eq!(bearer.clock_skew, Duration::from_secs(300));
-    assert!(bearer.remote_keys.is_none() && bearer.include_error_details);
-
-    let authority =
-        || Setup::new().set("Authentication:Schemes:Bearer:Authority", "https://login.example/realm");
-    let remote =
-        |setup: Setup| format!("{:?}", setup.config().authentication.bearer.unwrap().remote_keys.unwrap());
-    assert!(remote(authority()).contains("https://login.example/realm/.well-known/openid-configuration"));
-    let metadata = || authority().set("Authentication:Schemes:Bearer:MetadataAddress", "http://idp/metadata");
-    assert!(metadata().errors().contains("https"), "{}", metadata().errors());
-    let insecure = metadata().set("Authentication:Schemes:Bearer:RequireHttpsMetadata", "false");
-    let lifted = |setup: Setup| {
-        setup.config().authentication.bearer.unwrap().remote_keys.unwrap().allow_private_key_addresses
-    };
-    assert!(!lifted(authority()) && lifted(authority().set("Jwt:AllowPrivateKeyAddresses", "true")));
-    assert!(remote(insecure).contains("http://idp/metadata"));
-}
-
-#[test]
-fn tokens_as_most_applications_configure_them() {
-    let setup = || {
-        Setup::new()
-            .variable("Jwt__Key", "a secret of at least 32 bytes, not so secret")
-            .variable("Jwt__Issuer", "TeleDoctor")
-            .variable("Jwt__Audience", "chat")
-            .variable("Jwt__ClockSkew", "0")
-    };
-    let bearer = setup().file("appsettings.json", USER_JWTS).config().authentication.bearer.unwrap();
-    assert_eq!(bearer.issuers, ["TeleDoctor", "dotnet-user-jwts"]);
-    assert_eq!(bearer.audiences, ["chat", "http://localhost:5000", "https://localhost:5001"]);
-    assert_eq!((bearer.keys.len(), bearer.clock_skew), (2, Duration::ZERO));
-    assert!(Setup::new().config().authentication.bearer.is_none());
-    let remote =
-        Setup::new().set("Jwt:JwksUrl", "https://a.example/keys").config().authentication.bearer.unwrap();
-    assert!(remote.remote_keys.is_some());
-}
-
-#[test]
-fn keys_of_tokens_are_shown_nowhere() {
-    let setup = || {
-        Setup::new()
-            .file("appsettings.json", USER_JWTS)
-            .set("Jwt:Key", "a secret of at least 32 bytes, not so secret")
-    };
-    let loaded = setup().loaded();
-    let shown = format!("{} {:?}", loaded.describe(), loaded.config);
-    assert!(shown.contains("Jwt:Key = ***") && shown.contains("SigningKeys:0:Value"), "{shown}");
-    let errors = Setup::new()
-        .set("Jwt:Key", "too short a secret")
-        .set("Authentication:Schemes:Bearer:SigningKeys:0:Value", "no base64 secret")
-        .errors();
-    assert!(errors.contains("Jwt:Key = '***'") && errors.contains("18 bytes"), "{errors}");
-    for text in [shown, errors] {
-        assert!(
-            !text.contains("YSBz")
-                && !text.contains("not so")
-                && !text.contains("a secret of at least")
-                && !text.contains("64 s"),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn tokens_without_a_key_are_warned_about() {
-    let setup = Setup::new().set("Jwt:Issuer", "TeleDoctor").set("SignalR:Transports", "LongPolling");
-    assert!(setup.warnings().contains("Jwt:Issuer (command line --Jwt:Issuer) has no effect"));
-}
-
 #[test]
 fn lists_of_known_things() {
     let config = Setup::new().config();
@@ -479,16 +397,6 @@ fn lists_of_known_things() {
 }
 
 #[test]
-fn token_keys_are_secrets_of_a_good_length() {
-    let key = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=";
-    let setup = || Setup::new().variable("SignalR__TokenKeys__0", key).variable("SignalR__TokenKeys__1", key);
-    assert_eq!(setup().config().signalr.token_keys.len(), 2);
-    assert!(!format!("{:?}", setup().config()).contains(key));
-    let mistakes = Setup::new().set("SignalR:TokenKeys", "c2hvcnQ=").errors();
-    assert!(mistakes.contains("base64 of 32 bytes or more") && !mistakes.contains("c2hvcnQ="), "{mistakes}");
-}
-
-#[test]
 fn two_hubs_cannot_have_one_name() {
     let (chat, navigation) = ("SignalR:HubNames:ChatHub", "SignalR:HubNames:NavigationStateHub");
     let both = Setup::new().set(chat, "Clinic.Hub").set(navigation, "Clinic.Hub").errors();
@@ -498,58 +406,6 @@ fn two_hubs_cannot_have_one_name() {
     }
     let exchanged = Setup::new().set(chat, "NavigationStateHub").set(navigation, "ChatHub").config();
     assert_eq!(exchanged.redis.hub_names.get("ChatHub"), Some("NavigationStateHub"));
-}
-
-/// The file of variables of one of the two systems that Hubline was made for, over what their Compose files set.
-fn users(file: &str, compose: &[(&str, &str)]) -> Loaded {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy").join(file);
-    let variables = hubline_testkit::env_file(&path).unwrap();
-    let setup = variables.iter().fold(Setup::new(), |setup, (name, value)| setup.variable(name, value));
-    compose.iter().fold(setup, |setup, (name, value)| setup.variable(name, value)).loaded()
-}
-
-#[test]
-fn the_files_of_variables_set_what_the_users_set_in_their_source() {
-    let skip = ("CONDUIT_SKIP_DATABASE_INIT", "true");
-    let conduit = users(
-        "conduit.env",
-        &[
-            ("ASPNETCORE_URLS", "http://+:5000"),
-            (
-                "ConnectionStrings__Database",
-                "Host=postgres;Database=conduit;Username=conduit;Password=conduit123",
-            ),
-            (
-                "ConnectionStrings__RedisSignalR",
-                "redis-signalr:6379,abortConnect=false,connectTimeout=5000,syncTimeout=5000",
-            ),
-            skip,
-        ],
-    );
-    let (config, warnings) = (conduit.config, conduit.warnings);
-    assert!(warnings.is_empty(), "{warnings:?}");
-    assert!(config.server.environment.is_development() && config.management.key.is_none());
-    let redis = config.redis.options.as_ref().unwrap();
-    assert_eq!((redis.default_database, redis.name.as_deref()), (2, Some("conduit")));
-    assert_eq!(redis.channel_prefix.as_deref(), Some("conduit_signalr:"));
-    for origin in ["null", "http://localhost", "http://localhost:5002"] {
-        assert!(config.server.allowed_origins.contains(origin), "{origin}");
-    }
-    assert!(!config.server.allowed_origins.contains("https://evil.example.org"));
-    let said = crate::app::banner(&config);
-    assert!(
-        said.contains("[Conduit] SignalR configured with Redis backplane for horizontal scaling"),
-        "{said}"
-    );
-
-    let redis = ("Redis__ConnectionString", "redis:6379,password=YourRedisPassword");
-    let teledoctor = users("teledoctor.env", &[redis, ("SignalR__UseRedisBackplane", "true")]);
-    let (config, warnings) = (teledoctor.config, teledoctor.warnings);
-    assert!(warnings.is_empty() && config.server.environment.is_production(), "{warnings:?}");
-    let redis = config.redis.options.unwrap();
-    assert_eq!(redis.channel_prefix.as_deref(), Some("TeleDoctor"));
-    assert_eq!(redis.instance_name.as_deref(), Some("TeleDoctor:"));
-    assert!(config.database.options.is_shared());
 }
 
 #[test]
