@@ -1,9 +1,11 @@
 //! The program and its database: where it is, its tables, and several programs that start at once.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
+use hubline_store::{Store, StoreError, StoreOptions};
 use hubline_testkit::{Launch, PostgresServer, RedisServer, ServerProcess};
+use tokio::sync::oneshot;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_hubline");
 const DATABASE: &str = "ConnectionStrings__Database";
@@ -44,6 +46,75 @@ async fn three_programs_start_at_once_on_one_database() {
         let again = migrate(&database);
         assert!(again.status.success() && said(&again.stdout).contains("nothing was done"), "{again:?}");
     }
+}
+
+#[tokio::test]
+async fn of_several_that_migrate_at_once_one_makes_the_tables() {
+    let directory = tempfile::tempdir().unwrap();
+    for database in databases(directory.path()).await {
+        let start = || {
+            let mut command = Command::new(PROGRAM);
+            command.arg("migrate").env(DATABASE, &database).stdout(Stdio::piped()).stderr(Stdio::piped());
+            command.spawn().unwrap()
+        };
+        let programs = [start(), start(), start()];
+        let outputs = programs.map(|program| program.wait_with_output().unwrap());
+        assert!(outputs.iter().all(|output| output.status.success()), "{outputs:?}");
+        let have_said =
+            |text: &str| outputs.iter().filter(|output| said(&output.stdout).contains(text)).count();
+        assert_eq!(
+            (have_said("migrations were carried out"), have_said("nothing was done")),
+            (1, 2),
+            "{outputs:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_locked_is_said_in_log_and_health_until_it_is_free() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("test.db");
+    let database = format!("Data Source={}", path.display());
+    assert!(migrate(&database).status.success());
+    let mut options = StoreOptions::file(&path);
+    options.deadline = std::time::Duration::from_secs(60);
+    let other = Store::open(options).await.unwrap();
+    let (begun, has_begun) = oneshot::channel();
+    let (end, ends) = oneshot::channel::<()>();
+    let holds = tokio::spawn(async move {
+        let transaction = other.write(|_| {
+            Box::pin(async move {
+                _ = begun.send(());
+                _ = ends.await;
+                Ok::<_, StoreError>(())
+            })
+        });
+        transaction.await
+    });
+    has_begun.await.unwrap();
+    let server = ServerProcess::start(launch(&database)).await.unwrap();
+    server.line_with("locked by another program").await.unwrap();
+    let health = server.health().await.unwrap();
+    assert!(health.contains("Degraded") && health.contains("locked by another program"), "{health}");
+    end.send(()).unwrap();
+    holds.await.unwrap().unwrap();
+    server.line_with("The database is connected").await.unwrap();
+    assert!(is_healthy(&server).await);
+}
+
+#[tokio::test]
+async fn a_silent_postgres_is_said_in_log_and_health_and_found_again() {
+    let postgres = PostgresServer::start().await.unwrap();
+    let database = postgres.database().await.unwrap().connection_string();
+    let server = ServerProcess::start(launch(&database)).await.unwrap();
+    assert!(is_healthy(&server).await);
+    postgres.pause().unwrap();
+    server.line_with("no answer within 2 s").await.unwrap();
+    let health = server.health().await.unwrap();
+    assert!(health.contains("Degraded") && health.contains("no answer within 2 s"), "{health}");
+    postgres.resume().unwrap();
+    server.line_with("The database works again").await.unwrap();
+    assert!(is_healthy(&server).await);
 }
 
 #[tokio::test]

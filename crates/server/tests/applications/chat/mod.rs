@@ -5,8 +5,10 @@ mod failures;
 mod fleet;
 mod killed;
 mod messages;
+mod pages;
 mod program;
 mod rooms;
+mod silence;
 
 use std::time::Duration;
 
