@@ -13,6 +13,8 @@ mod deployment;
 mod document;
 mod failures;
 mod fuzz;
+mod links;
+mod markdown;
 mod node;
 mod peers;
 mod prerequisites;
@@ -42,7 +44,7 @@ enum Task {
         #[command(subcommand)]
         part: Option<TestPart>,
     },
-    /// Formatting, the order of crates, that each test exists which docs/promises.md names, and clippy, whose warnings are errors
+    /// Formatting, the order of crates, that links of documents lead somewhere and each test exists which docs/promises.md names, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
@@ -87,6 +89,7 @@ fn run(task: Task) -> Result<()> {
             check::formatting(&mut transcript)?;
             crate_order::check(&mut transcript)?;
             promises::check(&mut transcript)?;
+            links::check(&mut transcript)?;
             check::features(&mut transcript)?;
             check::clippy(&mut transcript)
         }

@@ -14,6 +14,7 @@ use crate::deployment;
 use crate::document;
 use crate::failures::Format;
 use crate::fuzz;
+use crate::links;
 use crate::node;
 use crate::peers;
 use crate::prerequisites;
@@ -90,11 +91,12 @@ pub(crate) fn quick() -> Result<()> {
     end(&report)
 }
 
-fn style() -> [Step<'static>; 3] {
+fn style() -> [Step<'static>; 4] {
     [
         Step::new("formatting", check::formatting),
         Step::new("order of crates", crate_order::check),
         Step::new("promises", promises::check),
+        Step::new("links of documents", links::check),
     ]
 }
 
