@@ -82,7 +82,7 @@ def build(buildah, directory, program):
         sysroot = output("rustc", "--print", "sysroot").strip()
         options += ["--volume", f"{sysroot}:{TOOLCHAIN}:ro"]
         jobs = os.environ.get("CARGO_BUILD_JOBS")
-        options += ["--env", f"CARGO_BUILD_JOBS={jobs}"] if jobs else []
+        options += ["--build-arg", f"CARGO_BUILD_JOBS={jobs}"] if jobs else []
         return buildah("build", *options, "--file", DEPLOY / "Dockerfile", ROOT)
     context = directory / "context"
     shutil.rmtree(context, ignore_errors=True)
