@@ -73,7 +73,7 @@ class RollingRestart(unittest.TestCase):
     def start(self, command, port, **environment):
         process = subprocess.Popen(command, env=os.environ | environment, stdout=self.log, stderr=self.log)
         self.addCleanup(process.wait, SECONDS)
-        self.addCleanup(process.terminate)
+        self.addCleanup(process.kill)
         self.until(lambda: listens(port), process)
         return process
 
