@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 import unittest
-import urllib.error
 import urllib.request
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -14,18 +13,19 @@ from parts.server import START_SECONDS, free_port
 
 HERE = Path(__file__).parent
 KEY = "0123456789abcdef0123456789abcdef"
-EXAMPLES = 15
 LIMIT_SECONDS = 240
 
 
-class Description(unittest.TestCase):
+class Description:
+    """Mixed into `TestCase` with `EXAMPLES` of each operation, from `SEED` on. Both databases share what one would take alone."""
+
     def setUp(self):
         url = f"http://127.0.0.1:{free_port()}"
         self.document = f"{url}/openapi/v1.json"
         settings = {
             "Admin__ApiKey": KEY,
             "Admin__WrongKeysPerMinute": "0",
-            "ConnectionStrings__Database": os.environ.get("HUBLINE_TEST_DATABASE", "Data Source=:memory:"),
+            "ConnectionStrings__Database": self.database(),
         }
         self.server = subprocess.Popen(
             [os.environ["HUBLINE_SERVER"], "serve", "--dev", "--urls", url],
@@ -40,7 +40,7 @@ class Description(unittest.TestCase):
             try:
                 with urllib.request.urlopen(f"{url}/health"):
                     return
-            except urllib.error.URLError:
+            except OSError:
                 if self.server.poll() is not None or time.monotonic() > limit:
                     raise
             time.sleep(0.02)
@@ -52,14 +52,31 @@ class Description(unittest.TestCase):
     def test_requests_are_answered_as_described(self):
         program = Path(sys.executable).with_name("st")
         command = [program, "--config-file", HERE / "schemathesis.toml", "run", self.document]
-        command += ["--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--seed", "1"]
-        command += ["--max-examples", str(EXAMPLES), "--generation-database", "none", "--no-color"]
+        command += ["--header", f"Authorization: Bearer {KEY}", "--checks", "all", "--seed", str(self.SEED)]
+        command += ["--max-examples", str(self.EXAMPLES), "--generation-database", "none", "--no-color"]
         with TemporaryDirectory() as directory:
             result = subprocess.run(
                 command, capture_output=True, text=True, timeout=LIMIT_SECONDS, cwd=directory
             )
         # Nobody reads the log of 1,000 requests that succeed.
         self.assertEqual(result.returncode, 0, result.stdout + result.stderr)
+
+
+class Sqlite(Description, unittest.TestCase):
+    EXAMPLES, SEED = 8, 1
+
+    def database(self):
+        return "Data Source=:memory:"
+
+
+class PostgreSql(Description, unittest.TestCase):
+    EXAMPLES, SEED = 7, 2
+
+    def database(self):
+        database = os.environ.get("HUBLINE_TEST_DATABASE")
+        if not database:
+            self.skipTest("HUBLINE_TEST_DATABASE names no empty database of PostgreSQL, as cargo xtask test does")
+        return database
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::Result;
+use hubline_testkit::PostgresServer;
 
 use crate::build::Programs;
 use crate::failures::Format;
@@ -35,16 +36,23 @@ pub(crate) fn install(transcript: &mut Transcript) -> Result<()> {
     transcript.run(&mut command)
 }
 
-/// Runs the tests.
+/// Runs the tests, with a PostgreSQL of their own.
 ///
 /// # Errors
-/// Tests fail.
+/// Tests fail, or PostgreSQL does not start.
 pub(crate) fn run(programs: &Programs, results: &Results, transcript: &mut Transcript) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let (_postgres, database) = runtime.block_on(async {
+        let postgres = PostgresServer::start().await?;
+        let database = postgres.database().await?;
+        anyhow::Ok((postgres, database))
+    })?;
     let mut command = Command::new(program());
     command
         .args(["-B", "run.py"])
         .current_dir(root().join("tests/python"))
         .env("HUBLINE_CONFORMANCE_SERVER", programs.path("conformance-server")?)
+        .env("HUBLINE_TEST_DATABASE", database.connection_string())
         .env("HUBLINE_SERVER", programs.path("hubline")?)
         .env("HUBLINE_MATRIX_RESULTS", results.matrix());
     transcript.judge(&mut command, Format::Python)
