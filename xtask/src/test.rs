@@ -172,6 +172,7 @@ fn clients(report: &mut Report, programs: &Programs, targets: &Programs, results
         Step::new("fuzz", |transcript| fuzz::targets(targets, FUZZ_SECONDS, transcript)),
         Step::new("Autobahn", |transcript| autobahn::run(programs, results, transcript)),
         Step::new("RFC 6455", node("tests/autobahn", all)),
+        Step::new("commands in documents", node("tests/guides", all)),
     ]);
 }
 
