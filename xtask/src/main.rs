@@ -24,6 +24,7 @@ mod python;
 mod redis_servers;
 mod report;
 mod results;
+mod site;
 mod test;
 mod transcript;
 
@@ -58,6 +59,8 @@ enum Task {
     Image(deployment::ImageOptions),
     /// Starts deploy/systemd/hubline.service in a machine that systemd-nspawn boots, as root
     Unit(deployment::UnitOptions),
+    /// Makes the documentation site of the Markdown, in target/site/html, with mdBook, which it installs into target/
+    Docs,
     /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
     Criteria(criteria::Options),
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
@@ -99,6 +102,7 @@ fn run(task: Task) -> Result<()> {
         Task::Report => document::write(&Results::existing()).map(drop),
         Task::Image(options) => deployment::image(&options),
         Task::Unit(options) => deployment::unit(&options),
+        Task::Docs => site::build(),
         Task::Criteria(options) => criteria::run(&options),
         Task::Bench(options) => bench::run(options),
     }
