@@ -177,7 +177,7 @@ fn list(directory: &Path, source: &Path) -> Result<&'static str> {
         let name = file.strip_prefix(directory)?.display();
         write!(page, "<li><a href=\"{name}\">{name}</a>")?;
     }
-    write(&source.join(directory).join("index.html"), &format!("{page}</ul>\n"))?;
+    write(&source.join(directory).join("index.html"), format!("{page}</ul>\n"))?;
     Ok("index.html")
 }
 
