@@ -153,6 +153,7 @@ fn of_clinic(clinic: &Clinic) -> Vec<Figure> {
     let ClinicStatistics {
         banned_users,
         banned_requests_refused,
+        unusable_user_ids_refused,
         connections_closed,
         sign_ins_written,
         sign_ins_lost,
@@ -166,6 +167,11 @@ fn of_clinic(clinic: &Clinic) -> Vec<Figure> {
             "hubline_banned_requests_refused",
             "Requests of users who are kept out, which were answered 403.",
             banned_requests_refused,
+        ),
+        (
+            "hubline_unusable_user_ids_refused",
+            "Requests of users whose id is too long or has control characters, which were answered 403.",
+            unusable_user_ids_refused,
         ),
         (
             "hubline_user_connections_closed",

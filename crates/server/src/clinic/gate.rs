@@ -29,6 +29,8 @@ const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 const PAGE: u32 = 1_000;
 /// Announcements that wait to be written into a database of this machine's own.
 const MOST_UNWRITTEN: usize = 100_000;
+/// Bytes of a user's id at most: longer ones do not fit into an index of the database.
+const LONGEST_USER_ID: usize = 512;
 /// How often a reading is repeated because of announcements meanwhile.
 const ATTEMPTS: u32 = 5;
 
@@ -45,6 +47,7 @@ struct Shared {
     /// What was announced and may not be in this machine's own database.
     unwritten: Mutex<VecDeque<Announcement>>,
     refused: AtomicU64,
+    unusable: AtomicU64,
     closed: AtomicU64,
 }
 
@@ -57,6 +60,7 @@ impl Gate {
             reload: Notify::new(),
             unwritten: Mutex::default(),
             refused: AtomicU64::new(0),
+            unusable: AtomicU64::new(0),
             closed: AtomicU64::new(0),
         }))
     }
@@ -141,10 +145,11 @@ impl Gate {
         self.0.reload.notify_one();
     }
 
-    /// Users who are kept out, requests that were refused, connections that were closed.
-    pub(super) fn counts(&self) -> (usize, u64, u64) {
+    /// Users who are kept out, their requests that were refused, connections that were closed, and requests of users whose id cannot be used.
+    pub(super) fn counts(&self) -> (usize, u64, u64, u64) {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        (self.0.bans.count(Timestamp::now()), count(&self.0.refused), count(&self.0.closed))
+        let Shared { bans, refused, closed, unusable, .. } = &*self.0;
+        (bans.count(Timestamp::now()), count(refused), count(closed), count(unusable))
     }
 
     /// Asks the database who is kept out, and closes what those have open here who were not before.
@@ -193,6 +198,25 @@ impl Gate {
         connections
     }
 
+    /// The answer to a user of whom nothing could be written down, neither sign-in nor message.
+    fn unusable(&self, user: &UserId) -> Option<Response> {
+        let bytes = user.as_str().len();
+        let text = match user.as_str().contains(char::is_control) {
+            true => "The id of the user whom the token names has control characters in it.\n".to_owned(),
+            false if bytes > LONGEST_USER_ID => format!(
+                "The id of the user whom the token names has {bytes} bytes, and may have {LONGEST_USER_ID} at most.\n"
+            ),
+            false => return None,
+        };
+        if self.0.unusable.fetch_add(1, Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                why = text.trim_end(),
+                "A request was answered 403; who issues the tokens has to name users otherwise. Further ones are counted in hubline_unusable_user_ids_refused_total"
+            );
+        }
+        Some((StatusCode::FORBIDDEN, [(CACHE_CONTROL, "no-store")], text).into_response())
+    }
+
     fn refusal(&self, user: &UserId, until: Timestamp) -> Response {
         if self.0.refused.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::info!(
@@ -208,12 +232,13 @@ impl Gate {
     }
 }
 
-/// Middleware behind the one that authenticates: refuses every request of a user who is kept out. Negotiations, first transports,
+/// Middleware behind the one that authenticates: refuses every request of a user who is kept out, or whose id the database could not keep. Negotiations, first transports,
 /// refreshes and resumptions are requests, whichever instance has the connection.
 pub(super) async fn refuse(State(gate): State<Gate>, request: Request, next: Next) -> Response {
     let out = signed_in(request.extensions()).and_then(|principal| {
         let user = principal.name_identifier.clone()?;
-        gate.out_until(&user).map(|until| gate.refusal(&user, until))
+        let kept_out = || gate.out_until(&user).map(|until| gate.refusal(&user, until));
+        gate.unusable(&user).or_else(kept_out)
     });
     match out {
         Some(refusal) => refusal,

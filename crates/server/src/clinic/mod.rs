@@ -50,6 +50,8 @@ pub struct ClinicStatistics {
     pub banned_users: usize,
     /// Requests of users who are kept out, which were answered 403.
     pub banned_requests_refused: u64,
+    /// Requests of users whose id is too long for the database or has control characters in it.
+    pub unusable_user_ids_refused: u64,
     /// Connections of this instance that were closed because their user was to be.
     pub connections_closed: u64,
     /// Sign-ins that this instance has written into the audit.
@@ -129,11 +131,13 @@ impl Clinic {
 
     /// What there is to count.
     pub fn statistics(&self) -> ClinicStatistics {
-        let (banned_users, banned_requests_refused, connections_closed) = self.gate.counts();
+        let (banned_users, banned_requests_refused, connections_closed, unusable_user_ids_refused) =
+            self.gate.counts();
         let (sign_ins_written, sign_ins_lost) = self.sign_ins.counts();
         ClinicStatistics {
             banned_users,
             banned_requests_refused,
+            unusable_user_ids_refused,
             connections_closed,
             sign_ins_written,
             sign_ins_lost,

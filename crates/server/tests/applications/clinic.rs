@@ -150,6 +150,21 @@ async fn actions(port: u16, query: &str) -> Vec<(String, String)> {
 }
 
 #[tokio::test]
+async fn a_user_whom_nobody_could_write_down_is_refused() {
+    let directory = TempDir::new().unwrap();
+    let (program, port) = started(&[&*database_in(&directory)]).await;
+    for hub in HUBS {
+        assert_eq!(negotiate(port, hub, &"ä".repeat(256)).await.0, 200);
+        for (user, why) in [("x".repeat(513), "513 bytes"), ("ada\0".to_owned(), "control characters")] {
+            let (status, body) = negotiate(port, hub, &user).await;
+            assert_eq!(status, 403);
+            assert!(body.as_str().unwrap().contains(why), "{body}");
+        }
+    }
+    program.line_with("has to name users otherwise").await.unwrap();
+}
+
+#[tokio::test]
 async fn a_user_is_closed_and_kept_out_on_every_instance() {
     let redis = RedisServer::start().await.unwrap();
     let mut postgres = PostgresServer::start().await.unwrap();
