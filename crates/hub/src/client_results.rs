@@ -167,6 +167,12 @@ impl ClientResults {
         CompletionFate::Expected
     }
 
+    /// Whether a result of this connection is waited for.
+    pub(crate) fn is_awaited(&self, outbox: &Outbox) -> bool {
+        outbox.was_invoked()
+            && self.lock().values().any(|invocation| invocation.connection == outbox.connection_id)
+    }
+
     /// Fails the invocations of a connection that has ended and takes no messages any more. Returns the completions on their way
     /// to other instances.
     pub(crate) fn connection_ended(&self, outbox: &Outbox) -> Vec<ReplySent> {

@@ -212,6 +212,9 @@ impl Connection {
             self.resumed(resumed?);
             return Poll::Ready(Ok(()));
         }
+        if self.caller.0.outbox.is_draining() && self.is_at_rest() {
+            return Poll::Ready(Err(CloseReason::ServerShutdown));
+        }
         let reading = self.may_read() && self.hold.is_none();
         let state = State { progress: self.wire.progress(), reading, other: self.due() };
         self.keep_alive.poll(cx, state).map(|due| self.act(due))
@@ -244,6 +247,15 @@ impl Connection {
         self.caller.0.replace_info(info);
         self.unread = self.wire.passed > 0;
         self.wire.repeat(self.caller.0.outbox.protocol);
+    }
+
+    /// Whether nothing runs or waits that the client expects an answer of, or is to answer.
+    fn is_at_rest(&self) -> bool {
+        self.calls.is_empty()
+            && self.turns.is_empty()
+            && self.hold.is_none()
+            && self.full_upload.is_none()
+            && !self.context.0.client_results.is_awaited(&self.caller.0.outbox)
     }
 
     /// When there is something to do besides keeping the connection alive.
@@ -353,17 +365,22 @@ impl Connection {
         let mut frames = caller.0.outbox.end(&reason);
         core.counters.messages_sent(frames.len());
         caller.0.aborted().cancel();
+        let is_shutdown = matches!(reason, CloseReason::ServerShutdown);
         if !calls.is_empty() {
             // Calls are never dropped half-way; nobody hears their end any more.
-            core.tasks.spawn(calls.finish());
+            core.tasks.spawn(finish(&context, calls, is_shutdown));
         }
+        let unsent = if is_shutdown { frames.len() + wire.unsent() } else { 0 };
+        core.left.begin_sending(unsent);
         let unanswered = core.client_results.connection_ended(&caller.0.outbox);
         if let Some(close) = reason.message(caller.0.outbox.protocol, core.options.detailed_errors) {
             frames.push_back(close);
         }
         let code = reason.close_code();
         let farewell = async move {
-            _ = wire.send_last(frames).await;
+            // The last of them is the Close.
+            let left = wire.send_last(frames).await.saturating_sub(1);
+            core.left.sent(unsent.saturating_sub(left));
             wire.close(code).await;
         };
         let disconnected = Disconnected::new(&reason);
@@ -387,4 +404,17 @@ impl Connection {
         };
         futures_util::join!(farewell, forgotten);
     }
+}
+
+/// Lets calls run to their end, and counts them as left until then if their connection was closed because the instance stops.
+fn finish(context: &HubContext, calls: Calls, is_counted: bool) -> impl Future<Output = ()> + use<> {
+    let core = Arc::clone(&context.0);
+    if is_counted {
+        core.left.add_running(calls.calls(), calls.streams());
+    }
+    calls.finish(move || {
+        if is_counted {
+            core.left.call_ended();
+        }
+    })
 }

@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::caller::Caller;
 use crate::client_results::ClientResults;
+use crate::draining::{DrainingConnection, Left, LeftCounters};
 use crate::hub::Definition;
 use crate::inbox::HubInbox;
 use crate::request_parts::MissingRequestParts;
@@ -43,6 +44,7 @@ pub(crate) struct HubCore {
     /// Calls that outlive their connection run to their end here.
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: AtomicBool,
+    pub(crate) left: LeftCounters,
     pub(crate) closed: Closed,
     pub(crate) counters: Counters,
     /// What clocks of its connections count from.
@@ -83,6 +85,7 @@ impl HubContext {
             directory,
             tasks,
             stopping: AtomicBool::new(false),
+            left: LeftCounters::default(),
             closed: Closed::default(),
             counters: Counters::default(),
             started: Instant::now(),
@@ -214,6 +217,18 @@ impl HubContext {
     /// (`hubline_redis::RawChannels`). It keeps nobody out: a connection that is registered later is none of them.
     pub fn abort_user(&self, user: &UserId) -> usize {
         self.0.router.close_user(user, &CloseReason::Aborted)
+    }
+
+    /// Returns the connections of this instance, to hand each over to other instances when its turn has come. Those that are opened
+    /// later are closed, with `allowReconnect`, as soon as they are there.
+    pub fn begin_drain(&self) -> Vec<DrainingConnection> {
+        self.0.stopping.store(true, Ordering::SeqCst);
+        self.0.router.outboxes().into_iter().map(DrainingConnection).collect()
+    }
+
+    /// What connections have left that were closed because the instance stops.
+    pub fn left(&self) -> Left {
+        self.0.left.read()
     }
 
     /// Closes every connection of this instance with `allowReconnect`, those that come later too.

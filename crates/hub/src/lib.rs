@@ -43,6 +43,7 @@ mod context;
 mod directory;
 mod dispatcher;
 mod dot_net;
+mod draining;
 mod error;
 mod error_rules;
 mod extract;
@@ -79,6 +80,7 @@ pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SingleClien
 pub use connection::{CloseReason, Disconnected};
 pub use context::HubContext;
 pub use directory::Directory;
+pub use draining::{DrainingConnection, Left};
 pub use error::{HubError, InvokeError, OrHubError, SendError};
 pub use extract::{Binding, FromInvocation, FromRef, State};
 pub use filter::{HubFilter, Invocation, Next, NextCallback};

@@ -33,6 +33,8 @@ pub(crate) struct Outbox {
     thread: Option<Arc<WakeList>>,
     /// Whether the client was ever invoked for a result.
     invoked: AtomicBool,
+    /// Whether the connection is to end once nothing of it runs.
+    draining: AtomicBool,
     queue: Mutex<Queue>,
 }
 
@@ -85,6 +87,7 @@ impl Outbox {
             limit_messages: options.outbound_limit_messages,
             thread: WakeList::of_this_thread(),
             invoked: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
             queue: Mutex::default(),
         }
     }
@@ -130,6 +133,17 @@ impl Outbox {
             queue.wake_who_waits_for_room();
             self.wake(queue);
         }
+    }
+
+    /// Asks the connection to close as soon as none of its calls and streams runs.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.wake_connection();
+    }
+
+    /// Whether [`Outbox::drain`] was called. Who looks after [`Outbox::poll_take`] or [`Outbox::poll_closing`] is woken by it.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
     }
 
     /// Whether so much waits that the client should read before it asks for more.

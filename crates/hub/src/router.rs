@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::task::Context;
 use std::time::Duration;
 
@@ -219,6 +219,15 @@ impl Router {
                 entry.outbox.close(reason.clone());
             }
         }
+    }
+
+    /// The outboxes of all connections.
+    pub(crate) fn outboxes(&self) -> Vec<Weak<Outbox>> {
+        let mut outboxes = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            outboxes.extend(lock(shard).connections.values().map(|entry| Arc::downgrade(&entry.outbox)));
+        }
+        outboxes
     }
 
     /// Closes the connections that a user has here. Returns how many.

@@ -96,6 +96,7 @@
 //! by axum's own feature `http2`; no part of Hubline is compiled for it.
 
 mod connections;
+mod drain;
 #[cfg(feature = "axum")]
 mod http;
 #[cfg(feature = "axum")]
@@ -121,11 +122,12 @@ pub use hubline_directory::{HubDirectory, SessionDirectory};
 pub use hubline_hub::__private;
 pub use hubline_hub::{
     BackplaneFailureMode, Binding, CallDurations, Caller, Cancellation, Cancelled, ClientArguments,
-    ClientProxy, Clients, CloseReason, Cookies, Directory, Disconnected, Extension, FromInvocation, FromRef,
-    GroupError, Groups, Handler, Headers, Hub, HubClients, HubContext, HubError, HubFilter, HubLimits,
-    HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Items,
-    MethodFuture, MethodStatistics, MissingRequestParts, Next, NextCallback, OrHubError, PeerAddress,
-    ResultFuture, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload, UploadError,
+    ClientProxy, Clients, CloseReason, Cookies, Directory, Disconnected, DrainingConnection, Extension,
+    FromInvocation, FromRef, GroupError, Groups, Handler, Headers, Hub, HubClients, HubContext, HubError,
+    HubFilter, HubLimits, HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation, InvokeError,
+    ItemStream, Items, Left, MethodFuture, MethodStatistics, MissingRequestParts, Next, NextCallback,
+    OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State, StreamHandler,
+    Upload, UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal, PrincipalBuilder};
 #[cfg(feature = "macros")]
@@ -151,6 +153,7 @@ pub use self::http::{
     ForwardedHeaders, HttpOptions, InvalidIpNetwork, IpNetwork, Workers, serve, serve_with,
 };
 pub use connections::{Connection, ConnectionError};
+pub use drain::{DrainOptions, Drained};
 #[cfg(feature = "auth")]
 pub use hubline_auth as auth;
 #[cfg(feature = "redis")]

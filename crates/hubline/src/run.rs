@@ -8,11 +8,18 @@ use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{HttpOptions, Server, serve_with};
+use crate::{DrainOptions, HttpOptions, Server, serve_with};
+
+/// How long requests that are no connection's may still take when draining is over.
+const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Serves an application as [`serve`](crate::serve) does until the process is asked to stop, by SIGINT or SIGTERM (elsewhere than on Unix by
-/// Ctrl-C), and then for `grace` at most until everything is over: no connection is accepted any more, clients are told to
-/// reconnect, and running calls and requests finish. A second signal ends that at once.
+/// Ctrl-C), and then [drains](Server::drain) it: clients are told to reconnect, and running calls finish. Requests are answered until
+/// that is over; then no connection is accepted any more, and the last requests have a second to end. A second signal ends all of it
+/// at once.
+///
+/// `drain` is a [`Duration`], within which clients have to leave, or [`DrainOptions`], for an instance behind a load balancer:
+/// `DrainOptions::default()` refuses negotiations for 5 s first.
 ///
 /// What is not over by then is logged as a warning, and ends with the process.
 ///
@@ -32,8 +39,13 @@ use crate::{HttpOptions, Server, serve_with};
 ///
 /// # Cancel safety
 /// Not safe: dropped, it accepts no connection any more, and those that there are end without a word.
-pub async fn run(listener: TcpListener, app: Router, server: &Server, grace: Duration) -> io::Result<()> {
-    run_with(listener, app, server, grace, HttpOptions::default()).await
+pub async fn run(
+    listener: TcpListener,
+    app: Router,
+    server: &Server,
+    drain: impl Into<DrainOptions>,
+) -> io::Result<()> {
+    run_with(listener, app, server, drain.into(), HttpOptions::default()).await
 }
 
 /// As [`run`], with options.
@@ -47,15 +59,16 @@ pub async fn run_with(
     listener: TcpListener,
     app: Router,
     server: &Server,
-    grace: Duration,
+    drain: impl Into<DrainOptions>,
     options: HttpOptions,
 ) -> io::Result<()> {
+    let drain = drain.into();
     let (mut first, mut second) = (Signals::listen()?, Signals::listen()?);
     let hurry = async {
         second.next().await;
         second.next().await;
     };
-    run_and_stop(listener, app, server, grace, options, first.next(), hurry).await
+    run_and_stop(listener, app, server, drain, options, first.next(), hurry).await
 }
 
 /// As [`run_with`], for a program that decides by itself when to stop: when `stop` is ready. Signals are not listened for.
@@ -69,19 +82,19 @@ pub async fn run_until(
     listener: TcpListener,
     app: Router,
     server: &Server,
-    grace: Duration,
+    drain: impl Into<DrainOptions>,
     options: HttpOptions,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
-    run_and_stop(listener, app, server, grace, options, stop, std::future::pending()).await
+    run_and_stop(listener, app, server, drain.into(), options, stop, std::future::pending()).await
 }
 
-/// Stops when `stop` is ready, and waits no longer when `hurry` is.
+/// Drains when `stop` is ready, and waits no longer when `hurry` is.
 async fn run_and_stop(
     listener: TcpListener,
     app: Router,
     server: &Server,
-    grace: Duration,
+    drain: DrainOptions,
     options: HttpOptions,
     stop: impl Future<Output = ()>,
     hurry: impl Future<Output = ()>,
@@ -92,24 +105,26 @@ async fn run_and_stop(
         served = serving.as_mut() => return served,
         () = stop => {}
     }
-    tracing::info!(connections = server.connection_count(), ?grace, "Stopping");
-    stopping.cancel();
-    let ended = async { tokio::join!(serving, server.shutdown(grace)) };
-    let ended = tokio::select! {
-        ended = tokio::time::timeout(grace, ended) => ended.ok(),
-        () = hurry => None,
-    };
-    match ended {
-        Some((served, true)) => served,
-        _ => {
+    let DrainOptions { delay, timeout } = drain;
+    tracing::info!(connections = server.connection_count(), ?delay, ?timeout, "Draining");
+    let mut hurry = pin!(hurry);
+    let drained = tokio::select! {
+        drained = server.drain(drain) => drained,
+        served = serving.as_mut() => return served,
+        () = hurry.as_mut() => {
             let connections = server.connection_count();
-            tracing::warn!(
-                connections,
-                ?grace,
-                "Stopped before everything was over; a longer grace waits longer"
-            );
-            Ok(())
+            tracing::warn!(connections, "Stopped before draining was over: asked to again");
+            return Ok(());
         }
+    };
+    match drained.is_complete() {
+        true => tracing::info!("Stopped, with nothing left"),
+        false => tracing::warn!(?timeout, "Stopped with {drained} left; a longer timeout waits longer"),
+    }
+    stopping.cancel();
+    tokio::select! {
+        served = tokio::time::timeout(LAST_REQUESTS, serving) => served.unwrap_or(Ok(())),
+        () = hurry => Ok(()),
     }
 }
 

@@ -157,11 +157,13 @@ impl Server {
         self.hubs().iter().map(|hub| hub.abort_user(user)).sum()
     }
 
-    /// Closes every connection, with `allowReconnect` for its client, and waits until all have ended and all hub methods and
+    /// Closes every connection at once, with `allowReconnect` for its client, and waits until all have ended and all hub methods and
     /// connection handlers have returned, at most for `grace`. Returns whether they have. Then removes this instance from the
     /// session directory, if there is one.
     ///
-    /// It does not stop the HTTP server; [`run`](crate::run) stops both. A graceful shutdown of an HTTP server waits for its
+    /// [`Server::drain`] lets running calls answer, and sends clients away in turn. This is for tests, and for programs in a hurry.
+    ///
+    /// It does not stop the HTTP server. A graceful shutdown of an HTTP server waits for its
     /// event streams and polls, which this method ends, so run both concurrently. Stop accepting first: a connection that
     /// is opened later is closed as soon as its handshake is over.
     ///
@@ -181,26 +183,44 @@ impl Server {
     /// # Cancel safety
     /// Safe: once polled, connections are closed even if the future is dropped. It may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
-        self.0.connections.stopping();
-        self.0.stopping.cancel();
+        self.begin_stopping();
         for hub in self.hubs() {
             hub.close_all();
         }
-        self.0.tasks.close();
         let ended = async {
-            self.0.tasks.wait().await;
+            self.ended().await;
             for hub in self.hubs() {
                 hub.flush().await;
             }
         };
         let all_gone = tokio::time::timeout(grace, ended).await.is_ok();
-        if let Some(directory) = &self.0.directory {
-            directory.close().await;
-        }
+        self.leave_directory().await;
         all_gone
     }
 
-    fn hubs(&self) -> Vec<HubContext> {
+    /// Connections without a hub end, and those that end from now on are counted as ended by that.
+    pub(crate) fn begin_stopping(&self) {
+        self.0.connections.stopping();
+        self.0.stopping.cancel();
+        self.0.tasks.close();
+    }
+
+    /// Ready when no connection is left, and no call or connection handler runs.
+    pub(crate) async fn ended(&self) {
+        self.0.tasks.wait().await;
+    }
+
+    pub(crate) async fn leave_directory(&self) {
+        if let Some(directory) = &self.0.directory {
+            directory.close().await;
+        }
+    }
+
+    pub(crate) fn connections(&self) -> &Connections {
+        &self.0.connections
+    }
+
+    pub(crate) fn hubs(&self) -> Vec<HubContext> {
         self.0.hubs.lock().clone()
     }
 

@@ -9,6 +9,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -50,6 +51,7 @@ struct Shared {
     endpoints: Mutex<HashMap<EndpointId, Registered>>,
     fleet: Option<FleetLink>,
     limiter: OnceLock<Arc<AddressLimiter>>,
+    refuses_negotiations: AtomicBool,
 }
 
 /// The other instances, where there are any.
@@ -93,6 +95,7 @@ impl ConnectionManager {
             endpoints: Mutex::default(),
             fleet,
             limiter: OnceLock::new(),
+            refuses_negotiations: AtomicBool::new(false),
         }))
     }
 
@@ -131,6 +134,14 @@ impl ConnectionManager {
 
     pub(crate) fn limiter(&self) -> Option<&Arc<AddressLimiter>> {
         self.0.limiter.get()
+    }
+
+    pub(crate) fn refuse_negotiations(&self) {
+        self.0.refuses_negotiations.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn refuses_negotiations(&self) -> bool {
+        self.0.refuses_negotiations.load(Ordering::Relaxed)
     }
 
     /// Says that the server is stopping: connections that end from now on count as ended by that.

@@ -53,6 +53,12 @@ impl Connections {
         self.manager.limit_addresses(limits);
     }
 
+    /// Answers negotiations with 503 from now on, so that clients go to other instances. What was negotiated before, here or anywhere
+    /// in the fleet, is served.
+    pub fn refuse_negotiations(&self) {
+        self.manager.refuse_negotiations();
+    }
+
     /// Says that the server is stopping: connections that end from now on count as ended by that.
     pub fn stopping(&self) {
         self.manager.stopping();

@@ -63,6 +63,14 @@ pub(crate) fn over_limit(body: &'static str, seconds: u16) -> Response<Body> {
     response
 }
 
+/// The instance takes no new clients.
+pub(crate) fn draining() -> Response<Body> {
+    let body = "This server is draining and takes no new clients: negotiate again, which reaches another one";
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
+}
+
 /// An address has as many connections as it may have.
 pub(crate) fn too_many_connections() -> Response<Body> {
     over_limit("Too many connections from this address", 10)

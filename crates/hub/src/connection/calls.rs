@@ -24,6 +24,8 @@ pub(super) struct Calls {
     running: FuturesUnordered<BoxFuture<'static, Ended>>,
     /// Whether some of them do not know yet whom to wake.
     has_new: bool,
+    /// How many of them are streams for the client.
+    streams: u32,
     slots: usize,
     slots_taken: usize,
     pub(super) ids: Ids,
@@ -35,6 +37,7 @@ struct Ended {
     completion: Option<Encoded>,
     slot: SlotUse,
     ids: Option<Box<Held>>,
+    is_stream: bool,
 }
 
 /// What became of a call that was started.
@@ -57,6 +60,7 @@ impl Calls {
         Self {
             running: FuturesUnordered::new(),
             has_new: false,
+            streams: 0,
             slots: slots.max(1),
             slots_taken: 0,
             ids: Ids::default(),
@@ -113,13 +117,13 @@ impl Calls {
         self.slots_taken += usize::from(!matches!(slot, SlotUse::None));
         let (reply, mut future) = call.into_future();
         if let Poll::Ready(outcome) = reply.poll(cx, &mut future) {
-            return Ok(Begun::Ended(self.ended(Ended { completion: reply.outcome(outcome), slot, ids })));
+            return Ok(Begun::Ended(self.ended(Ended::of_call(reply.outcome(outcome), slot, ids))));
         }
         self.has_new = true;
         self.running.push(
             async move {
                 let outcome = reply.run(future).await;
-                Ended { completion: reply.outcome(outcome), slot, ids }
+                Ended::of_call(reply.outcome(outcome), slot, ids)
             }
             .boxed(),
         );
@@ -133,7 +137,7 @@ impl Calls {
         }
         self.slots_taken += 1;
         self.has_new = true;
-        let ended = || Ended { completion: None, slot: SlotUse::Held, ids: None };
+        let ended = || Ended::of_call(None, SlotUse::Held, None);
         self.running.push(callback.map(move |()| ended()).boxed());
     }
 
@@ -145,8 +149,9 @@ impl Calls {
         let (reply, future) = call.into_future();
         let completion = streaming::run(reply, future, cancellation, drops);
         self.has_new = true;
-        self.running
-            .push(completion.map(move |completion| Ended { completion, slot: SlotUse::None, ids }).boxed());
+        self.streams += 1;
+        let ended = move |completion| Ended { completion, slot: SlotUse::None, ids, is_stream: true };
+        self.running.push(completion.map(ended).boxed());
         Ok(())
     }
 
@@ -172,6 +177,7 @@ impl Calls {
     }
 
     fn ended(&mut self, ended: Ended) -> Option<Encoded> {
+        self.streams -= u32::from(ended.is_stream);
         match ended.slot {
             SlotUse::None => {}
             SlotUse::Held => self.slots_taken -= 1,
@@ -183,9 +189,30 @@ impl Calls {
         ended.completion
     }
 
-    /// Lets the calls run to their end; nobody hears it any more. Uploads end at once.
-    pub(super) fn finish(self) -> impl Future<Output = ()> {
+    /// How many streams for the client run.
+    pub(super) fn streams(&self) -> usize {
+        self.streams as usize
+    }
+
+    /// How many calls run besides.
+    pub(super) fn calls(&self) -> usize {
+        self.running.len() - self.streams()
+    }
+
+    /// Lets the calls run to their end, and tells the end of each; nobody else hears it any more. Uploads end at once.
+    pub(super) fn finish(self, mut call_ended: impl FnMut()) -> impl Future<Output = ()> {
         let Self { running, .. } = self;
-        running.for_each(|_| std::future::ready(()))
+        running.for_each(move |ended| {
+            if !ended.is_stream {
+                call_ended();
+            }
+            std::future::ready(())
+        })
+    }
+}
+
+impl Ended {
+    fn of_call(completion: Option<Encoded>, slot: SlotUse, ids: Option<Box<Held>>) -> Self {
+        Self { completion, slot, ids, is_stream: false }
     }
 }

@@ -325,9 +325,15 @@ impl Wire {
         .await
     }
 
+    /// How many messages have been taken and not sent.
+    pub(super) fn unsent(&mut self) -> usize {
+        let held = self.stateful.as_mut().map_or(0, |stateful| stateful.held().len());
+        self.sending.len() + held
+    }
+
     /// Sends what is under way and then `frames`, which end the connection. Ends without an error when the pipe has ended
-    /// or takes longer than [`LAST_MESSAGES_TIMEOUT`].
-    pub(super) async fn send_last(&mut self, frames: VecDeque<Frame>) {
+    /// or takes longer than [`LAST_MESSAGES_TIMEOUT`]. Returns how many of all of them are left.
+    pub(super) async fn send_last(&mut self, frames: VecDeque<Frame>) -> usize {
         if let Some(stateful) = &mut self.stateful {
             self.sending.append(stateful.held());
         }
@@ -336,6 +342,7 @@ impl Wire {
             let sent = poll_fn(|cx| pipe.poll_send(cx, &mut self.sending));
             _ = timeout(LAST_MESSAGES_TIMEOUT, sent).await;
         }
+        self.sending.len()
     }
 
     /// Nobody may take the pipe's place any more.

@@ -8,6 +8,7 @@ mod client;
 mod client_results;
 mod connection;
 mod directory;
+mod draining;
 mod errors;
 mod filters;
 mod flooding;

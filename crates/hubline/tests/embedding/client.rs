@@ -44,7 +44,7 @@ impl Http {
         Self { header: Some((name, value)), ..self.clone() }
     }
 
-    async fn request(
+    pub(crate) async fn request(
         &self,
         method: Method,
         uri: &str,
@@ -82,19 +82,28 @@ impl Http {
     /// Connects by this transport and shakes hands.
     pub(crate) async fn connect(&self, path: &str, transport: TransportKind) -> Client {
         let mut client = self.attach(path, transport).await;
-        client.send(HANDSHAKE).await;
-        assert_eq!(client.receive().await.unwrap(), "{}");
+        client.shake_hands().await;
         client
     }
 
     /// Connects by this transport and says nothing.
     pub(crate) async fn attach(&self, path: &str, transport: TransportKind) -> Client {
+        let uri = self.negotiate(path).await;
+        self.open(uri, transport).await
+    }
+
+    /// Where to open a connection.
+    pub(crate) async fn negotiate(&self, path: &str) -> String {
         let uri = format!("{}/negotiate?negotiateVersion=1", path.trim_end_matches('/'));
         let negotiated = self.request(Method::POST, &uri, &[], "").await;
         assert_eq!(negotiated.status(), StatusCode::OK);
         let negotiated = negotiated.collect().await.unwrap().to_bytes();
         let negotiated: serde_json::Value = serde_json::from_slice(&negotiated).unwrap();
-        let uri = format!("{path}?id={}", negotiated["connectionToken"].as_str().unwrap());
+        format!("{path}?id={}", negotiated["connectionToken"].as_str().unwrap())
+    }
+
+    /// Opens what was negotiated.
+    pub(crate) async fn open(&self, uri: String, transport: TransportKind) -> Client {
         let wire = match transport {
             TransportKind::WebSockets => {
                 let response = self.request(Method::GET, &uri, &UPGRADE, "").await;
@@ -136,6 +145,11 @@ enum Wire {
 }
 
 impl Client {
+    pub(crate) async fn shake_hands(&mut self) {
+        self.send(HANDSHAKE).await;
+        assert_eq!(self.receive().await.unwrap(), "{}");
+    }
+
     pub(crate) async fn send(&mut self, text: &str) {
         match &mut self.wire {
             Wire::WebSocket(socket) => {

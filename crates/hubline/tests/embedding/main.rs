@@ -5,6 +5,7 @@
 mod backplane;
 mod client;
 mod connections;
+mod drain;
 mod hosts;
 mod middleware;
 mod request;

@@ -9,12 +9,15 @@ use crate::address_limits::OverLimit;
 use crate::connection_manager::{Negotiated, TooManyPending};
 use crate::request::{is_true, query_values};
 use crate::requester::Purpose;
-use crate::response::{TOO_MANY_WAIT, json, over_limit, text};
+use crate::response::{TOO_MANY_WAIT, draining, json, over_limit, text};
 use crate::token::random_id;
 use crate::{Body, ConnectionToken};
 
 impl Shared {
     pub(super) async fn negotiate(&self, parts: &Parts) -> Response<Body> {
+        if self.connections.refuses_negotiations() {
+            return draining();
+        }
         if let Err(OverLimit) = self.count_negotiation(parts) {
             return over_limit("Too many negotiations from this address", 1);
         }
