@@ -15,8 +15,7 @@ describe('documents', { concurrency: 3 }, () => {
   for (const name of documents) {
     const { setup, sections } = read(readFileSync(join(root, name), 'utf8'));
     if (!sections.length) continue;
-    // Sections that share programs come one after the other, as for readers.
-    describe(name, { concurrency: setup.length ? 1 : 3 }, () => {
+    describe(name, { concurrency: 3 }, () => {
       let page;
       before(async () => {
         if (!setup.length) return;

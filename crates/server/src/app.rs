@@ -22,6 +22,7 @@ use crate::chat::{self, Chat, ChatConfig};
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, Reader, Section};
 use crate::consultations::ConsultationRule;
+use crate::drain::Drain;
 use crate::navigation::{self, NavigationConfig};
 use crate::observe::health::{self, Health};
 use crate::observe::metrics::{self, Metrics};
@@ -76,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) clinic: Clinic,
     pub(crate) observed: Observed,
     pub(crate) door: Door,
+    pub(crate) drain: Drain,
 }
 
 /// What operators are told besides what the server counts.

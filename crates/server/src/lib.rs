@@ -15,6 +15,7 @@ pub mod clinic;
 mod config;
 pub mod consultations;
 mod development;
+mod drain;
 mod listen;
 mod management;
 pub mod mapping;
@@ -49,6 +50,9 @@ pub fn main() -> ExitCode {
             // Whoever reads this may take their time, or close it.
             _ = std::io::stdout().write_all(loaded.describe().as_bytes());
             ExitCode::SUCCESS
+        }),
+        Command::Drain(arguments) => with_configuration(&arguments.config, &log, |loaded| {
+            block_on(&log, drain::command(&loaded.config, &log))
         }),
     };
     log.flush();

@@ -2,19 +2,23 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hubline::directory::InProcess;
-use hubline::{Server, Workers};
+use hubline::{DrainOptions, Drained, Server, Workers};
 use hubline_redis::RedisBackplane;
 use hubline_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, Door, Observed, Parts, Routers};
+use crate::chat::Chat;
 use crate::clinic::Clinic;
 use crate::config::{Config, DatabaseConfig, Scheme};
+use crate::drain::{Drain, OwnSocket, Stage};
 use crate::listen::listen;
 use crate::mapping::ConnectionMapping;
 use crate::observe::{Database, Output, Readiness, Telemetry};
@@ -23,14 +27,19 @@ use crate::starting::Starting;
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
 
+/// How long requests that are no connection's may take when draining is over.
+const LAST_REQUESTS: Duration = Duration::from_millis(500);
+/// What is left of the time to stop for the database.
+const LAST_WRITES: Duration = Duration::from_millis(500);
+
 /// Serves until SIGTERM or Ctrl-C.
 ///
 /// # Errors
 /// An address cannot be listened on, or Redis cannot be reached and `abortConnect=true` asks to stop then.
 pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) -> Result<()> {
-    let mut signals = Signals::new()?;
+    let mut stop = Stop { signals: Signals::new()?, is_asked: false };
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
-    let readiness = Readiness::new();
+    let (readiness, drain) = (Readiness::new(), Drain::new());
     let door = Door::new(config);
     let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
     let management = listen(&config.management.urls, "Management:Urls")?;
@@ -40,63 +49,127 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
         options
     };
     let mut starting = Starting::serve([&public, &management], &workers, &readiness, options, &door)?;
-    let built = build(config.clone(), log.clone(), telemetry.clone(), readiness.clone(), door.clone());
+    let wired = Wired { readiness: readiness.clone(), door: door.clone(), drain: drain.clone() };
+    let built = build(config.clone(), log.clone(), telemetry.clone(), wired);
     let (server, routers, clinic) = tokio::select! {
         built = workers.run(built) => built??,
         failed = starting.failed() => return failed,
-        () = signals.next() => return Ok(()),
+        () = stop.signals.next() => return Ok(()),
     };
     readiness.serve();
-    let stop = CancellationToken::new();
+    let end = CancellationToken::new();
     let mut serving = JoinSet::new();
     let public = public.into_iter().map(|listener| (listener, &routers.public));
     for ((listener, scheme), app) in
         public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
     {
-        let (workers, app, stop, options) =
-            (Arc::clone(&workers), app.clone(), stop.clone(), options(scheme));
-        serving.spawn(async move { workers.serve_with(listener, app, stop, options).await });
+        let (workers, app, end, options) = (Arc::clone(&workers), app.clone(), end.clone(), options(scheme));
+        serving.spawn(async move { workers.serve_with(listener, app, end, options).await });
     }
     starting.end();
+    let own_socket = OwnSocket::open(&config.server.urls, &drain, &server);
     announce(log.for_standard_output(&app::banner(config)))?;
 
+    let leaving =
+        Leaving { options: config.server.drain, server, readiness, drain, clinic, chat: routers.chat };
     tokio::select! {
-        () = signals.next() => {}
-        Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
-    }
-    readiness.stop();
-    if !config.server.shutdown_delay.is_zero() {
-        tracing::info!(
-            seconds = config.server.shutdown_delay.as_secs_f64(),
-            "Stopping soon: /health/ready says so, and clients are served until then. A second signal stops now"
-        );
-        tokio::select! {
-            () = tokio::time::sleep(config.server.shutdown_delay) => {}
-            () = signals.next() => {}
-        }
-    }
-    tracing::info!(
-        connections = server.connection_count(),
-        seconds = config.server.shutdown_timeout.as_secs_f64(),
-        "Stopping: clients are told to reconnect. A second signal stops at once"
-    );
-    stop.cancel();
-    tokio::select! {
-        all_gone = server.shutdown(config.server.shutdown_timeout) => {
-            if !all_gone {
-                tracing::warn!("Stopped before every connection had ended");
-            }
-            clinic.close().await;
-            if let Err(error) = routers.chat.close().await {
-                tracing::warn!(%error, "Messages of the last moment are published once more by another instance");
-            }
-        }
-        () = signals.next() => {
+        left = leaving.when_asked(&mut stop) => if !left {
             log.flush();
             std::process::exit(INTERRUPTED);
+        },
+        Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
+    }
+    end.cancel();
+    let ended = async { while serving.join_next().await.is_some() {} };
+    _ = timeout(LAST_REQUESTS, ended).await;
+    own_socket.close().await;
+    Ok(())
+}
+
+/// How the instance leaves its clients to the others.
+struct Leaving {
+    options: DrainOptions,
+    server: Server,
+    readiness: Readiness,
+    drain: Drain,
+    clinic: Clinic,
+    chat: Chat,
+}
+
+impl Leaving {
+    /// Waits until somebody asks for it, drains, and waits until the process is to end. Whether draining was waited for.
+    async fn when_asked(&self, stop: &mut Stop) -> bool {
+        tokio::select! {
+            () = stop.asked() => self.drain.request(),
+            () = self.drain.requested() => {}
+        }
+        self.refuse_new_clients(stop).await;
+        let DrainOptions { timeout, .. } = self.options;
+        tracing::info!(
+            connections = self.server.connection_count(),
+            seconds = timeout.as_secs_f64(),
+            "Draining: clients are handed over. A second signal stops at once"
+        );
+        let left = tokio::select! {
+            left = self.hand_over() => left,
+            () = stop.hurried() => return false,
+        };
+        self.report(left);
+        if !stop.is_asked {
+            tracing::info!("Nobody is served any more. SIGTERM ends the process");
+            stop.asked().await;
+        }
+        true
+    }
+
+    /// New clients go to other instances from now on; returns when load balancers have noticed.
+    async fn refuse_new_clients(&self, stop: &mut Stop) {
+        self.readiness.drain();
+        self.server.refuse_negotiations();
+        self.drain.enter(Stage::Draining);
+        let DrainOptions { delay, .. } = self.options;
+        if delay.is_zero() {
+            return;
+        }
+        tracing::info!(
+            seconds = delay.as_secs_f64(),
+            "Draining soon: /health/ready and negotiations are 503, and clients are served until then (Drain:Delay). A second signal \
+             goes on now"
+        );
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = stop.hurried() => {}
         }
     }
-    Ok(())
+
+    async fn hand_over(&self) -> Drained {
+        let DrainOptions { timeout: within, .. } = self.options;
+        let left = self.server.hand_over(within.saturating_sub(LAST_WRITES.min(within / 4))).await;
+        let closing = async {
+            let ((), published) = tokio::join!(self.clinic.close(), self.chat.close());
+            if let Err(error) = published {
+                tracing::warn!(%error, "Messages of the last moment are published once more by another instance");
+            }
+        };
+        if timeout(LAST_WRITES * 4, closing).await.is_err() {
+            tracing::warn!(
+                "The database does not answer: messages of the last moment are published once more by another instance, and the last \
+                 sign-ins may be missing in the audit"
+            );
+        }
+        left
+    }
+
+    fn report(&self, left: Drained) {
+        match left.is_complete() {
+            true => tracing::info!("Drained: {left} are left"),
+            false => tracing::warn!(
+                "Drained, not waiting any longer: {left} are left. A longer ShutdownTimeout waits longer"
+            ),
+        }
+        self.readiness.drained();
+        self.drain.enter(Stage::Drained(left));
+    }
 }
 
 /// Says on standard output what is served, by a thread that nobody waits for: it may be full, or closed.
@@ -106,12 +179,18 @@ fn announce(banner: String) -> Result<()> {
     Ok(())
 }
 
+/// What is there before everything else is, and tells about it.
+struct Wired {
+    readiness: Readiness,
+    door: Door,
+    drain: Drain,
+}
+
 async fn build(
     config: Config,
     log: Output,
     telemetry: Telemetry,
-    readiness: Readiness,
-    door: Door,
+    Wired { readiness, door, drain }: Wired,
 ) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
     let server = Server::builder()
@@ -133,7 +212,7 @@ async fn build(
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
     let observed = Observed { database: Database::watch(&store), readiness, log, telemetry };
-    let parts = Parts { config, server, redis, channels, store, clinic, observed, door };
+    let parts = Parts { config, server, redis, channels, store, clinic, observed, door, drain };
     let routers = app::routers(&parts)?;
     Ok((parts.server, routers, parts.clinic))
 }
@@ -145,6 +224,28 @@ async fn open_store(config: &DatabaseConfig, readiness: &Readiness) -> Result<St
     readiness.follow_migrations(store.status());
     begun.await.with_context(where_it_is)?;
     Ok(store)
+}
+
+/// Whether the process was told to end.
+struct Stop {
+    signals: Signals,
+    is_asked: bool,
+}
+
+impl Stop {
+    /// Ready once it was.
+    async fn asked(&mut self) {
+        self.signals.next().await;
+        self.is_asked = true;
+    }
+
+    /// Ready once it was, and then was again.
+    async fn hurried(&mut self) {
+        if !self.is_asked {
+            self.asked().await;
+        }
+        self.signals.next().await;
+    }
 }
 
 /// SIGTERM and Ctrl-C.

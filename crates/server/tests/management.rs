@@ -238,22 +238,6 @@ async fn a_database_that_is_away_is_named_and_degrades() {
 }
 
 #[tokio::test]
-async fn who_stops_says_so_while_everybody_is_still_served() {
-    let (mut server, port) = started(hubline().env("ShutdownDelay", "60")).await;
-    assert_eq!(get(port, "/health/ready", "").await.0, 200);
-    server.terminate().unwrap();
-    let reason = answered_with(port, "/health/ready", 503).await;
-    assert_eq!(reason, r#"{"status":"Unhealthy","reason":"it is stopping"}"#);
-    let (status, report) = get(port, "/health", "").await;
-    assert!(status == 503 && report.starts_with(r#"{"status":"Unhealthy","#), "{report}");
-    assert_eq!(get(port, "/health/live", "").await.0, 200);
-    let (head, _) = ask(port, "POST /chathub/negotiate?negotiateVersion=1", "").await;
-    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
-    server.terminate().unwrap();
-    assert!(server.exit_status(PATIENCE).await.unwrap().success());
-}
-
-#[tokio::test]
 async fn in_development_everybody_sees_all_of_it() {
     let (_server, port) = started(hubline().arg("--dev")).await;
     let (_, report) = get(port, "/health", "").await;

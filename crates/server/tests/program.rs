@@ -3,15 +3,19 @@
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
 mod client;
+mod request;
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use hubline_testkit::{Launch, RedisServer, ServerProcess};
+use hubline_testkit::{Launch, RedisServer, ServerProcess, free_port};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::process::Command;
 
 /// Longer than anything here takes; a hang fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(20);
+const CLOSE: &[u8] = b"{\"type\":7,\"allowReconnect\":true}\x1e";
 
 fn hubline() -> Launch {
     Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve")
@@ -95,11 +99,110 @@ async fn sigterm_sends_clients_away_and_ends_within_its_time() {
     server.terminate().unwrap();
     let mut last_words = Vec::new();
     _ = client.read_to_end(&mut last_words).await;
-    let close = b"{\"type\":7,\"allowReconnect\":true}\x1e";
-    assert!(last_words.windows(close.len()).any(|window| window == close));
+    assert!(last_words.windows(CLOSE.len()).any(|window| window == CLOSE));
     let status = server.exit_status(PATIENCE).await.unwrap();
     assert_eq!(status.code(), Some(0));
-    server.line_with("Stopped before every connection had ended").await.unwrap();
+    server
+        .line_with(
+            "1 connections, 0 calls, 0 streams and 0 unsent messages are left. A longer ShutdownTimeout",
+        )
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn who_drains_refuses_new_clients_and_serves_those_that_were_let_in() {
+    let launch = hubline().env("Drain__Delay", "3600");
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let negotiate = "POST /chathub/negotiate?negotiateVersion=1";
+    let (_, negotiated) = request::ask(port, negotiate, "").await;
+    let token = negotiated.split("\"connectionToken\":\"").nth(1).unwrap().split('"').next().unwrap();
+    server.terminate().unwrap();
+    server.line_with("Draining soon").await.unwrap();
+    let (head, reason) = request::ask(port, "GET /health/ready", "").await;
+    assert!(head.starts_with("HTTP/1.1 503"), "{head}");
+    assert_eq!(reason, r#"{"status":"Unhealthy","reason":"it is draining"}"#);
+    let (_, report) = request::ask(port, "GET /health", "").await;
+    assert!(report.starts_with(r#"{"status":"Unhealthy","#), "{report}");
+    assert!(request::ask(port, "GET /health/live", "").await.0.starts_with("HTTP/1.1 200"));
+    let (head, body) = request::ask(port, negotiate, "").await;
+    assert!(
+        head.starts_with("HTTP/1.1 503") && head.to_ascii_lowercase().contains("\r\nretry-after: 1"),
+        "{head}"
+    );
+    assert!(body.contains("draining"), "{body}");
+    let mut client = client::connect(port, &format!("/chathub?id={token}")).await;
+    server.terminate().unwrap();
+    let mut last_words = vec![0; CLOSE.len() + 2];
+    client.read_exact(&mut last_words).await.unwrap();
+    assert!(last_words.ends_with(CLOSE));
+    drop(client);
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+    server.line_with("0 connections, 0 calls, 0 streams and 0 unsent messages are left").await.unwrap();
+}
+
+#[tokio::test]
+async fn an_instance_drains_itself_and_waits_for_its_end() {
+    let launch = hubline();
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let drain = |port: u16| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_hubline"));
+        command.args(["drain", "--self", "--urls", &format!("http://127.0.0.1:{port}")]);
+        command.stdin(Stdio::null()).output()
+    };
+    let output = drain(free_port()).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.contains("no instance that listens on http://127.0.0.1:") && said.contains("--urls"),
+        "{said}"
+    );
+
+    let mut client = client::connect(port, "/chathub").await;
+    let drained = tokio::spawn(drain(port));
+    let mut last_words = vec![0; CLOSE.len() + 2];
+    client.read_exact(&mut last_words).await.unwrap();
+    assert!(last_words.ends_with(CLOSE));
+    drop(client);
+    let output = drained.await.unwrap().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(
+        said,
+        "draining: 1 connections\ndrained: 0 connections, 0 calls, 0 streams and 0 unsent messages are left\n"
+    );
+    assert_eq!(output.status.code(), Some(0));
+    let again = drain(port).await.unwrap();
+    assert!(String::from_utf8_lossy(&again.stdout).contains("drained: 0 connections"));
+
+    let (head, reason) = request::ask(port, "GET /health/ready", "").await;
+    assert!(head.starts_with("HTTP/1.1 503") && reason.contains("it is drained"), "{head} {reason}");
+    assert!(request::ask(port, "GET /health/live", "").await.0.starts_with("HTTP/1.1 200"));
+    server.terminate().unwrap();
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+}
+
+#[tokio::test]
+async fn whoever_has_an_admin_key_drains_an_instance() {
+    const KEY: &str = "a-key-of-the-operators-0123456789ab";
+    let launch = hubline().env("Admin__ApiKey", KEY);
+    let port = launch.port();
+    let mut server = ServerProcess::start(launch).await.unwrap();
+    let drain = "/api/admin/drain";
+    assert_eq!(request::post(port, drain, "", "").await, 401);
+    let with_key = format!("Authorization: Bearer {KEY}\r\n");
+    let (status, state) = request::post_and_read(port, drain, &with_key, "").await;
+    assert_eq!((status, &*state), (202, r#"{"state":"draining"}"#));
+    server.line_with("Nobody is served any more. SIGTERM ends the process").await.unwrap();
+    let (status, state) = request::post_and_read(port, drain, &with_key, "").await;
+    let nothing = r#"{"state":"drained","left":{"connections":0,"calls":0,"streams":0,"unsentMessages":0}}"#;
+    assert_eq!((status, &*state), (202, nothing));
+    let (_, audit) = request::ask(port, "GET /api/admin/audit", &with_key).await;
+    assert!(audit.contains("\"instance.drain\""), "{audit}");
+    server.terminate().unwrap();
+    assert!(server.exit_status(PATIENCE).await.unwrap().success());
+    assert_eq!(server.lines().iter().filter(|line| line.contains("Asked to drain")).count(), 1);
 }
 
 #[tokio::test]

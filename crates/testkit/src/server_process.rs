@@ -34,12 +34,16 @@ pub struct Launch {
 
 impl Launch {
     /// A program that takes `--urls`, which is given last, with a free port. What it keeps in a database it keeps in memory, unless
-    /// `ConnectionStrings__Database` or its arguments say otherwise.
+    /// `ConnectionStrings__Database` or its arguments say otherwise; and it stops without waiting for load balancers, unless
+    /// `Drain__Delay` says otherwise.
     pub fn new(program: impl AsRef<Path>) -> Self {
         Self {
             program: program.as_ref().to_owned(),
             arguments: Vec::new(),
-            environment: vec![("ConnectionStrings__Database".into(), ":memory:".into())],
+            environment: vec![
+                ("ConnectionStrings__Database".into(), ":memory:".into()),
+                ("Drain__Delay".into(), "0".into()),
+            ],
             standard_error: None,
             port: free_port(),
             https_port: None,

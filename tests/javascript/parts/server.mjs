@@ -41,7 +41,7 @@ export class Server {
 
   launch() {
     // In memory, so that no run finds what another one has left.
-    const env = { ConnectionStrings__Database: ':memory:', ...process.env };
+    const env = { ConnectionStrings__Database: ':memory:', Drain__Delay: '0', ...process.env };
     this.process = new Process(this.command, this.args, { env });
     return this.process;
   }

@@ -12,8 +12,8 @@ use super::applications::Applications;
 use super::{Config, Parts};
 use crate::admin::{self, Admin, AdminConfig};
 use crate::api::{describe, with_problems};
-use crate::navigation;
 use crate::paths::{API, OPENAPI};
+use crate::{drain, navigation};
 
 /// What applications have of the API.
 pub(super) struct ApiParts {
@@ -53,7 +53,8 @@ fn access(config: &Config) -> AdminConfig {
 /// What there is of it, with what is `described` and served elsewhere.
 pub(super) fn parts(parts: &Parts, applications: &Applications, described: OpenApi) -> ApiParts {
     let navigation = &applications.navigation;
-    let guarded = parts.clinic.routes().merge(navigation.admin_routes());
+    let own = drain::routes(parts.drain.clone(), parts.store.clone());
+    let guarded = parts.clinic.routes().merge(navigation.admin_routes()).merge(own);
     let open = match parts.config.server.environment.is_production() {
         true => OpenApiRouter::new(),
         false => navigation.test_routes(),

@@ -1,4 +1,4 @@
-//! The command line: `hubline serve`, `hubline migrate` and `hubline config`.
+//! The command line: `hubline serve`, `hubline migrate`, `hubline config` and `hubline drain`.
 
 use std::ffi::OsString;
 
@@ -25,6 +25,19 @@ pub(crate) enum Command {
     Migrate(ConfigArgs),
     /// Show every configuration key in effect, its value and where it came from
     Config(ConfigArgs),
+    /// Hand the clients of an instance over to the others, and wait until that is over; exit code 0 if it is, 1 if there is no such
+    /// instance
+    Drain(DrainArgs),
+}
+
+/// Which instance is drained.
+#[derive(Clone, clap::Args)]
+pub(crate) struct DrainArgs {
+    /// The instance that runs with this configuration on this machine or in this container, as the same user
+    #[arg(long = "self", required = true)]
+    pub(crate) own: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
 }
 
 /// Configuration given on the command line; it goes over files and environment variables.
@@ -49,7 +62,7 @@ pub(crate) struct ConfigArgs {
     /// Directory of the appsettings files [default: the working directory]
     #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
     pub(crate) content_root: Option<String>,
-    /// How long connections may take to end when the server stops [default: 5]
+    /// How long connections may take to end when the server stops [default: 3]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) shutdown_timeout: Option<String>,
     /// Any configuration key; --SignalR:ChannelPrefix=x is the same as --set SignalR:ChannelPrefix=x
@@ -125,7 +138,7 @@ mod tests {
         let arguments = ["hubline", "serve"].iter().chain(arguments).map(OsString::from);
         match Cli::try_from_arguments(arguments).unwrap().command {
             Command::Serve(args) => args,
-            Command::Config(_) | Command::Migrate(_) => panic!("not serve"),
+            Command::Config(_) | Command::Migrate(_) | Command::Drain(_) => panic!("not serve"),
         }
     }
 

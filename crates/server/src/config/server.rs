@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hubline::TlsConfig;
+use hubline::{DrainOptions, TlsConfig};
 use hubline_auth::{AllowedHost, AllowedOrigins};
 
 use super::addresses::{self, HTTP_PORTS, HTTPS_PORTS, URLS};
@@ -31,7 +31,7 @@ const REQUEST_HEADERS_TIMEOUT: Key = Key::new(
 );
 pub(super) const SHUTDOWN_TIMEOUT: Key = Key::new(
     "ShutdownTimeout",
-    "how long the process waits for connections to end after SIGTERM or Ctrl-C; a second signal ends it at once",
+    "how long clients may take to leave, and calls and streams to end, after Drain:Delay; a second signal ends it at once",
 );
 const HOST_OPTIONS_SHUTDOWN_TIMEOUT: Key =
     Key::new("HostOptions:ShutdownTimeout", "the same as ShutdownTimeout, which goes before it")
@@ -44,11 +44,13 @@ const APPLICATION_NAME: Key = Key::new(
     "stands in brackets before the line at start that says which backplane is in use",
 );
 
-const SHUTDOWN_DELAY: Key = Key::new(
-    "ShutdownDelay",
-    "how long clients are still served after SIGTERM or Ctrl-C while /health/ready is 503, so that load balancers send no new ones; a \
-     second signal ends it",
+const DRAIN_DELAY: Key = Key::new(
+    "Drain:Delay",
+    "how long clients are still served after SIGTERM, Ctrl-C or hubline drain while /health/ready and negotiations are 503, so that load \
+     balancers send no new ones; a second signal ends it; 0 in Development",
 );
+const SHUTDOWN_DELAY: Key =
+    Key::new("ShutdownDelay", "the same as Drain:Delay, which goes before it").unit("time span");
 
 /// The process and its HTTP.
 #[derive(Debug, Clone)]
@@ -73,10 +75,8 @@ pub(crate) struct ServerConfig {
     pub(crate) allowed_origins: AllowedOrigins,
     /// Whether these are those that somebody listed, not all because nobody did.
     pub(crate) origins_are_listed: bool,
-    /// How long everybody is served after the signal to stop.
-    pub(crate) shutdown_delay: Duration,
-    /// How long connections may take to end.
-    pub(crate) shutdown_timeout: Duration,
+    /// How long it takes to stop.
+    pub(crate) drain: DrainOptions,
 }
 
 impl Section for ServerConfig {
@@ -88,8 +88,6 @@ impl Section for ServerConfig {
         let public = read_urls(reader);
         let urls: Vec<ListenAddress> = public.iter().flat_map(|urls| urls.served.iter().copied()).collect();
         let management = addresses::read_management(&reader.settings);
-        let shutdown_timeout =
-            reader.preferred(&[SHUTDOWN_TIMEOUT, HOST_OPTIONS_SHUTDOWN_TIMEOUT, SHUTDOWN_TIMEOUT_SECONDS]);
         Self {
             tls: certificate::read(reader, public.iter().chain(&management)),
             urls,
@@ -101,10 +99,22 @@ impl Section for ServerConfig {
             allowed_hosts: hosts::read(reader),
             allowed_origins: origins::read(reader),
             origins_are_listed: origins::are_listed(reader),
-            shutdown_delay: reader.patience(SHUTDOWN_DELAY, Duration::ZERO),
-            shutdown_timeout: reader.patience(shutdown_timeout, Duration::from_secs(5)),
+            drain: read_drain(reader),
         }
     }
+}
+
+fn read_drain(reader: &mut Reader) -> DrainOptions {
+    let default = DrainOptions::default();
+    let delay = reader.preferred(&[DRAIN_DELAY, SHUTDOWN_DELAY]);
+    let timeout =
+        reader.preferred(&[SHUTDOWN_TIMEOUT, HOST_OPTIONS_SHUTDOWN_TIMEOUT, SHUTDOWN_TIMEOUT_SECONDS]);
+    let default_delay = match reader.environment().is_development() {
+        true => Duration::ZERO,
+        false => default.delay,
+    };
+    let delay = reader.patience(delay, default_delay);
+    default.delay(delay).timeout(reader.patience(timeout, default.timeout))
 }
 
 fn read_urls(reader: &mut Reader) -> Vec<addresses::Addresses> {

@@ -123,7 +123,7 @@ fn everything_set() {
     assert_eq!(config.redis.hub_names.iter().count(), 1);
     assert_eq!(config.signalr.keep_alive_interval, Duration::from_secs(5));
     assert_eq!(config.signalr.handshake_timeout, Duration::from_millis(2500));
-    assert_eq!(config.server.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!(config.server.drain.timeout, Duration::from_secs(30));
     assert_eq!(config.logging.level, LevelFilter::WARN);
     let database = config.database.options;
     assert_eq!(database.to_string(), "PostgreSQL at postgres:5432, database conduit");
@@ -368,14 +368,23 @@ fn only_an_explicit_true_aborts() {
 
 #[test]
 fn shutdown_timeout_in_three_spellings() {
-    let timeout = |setup: Setup| setup.config().server.shutdown_timeout.as_secs();
+    let timeout = |setup: Setup| setup.config().server.drain.timeout.as_secs();
     let seconds = || Setup::new().variable("DOTNET_shutdownTimeoutSeconds", "1");
     let host_options =
         || seconds().file("appsettings.json", r#"{"HostOptions": {"ShutdownTimeout": "00:00:02"}}"#);
-    assert_eq!(timeout(Setup::new()), 5);
+    assert_eq!(timeout(Setup::new()), 3);
     assert_eq!(timeout(seconds()), 1);
     assert_eq!(timeout(host_options()), 2);
     assert_eq!(timeout(host_options().variable("ShutdownTimeout", "0")), 0);
+}
+
+#[test]
+fn draining_has_a_delay_but_in_development() {
+    let delay = |setup: Setup| setup.config().server.drain.delay.as_secs();
+    assert_eq!(delay(Setup::new()), 5);
+    assert_eq!(delay(Setup::new().args(|args| args.dev = true)), 0);
+    let older = || Setup::new().variable("ShutdownDelay", "7");
+    assert_eq!((delay(older()), delay(older().variable("Drain__Delay", "9"))), (7, 9));
 }
 
 #[test]

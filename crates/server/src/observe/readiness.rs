@@ -10,14 +10,15 @@ use hubline_store::StoreStatus;
 use hubline_supervision::Vital;
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 /// Why no new clients may be sent here, in words for everybody: neither hosts nor errors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NotReady {
-    /// The process ends soon.
-    Stopping,
+    /// Clients are handed over to other instances.
+    Draining,
+    /// That is over, and the process may be stopped.
+    Drained,
     /// The tables of the database are made, by this instance or by another one that it waits for.
     Migrating,
     /// Not everything is there that is to be served.
@@ -29,7 +30,8 @@ pub(crate) enum NotReady {
 impl fmt::Display for NotReady {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Stopping => f.write_str("it is stopping"),
+            Self::Draining => f.write_str("it is draining"),
+            Self::Drained => f.write_str("it is drained"),
             Self::Migrating => f.write_str("migrations run in the database"),
             Self::Starting => f.write_str("it is starting"),
             Self::NeverReached(what) => write!(f, "{what} has not been reached yet"),
@@ -43,7 +45,8 @@ pub(crate) struct Readiness(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    stopping: CancellationToken,
+    draining: AtomicBool,
+    drained: AtomicBool,
     is_serving: AtomicBool,
     database: OnceLock<watch::Receiver<StoreStatus>>,
     needed: Mutex<Vec<Needed>>,
@@ -61,7 +64,8 @@ impl Readiness {
     /// Of an instance that is starting.
     pub(crate) fn new() -> Self {
         Self(Arc::new(Inner {
-            stopping: CancellationToken::new(),
+            draining: AtomicBool::new(false),
+            drained: AtomicBool::new(false),
             is_serving: AtomicBool::new(false),
             database: OnceLock::new(),
             needed: Mutex::default(),
@@ -89,16 +93,24 @@ impl Readiness {
         self.0.is_serving.store(true, Ordering::Relaxed);
     }
 
-    /// The process ends soon.
-    pub(crate) fn stop(&self) {
-        self.0.stopping.cancel();
+    /// Clients are handed over.
+    pub(crate) fn drain(&self) {
+        self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// That is over.
+    pub(crate) fn drained(&self) {
+        self.0.drained.store(true, Ordering::Relaxed);
     }
 
     /// Why not; `None` if new clients may come.
     pub(crate) fn reason(&self) -> Option<NotReady> {
-        let Inner { stopping, is_serving, database, needed } = &*self.0;
-        if stopping.is_cancelled() {
-            return Some(NotReady::Stopping);
+        let Inner { draining, drained, is_serving, database, needed } = &*self.0;
+        if drained.load(Ordering::Relaxed) {
+            return Some(NotReady::Drained);
+        }
+        if draining.load(Ordering::Relaxed) {
+            return Some(NotReady::Draining);
         }
         if database.get().is_some_and(|status| *status.borrow() == StoreStatus::Migrating) {
             return Some(NotReady::Migrating);
@@ -114,7 +126,8 @@ impl Readiness {
     /// Why the instance cannot even serve the clients it has; `None` if it can.
     pub(crate) fn unhealthy(&self) -> Option<NotReady> {
         let is_serving = self.0.is_serving.load(Ordering::Relaxed);
-        self.reason().filter(|reason| *reason == NotReady::Stopping || !is_serving)
+        let leaves = |reason: &NotReady| matches!(reason, NotReady::Draining | NotReady::Drained);
+        self.reason().filter(|reason| leaves(reason) || !is_serving)
     }
 }
 
@@ -179,10 +192,12 @@ mod tests {
         assert_eq!((readiness.reason(), readiness.unhealthy()), (Some(NotReady::Migrating), None));
         database.send_replace(StoreStatus::Connected);
         assert_eq!(readiness.reason(), None);
-        readiness.stop();
+        readiness.drain();
         assert_eq!(
             (readiness.reason(), readiness.unhealthy()),
-            (Some(NotReady::Stopping), Some(NotReady::Stopping))
+            (Some(NotReady::Draining), Some(NotReady::Draining))
         );
+        readiness.drained();
+        assert_eq!(readiness.unhealthy(), Some(NotReady::Drained));
     }
 }
