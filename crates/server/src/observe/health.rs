@@ -62,7 +62,7 @@ pub(crate) const ONE_HISTORY_PER_MACHINE: &str = "the database is SQLite, which 
     keep histories, mappings and keys of their own. Set ConnectionStrings:Database to PostgreSQL for all of them";
 
 /// How the instance is. Degraded still serves its own clients, so the status code stays 200 and load
-/// balancers keep it. Unhealthy, with 503, is who serves nobody: because it is stopping, or has not started yet.
+/// balancers keep it. Unhealthy, with 503, is who serves nobody: because it drains, or has not started yet.
 ///
 /// Everybody sees what has no `Option`: words, neither hosts nor numbers nor errors.
 #[derive(Debug, Serialize)]
