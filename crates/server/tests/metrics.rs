@@ -119,7 +119,10 @@ async fn messages_handed_to_connections_and_calls_of_each_method_are_counted() {
     let of_calls = |what: &str| format!("hubline_hub_method_duration_seconds_{what}{{{labels}}}");
     assert_eq!(counted.value(&of_calls("count")), 1.0);
     assert!((1e-9..20.0).contains(&counted.value(&of_calls("sum"))));
-    assert_eq!(counted.value("hubline_database_connected"), 1.0);
+    assert_eq!(
+        ["database_connected", "ready"].map(|name| counted.value(&format!("hubline_{name}"))),
+        [1.0; 2]
+    );
     drop(socket);
     page_with(port, "gone", |page| page.value("signalr_connection_count") == 0.0).await;
 }
@@ -142,6 +145,7 @@ async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
     let told = |page: &Page| figures.map(|figure| page.get(&format!("redis_{figure}")));
     let counted = page_with(port, "told by Redis", |page| told(page)[0].is_some()).await;
     assert!(told(&counted).iter().all(|value| value.is_some_and(|value| value > 0.0)), "{counted:?}");
+    assert!((1e-9..20.0).contains(&counted.value("hubline_redis_round_trip_seconds")));
     sender.write_all(&message).await.unwrap();
     let counted = page_with(port, "published", |page| fates(page)[0] == 1.0).await;
     assert_eq!(fates(&counted), [1.0, 0.0, 0.0, 0.0]);

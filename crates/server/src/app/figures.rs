@@ -15,7 +15,7 @@ use crate::chat::{Chat, ChatStatistics};
 use crate::clinic::{Clinic, ClinicStatistics};
 use crate::navigation::Navigation;
 use crate::observe::metrics::{Figure, Figures, Metrics, RedisFigures};
-use crate::observe::{self, Database};
+use crate::observe::{self, Database, Readiness};
 
 /// All of it with what the server counts, exported from now on where a collector is named.
 pub(super) fn metrics(
@@ -26,13 +26,14 @@ pub(super) fn metrics(
 ) -> Metrics {
     let Parts { server, store, clinic, observed, redis, .. } = parts;
     let (chat, calls, clinic) = (applications.chat.clone(), applications.calls.clone(), clinic.clone());
-    let database = observed.database.clone();
+    let (database, readiness) = (observed.database.clone(), observed.readiness.clone());
     let mut figures = vec![
         Figures::new(move || of_chat(&chat)),
         Figures::new(move || of_calls(&calls)),
         of_navigation(&applications.navigation),
         Figures::new(move || of_clinic(&clinic)),
         Figures::new(move || is_connected(&database)),
+        Figures::new(move || is_ready(&readiness)),
         observe::database::figures(store),
         refusals::figures(parts, sign_in, admin),
     ];
@@ -46,6 +47,11 @@ fn is_connected(database: &Database) -> Vec<Figure> {
     let is_connected = *database.status.borrow() == Status::Connected;
     let help = "Whether the database answers: 1, or 0.";
     vec![Figure::gauge("hubline_database_connected", help, u64::from(is_connected))]
+}
+
+fn is_ready(readiness: &Readiness) -> Vec<Figure> {
+    let help = "Whether new clients may be sent to this instance, as /health/ready says: 1, or 0.";
+    vec![Figure::gauge("hubline_ready", help, u64::from(readiness.reason().is_none()))]
 }
 
 fn of_navigation(navigation: &Navigation) -> Figures {

@@ -1,4 +1,4 @@
-//! What Redis says of itself, asked for by one instance of the fleet.
+//! How long Redis takes to answer this instance; and what it says of itself, asked for by one instance of the fleet.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -13,6 +13,8 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::registry::Unit;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 /// How often Redis is asked.
@@ -22,11 +24,20 @@ const LEASE: Duration = Duration::from_secs(30);
 
 static TAKE_LEASE: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("lease.lua")));
 
-/// The figures, on the instance that asks for them.
+/// The figures. Those of Redis itself are there on the instance that asks for them.
 #[derive(Debug, Clone)]
 pub(crate) struct RedisFigures {
-    latest: Arc<Mutex<Option<Info>>>,
+    latest: Arc<Mutex<Option<Answer>>>,
     _asking: Arc<AbortOnDropHandle<()>>,
+}
+
+/// What Redis has answered.
+#[derive(Debug, Clone, Copy)]
+struct Answer {
+    /// Of the script that takes the lease, which each instance runs.
+    round_trip: Duration,
+    /// `None` if another instance asks.
+    info: Option<Info>,
 }
 
 /// What is taken from the answer to `INFO`. On a cluster it is that of one node.
@@ -56,7 +67,7 @@ struct Asking {
     client: RedisClient,
     key: String,
     instance: String,
-    latest: Arc<Mutex<Option<Info>>>,
+    latest: Arc<Mutex<Option<Answer>>>,
     has_warned: bool,
 }
 
@@ -65,30 +76,25 @@ impl Vital for Asking {
 
     async fn run(&mut self) {
         loop {
-            let info = match self.ask().await {
-                Ok(info) => info,
-                Err(error) => {
-                    self.log(&error);
-                    None
-                }
-            };
-            *self.latest.lock() = info;
+            let answer = self.ask().await.inspect_err(|error| self.log(error));
+            *self.latest.lock() = answer.ok();
             tokio::time::sleep(PERIOD).await;
         }
     }
 }
 
 impl Asking {
-    /// `None` if another instance asks.
-    async fn ask(&self) -> Result<Option<Info>, CommandError> {
+    async fn ask(&self) -> Result<Answer, CommandError> {
         let lease = LEASE.as_millis().to_string();
         let arguments = [self.instance.as_str(), lease.as_str()];
+        let begun = Instant::now();
         let is_mine: bool = self.client.invoke(&TAKE_LEASE, self.key.as_str(), &arguments).await?;
+        let round_trip = begun.elapsed();
         if !is_mine {
-            return Ok(None);
+            return Ok(Answer { round_trip, info: None });
         }
         let info: String = self.client.query(redis::cmd("INFO")).await?;
-        Ok(Some(Info::parse(&info)))
+        Ok(Answer { round_trip, info: Some(Info::parse(&info)) })
     }
 
     /// That Redis is away, or slow, is told by others.
@@ -122,7 +128,13 @@ impl Info {
 
 impl Collector for RedisFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(info) = *self.latest.lock() else { return Ok(()) };
+        let Some(Answer { round_trip, info }) = *self.latest.lock() else { return Ok(()) };
+        let help = "How long Redis took to answer this instance when it was asked last, the way there and back included.";
+        let seconds = Some(&Unit::Seconds);
+        let descriptor =
+            encoder.encode_descriptor("hubline_redis_round_trip", help, seconds, MetricType::Gauge)?;
+        ConstGauge::new(round_trip.as_secs_f64()).encode(descriptor)?;
+        let Some(info) = info else { return Ok(()) };
         let gauges = [
             (
                 "redis_connected_clients",
@@ -165,13 +177,15 @@ mod tests {
             has_warned: false,
         };
         let (one, other) = (asking("one"), asking("other"));
-        assert!(one.ask().await.unwrap().is_some_and(|info| info.connected_clients > 0));
-        assert_eq!((other.ask().await.unwrap(), one.ask().await.unwrap().is_some()), (None, true));
+        assert!(one.ask().await.unwrap().info.is_some_and(|info| info.connected_clients > 0));
+        let of_other = other.ask().await.unwrap();
+        assert_eq!((of_other.info, one.ask().await.unwrap().info.is_some()), (None, true));
+        assert!(of_other.round_trip > Duration::ZERO, "each knows how long Redis takes");
         let left: u64 = client.query(redis::Cmd::pttl("{hubline}:metrics-lease")).await.unwrap();
         assert!((1..=30_000).contains(&left), "it has an end: {left} ms");
         client.query::<()>(redis::Cmd::del("{hubline}:metrics-lease")).await.unwrap();
-        assert!(other.ask().await.unwrap().is_some());
-        assert_eq!(one.ask().await.unwrap(), None);
+        assert!(other.ask().await.unwrap().info.is_some());
+        assert_eq!(one.ask().await.unwrap().info, None);
     }
 
     #[test]
