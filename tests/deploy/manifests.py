@@ -12,7 +12,7 @@ VERSION = "1.37"
 # The oldest that the chart says it is for.
 OLDEST = "1.27"
 # Judged by models of their own projects.
-CUSTOM = {"HTTPRoute", "ScaledObject"}
+CUSTOM = {"HTTPRoute", "ScaledObject", "PodMonitor", "PrometheusRule"}
 # Seconds of Drain__Delay and ShutdownTimeout together, and until Kubernetes kills.
 DRAIN, GRACE = 60, 75
 

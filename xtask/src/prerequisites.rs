@@ -24,7 +24,7 @@ const BY_HAND: [Program; 3] = [
 ];
 
 // The Rust tests need the first two alone.
-const PROGRAMS: [Program; 8] = [
+const PROGRAMS: [Program; 10] = [
     Program { name: "redis-server", package: "redis-server", probe: &["redis-server", "--version"] },
     // Debian has the server's programs in no directory of PATH.
     Program {
@@ -34,6 +34,13 @@ const PROGRAMS: [Program; 8] = [
     },
     Program { name: "nginx", package: "nginx-light", probe: &["nginx", "-v"] },
     Program { name: "haproxy", package: "haproxy", probe: &["haproxy", "-v"] },
+    // With promtool. On a machine with systemd the package starts a service at port 9090, which the tests do not use.
+    Program {
+        name: "prometheus",
+        package: "prometheus",
+        probe: &["sh", "-c", "command -v prometheus promtool"],
+    },
+    Program { name: "openssl", package: "openssl", probe: &["openssl", "version"] },
     Program { name: "systemd-analyze", package: "systemd", probe: &["systemd-analyze", "--version"] },
     Program { name: "chromium", package: "chromium", probe: &["chromium", "--version"] },
     // libFuzzer is C++.
