@@ -1,6 +1,7 @@
 """Files of deploy/, and programs beside the interpreter that runs this."""
 
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,8 @@ ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
 # What a program may take: a net, none comes near it.
 SECONDS = 60
+# Variables of others: what stands within a connection string, and settings of App Service.
+NOT_READ = ("REDIS_PASSWORD", "WEBSITES_")
 
 
 def tool(name):
@@ -42,7 +45,13 @@ def image_variables():
     return dict(word.split("=", 1) for word in shlex.split(words))
 
 
-def configuration(environment):
-    """What `hubline config` says with these variables and those of the image, and no others."""
+def misunderstood(environment):
+    """What is wrong with variables, according to `hubline config` with them and those of the image: its error, or the names of those
+    that it has no key for. And what it printed."""
     minimal = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return run(os.environ["HUBLINE_SERVER"], "config", env=minimal | image_variables() | environment, cwd="/")
+    result = run(os.environ["HUBLINE_SERVER"], "config", env=minimal | image_variables() | environment, cwd="/")
+    if result.returncode != 0:
+        return [result.stderr], result.stdout
+    read = [name for name, value in environment.items() if value and not name.startswith(NOT_READ)]
+    shown = re.findall(r"^\S+ = .*\(environment variable (\w+)\)$", result.stdout, re.MULTILINE)
+    return [name for name in read if name not in shown], result.stdout

@@ -5,7 +5,7 @@ import re
 import unittest
 
 import helm_python as helm
-from files import DEPLOY, documents
+from files import DEPLOY, documents, misunderstood
 from manifests import Checks, hubline, of
 
 CHART = str(DEPLOY / "helm/hubline")
@@ -90,6 +90,12 @@ class Chart(Checks, unittest.TestCase):
         self.assertEqual(of(objects, "PersistentVolumeClaim"), [])
         (policy,) = [each for each in of(objects, "NetworkPolicy") if "redis" not in each["metadata"]["name"]]
         self.assertIn({"ports": [{"port": 4318}]}, policy["spec"]["egress"])
+
+    def test_settings_are_those_of_the_program(self):
+        container = hubline(self.rendered(ALL_OPTIONS))["spec"]["template"]["spec"]["containers"][0]
+        secret = {"ConnectionStrings__Database": "Host=db;Username=a;Password=b", "Admin__ApiKey": "0123456789abcdef"}
+        own = {variable["name"]: variable.get("value") for variable in container["env"]} | secret
+        self.assertEqual(misunderstood({name: value for name, value in own.items() if value})[0], [])
 
     def test_two_releases_beside_each_other_share_nothing(self):
         names = []
