@@ -18,7 +18,7 @@ EXISTING = {
 }
 ALL_OPTIONS = {
     "image": {"repository": "registry.example.org/hubline", "tag": "1.2.3", "pullSecrets": ["registry"]},
-    "settings": {"Cors__AllowedOrigins": "https://app.example.org", "Limits__ConnectionsPerSecond": 1000},
+    "settings": {"Cors__AllowedOrigins": "https://app.example.org", "Limits__MessagesPerSecond": 1000},
     "settingsSecret": "settings",
     "admin": {"key": "0123456789abcdef"},
     "redis": {"persistence": {"enabled": False}},
@@ -84,7 +84,7 @@ class Chart(Checks, unittest.TestCase):
         values = {variable["name"]: variable.get("value") for variable in container["env"]}
         self.assertEqual(container["image"], "registry.example.org/hubline:1.2.3")
         self.assertEqual(values["Cors__AllowedOrigins"], "https://app.example.org")
-        self.assertEqual(values["Limits__ConnectionsPerSecond"], "1000")
+        self.assertEqual(values["Limits__MessagesPerSecond"], "1000")
         self.assertEqual(container["envFrom"], [{"secretRef": {"name": "settings"}}])
         self.assertEqual((pod["metadata"]["labels"]["i"], pod["metadata"]["annotations"]), ("j", {"g": "h"}))
         self.assertEqual(of(objects, "PersistentVolumeClaim"), [])
