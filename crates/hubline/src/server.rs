@@ -46,6 +46,7 @@ pub struct ServerBuilder {
     options: HubOptions,
     token_keys: Vec<TokenKey>,
     address_limits: AddressLimits,
+    connections_per_second: u32,
 }
 
 impl Server {
@@ -62,6 +63,7 @@ impl Server {
             options: HubOptions::default(),
             token_keys: Vec::new(),
             address_limits: AddressLimits::default(),
+            connections_per_second: 0,
         }
     }
 
@@ -319,6 +321,15 @@ impl ServerBuilder {
         self
     }
 
+    /// Lets this many clients in a second, so that those that are there are served while many come at once, as after an instance has
+    /// gone. Others wait for their turn, in the order in which they came, and none is refused. A client
+    /// counts at its negotiation, or at its WebSocket if it negotiates nothing. Zero, the default, is no limit.
+    #[must_use]
+    pub fn connections_per_second(mut self, connections: u32) -> Self {
+        self.connections_per_second = connections;
+        self
+    }
+
     /// Builds the server. With a backplane to other instances it must be called within a tokio runtime.
     pub fn build(self) -> Server {
         let connections = match self.backplane.fleet() {
@@ -326,6 +337,7 @@ impl ServerBuilder {
             None => Connections::default(),
         };
         connections.limit_addresses(self.address_limits);
+        connections.limit_rate(self.connections_per_second);
         Server(Arc::new(Shared {
             backplane: self.backplane,
             directory: self.directory,

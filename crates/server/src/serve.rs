@@ -196,7 +196,8 @@ async fn build(
     let server = Server::builder()
         .hub_options(app::hub_options(&config))
         .token_keys(config.signalr.token_keys.clone())
-        .address_limits(config.limits.addresses);
+        .address_limits(config.limits.addresses)
+        .connections_per_second(config.limits.connections_per_second);
     let server = match &config.redis.options {
         Some(options) => {
             let backplane = RedisBackplane::connect(options.clone()).await?;

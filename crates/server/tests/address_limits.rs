@@ -51,6 +51,19 @@ async fn an_address_negotiates_so_often_and_others_go_on() {
 }
 
 #[tokio::test]
+async fn who_comes_with_many_others_waits_and_is_not_refused() {
+    let launch = hubline().env("Limits__ConnectionsPerSecond", "50");
+    let port = launch.port();
+    let server = ServerProcess::start(launch).await.unwrap();
+    let (granted, refused, answer) = negotiate_ten_times(port, "203.0.113.7").await;
+    assert_eq!((granted, refused), (10, 0), "{answer}");
+    let delayed = answer.split("\nhubline_connections_delayed_total ").nth(1).unwrap();
+    let delayed: f64 = delayed.lines().next().unwrap().parse().unwrap();
+    assert!((1.0..=5.0).contains(&delayed), "{delayed}");
+    server.line_with("More clients come at once than Limits:ConnectionsPerSecond").await.unwrap();
+}
+
+#[tokio::test]
 async fn an_address_has_so_many_connections_and_a_proxy_here_is_believed() {
     let launch = hubline()
         .env("Limits__ConnectionsPerAddress", "1")

@@ -22,6 +22,7 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep};
 
 use crate::address_limits::AddressLimiter;
+use crate::admission::Admission;
 use crate::authentication::{Authentication, RefreshRules};
 use crate::identity::EndpointId;
 use crate::reachability::Reachability;
@@ -51,6 +52,7 @@ struct Shared {
     endpoints: Mutex<HashMap<EndpointId, Registered>>,
     fleet: Option<FleetLink>,
     limiter: OnceLock<Arc<AddressLimiter>>,
+    admission: OnceLock<Admission>,
     refuses_negotiations: AtomicBool,
 }
 
@@ -95,6 +97,7 @@ impl ConnectionManager {
             endpoints: Mutex::default(),
             fleet,
             limiter: OnceLock::new(),
+            admission: OnceLock::new(),
             refuses_negotiations: AtomicBool::new(false),
         }))
     }
@@ -122,6 +125,7 @@ impl ConnectionManager {
         if let Some(limiter) = self.limiter() {
             statistics.address_refusals = limiter.refusals();
         }
+        statistics.delayed = self.0.admission.get().map_or(0, Admission::delayed);
         statistics
     }
 
@@ -134,6 +138,20 @@ impl ConnectionManager {
 
     pub(crate) fn limiter(&self) -> Option<&Arc<AddressLimiter>> {
         self.0.limiter.get()
+    }
+
+    /// Lets so many clients in a second from now on. The first call counts.
+    pub(crate) fn limit_rate(&self, per_second: u32) {
+        if let Some(admission) = Admission::new(per_second) {
+            self.0.admission.get_or_init(|| admission);
+        }
+    }
+
+    /// Ready when it is the turn of a client that comes.
+    pub(crate) async fn turn(&self) {
+        if let Some(admission) = self.0.admission.get() {
+            admission.turn().await;
+        }
     }
 
     pub(crate) fn refuse_negotiations(&self) {

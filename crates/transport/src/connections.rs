@@ -53,6 +53,12 @@ impl Connections {
         self.manager.limit_addresses(limits);
     }
 
+    /// Lets this many clients in a second from now on; zero is no limit. Others wait for their turn, in the order in which they came, at their
+    /// negotiation, or at their WebSocket if they negotiate nothing. The first call counts; later ones change nothing.
+    pub fn limit_rate(&self, per_second: u32) {
+        self.manager.limit_rate(per_second);
+    }
+
     /// Answers negotiations with 503 from now on, so that clients go to other instances. What was negotiated before, here or anywhere
     /// in the fleet, is served.
     pub fn refuse_negotiations(&self) {

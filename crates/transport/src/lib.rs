@@ -29,6 +29,7 @@
 //! This crate does not read hub messages, authenticate, answer CORS preflights, or open WebSockets over HTTP/2.
 
 mod address_limits;
+mod admission;
 mod authentication;
 mod body;
 mod connection_manager;

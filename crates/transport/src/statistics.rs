@@ -22,6 +22,8 @@ pub struct ConnectionStatistics {
     /// Requests that got 503 because 10,000 connections of their kind wait for their transport: negotiations of version 0,
     /// and refreshes before the transport.
     pub refused: u64,
+    /// Clients that had to wait for their turn ([`Connections::limit_rate`](crate::Connections::limit_rate)).
+    pub delayed: u64,
     /// Requests that [`AddressLimits`](crate::AddressLimits) have refused.
     pub address_refusals: AddressRefusals,
 }

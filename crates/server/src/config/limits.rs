@@ -1,4 +1,4 @@
-//! What one client may ask for.
+//! What clients may ask for.
 
 use hubline::{AddressLimits, HubLimits};
 
@@ -6,6 +6,12 @@ use super::Section;
 use super::key::Key;
 use super::reader::Reader;
 
+const CONNECTIONS_PER_SECOND: Key = Key::new(
+    "Limits:ConnectionsPerSecond",
+    "clients that are let in within a second, so that those that are there are served while many come at once; others wait for their \
+     turn, and none is refused",
+)
+.unit("connections per second");
 const CONNECTIONS_PER_ADDRESS: Key = Key::new(
     "Limits:ConnectionsPerAddress",
     "connections one address may have at once; more is 429. Name your proxies (ForwardedHeaders) first",
@@ -39,6 +45,8 @@ const METHOD_NAME_BYTES: Key =
 pub(crate) struct LimitsConfig {
     /// Of one client; the library's limits are off, the program's are not.
     pub(crate) clients: HubLimits,
+    /// Of all together; 0 for none.
+    pub(crate) connections_per_second: u32,
     /// Of one address.
     pub(crate) addresses: AddressLimits,
 }
@@ -47,10 +55,11 @@ impl Section for LimitsConfig {
     const TITLE: &'static str = "Limits (0 for none)";
 
     fn read(reader: &mut Reader) -> Self {
+        let connections_per_second = reader.limit(CONNECTIONS_PER_SECOND, 2_000);
         let addresses = AddressLimits::default()
             .connections(reader.limit(CONNECTIONS_PER_ADDRESS, 0))
             .negotiations_per_second(reader.limit(NEGOTIATIONS_PER_ADDRESS, 0));
-        Self { addresses, clients: clients(reader) }
+        Self { connections_per_second, addresses, clients: clients(reader) }
     }
 }
 

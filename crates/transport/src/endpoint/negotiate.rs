@@ -15,11 +15,16 @@ use crate::{Body, ConnectionToken};
 
 impl Shared {
     pub(super) async fn negotiate(&self, parts: &Parts) -> Response<Body> {
+        // Who is sent away anyway does not wait for that.
         if self.connections.refuses_negotiations() {
             return draining();
         }
         if let Err(OverLimit) = self.count_negotiation(parts) {
             return over_limit("Too many negotiations from this address", 1);
+        }
+        self.connections.turn().await;
+        if self.connections.refuses_negotiations() {
+            return draining();
         }
         let query = parts.uri.query().unwrap_or_default();
         let requested: Vec<_> = query_values(query, "negotiateVersion").collect();

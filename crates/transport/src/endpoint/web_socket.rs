@@ -68,6 +68,7 @@ impl Shared {
         if !self.options.offers(TransportKind::WebSockets) {
             return refused(Refusal::NotOffered, PURPOSE);
         }
+        self.connections.turn().await;
         let counted = match self.count(&parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return too_many_connections(),

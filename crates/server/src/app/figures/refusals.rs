@@ -1,4 +1,4 @@
-//! Requests that are refused: for where they come from or go to, or for the key or token that they bring.
+//! Requests that are refused, or have to wait: for where they come from or go to, or for the key or token that they bring.
 
 use hubline_auth::HostFilter;
 
@@ -12,7 +12,8 @@ pub(super) fn figures(parts: &Parts, sign_in: &SignIn, admin: &Admin) -> Figures
     let (server, door, admin, tokens) = (server.clone(), door.clone(), admin.clone(), sign_in.refusals());
     let (key, tls) = (config.management.key.clone(), config.server.tls.clone());
     Figures::new(move || {
-        let of_addresses = server.statistics().connections.address_refusals;
+        let connections = server.statistics().connections;
+        let of_addresses = connections.address_refusals;
         let mut figures = by_reason(
             "hubline_requests_refused",
             "Requests of pages that Cors:AllowedOrigins does not let in, and for hosts that are not among AllowedHosts; and what the limits of addresses keep out.",
@@ -23,6 +24,8 @@ pub(super) fn figures(parts: &Parts, sign_in: &SignIn, admin: &Admin) -> Figures
                 ("negotiations_per_address", of_addresses.negotiations),
             ],
         );
+        let help = "Clients that had to wait for their turn because more came at once than Limits:ConnectionsPerSecond.";
+        figures.extend(counters([("hubline_connections_delayed", help, connections.delayed)]));
         if let Some(key) = &key {
             let help = "Requests without the right Management:Key.";
             figures.extend(counters([("hubline_management_requests_refused", help, key.refused())]));

@@ -27,7 +27,10 @@ fn kestrels_patience() {
 }
 
 #[test]
-fn limits_of_addresses_are_off_unless_set() {
+fn limits_of_addresses_are_off_unless_set_and_a_storm_is_slowed_down() {
+    let per_second = |setup: Setup| setup.config().limits.connections_per_second;
+    assert_eq!(per_second(Setup::new()), 2_000);
+    assert_eq!(per_second(Setup::new().variable("Limits__ConnectionsPerSecond", "0")), 0);
     let limits = |setup: Setup| {
         let limits = setup.config().limits.addresses;
         (limits.connections, limits.negotiations_per_second)
