@@ -7,24 +7,27 @@ import { program } from '../javascript/parts/server.mjs';
 import { read } from './parts/document.mjs';
 import { Terminal } from './parts/terminal.mjs';
 
+/** A section that hangs fails. */
+const LIMIT_MS = 90_000;
 const root = resolve(import.meta.dirname, '../..');
 const documents = ['README.md', ...readdirSync(join(root, 'docs')).filter(name => name.endsWith('.md')).map(name => `docs/${name}`)];
 
-describe('documents', { concurrency: 3 }, () => {
+describe('documents', { concurrency: 4 }, () => {
   let commands = 0;
   for (const name of documents) {
     const { setup, sections } = read(readFileSync(join(root, name), 'utf8'));
     if (!sections.length) continue;
-    describe(name, { concurrency: 3 }, () => {
+    // Sections that share programs come one after the other, as for readers.
+    describe(name, { concurrency: setup.length ? 1 : 4 }, () => {
       let page;
       before(async () => {
         if (!setup.length) return;
         page = await Terminal.open(program('HUBLINE_SERVER'));
         for (const step of setup) await page.run(step);
-      });
+      }, { timeout: LIMIT_MS });
       after(() => page?.close());
       for (const section of sections) {
-        test(section.name, async () => {
+        test(section.name, { timeout: LIMIT_MS }, async () => {
           const terminal = await Terminal.open(program('HUBLINE_SERVER'), page);
           try {
             for (const step of section.steps) await terminal.run(step);

@@ -24,7 +24,7 @@ const BY_HAND: [Program; 3] = [
 ];
 
 // The Rust tests need the first two alone.
-const PROGRAMS: [Program; 10] = [
+const PROGRAMS: [Program; 11] = [
     Program { name: "redis-server", package: "redis-server", probe: &["redis-server", "--version"] },
     // Debian has the server's programs in no directory of PATH.
     Program {
@@ -32,6 +32,8 @@ const PROGRAMS: [Program; 10] = [
         package: "postgresql",
         probe: &["sh", "-c", "ls /usr/lib/postgresql/*/bin/initdb"],
     },
+    // What documents show is run.
+    Program { name: "curl", package: "curl", probe: &["curl", "--version"] },
     Program { name: "nginx", package: "nginx-light", probe: &["nginx", "-v"] },
     Program { name: "haproxy", package: "haproxy", probe: &["haproxy", "-v"] },
     // With promtool. On a machine with systemd the package starts a service at port 9090, which the tests do not use.

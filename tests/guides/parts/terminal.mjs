@@ -1,7 +1,9 @@
 // Runs what documents show, each section in a directory of its own, on ports that nobody else uses.
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import http from 'node:http';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { freePort, listens } from '../../javascript/parts/port.mjs';
@@ -141,8 +143,17 @@ export class Terminal {
 
 /** Whether the applications answer, be it to say what is missing. */
 async function serves(port) {
-  const answer = await fetch(`http://127.0.0.1:${port}/health/ready`).catch(() => undefined);
-  return answer !== undefined && !/it is starting|migrations run/.test(await answer.text());
+  const asked = http.get(`http://127.0.0.1:${port}/health/ready`, { agent: false, timeout: 2_000 });
+  try {
+    const [answer] = await once(asked, 'response', { signal: AbortSignal.timeout(2_000) });
+    let said = '';
+    for await (const piece of answer) said += piece;
+    return !/it is starting|migrations run/.test(said);
+  } catch {
+    return false;
+  } finally {
+    asked.destroy();
+  }
 }
 
 async function within(promise, told) {
