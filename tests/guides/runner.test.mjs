@@ -34,6 +34,8 @@ describe('the runner of documents', { concurrency: 4 }, () => {
       ['$ echo one \\', '  two', 'one two', '$ echo three', 'three'],
       ['$ echo http://localhost:5000', 'http://localhost:5000'],
       ['$ false'],
+      ['$ NAME="a b"', '$ echo "$NAME"', 'a b'],
+      ['$ for port in 5000 5001; do echo localhost:$port; done', 'localhost:5000', 'localhost:5001'],
     ]) assert.equal(await judged(shown(...lines)), '', lines.join('\n'));
   });
 

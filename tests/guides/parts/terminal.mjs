@@ -14,9 +14,11 @@ const PATIENCE_MS = 30_000;
 const PORT = /(:|--port |-p )(50\d\d|5432|63\d\d|8080)(?!\d)/g;
 /** Lists of ports. */
 const PORTS = /\bfor \w+ in [\d ]+/g;
-const [SERVER, STORE] = [/\bhubline serve\b/, /^redis-server\b/];
+const [SERVER, STORE] = [/\bhubline serve\b|\bcargo run\b.* serve\b/, /^redis-server\b/];
 /** Commands that do not end by themselves, unless something is wrong. */
 const stays = command => SERVER.test(command) || STORE.test(command) || command.endsWith('&');
+
+const CARGO = '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\nshift\nexec hubline "$@"\n';
 
 const groups = new Set();
 process.on('exit', () => { for (const pid of groups) end(pid, 'SIGKILL'); });
@@ -36,6 +38,8 @@ export class Terminal {
     }
     terminal.directory = await mkdtemp(join(tmpdir(), 'hubline-guides-'));
     await symlink(resolve(program), join(terminal.directory, 'hubline'));
+    // What `cargo run` would build and start has been built.
+    await writeFile(join(terminal.directory, 'cargo'), CARGO, { mode: 0o755 });
     const modules = resolve(import.meta.dirname, '../../javascript/node_modules');
     if (existsSync(modules)) await symlink(modules, join(terminal.directory, 'node_modules'));
     return terminal;
@@ -108,7 +112,10 @@ export class Terminal {
   }
 
   async #start(command) {
-    const script = `{ ${await this.#mapped(command)}\n} 2>&1`;
+    // Variables last, as in a terminal.
+    const variable = /^([A-Za-z_]+)=(?!.*; )/.exec(command)?.[1];
+    const kept = variable ? `declare -p ${variable} >> .variables` : ':';
+    const script = `touch .variables; . ./.variables; { ${await this.#mapped(command)}\n} 2>&1; code=$?; ${kept}; exit $code`;
     const child = spawn('bash', ['-c', script], { cwd: this.directory, detached: true, env: await this.#environment(), stdio: ['ignore', 'pipe', 'inherit'] });
     groups.add(child.pid);
     const pieces = [];
