@@ -19,6 +19,7 @@ use hubline_store::Store;
 use crate::admin::KeysConfig;
 use crate::calls::{self, CallsOptions};
 use crate::chat::{self, Chat, ChatConfig};
+use crate::check::Check;
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, Reader, Section};
 use crate::consultations::ConsultationRule;
@@ -110,6 +111,8 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
     let applications = Applications::start(parts);
     let admin = http_api::admin(parts, applications.mappings.clone());
     let sign_in = SignIn::new(config, clinic, applications.development.clone())?;
+    let check = Check::start(&parts.server, config, parts.redis.clone());
+    let check = admin.protect(check.routes(options::check_options(config, &parts.observed.telemetry)));
     let (hubs, described) = applications.routes(parts, &sign_in, &admin);
     let (api, api_paths) = http_api::serve(&admin, http_api::parts(parts, &applications, described), config);
     let (metrics_of_all, metrics_of_operators) =
@@ -121,6 +124,7 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
         .merge(health_of_all)
         .merge(hubs)
         .merge(api)
+        .merge(check)
         .merge(metrics_of_all);
     let paths = paths::spelt_freely().map(str::to_owned).chain(api_paths);
     let public = hubline::ignore_case(door.origins(public), paths);

@@ -10,6 +10,7 @@ mod app;
 mod cache_entry;
 pub mod calls;
 pub mod chat;
+mod check;
 mod cli;
 pub mod clinic;
 mod config;
@@ -31,7 +32,7 @@ mod user_rate;
 use std::io::Write;
 use std::process::ExitCode;
 
-use cli::{Cli, Command, ConfigArgs};
+use cli::{CheckArgs, Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
 use observe::{Output, Telemetry};
 
@@ -54,6 +55,29 @@ pub fn main() -> ExitCode {
         Command::Drain(arguments) => with_configuration(&arguments.config, &log, |loaded| {
             block_on(&log, drain::command(&loaded.config, &log))
         }),
+        Command::Completions { shell } => {
+            _ = std::io::stdout().write_all(&cli::manual::completions(shell));
+            ExitCode::SUCCESS
+        }
+        Command::Man { command } => match cli::manual::page(command.as_deref()) {
+            Ok(page) => {
+                _ = std::io::stdout().write_all(&page);
+                ExitCode::SUCCESS
+            }
+            Err(mistake) => {
+                log.fail(&mistake);
+                ExitCode::from(BAD_CONFIGURATION)
+            }
+        },
+        Command::Check(arguments) => match arguments.checked() {
+            Ok(arguments) => with_configuration(&arguments.configuration(), &log, |loaded| {
+                check(&arguments, &loaded, &log)
+            }),
+            Err(mistake) => {
+                log.fail(&mistake);
+                ExitCode::from(BAD_CONFIGURATION)
+            }
+        },
     };
     log.flush();
     code
@@ -116,6 +140,10 @@ fn migrate(loaded: &Loaded, log: &Output) -> ExitCode {
         tracing::warn!("{warning}");
     }
     block_on(log, migrate::run(&loaded.config.database, log))
+}
+
+fn check(arguments: &CheckArgs, loaded: &Loaded, log: &Output) -> ExitCode {
+    block_on(log, cli::check::run(arguments, &loaded.config, log))
 }
 
 fn block_on(log: &Output, work: impl Future<Output = ExitCode>) -> ExitCode {

@@ -5,6 +5,7 @@ use crate::pages;
 pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const CALLS: &str = "/videocallhub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
+pub(crate) use crate::check::{HUB as CHECK, INSTANCE as CHECK_INSTANCE};
 pub(crate) use crate::navigation::http::{STATE, TEST_TRIGGER as TRIGGER};
 pub(crate) const HEALTH: &str = "/health";
 /// What the HTTP API is below.
@@ -16,8 +17,20 @@ pub(crate) const HEALTH_READY: &str = "/health/ready";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 10] =
-    [CHAT, CALLS, NAVIGATION, STATE, TRIGGER, HEALTH, HEALTH_LIVE, HEALTH_READY, OPENAPI, DEVELOPMENT_TOKEN];
+const HUBS_AND_MORE: [&str; 12] = [
+    CHAT,
+    CALLS,
+    NAVIGATION,
+    STATE,
+    TRIGGER,
+    HEALTH,
+    HEALTH_LIVE,
+    HEALTH_READY,
+    OPENAPI,
+    DEVELOPMENT_TOKEN,
+    CHECK,
+    CHECK_INSTANCE,
+];
 
 /// What is served in any letter case.
 pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {

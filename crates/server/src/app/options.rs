@@ -46,6 +46,14 @@ pub(super) fn navigation_options(config: &Config, telemetry: &Telemetry) -> Endp
     options
 }
 
+/// The options of the hub that `hubline check` uses, whose clients bring an admin key with every request.
+pub(super) fn check_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
+    let mut options = endpoint_options(config, telemetry);
+    options.close_on_authentication_expiration = false;
+    options.enable_authentication_refresh = false;
+    options
+}
+
 /// The options of the hubs' paths.
 fn endpoint_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
     let mut options = EndpointOptions::default().transports(config.signalr.transports.clone());

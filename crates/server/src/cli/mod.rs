@@ -1,14 +1,31 @@
-//! The command line: `hubline serve`, `hubline migrate`, `hubline config` and `hubline drain`.
+//! The command line.
+
+pub(crate) mod check;
+pub(crate) mod manual;
 
 use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser};
 
 use crate::config;
+pub(crate) use check::CheckArgs;
 
-/// A SignalR server with a Redis backplane.
+const EXAMPLES: &str = "\
+Examples:
+  hubline serve --dev
+      Try it: open http://localhost:5000
+  hubline serve --urls http://+:8080 --redis redis:6379,password=secret
+      One instance of a fleet
+  hubline check --urls 'http://localhost:5000;http://localhost:5001'
+      Whether instances work together
+
+Every setting is a key of appsettings.json, an environment variable with __ for
+the colon (SignalR__ChannelPrefix), or a flag (--SignalR:ChannelPrefix=x);
+hubline config shows all of them.";
+
+/// A SignalR server for many instances: chat, video calls and navigation state, over Redis and PostgreSQL or alone.
 #[derive(Parser)]
-#[command(name = "hubline", version)]
+#[command(name = "hubline", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -28,6 +45,19 @@ pub(crate) enum Command {
     /// Hand the clients of an instance over to the others, and wait until that is over; exit code 0 if it is, 1 if there is no such
     /// instance
     Drain(DrainArgs),
+    /// Check whether instances work, and work together: health, Redis, database, messages over every transport, channels, clocks,
+    /// versions and configuration
+    Check(Box<CheckArgs>),
+    /// Print what completes commands in a shell: hubline completions bash > /etc/bash_completion.d/hubline
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page: hubline man > hubline.1
+    Man {
+        /// The page of this command instead
+        command: Option<String>,
+    },
 }
 
 /// Which instance is drained.
@@ -138,7 +168,7 @@ mod tests {
         let arguments = ["hubline", "serve"].iter().chain(arguments).map(OsString::from);
         match Cli::try_from_arguments(arguments).unwrap().command {
             Command::Serve(args) => args,
-            Command::Config(_) | Command::Migrate(_) | Command::Drain(_) => panic!("not serve"),
+            _ => panic!("not serve"),
         }
     }
 

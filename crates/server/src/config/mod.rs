@@ -34,6 +34,7 @@ mod log_categories;
 mod logging;
 mod management;
 mod origins;
+mod prints;
 mod reader;
 mod redis;
 mod report;
@@ -61,6 +62,7 @@ pub(crate) use server::ServerConfig;
 pub(crate) use signalr::SignalRConfig;
 
 use crate::app::ApplicationsConfig;
+use crate::check::Prints;
 use crate::cli::ConfigArgs;
 
 /// A part of the configuration, with the keys that it declares.
@@ -100,6 +102,8 @@ pub(crate) struct Config {
     pub(crate) database: DatabaseConfig,
     pub(crate) logging: LoggingConfig,
     pub(crate) applications: ApplicationsConfig,
+    /// All values, to be compared with those of other instances.
+    pub(crate) prints: Prints,
 }
 
 /// A configuration, and what there is to tell about it.
@@ -140,11 +144,12 @@ impl Config {
         let mut reader = Reader::new(gathered.settings, mistakes, environment.clone(), directory);
         reader.note(server::ENVIRONMENT.name(), environment.to_string(), environment_source);
         reader.note(server::CONTENT_ROOT.name(), content_root.display().to_string(), content_root_source);
-        let config = Self::read_all(&mut reader);
+        let mut config = Self::read_all(&mut reader);
         reader.warn_of_unknown_keys();
         reader.warn_of_unexpanded_values();
 
         reader.note_the_rest();
+        config.prints = reader.prints();
         let Reader { effective: settings, mistakes, warnings, .. } = reader;
         match mistakes.is_empty() {
             true => Ok(Loaded { config, warnings, settings, files }),
@@ -163,6 +168,7 @@ impl Config {
             database: reader.section(),
             logging: reader.section(),
             applications: reader.section(),
+            prints: Prints::default(),
         }
     }
 }

@@ -5,7 +5,7 @@ use hubline_redis::redact_connection_string;
 use super::key::Content;
 use super::known;
 
-const HIDDEN: &str = "***";
+pub(super) const HIDDEN: &str = "***";
 
 /// A value as it may be shown, by what its key holds. Of a key that nobody knows it may be anything.
 pub(super) fn shown(name: &str, value: &str) -> String {

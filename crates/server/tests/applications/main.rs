@@ -5,6 +5,7 @@
 mod admin;
 mod calls;
 mod chat;
+mod check;
 mod clinic;
 mod connection_mapping;
 mod database;

@@ -1,0 +1,130 @@
+//! The arguments of `hubline check`.
+
+use http::Uri;
+
+use crate::cli::ConfigArgs;
+use crate::config;
+
+/// Most instances that are looked at: each has a connection of every transport.
+const LIMIT_URLS: usize = 50;
+const ADMIN_KEY: &str = "Admin__ApiKey";
+
+/// What is looked at. There is no `Debug`: keys and passwords are in it.
+#[derive(Clone, Default, clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("what").required(true).args(["itself", "urls"])),
+    after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 the arguments are wrong, or with --strict something was left out."
+)]
+pub(crate) struct CheckArgs {
+    /// Ask the instance of this machine or container alone whether it is ready, at the addresses of its own configuration: the health
+    /// check of an image. Exit code 0 or 1, and one line
+    #[arg(long = "self", conflicts_with_all = ["redis", "database", "admin_key", "json", "strict"])]
+    pub(crate) itself: bool,
+    /// Addresses of the instances, separated by ';'
+    #[arg(long, value_name = "URLS", value_delimiter = ';', value_parser = address)]
+    pub(crate) urls: Vec<String>,
+    /// Redis of the instances [default: the configured one]
+    #[arg(long, value_name = "CONNECTION_STRING")]
+    pub(crate) redis: Option<String>,
+    /// Database of the instances [default: the configured one, if it is PostgreSQL]
+    #[arg(long, value_name = "CONNECTION_STRING")]
+    pub(crate) database: Option<String>,
+    /// Admin key of the instances, of the scope write or full, without which no message is sent; better in the variable Admin__ApiKey,
+    /// since other users of the machine see arguments
+    #[arg(long, value_name = "KEY")]
+    pub(crate) admin_key: Option<String>,
+    /// Print one JSON object at the end
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// End with exit code 2 if nothing failed and a step was left out
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Production]
+    #[arg(long)]
+    pub(crate) environment: Option<String>,
+    /// Directory of the appsettings files [default: the working directory]
+    #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
+    pub(crate) content_root: Option<String>,
+    /// Any configuration key, for instance SignalR:ChannelPrefix=x
+    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::key_and_value)]
+    pub(crate) set: Vec<(String, String)>,
+}
+
+impl CheckArgs {
+    /// The configuration that Redis and the database are taken from.
+    pub(crate) fn configuration(&self) -> ConfigArgs {
+        let mut set = self.set.clone();
+        if let Some(database) = &self.database {
+            set.push((config::DatabaseConfig::KEY.to_owned(), database.clone()));
+        }
+        ConfigArgs {
+            redis: self.redis.clone(),
+            environment: self.environment.clone(),
+            content_root: self.content_root.clone(),
+            set,
+            ..ConfigArgs::default()
+        }
+    }
+
+    /// From the command line, or from the variable that instances have it in.
+    pub(super) fn admin_key(&self) -> Option<String> {
+        let variable = || config::process_variables().find(|(name, _)| name.eq_ignore_ascii_case(ADMIN_KEY));
+        let key = self.admin_key.clone().or_else(|| variable().map(|(_, value)| value));
+        key.filter(|key| !key.trim().is_empty())
+    }
+
+    /// # Errors
+    /// There are too many addresses.
+    pub(crate) fn checked(mut self) -> Result<Self, String> {
+        let mut seen = std::collections::BTreeSet::new();
+        self.urls.retain(|url| !url.is_empty() && seen.insert(url.clone()));
+        match self.urls.len() {
+            0 if !self.itself => {
+                Err("--urls names no address, expected for instance http://localhost:5000".to_owned())
+            }
+            0..=LIMIT_URLS => Ok(self),
+            count => Err(format!("--urls names {count} addresses, and {LIMIT_URLS} are checked at most")),
+        }
+    }
+}
+
+/// An address without a slash at the end; nothing where two separators follow each other.
+fn address(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    if text.is_empty() {
+        return Ok(String::new());
+    }
+    let uri: Uri = text.parse().map_err(|error| format!("{error}, expected http://host:port"))?;
+    let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+    match (is_http, uri.host(), uri.query()) {
+        (true, Some(host), None) if !host.is_empty() && !text.contains('@') => Ok(text.to_owned()),
+        _ => Err("expected http://host:port or https://host:port, without user and query".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_those_of_instances() {
+        for (text, read) in [
+            ("http://localhost:5000", Some("http://localhost:5000")),
+            (" https://chat.example.org/base/ ", Some("https://chat.example.org/base")),
+            ("http://[::1]:5000", Some("http://[::1]:5000")),
+            ("", Some("")),
+            ("localhost:5000", None),
+            ("ftp://localhost", None),
+            ("http://ada:secret@localhost", None),
+            ("http://localhost?key=1", None),
+        ] {
+            assert_eq!(address(text).ok().as_deref(), read, "{text}");
+        }
+        let urls = |count: usize| (0..count).map(|port| format!("http://h:{}", port + 1)).collect();
+        let twice =
+            CheckArgs { urls: vec!["http://a".to_owned(), "http://a".to_owned()], ..CheckArgs::default() };
+        assert_eq!(twice.checked().ok().map(|arguments| arguments.urls.len()), Some(1));
+        assert!(CheckArgs { urls: urls(51), ..CheckArgs::default() }.checked().is_err());
+        assert!(CheckArgs::default().checked().is_err());
+    }
+}
