@@ -23,7 +23,7 @@ Every setting is a key of appsettings.json, an environment variable with __ for
 the colon (SignalR__ChannelPrefix), or a flag (--SignalR:ChannelPrefix=x);
 hubline config shows all of them.";
 
-/// A SignalR server for many instances: chat, video calls and navigation state, over Redis and PostgreSQL or alone.
+/// A SignalR server: chat, video calls and navigation state over many instances.
 #[derive(Parser)]
 #[command(name = "hubline", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -37,23 +37,39 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Serve the hubs until stopped
     Serve(ConfigArgs),
-    /// Bring the tables of the database up to date and end; exit code 0 if they are, 1 if the database cannot be used, 3 if they are
-    /// those of a newer version
+    /// Bring the tables of the database up to date, and end
+    ///
+    /// Exit code 0 if they are, 1 if the database cannot be used, 3 if they are
+    /// those of a newer version.
+    #[command(verbatim_doc_comment)]
     Migrate(ConfigArgs),
-    /// Show every configuration key in effect, its value and where it came from
+    /// Show every key in effect, its value and where it came from
     Config(ConfigArgs),
-    /// Hand the clients of an instance over to the others, and wait until that is over; exit code 0 if it is, 1 if there is no such
-    /// instance
+    /// Hand the clients of an instance over to the others
+    ///
+    /// Waits until that is over. Exit code 0 if it is, 1 if there is no such
+    /// instance.
+    #[command(verbatim_doc_comment)]
     Drain(DrainArgs),
-    /// Check whether instances work, and work together: health, Redis, database, messages over every transport, channels, clocks,
-    /// versions and configuration
+    /// Check whether instances work, and work together
+    ///
+    /// Looks at their health, at Redis and the database; and, with an admin key, at
+    /// messages between all of them over every transport, the channels on Redis,
+    /// clocks, versions and configuration.
+    #[command(verbatim_doc_comment)]
     Check(Box<CheckArgs>),
-    /// Print what completes commands in a shell: hubline completions bash > /etc/bash_completion.d/hubline
+    /// Print what completes commands in a shell
+    ///
+    /// hubline completions bash > /etc/bash_completion.d/hubline
+    #[command(verbatim_doc_comment)]
     Completions {
         /// Which shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page: hubline man > hubline.1
+    /// Print the manual page
+    ///
+    /// hubline man > hubline.1; hubline man check > hubline-check.1
+    #[command(verbatim_doc_comment)]
     Man {
         /// The page of this command instead
         command: Option<String>,
@@ -76,27 +92,36 @@ pub(crate) struct DrainArgs {
 /// `Debug`: a connection string would show its password.
 #[derive(Clone, Default, clap::Args)]
 pub(crate) struct ConfigArgs {
-    /// Addresses to listen on, separated by ';' [default: http://localhost:5000]
-    #[arg(long, value_name = "URLS")]
+    /// Addresses to listen on, separated by ';'
+    ///
+    /// Default: http://localhost:5000
+    #[arg(long, value_name = "URLS", verbatim_doc_comment)]
     pub(crate) urls: Option<String>,
-    /// Redis connection string, for example redis:6379,password=secret
+    /// Redis: redis:6379,password=secret
     #[arg(long, value_name = "CONNECTION_STRING")]
     pub(crate) redis: Option<String>,
-    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Production]
-    #[arg(long)]
+    /// Environment [default: Production]
+    ///
+    /// It also picks appsettings.{ENVIRONMENT}.json.
+    #[arg(long, verbatim_doc_comment)]
     pub(crate) environment: Option<String>,
-    /// Short for --environment Development: pages of any origin may connect, and the test trigger is
-    /// served
-    #[arg(long)]
+    /// Short for --environment Development
+    ///
+    /// Pages of any origin may connect, and the test trigger is served.
+    #[arg(long, verbatim_doc_comment)]
     pub(crate) dev: bool,
-    /// Directory of the appsettings files [default: the working directory]
-    #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
+    /// Directory of the appsettings files
+    ///
+    /// Default: the working directory.
+    #[arg(long, verbatim_doc_comment, visible_alias = "contentRoot", value_name = "DIR")]
     pub(crate) content_root: Option<String>,
-    /// How long connections may take to end when the server stops [default: 3]
+    /// How long connections may take to end at the stop [default: 3]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) shutdown_timeout: Option<String>,
-    /// Any configuration key; --SignalR:ChannelPrefix=x is the same as --set SignalR:ChannelPrefix=x
-    #[arg(long, value_name = "KEY=VALUE", value_parser = key_and_value)]
+    /// Any configuration key
+    ///
+    /// --SignalR:ChannelPrefix=x is the same as --set SignalR:ChannelPrefix=x.
+    #[arg(long, verbatim_doc_comment, value_name = "KEY=VALUE", value_parser = key_and_value)]
     pub(crate) set: Vec<(String, String)>,
 }
 

@@ -3,7 +3,7 @@
 use std::process::Output;
 use std::time::Duration;
 
-use hubline_testkit::{Launch, RedisServer, ServerProcess};
+use hubline_testkit::{Certificates, Launch, RedisServer, ServerProcess};
 use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
@@ -166,6 +166,25 @@ async fn the_instance_of_this_machine_says_in_one_line_whether_it_is_ready() {
     let (code, line) = asked().await;
     assert_eq!((code, line), (Some(0), format!("✓ http://127.0.0.1:{port} is ready\n")));
 
+    // Over TLS, whatever name the certificate is for.
+    let certificates = Certificates::new(&["chat.example.org"]).unwrap();
+    let files =
+        [certificates.certificate(), certificates.key()].map(|file| file.to_str().unwrap().to_owned());
+    let tls = [
+        ("Kestrel__Certificates__Default__Path", files[0].as_str()),
+        ("Kestrel__Certificates__Default__KeyPath", files[1].as_str()),
+    ];
+    let launch = Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve").with_https();
+    let https = format!("https://+:{}", launch.https_port().unwrap());
+    let secure =
+        ServerProcess::spawn(tls.iter().fold(launch, |launch, (name, value)| launch.env(name, value)))
+            .unwrap();
+    secure.line_with("in environment Production").await.unwrap();
+    let variables = [&[("ASPNETCORE_URLS", &*https)][..], &tls].concat();
+    let output = hubline(&["check", "--self"], &variables).await;
+    let line = String::from_utf8(output.stdout).unwrap();
+    assert!(output.status.success() && line.starts_with("✓ https://127.0.0.1:"), "{line}");
+
     // What the hub of checks is for is off without a key.
     for path in ["/hubline/check/instance", "/hubline/check/negotiate?negotiateVersion=1"] {
         let url = format!("{}{path}", server.url());
@@ -190,6 +209,11 @@ async fn what_cannot_be_checked_is_refused_with_what_would_be_right() {
         let output = hubline(arguments, &[]).await;
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(says), "{arguments:?}: {said}");
+    }
+    for arguments in [&["--help"][..], &["check", "-h"], &["check", "--help"], &["serve", "--help"]] {
+        let text = String::from_utf8(hubline(arguments, &[]).await.stdout).unwrap();
+        let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty() && !text.is_empty(), "{arguments:?}: {wide:?}");
     }
     for (arguments, says) in [(&["completions", "bash"][..], "complete -F"), (&["man", "check"], ".TH")] {
         let output = hubline(arguments, &[]).await;

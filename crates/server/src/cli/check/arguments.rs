@@ -13,40 +13,56 @@ const ADMIN_KEY: &str = "Admin__ApiKey";
 #[derive(Clone, Default, clap::Args)]
 #[command(
     group(clap::ArgGroup::new("what").required(true).args(["itself", "urls"])),
-    after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 the arguments are wrong, or with --strict something was left out."
+    after_help = "Exit codes: 0 nothing failed, 1 something failed, 2 the arguments are wrong or,\nwith --strict, a step was left out."
 )]
 pub(crate) struct CheckArgs {
-    /// Ask the instance of this machine or container alone whether it is ready, at the addresses of its own configuration: the health
-    /// check of an image. Exit code 0 or 1, and one line
-    #[arg(long = "self", conflicts_with_all = ["redis", "database", "admin_key", "json", "strict"])]
+    /// Ask the instance of this machine alone
+    ///
+    /// Asks whether the instance of this machine or container is ready, at the
+    /// addresses that its own configuration has: the health check of an image.
+    /// Exit code 0 or 1, and one line.
+    #[arg(long = "self", verbatim_doc_comment, conflicts_with_all = ["redis", "database", "admin_key", "json", "strict"])]
     pub(crate) itself: bool,
     /// Addresses of the instances, separated by ';'
     #[arg(long, value_name = "URLS", value_delimiter = ';', value_parser = address)]
     pub(crate) urls: Vec<String>,
-    /// Redis of the instances [default: the configured one]
-    #[arg(long, value_name = "CONNECTION_STRING")]
+    /// Redis of the instances
+    ///
+    /// Default: the configured one. Without a channelPrefix that of the instances
+    /// is taken.
+    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION_STRING")]
     pub(crate) redis: Option<String>,
-    /// Database of the instances [default: the configured one, if it is PostgreSQL]
-    #[arg(long, value_name = "CONNECTION_STRING")]
+    /// Database of the instances, if it is PostgreSQL
+    ///
+    /// Default: the configured one.
+    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION_STRING")]
     pub(crate) database: Option<String>,
-    /// Admin key of the instances, of the scope write or full, without which no message is sent; better in the variable Admin__ApiKey,
-    /// since other users of the machine see arguments
-    #[arg(long, value_name = "KEY")]
+    /// Admin key, without which no message is sent
+    ///
+    /// Of the scope write or full. Better in the variable Admin__ApiKey, since
+    /// other users of the machine see arguments.
+    #[arg(long, verbatim_doc_comment, value_name = "KEY")]
     pub(crate) admin_key: Option<String>,
     /// Print one JSON object at the end
     #[arg(long)]
     pub(crate) json: bool,
-    /// End with exit code 2 if nothing failed and a step was left out
+    /// Exit code 2 where a step was left out
     #[arg(long)]
     pub(crate) strict: bool,
-    /// Environment, which also picks appsettings.{ENVIRONMENT}.json [default: Production]
-    #[arg(long)]
+    /// Environment [default: Production]
+    ///
+    /// It also picks appsettings.{ENVIRONMENT}.json.
+    #[arg(long, verbatim_doc_comment)]
     pub(crate) environment: Option<String>,
-    /// Directory of the appsettings files [default: the working directory]
-    #[arg(long, visible_alias = "contentRoot", value_name = "DIR")]
+    /// Directory of the appsettings files
+    ///
+    /// Default: the working directory.
+    #[arg(long, verbatim_doc_comment, value_name = "DIR")]
     pub(crate) content_root: Option<String>,
-    /// Any configuration key, for instance SignalR:ChannelPrefix=x
-    #[arg(long, value_name = "KEY=VALUE", value_parser = crate::cli::key_and_value)]
+    /// Any configuration key
+    ///
+    /// For instance SignalR:ChannelPrefix=x.
+    #[arg(long, verbatim_doc_comment, value_name = "KEY=VALUE", value_parser = crate::cli::key_and_value)]
     pub(crate) set: Vec<(String, String)>,
 }
 

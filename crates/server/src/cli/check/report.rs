@@ -80,7 +80,9 @@ impl Report {
         self.add(Step { step, outcome: Outcome::LeftOut, text: text.into(), cure: Some(cure.into()) });
     }
 
-    fn add(&mut self, step: Step) {
+    fn add(&mut self, mut step: Step) {
+        // What others answered is in it, and is not to steer the terminal.
+        step.text = step.text.replace(char::is_control, " ");
         if !self.style.is_json {
             let is_new = self.steps.last().is_none_or(|last| last.step != step.step);
             let is_said = self.steps.last().is_some_and(|last| last.cure == step.cure);
