@@ -18,9 +18,9 @@ const ADMIN_KEY: &str = "Admin__ApiKey";
 pub(crate) struct CheckArgs {
     /// Ask the instance of this machine alone
     ///
-    /// Asks whether the instance of this machine or container is ready, at the
-    /// addresses that its own configuration has: the health check of an image.
-    /// Exit code 0 or 1, and one line.
+    /// Asks whether the instance of this machine or container is ready,
+    /// at the addresses that its own configuration has: the health check
+    /// of an image. Exit code 0 or 1, and one line.
     #[arg(long = "self", verbatim_doc_comment, conflicts_with_all = ["redis", "database", "admin_key", "json", "strict"])]
     pub(crate) itself: bool,
     /// Addresses of the instances, separated by ';'
@@ -28,19 +28,19 @@ pub(crate) struct CheckArgs {
     pub(crate) urls: Vec<String>,
     /// Redis of the instances
     ///
-    /// Default: the configured one. Without a channelPrefix that of the instances
-    /// is taken.
-    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION_STRING")]
+    /// Default: the configured one. Without a channelPrefix that of the
+    /// instances is taken.
+    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION")]
     pub(crate) redis: Option<String>,
     /// Database of the instances, if it is PostgreSQL
     ///
     /// Default: the configured one.
-    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION_STRING")]
+    #[arg(long, verbatim_doc_comment, value_name = "CONNECTION")]
     pub(crate) database: Option<String>,
     /// Admin key, without which no message is sent
     ///
-    /// Of the scope write or full. Better in the variable Admin__ApiKey, since
-    /// other users of the machine see arguments.
+    /// Of the scope write or full. Better in the variable Admin__ApiKey,
+    /// since other users of the machine see arguments.
     #[arg(long, verbatim_doc_comment, value_name = "KEY")]
     pub(crate) admin_key: Option<String>,
     /// Print one JSON object at the end
@@ -52,7 +52,7 @@ pub(crate) struct CheckArgs {
     /// Environment [default: Production]
     ///
     /// It also picks appsettings.{ENVIRONMENT}.json.
-    #[arg(long, verbatim_doc_comment)]
+    #[arg(long, verbatim_doc_comment, value_name = "NAME")]
     pub(crate) environment: Option<String>,
     /// Directory of the appsettings files
     ///
