@@ -120,7 +120,7 @@ pub(crate) struct ConfigArgs {
     pub(crate) shutdown_timeout: Option<String>,
     /// Any configuration key
     ///
-    /// --SignalR:ChannelPrefix=x is the same as --set SignalR:ChannelPrefix=x.
+    /// --SignalR:ChannelPrefix=x is --set SignalR:ChannelPrefix=x.
     #[arg(long, verbatim_doc_comment, value_name = "KEY=VALUE", value_parser = key_and_value)]
     pub(crate) set: Vec<(String, String)>,
 }
