@@ -26,7 +26,7 @@ pub use in_process::InProcess;
 pub use memory::{MemoryBackplane, memory_backplanes};
 pub use publication::{
     ClientInvocation, Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress,
-    Subject, Target,
+    Subject, Target, TraceParent,
 };
 pub use statistics::Statistics;
 

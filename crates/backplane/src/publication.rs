@@ -79,6 +79,31 @@ pub enum GroupAction {
 pub struct Frames {
     json: Option<Frame>,
     message_pack: Option<Frame>,
+    trace_parent: Option<TraceParent>,
+}
+
+/// The span that a message was sent in, as W3C's Trace Context names it in version 00.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceParent(Arc<str>);
+
+impl TraceParent {
+    const LENGTH: usize = 55;
+
+    /// A span by its name; `None` if this is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex =
+            |part: &str, length| part.len() == length && part.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let mut parts = text.split('-').zip([2, 32, 16, 2]);
+        let is_name = text.len() == Self::LENGTH
+            && text.starts_with("00-")
+            && parts.all(|(part, length)| is_hex(part, length));
+        is_name.then(|| Self(text.into()))
+    }
+
+    /// Its name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Frames {
@@ -101,6 +126,16 @@ impl Frames {
             HubProtocol::Json => self.json = frame,
             HubProtocol::MessagePack => self.message_pack = frame,
         }
+    }
+
+    /// Which span the message was sent in; `None` if nobody traces it.
+    pub fn trace_parent(&self) -> Option<&TraceParent> {
+        self.trace_parent.as_ref()
+    }
+
+    /// Names the span that the message is sent in, for the instances that deliver it.
+    pub fn set_trace_parent(&mut self, trace_parent: Option<TraceParent>) {
+        self.trace_parent = trace_parent;
     }
 
     /// The message for a connection of this protocol. `None` if another server published without it.

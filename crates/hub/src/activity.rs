@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use hubline_backplane::TraceParent;
 use hubline_pipe::RequestContext;
 use hubline_protocol::UserId;
 use tracing::Span;
@@ -38,6 +39,20 @@ macro_rules! span {
             user = $caller.user_id().map(UserId::as_str),
         )
     };
+}
+
+/// The span in which a message that was sent in another one is delivered to the connections of this instance.
+pub(crate) fn delivery(hub: &str, trace_parent: &TraceParent) -> Span {
+    tracing::info_span!(
+        target: "hubline::call",
+        parent: None,
+        "Hubline.Delivery",
+        otel.name = %format_args!("{hub}/deliver"),
+        otel.kind = "consumer",
+        traceparent = trace_parent.as_str(),
+        rpc.system = "signalr",
+        rpc.service = hub,
+    )
 }
 
 /// The span in which the request was made that opened the caller's connection, if it says so and its endpoint keeps that.

@@ -306,7 +306,8 @@ impl ClientProxy<'_> {
             return Ok((None, refused));
         }
         let dialect = |protocol| context.dialect(protocol);
-        let frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
+        let mut frames = Frames::encode(|protocol| arguments.invocation(dialect(protocol), None, method))?;
+        frames.set_trace_parent(context.0.options.trace_parent.and_then(|current| current()));
         let publication = Publication { targets, excluded: excluded.into(), frames };
         if let Some(sender) = sender {
             context.note_sent(sender, &publication);

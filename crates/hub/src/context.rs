@@ -68,6 +68,7 @@ impl HubContext {
         let directory = sessions.map(|hub| Directory::new(hub as _));
         let client_results = Arc::new(ClientResults::new(*status.borrow() == Status::Alone));
         let inbox = Arc::new(HubInbox {
+            hub_name: hub.name.as_ref().into(),
             router: Arc::clone(&router),
             client_results: Arc::clone(&client_results),
             tasks: tasks.clone(),

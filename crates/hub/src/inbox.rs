@@ -9,13 +9,16 @@ use hubline_backplane::{
 };
 use hubline_protocol::{ConnectionId, HubMessage, HubProtocol, framing};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
+use crate::activity;
 use crate::client_results::ClientResults;
 use crate::outbox::Outbox;
 use crate::router::{Membership, Router, settle};
 
 /// One hub's inbox on this instance.
 pub(crate) struct HubInbox {
+    pub(crate) hub_name: Arc<str>,
     pub(crate) router: Arc<Router>,
     pub(crate) client_results: Arc<ClientResults>,
     /// Answers of clients run to their end here.
@@ -47,7 +50,13 @@ impl HubInbox {
 
 impl Inbox for HubInbox {
     fn deliver(&self, target: Target, excluded: Arc<[ConnectionId]>, frames: Frames) -> BoxFuture<'_, ()> {
-        self.router.deliver(target, excluded, frames).boxed()
+        match frames.trace_parent() {
+            None => self.router.deliver(target, excluded, frames).boxed(),
+            Some(trace_parent) => {
+                let span = activity::delivery(&self.hub_name, trace_parent);
+                self.router.deliver(target, excluded, frames).instrument(span).boxed()
+            }
+        }
     }
 
     fn invoke(&self, invocation: ClientInvocation, return_to: ReturnAddress) -> BoxFuture<'_, ()> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hubline_backplane::TraceParent;
 use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
@@ -58,6 +59,10 @@ pub struct HubOptions {
     /// What a send returns whose message does not reach the other instances at once, because the backplane is down. Default:
     /// [`BackplaneFailureMode::DeliverLocally`].
     pub backplane_failure_mode: BackplaneFailureMode,
+    /// Names the span in which a message is sent, for the instances that deliver it, or `None` if that is not exported: of each message
+    /// that a hub sends in a call it is asked while the call's span is entered. What another instance delivers is then in a span of its
+    /// own there (`Hubline.Delivery`, below the one that is named). Default: none, and a message costs nothing for it.
+    pub trace_parent: Option<fn() -> Option<TraceParent>>,
 }
 
 /// Limits of each client. 0, the default, is no limit, as in ASP.NET Core.
@@ -115,6 +120,7 @@ impl Default for HubOptions {
             stalled_reader_timeout: Duration::from_millis(250),
             limits: HubLimits::default(),
             backplane_failure_mode: BackplaneFailureMode::default(),
+            trace_parent: None,
         }
     }
 }
@@ -150,6 +156,7 @@ builder_methods! { HubOptions:
     stalled_reader_timeout: Duration,
     limits: HubLimits,
     backplane_failure_mode: BackplaneFailureMode,
+    trace_parent: Option<fn() -> Option<TraceParent>>,
 }
 
 builder_methods! { HubLimits:

@@ -115,7 +115,7 @@ pub mod coming_from_aspnetcore {}
 #[doc = include_str!("../../../docs/observability.md")]
 pub mod observability {}
 
-pub use hubline_backplane::{Backplane, InProcess, PublishError, Reach, Statistics, Status};
+pub use hubline_backplane::{Backplane, InProcess, PublishError, Reach, Statistics, Status, TraceParent};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 #[doc(hidden)]

@@ -194,7 +194,7 @@ async fn build(
 ) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
     let server = Server::builder()
-        .hub_options(app::hub_options(&config))
+        .hub_options(app::hub_options(&config, &telemetry))
         .token_keys(config.signalr.token_keys.clone())
         .address_limits(config.limits.addresses)
         .connections_per_second(config.limits.connections_per_second);

@@ -13,7 +13,7 @@ use axum::http::HeaderMap;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::post;
-use hubline_testkit::{Launch, ServerProcess};
+use hubline_testkit::{Launch, RedisServer, ServerProcess};
 use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::KeyValue;
@@ -22,8 +22,8 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, Metric, number_data_point};
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
-use tokio::io::AsyncWriteExt;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -59,6 +59,22 @@ impl Collector {
         let app =
             Router::new().route("/v1/traces", post(take_traces)).route("/v1/metrics", post(take_metrics));
         Self { port: serve(app).await, traces, metrics }
+    }
+
+    /// The next span of this name that comes from another process than `here`; and which one.
+    async fn span_elsewhere(&mut self, name: &str, here: &str) -> (Span, String) {
+        loop {
+            let request = timeout(PATIENCE, self.traces.recv()).await.unwrap().unwrap();
+            let instance = attribute(
+                &request.resource_spans[0].resource.clone().unwrap().attributes,
+                "service.instance.id",
+            );
+            let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+            let mut spans = scopes.flat_map(|scope| scope.spans);
+            if let Some(span) = spans.find(|span| span.name == name).filter(|_| instance != here) {
+                return (span, instance);
+            }
+        }
     }
 
     /// The next span of this name.
@@ -189,7 +205,7 @@ async fn what_is_left_at_the_end_is_exported_before_it() {
     let call = r#"{"type":1,"invocationId":"1","target":"JoinRoom","arguments":["r"]}"#;
     socket.write_all(&client::frame(call)).await.unwrap();
     let mut answer = [0; 16];
-    tokio::io::AsyncReadExt::read_exact(&mut socket, &mut answer).await.unwrap();
+    socket.read_exact(&mut answer).await.unwrap();
     server.terminate().unwrap();
     let span = collector.span("ChatHub/JoinRoom").await;
     assert!(span.parent_span_id.is_empty(), "nobody said what it belongs to");
@@ -212,4 +228,70 @@ async fn a_collector_that_takes_nothing_stops_nothing_and_is_told_once() {
     let lines = server.lines();
     assert_eq!(lines.iter().filter(|line| line.contains("does not take")).count(), 1, "{lines:?}");
     assert!(!lines.join("\n").contains("s3cr3t"), "the key is not in the log");
+}
+
+/// Invokes and waits for the completion.
+async fn invoke(socket: &mut TcpStream, headers: &str, id: u8, target: &str, arguments: &str) {
+    let call = format!(
+        r#"{{"type":1{headers},"invocationId":"{id}","target":"{target}","arguments":[{arguments}]}}"#
+    );
+    socket.write_all(&client::frame(&call)).await.unwrap();
+    hears(socket, &format!(r#""invocationId":"{id}""#)).await;
+}
+
+async fn hears(socket: &mut TcpStream, text: &str) {
+    let mut heard = Vec::new();
+    let hearing = async {
+        while !String::from_utf8_lossy(&heard).contains(text) {
+            heard.push(socket.read_u8().await.unwrap());
+        }
+    };
+    assert!(timeout(PATIENCE, hearing).await.is_ok(), "{text}: {}", String::from_utf8_lossy(&heard));
+}
+
+#[tokio::test]
+async fn what_other_instances_deliver_belongs_to_the_call_that_sent_it() {
+    let mut collector = Collector::start().await;
+    let redis = RedisServer::start().await.unwrap();
+    let launch = || {
+        let launch = exporting(collector.port).env("OTEL_BSP_SCHEDULE_DELAY", "100");
+        launch.env("OTEL_METRICS_EXPORTER", "none").arg("--redis").arg(redis.connection_string())
+    };
+    let (here, there) = (launch(), launch());
+    let ports = [here.port(), there.port()];
+    let (_here, there) =
+        (ServerProcess::start(here).await.unwrap(), ServerProcess::start(there).await.unwrap());
+    let mut receiver = client::connect(ports[1], "/chathub").await;
+    invoke(&mut receiver, "", 1, "JoinRoom", r#""r""#).await;
+    let (_, instance_there) = collector.span_elsewhere("ChatHub/JoinRoom", "").await;
+    let mut sender = client::connect(ports[0], "/chathub").await;
+    invoke(&mut sender, "", 1, "JoinRoom", r#""r""#).await;
+    let headers = format!(r#","headers":{{"traceparent":"00-{TRACE}-{PARENT}-01"}}"#);
+    invoke(&mut sender, &headers, 2, "SendToRoom", r#""r","hello""#).await;
+    hears(&mut receiver, "ReceiveRoomMessage").await;
+
+    let mut sent = None;
+    let mut delivered = None;
+    while sent.is_none() || delivered.is_none() {
+        let request = timeout(PATIENCE, collector.traces.recv()).await.unwrap().unwrap();
+        let resource = request.resource_spans[0].resource.clone().unwrap();
+        let is_there = attribute(&resource.attributes, "service.instance.id") == instance_there;
+        let scopes = request.resource_spans.into_iter().flat_map(|spans| spans.scope_spans);
+        for span in scopes.flat_map(|scope| scope.spans).filter(|span| span.kind != 0) {
+            match &*span.name {
+                "ChatHub/SendToRoom" => sent = Some(span),
+                // Joining is told, too, in a trace of its own.
+                "ChatHub/deliver" if is_there && span.trace_id == trace_id() => delivered = Some(span),
+                _ => {}
+            }
+        }
+    }
+    let (sent, delivered) = (sent.unwrap(), delivered.unwrap());
+    assert_eq!(sent.trace_id, trace_id());
+    assert_eq!((delivered.parent_span_id, delivered.kind), (sent.span_id, 5), "a consumer's");
+    assert!(there.health().await.is_some());
+}
+
+fn trace_id() -> Vec<u8> {
+    (0..TRACE.len()).step_by(2).map(|at| u8::from_str_radix(&TRACE[at..at + 2], 16).unwrap()).collect()
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use hubline_backplane::{ClientInvocation, Inbox, InstanceId, Published, ReturnAddress, Subject, Target};
+use hubline_backplane::{
+    ClientInvocation, Inbox, InstanceId, Published, ReturnAddress, Subject, Target, TraceParent,
+};
 use hubline_protocol::HubProtocol;
 use hubline_supervision::Vital;
 use tokio::sync::{Semaphore, mpsc};
@@ -126,11 +128,12 @@ async fn deliver(
     target: Target,
     payload: &[u8],
 ) -> Result<(), WireError> {
-    let Invocation { excluded, messages, answer_to, id } = Invocation::decode(payload)?;
+    let Invocation { excluded, messages, answer_to, id, trace_parent } = Invocation::decode(payload)?;
     if id.is_some_and(|id| id.is_replay && id.origin == this_instance) {
         return Ok(());
     }
-    let frames = messages.to_frames();
+    let mut frames = messages.to_frames();
+    frames.set_trace_parent(trace_parent.and_then(TraceParent::parse));
     match (target, answer_to) {
         (Target::Subject(Subject::Connection(connection)), Some(AnswerTo { invocation_id, channel })) => {
             let invocation = ClientInvocation { connection, invocation_id: invocation_id.into(), frames };

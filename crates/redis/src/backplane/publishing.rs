@@ -190,7 +190,8 @@ impl<'a> PublishingLink<'a> {
             Some(number) => {
                 let id = self.node.counters.numbering.id(number, matches!(what, What::Replay(_)));
                 let mut argument = publish.writer_for_next_arg();
-                let written = argument.write_all(payload).and_then(|()| id.put(&mut argument));
+                let written =
+                    argument.write_all(payload).and_then(|()| id.put(what.trace_parent(), &mut argument));
                 debug_assert!(written.is_ok(), "memory takes what is written");
             }
         }

@@ -29,6 +29,8 @@ pub struct Invocation<'a> {
     pub answer_to: Option<AnswerTo<'a>>,
     /// `None` if another server than Hubline has published it.
     pub id: Option<PublicationId>,
+    /// The span that it was sent in, behind the id; `None` if that is not traced.
+    pub trace_parent: Option<&'a str>,
 }
 
 /// One hub message, framed for each protocol that its sender had.
@@ -164,8 +166,11 @@ impl<'a> Invocation<'a> {
             _ => Some(AnswerTo { invocation_id: name(&mut rest)?, channel: name(&mut rest)? }),
         };
         let answer_to = answer_to.filter(|answer| !answer.invocation_id.is_empty());
-        let id = PublicationId::read(&mut rest, items);
-        Ok(Self { excluded: Arc::default(), messages, answer_to, id })
+        let (id, trace_parent) = match PublicationId::read(&mut rest, items) {
+            Some((id, trace_parent)) => (Some(id), trace_parent),
+            None => (None, None),
+        };
+        Ok(Self { excluded: Arc::default(), messages, answer_to, id, trace_parent })
     }
 
     /// The payload.
@@ -175,7 +180,7 @@ impl<'a> Invocation<'a> {
         put_array(&mut out, items + u32::from(self.id.is_some()));
         put_invocation(&mut out, &self.excluded, &self.messages, self.answer_to);
         if let Some(id) = self.id {
-            infallible(id.put(&mut out));
+            infallible(id.put(self.trace_parent, &mut out));
         }
         out
     }
@@ -406,6 +411,7 @@ mod tests {
             message_pack in prop::option::of(prop::collection::vec(any::<u8>(), 0..300)),
             answer in prop::option::of((".{1,40}", ".{0,300}")),
             id in prop::option::of((any::<[u8; 8]>(), any::<u64>(), any::<bool>())),
+            trace in prop::option::of(".{0,60}"),
             behind in prop::collection::vec(any::<u8>(), 0..9),
         ) {
             let sent = Invocation {
@@ -417,6 +423,7 @@ mod tests {
                     number,
                     is_replay,
                 }),
+                trace_parent: trace.as_deref().filter(|_| id.is_some()),
             };
             let mut payload = sent.encode();
             payload.extend(behind);
@@ -454,9 +461,10 @@ mod tests {
                 answer.as_ref().map(|(invocation_id, channel)| AnswerTo { invocation_id, channel });
             let id = PublicationId { origin: InstanceId::random(), number, is_replay };
             let mut payload = publication(&excluded, &frames, answer_to);
-            id.put(&mut payload).unwrap();
+            id.put(None, &mut payload).unwrap();
             let messages = Messages { json: Some(&json), message_pack: None };
-            let sent = Invocation { excluded: excluded.into(), messages, answer_to, id: Some(id) };
+            let id = Some(id);
+            let sent = Invocation { excluded: excluded.into(), messages, answer_to, id, trace_parent: None };
             prop_assert_eq!(sent.encode(), payload);
         }
 
@@ -472,6 +480,7 @@ mod tests {
                 messages: Messages { json: Some(b"{}\x1e"), message_pack: Some(&[0]) },
                 answer_to: Some(AnswerTo { invocation_id: "1", channel: "Hub:internal:return:s" }),
                 id: Some(PublicationId { origin: InstanceId::random(), number: 300, is_replay: true }),
+                trace_parent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
             };
             let mut payload = sent.encode();
             if let Some(place) = payload.get_mut(at) {

@@ -87,6 +87,7 @@ fn recorded_payloads_hold_both_ways() {
                     .get("invocationId")
                     .map(|id| AnswerTo { invocation_id: text(id), channel: text(&decoded["returnChannel"]) }),
                 id: None,
+                trace_parent: None,
             };
             assert_eq!(invocation, expected, "{name}");
             assert_eq!(&expected.encode(), payload, "{name}");

@@ -67,7 +67,7 @@ fn of_another_server(text: &str) -> Vec<u8> {
     let frames = publication(Vec::new(), text).frames;
     let [json, message_pack] = HubProtocol::ALL.map(|protocol| frames.get(protocol).unwrap().payload());
     let messages = Messages { json: Some(&json), message_pack: Some(&message_pack) };
-    Invocation { excluded: [].into(), messages, answer_to: None, id: None }.encode()
+    Invocation { excluded: [].into(), messages, answer_to: None, id: None, trace_parent: None }.encode()
 }
 
 async fn post_same(hub: &dyn HubBackplane, times: usize) {
@@ -118,7 +118,13 @@ async fn equal_messages_are_told_apart_however_late_the_first_ones_come_back() {
 
 #[test]
 fn an_id_takes_a_dozen_bytes() {
-    let with = |id| Invocation { excluded: [].into(), messages: Messages::default(), answer_to: None, id };
+    let with = |id| Invocation {
+        excluded: [].into(),
+        messages: Messages::default(),
+        answer_to: None,
+        id,
+        trace_parent: None,
+    };
     let id = |number| PublicationId { origin: InstanceId::from_bytes([0xff; 8]), number, is_replay: false };
     let without = with(None).encode().len();
     let sizes = [1, 1_000_000].map(|number| with(Some(id(number))).encode().len() - without);

@@ -14,7 +14,7 @@ pub(crate) fn http_options(config: &Config) -> HttpOptions {
 }
 
 /// The hubs' options.
-pub(crate) fn hub_options(config: &Config) -> HubOptions {
+pub(crate) fn hub_options(config: &Config, telemetry: &Telemetry) -> HubOptions {
     HubOptions::default()
         .keep_alive_interval(config.signalr.keep_alive_interval)
         .backplane_failure_mode(config.signalr.backplane_failure_mode)
@@ -29,6 +29,7 @@ pub(crate) fn hub_options(config: &Config) -> HubOptions {
         .limits(config.limits.clients.clone())
         .stateful_reconnect_buffer_size(config.signalr.stateful_reconnect_buffer_size_bytes)
         .supported_protocols(config.signalr.supported_protocols.clone())
+        .trace_parent(telemetry.current_span())
 }
 
 /// The options of the paths of chat and calls, which let nobody in who is not signed in, unless anonymous users may come.

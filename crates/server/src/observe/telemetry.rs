@@ -3,6 +3,7 @@
 #[cfg(feature = "otlp")]
 mod otlp;
 
+use hubline::TraceParent;
 use tracing::Subscriber;
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
@@ -50,6 +51,14 @@ impl Telemetry {
         return self.otlp.as_ref().is_some_and(otlp::Otlp::has_traces);
         #[cfg(not(feature = "otlp"))]
         false
+    }
+
+    /// Names the span that is entered, where spans are exported.
+    pub(crate) fn current_span(&self) -> Option<fn() -> Option<TraceParent>> {
+        #[cfg(feature = "otlp")]
+        return self.has_traces().then_some(otlp::Otlp::current_span);
+        #[cfg(not(feature = "otlp"))]
+        None
     }
 
     /// Exports these metrics from now on.

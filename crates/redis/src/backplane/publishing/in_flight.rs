@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use hubline_backplane::TraceParent;
 use tokio::time::Instant;
 
 use crate::backplane::outbox::Entry;
-use crate::backplane::outgoing::{Kind, Outgoing};
+use crate::backplane::outgoing::{Content, Kind, Outgoing};
 
 /// A command that is being written, or whose reply is awaited.
 pub(super) struct InFlight {
@@ -45,6 +46,15 @@ impl What {
             Self::Publication(outgoing) => Some((&outgoing.channel, &outgoing.payload)),
             Self::Replay(entry) => Some((&entry.channel, &entry.payload)),
             Self::Ping | Self::Count | Self::HandedBack(..) => None,
+        }
+    }
+
+    /// The span that a message was sent in. What has waited for Redis is sent in none.
+    pub(super) fn trace_parent(&self) -> Option<&str> {
+        let Self::Publication(outgoing) = self else { return None };
+        match &outgoing.content {
+            Content::Message(message) => message.frames.trace_parent().map(TraceParent::as_str),
+            Content::Internal(_) => None,
         }
     }
 

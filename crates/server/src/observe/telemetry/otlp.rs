@@ -10,6 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use hubline::TraceParent;
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider;
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -86,6 +87,11 @@ impl Otlp {
         S: Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
         self.0.traces.as_ref().map(|provider| spans::layer(provider.tracer(SOURCE)))
+    }
+
+    /// Names the span that is entered.
+    pub(super) fn current_span() -> Option<TraceParent> {
+        spans::current()
     }
 
     pub(super) fn has_traces(&self) -> bool {

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::time::Duration;
 
+use hubline::TraceParent;
 use opentelemetry::Context as TraceContext;
 use opentelemetry::propagation::TextMapPropagator;
 use opentelemetry::trace::{Span as _, SpanContext, TraceContextExt};
@@ -79,6 +80,14 @@ where
     fn on_close(&self, id: Id, context: Context<'_, S>) {
         self.0.on_close(id, context);
     }
+}
+
+/// The span that is entered, for those who carry out what is done in it elsewhere; `None` if it is not exported.
+pub(super) fn current() -> Option<TraceParent> {
+    let context = TraceContext::current();
+    let current = context.span().span_context().clone();
+    let name = || format!("00-{}-{}-01", current.trace_id(), current.span_id());
+    current.is_sampled().then(name).as_deref().and_then(TraceParent::parse)
 }
 
 /// The spans that a call names.
