@@ -180,6 +180,12 @@ CASES = [
         "hubline: 30 clients poll, more than a fifth",
     ),
     Case(
+        "HublineConnectionsDelayed",
+        {"hubline_connections_delayed_total": growing(1)},
+        A,
+        "a: clients wait for their turn to connect",
+    ),
+    Case(
         "HublineConnectionsRefused",
         {"hubline_connections_refused_total": ONCE},
         A,
