@@ -158,8 +158,12 @@ async fn look_at_plans_of_sqlite(statements: Vec<&String>) {
                     .is_some_and(|name| name == *table || aliases(&sql, table).contains(&name))
             })
         };
+        // Nor is a table without rowid that is read in its own order up to a limit.
+        let ends_at_limit = sql.contains(" LIMIT ")
+            && !sql.contains(" WHERE ")
+            && !steps.iter().any(|step| step.starts_with("USE TEMP B-TREE"));
         let whole: Vec<&String> = steps.iter().filter(is_whole).collect();
-        assert!(whole.is_empty(), "{sql}\n{steps:#?}");
+        assert!(whole.is_empty() || ends_at_limit, "{sql}\n{steps:#?}");
     }
 }
 

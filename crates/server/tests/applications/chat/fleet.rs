@@ -8,6 +8,7 @@ use hubline::directory::conformance::until;
 use hubline::directory::{Scope, SessionDirectory};
 use hubline::testing::TestClient;
 use hubline_redis::{RedisBackplane, RedisDirectoryOptions, RedisOptions};
+use hubline_server::chat::ChatConfig;
 use hubline_server::consultations::ConsultationRule;
 use hubline_store::Store;
 use hubline_testkit::RedisServer;
@@ -16,14 +17,18 @@ use tokio::runtime::Builder;
 
 use super::{Instance, config, count, missed, store};
 
-pub(super) async fn start(redis: &RedisServer, store: &Store) -> Instance {
+async fn start(redis: &RedisServer, store: &Store) -> Instance {
+    start_with(redis, store, config()).await
+}
+
+pub(super) async fn start_with(redis: &RedisServer, store: &Store, config: ChatConfig) -> Instance {
     let options: RedisOptions = redis.connection_string().parse().unwrap();
     let backplane = RedisBackplane::connect(options).await.unwrap();
     let mut options = RedisDirectoryOptions::default();
     options.heartbeat = Duration::from_millis(200);
     let directory = backplane.directory_with(options);
     let server = Server::builder().directory(directory.clone()).backplane(backplane).build();
-    let instance = Instance::start(server, store, config(), ConsultationRule::NotRequired);
+    let instance = Instance::start(server, store, config, ConsultationRule::NotRequired);
     let hub = directory.attach(instance.hub.context().name());
     until(Scope::Fleet, async || hub.connection_count().await.scope).await;
     instance

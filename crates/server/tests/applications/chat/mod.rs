@@ -7,6 +7,7 @@ mod killed;
 mod messages;
 mod pages;
 mod program;
+mod redis_away;
 mod rooms;
 mod silence;
 
