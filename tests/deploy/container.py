@@ -34,8 +34,8 @@ class Container:
     def inside(self, *command):
         """Runs a program of the image beside it, as `docker exec` does."""
         user, group = self.config["User"].split(":")
-        nsenter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--ipc", "--root", "--wd=/"]
-        nsenter += [f"--setuid={user}", f"--setgid={group}", "--"]
+        nsenter = ["nsenter", f"--target={self.pid}", "--mount", "--pid", "--net", "--ipc", "--root"]
+        nsenter += [f"--wdns={self.config.get('WorkingDir') or '/'}", f"--setuid={user}", f"--setgid={group}", "--"]
         return subprocess.run([*nsenter, *command], env=self.environment, capture_output=True, text=True, timeout=120)
 
     def network(self, *command):
