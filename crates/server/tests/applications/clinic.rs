@@ -230,6 +230,7 @@ async fn a_user_is_closed_and_kept_out_on_every_instance() {
     for port in [here, there, later] {
         eventually(200, async || negotiate(port, HUBS[0], "ada").await.0).await;
     }
+    eventually(200, async || admin(here, "GET /api/admin/bans", Value::Null).await.0).await;
     let about_ada = async || {
         let mut found = Vec::new();
         // One by one: asking leaves entries about ada too, which would fill the page.

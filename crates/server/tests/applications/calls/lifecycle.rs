@@ -162,11 +162,13 @@ async fn a_call_over_two_servers_by_a_user_of_redis_with_the_documented_rights()
     let redis = RedisServer::start().await.unwrap();
     let reader = Reader::new(&redis.connection_string());
     let document = include_str!("../../../../../docs/redis.md").replace(" \\\n", " ");
-    let rights: Vec<&str> =
-        document.lines().filter_map(|line| line.trim().strip_prefix("ACL SETUSER app ")).collect();
+    let rights: Vec<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("$ redis-cli -p 6379 ACL SETUSER app "))
+        .collect();
     assert_eq!(rights.len(), 4);
     for words in rights {
-        let words = words.replace("Tele:", "TeleDoctor:").replace("&chat:", "&");
+        let words = words.replace('\'', "").replace("Tele:", "TeleDoctor:").replace("&chat:", "&");
         let words: Vec<&str> =
             ["ACL", "SETUSER", "app"].into_iter().chain(words.split_whitespace()).collect();
         let () = reader.run(&words).await;
