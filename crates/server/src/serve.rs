@@ -41,32 +41,29 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
     let workers = Arc::new(Workers::start().context("the threads that serve connections cannot be started")?);
     let (readiness, drain) = (Readiness::new(), Drain::new());
     let door = Door::new(config);
-    let public = listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?;
-    let management = listen(&config.management.urls, "Management:Urls")?;
-    let options = |scheme| {
+    let (public, management) = (Starting::new(&readiness, &door), Starting::new(&readiness, &door));
+    let end = CancellationToken::new();
+    let mut serving = JoinSet::new();
+    let of_public =
+        listen(&config.server.urls, "--urls or ASPNETCORE_URLS")?.into_iter().map(|at| (at, public.app()));
+    let of_management =
+        listen(&config.management.urls, "Management:Urls")?.into_iter().map(|at| (at, management.app()));
+    for ((listener, scheme), app) in of_public.chain(of_management) {
         let mut options = app::http_options(config);
         options.tls = config.server.tls.clone().filter(|_| scheme == Scheme::Https);
-        options
-    };
-    let mut starting = Starting::serve([&public, &management], &workers, &readiness, options, &door)?;
-    let wired = Wired { readiness: readiness.clone(), door: door.clone(), drain: drain.clone() };
+        let (workers, end) = (Arc::clone(&workers), end.clone());
+        serving.spawn(async move { workers.serve_with(listener, app, end, options).await });
+    }
+    let wired = Wired { readiness: readiness.clone(), door, drain: drain.clone() };
     let built = build(config.clone(), log.clone(), telemetry.clone(), wired);
     let (server, routers, clinic) = tokio::select! {
         built = workers.run(built) => built??,
-        failed = starting.failed() => return failed,
+        Some(ended) = serving.join_next() => return ended.context("serving ended")?.context("cannot go on listening"),
         () = stop.signals.next() => return Ok(()),
     };
     readiness.serve();
-    let end = CancellationToken::new();
-    let mut serving = JoinSet::new();
-    let public = public.into_iter().map(|listener| (listener, &routers.public));
-    for ((listener, scheme), app) in
-        public.chain(management.into_iter().map(|listener| (listener, &routers.management)))
-    {
-        let (workers, app, end, options) = (Arc::clone(&workers), app.clone(), end.clone(), options(scheme));
-        serving.spawn(async move { workers.serve_with(listener, app, end, options).await });
-    }
-    starting.end();
+    public.end(routers.public);
+    management.end(routers.management);
     let own_socket = OwnSocket::open(&config.server.urls, &drain, &server);
     announce(log.for_standard_output(&app::banner(config)))?;
 

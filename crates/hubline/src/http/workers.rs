@@ -4,6 +4,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::Router;
 use hubline_supervision::supervise_thread;
@@ -30,6 +32,8 @@ const FEW: usize = 8;
 #[derive(Debug)]
 pub struct Workers {
     runtimes: Vec<Handle>,
+    /// Tasks that futures have left on the first runtime.
+    left_by_runs: Arc<AtomicUsize>,
     _stop: DropGuard,
 }
 
@@ -67,7 +71,7 @@ impl Workers {
             Ok(handle)
         };
         let runtimes = (0..count.get()).map(start).collect::<io::Result<_>>()?;
-        Ok(Self { runtimes, _stop: stop.drop_guard() })
+        Ok(Self { runtimes, left_by_runs: Arc::default(), _stop: stop.drop_guard() })
     }
 
     /// Runs a future on the first of these threads, and the tasks that it spawns.
@@ -85,7 +89,14 @@ impl Workers {
         F: Future<Output: Send + 'static> + Send + 'static,
     {
         let runtime = self.runtimes.first().ok_or(io::ErrorKind::NotFound)?;
-        runtime.spawn(future).await.map_err(io::Error::other)
+        let left_by_runs = Arc::clone(&self.left_by_runs);
+        let counted = async move {
+            let (runtime, before) = (Handle::current(), tasks(&Handle::current()));
+            let output = future.await;
+            left_by_runs.fetch_add(tasks(&runtime).saturating_sub(before), Ordering::Relaxed);
+            output
+        };
+        runtime.spawn(counted).await.map_err(io::Error::other)
     }
 
     /// As [`serve`](crate::serve), on these threads.
@@ -114,10 +125,16 @@ impl Workers {
         options: HttpOptions,
     ) -> io::Result<()> {
         let limits = Limits::new(options.clone());
-        // Links to Redis and the like belong to no connection.
-        let before: Vec<_> = self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect();
+        // Links to Redis and the like belong to no connection, nor does what is run meanwhile.
+        let left_by_runs = || self.left_by_runs.load(Ordering::Relaxed);
+        let (before, left_before): (Vec<_>, _) =
+            (self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect(), left_by_runs());
         accept(listener, stop, &options, |socket, remote, connections, stop| {
-            let loads = before.iter().map(|(runtime, before)| tasks(runtime).saturating_sub(*before));
+            let left = std::iter::once(left_by_runs() - left_before).chain(std::iter::repeat(0));
+            let loads = before
+                .iter()
+                .zip(left)
+                .map(|((runtime, before), left)| tasks(runtime).saturating_sub(before + left));
             let Some((runtime, _)) = thread_for_one_more(loads).and_then(|at| before.get(at)) else { return };
             let (app, limits) = (app.clone(), limits.clone());
             // A socket belongs to the runtime that it was made in.
@@ -168,7 +185,10 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let workers = Workers::start_many(NonZeroUsize::new(2).unwrap()).unwrap();
-        workers.run(async { drop(tokio::spawn(std::future::pending::<()>())) }).await.unwrap();
+        let leave_a_task = async || {
+            workers.run(async { drop(tokio::spawn(std::future::pending::<()>())) }).await.unwrap();
+        };
+        leave_a_task().await;
         // A task that has ended may be counted for a moment.
         while workers.runtimes.iter().map(tasks).sum::<usize>() > 1 {
             tokio::task::yield_now().await;
@@ -177,6 +197,9 @@ mod tests {
             .route("/", get(async || std::thread::current().name().unwrap_or_default().to_owned()));
         let serving = workers.serve(listener, app, CancellationToken::new());
         let asking = async {
+            for _ in 0..FEW {
+                leave_a_task().await;
+            }
             let (mut kept, mut answered) = (Vec::new(), BTreeMap::<String, usize>::new());
             for _ in 0..2 * FEW + 2 {
                 let mut client = TcpStream::connect(address).await.unwrap();
