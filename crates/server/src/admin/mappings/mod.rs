@@ -63,10 +63,10 @@ impl From<NavigationError> for Problem {
 #[into_params(parameter_in = Query)]
 struct MappingFilter {
     /// Those of this virtual name, compared exactly.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     virtual_model_name: Option<String>,
     /// Those of this provider, compared exactly.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     provider_name: Option<String>,
     /// Those in use, or those not in use.
     #[param(nullable = false, required = false)]

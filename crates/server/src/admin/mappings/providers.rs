@@ -23,7 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<NavigationStore> {
 #[into_params(parameter_in = Query)]
 struct ProviderFilter {
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     after: Option<String>,
     /// How many at most.
     #[serde(default)]

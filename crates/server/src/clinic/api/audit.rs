@@ -38,16 +38,16 @@ pub(super) struct ShownEntry {
 #[into_params(parameter_in = Query)]
 pub(super) struct AuditQuery {
     /// Who, exactly as an entry has it.
-    #[param(nullable = false, required = false, example = "user:ada")]
+    #[param(nullable = false, required = false, example = "user:ada", pattern = r"^[^\u0000]*$")]
     actor: Option<String>,
     /// To whom or what, exactly as an entry has it.
-    #[param(nullable = false, required = false, example = "room:ward-3")]
+    #[param(nullable = false, required = false, example = "room:ward-3", pattern = r"^[^\u0000]*$")]
     subject: Option<String>,
     /// A user, whether as actor or subject.
-    #[param(nullable = false, required = false, example = "ada")]
+    #[param(nullable = false, required = false, example = "ada", pattern = r"^[^\u0000]*$")]
     user: Option<String>,
     /// What was done.
-    #[param(nullable = false, required = false, example = "history.read")]
+    #[param(nullable = false, required = false, example = "history.read", pattern = r"^[^\u0000]*$")]
     action: Option<String>,
     /// Not earlier than this.
     #[param(value_type = Option<String>, format = DateTime, nullable = false, required = false)]

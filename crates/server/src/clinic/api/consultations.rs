@@ -63,16 +63,16 @@ pub(super) struct ShownConsultation {
 #[into_params(parameter_in = Query)]
 pub(super) struct ConsultationQuery {
     /// Those that this user takes part in.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     participant: Option<String>,
     /// The one with this room.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     room: Option<String>,
     /// Those that are open now.
     #[param(nullable = false, required = false)]
     open: Option<bool>,
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false, pattern = "^([0-9]{1,18} .+)?$")]
+    #[param(nullable = false, required = false, pattern = r"^([0-9]{1,18} [^\u0000]+)?$")]
     after: Option<String>,
     /// How many at most.
     #[serde(default)]

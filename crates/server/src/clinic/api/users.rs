@@ -69,7 +69,7 @@ pub(super) struct ShownBan {
 #[into_params(parameter_in = Query)]
 pub(super) struct PageQuery {
     /// What the page before has as `next`.
-    #[param(nullable = false, required = false)]
+    #[param(nullable = false, required = false, pattern = r"^[^\u0000]*$")]
     after: Option<String>,
     /// How many at most.
     #[serde(default)]
