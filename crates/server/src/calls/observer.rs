@@ -28,7 +28,7 @@ impl ConnectionObserver for Departures {
         let gone = gone.filter_map(|change| Some((&change.connection, change.user.as_ref()?)));
         stream::iter(gone.map(Ok))
             .try_for_each_concurrent(PARALLEL, move |(connection, user)| async move {
-                let Some(call) = self.0.sessions.slot(user).await else { return Ok(()) };
+                let Some(call) = self.0.sessions.find_slot(user).await? else { return Ok(()) };
                 Ok(self.0.lost(&call, connection).await?)
             })
             .boxed()

@@ -187,12 +187,23 @@ impl Sessions {
         }
     }
 
-    /// The call that a user takes part in, or did.
+    /// The call that a user takes part in, or did, as far as is known.
     pub(super) async fn slot(&self, user: &UserId) -> Option<CallId> {
+        self.find_slot(user).await.unwrap_or_default()
+    }
+
+    /// The call that a user takes part in, or did.
+    ///
+    /// # Errors
+    /// Redis cannot be asked, and this instance knows of none.
+    pub(super) async fn find_slot(&self, user: &UserId) -> Result<Option<CallId>, CallError> {
         let here = || self.held.slot(user);
         match &self.fleet {
-            None => here(),
-            Some(fleet) => fleet.slot(user).await.map_or_else(|Away| here(), |id| id.or_else(here)),
+            None => Ok(here()),
+            Some(fleet) => match fleet.slot(user).await {
+                Ok(id) => Ok(id.or_else(here)),
+                Err(Away) => here().map(Some).ok_or(CallError::Unavailable),
+            },
         }
     }
 
