@@ -22,6 +22,7 @@ ALL_OPTIONS = {
     "settingsSecret": "settings",
     "admin": {"key": "0123456789abcdef"},
     "redis": {"persistence": {"enabled": False}},
+    "metrics": {"podMonitor": {"enabled": True, "labels": {"release": "prometheus"}, "keySecret": "settings"}},
     "service": {"annotations": {"a": "b"}},
     "ingress": {"enabled": True, "className": "haproxy", "annotations": {"c": "d"}, "tlsSecret": "tls"},
     "networkPolicy": {"clients": [{"namespaceSelector": {}}], "egress": [{"ports": [{"port": 4318}]}]},
@@ -35,7 +36,7 @@ ALL_OPTIONS = {
 VARIANTS = {
     "least": ({}, set()),
     "existing secrets": (EXISTING, set()),
-    "all options": (ALL_OPTIONS, {"Ingress"}),
+    "all options": (ALL_OPTIONS, {"Ingress", "PodMonitor"}),
     "Redis elsewhere": ({"redis": {"enabled": False}, "externalRedis": {"existingSecret": "mine"}}, set()),
     "Gateway API": ({"gateway": GATEWAY}, {"HTTPRoute"}),
     "Gateway API with retry": ({"gateway": GATEWAY | {"retry": True}}, {"HTTPRoute"}),
@@ -86,7 +87,7 @@ class Chart(Checks, unittest.TestCase):
         self.assertEqual(values["Cors__AllowedOrigins"], "https://app.example.org")
         self.assertEqual(values["Limits__MessagesPerSecond"], "1000")
         self.assertEqual(container["envFrom"], [{"secretRef": {"name": "settings"}}])
-        self.assertEqual((pod["metadata"]["labels"]["i"], pod["metadata"]["annotations"]), ("j", {"g": "h"}))
+        self.assertEqual((pod["metadata"]["labels"]["i"], pod["metadata"]["annotations"]["g"]), ("j", "h"))
         self.assertEqual(of(objects, "PersistentVolumeClaim"), [])
         (policy,) = [each for each in of(objects, "NetworkPolicy") if "redis" not in each["metadata"]["name"]]
         self.assertIn({"ports": [{"port": 4318}]}, policy["spec"]["egress"])
@@ -96,6 +97,27 @@ class Chart(Checks, unittest.TestCase):
         secret = {"ConnectionStrings__Database": "Host=db;Username=a;Password=b", "Admin__ApiKey": "0123456789abcdef"}
         own = {variable["name"]: variable.get("value") for variable in container["env"]} | secret
         self.assertEqual(misunderstood({name: value for name, value in own.items() if value})[0], [])
+
+    def test_pods_are_new_where_secrets_are(self):
+        def checksum(values):
+            return hubline(self.rendered(values))["spec"]["template"]["metadata"]["annotations"]["checksum/secrets"]
+
+        least, other_key = checksum({}), checksum({"admin": {"key": "another-key-0123"}})
+        other_database = checksum({"database": {"connectionString": "Host=other;Username=a;Password=b"}})
+        self.assertEqual(len({least, other_key, other_database}), 3)
+        # The password that the chart makes is another one in each rendering outside of a cluster.
+        self.assertEqual([checksum({}), checksum({"replicaCount": 5})], [least, least])
+
+    def test_prometheus_operator_finds_the_pods(self):
+        objects = self.rendered(ALL_OPTIONS)
+        (monitor,) = of(objects, "PodMonitor")
+        pod = hubline(objects)["spec"]["template"]
+        self.assertLessEqual(monitor["spec"]["selector"]["matchLabels"].items(), pod["metadata"]["labels"].items())
+        self.assertEqual(monitor["metadata"]["labels"]["release"], "prometheus")
+        (endpoint,) = monitor["spec"]["podMetricsEndpoints"]
+        self.assertIn(endpoint["port"], [port["name"] for port in pod["spec"]["containers"][0]["ports"]])
+        self.assertEqual(endpoint["authorization"], {"credentials": {"name": "settings", "key": "Management__Key"}})
+        self.assertEqual(of(self.rendered({}), "PodMonitor"), [])
 
     def test_two_releases_beside_each_other_share_nothing(self):
         names = []

@@ -24,6 +24,16 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ include "hubline.name" . }}-secret
 {{- end }}
 
+{{- /* Changes when a secret does that instances read at their start: values of this chart, and what is in secrets of yours, where the chart is
+rendered in the cluster. The password that the chart makes never changes. */ -}}
+{{- define "hubline.secretsChecksum" -}}
+{{- $secrets := list .Values.database.connectionString .Values.admin.key }}
+{{- range list .Values.database.existingSecret .Values.admin.existingSecret .Values.redis.existingSecret .Values.externalRedis.existingSecret .Values.settingsSecret }}
+{{- if . }}{{ $secrets = append $secrets ((lookup "v1" "Secret" $.Release.Namespace .).data | default dict) }}{{ end }}
+{{- end }}
+{{- $secrets | toJson | sha256sum }}
+{{- end }}
+
 {{- /* What cannot work together. */ -}}
 {{- define "hubline.check" -}}
 {{- if not (or .Values.database.existingSecret .Values.database.connectionString) }}
