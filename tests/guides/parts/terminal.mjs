@@ -10,6 +10,8 @@ import { freePort, listens } from '../../javascript/parts/port.mjs';
 import { contains, isOutput } from './compare.mjs';
 
 const PATIENCE_MS = 30_000;
+const ROOT = resolve(import.meta.dirname, '../../..');
+const MODULES = join(ROOT, 'tests/javascript/node_modules');
 /** Ports that documents use, where they stand as one. */
 const PORT = /(:|--port |-p )(50\d\d|5432|63\d\d|8080)(?!\d)/g;
 /** Lists of ports. */
@@ -40,8 +42,9 @@ export class Terminal {
     await symlink(resolve(program), join(terminal.directory, 'hubline'));
     // What `cargo run` would build and start has been built.
     await writeFile(join(terminal.directory, 'cargo'), CARGO, { mode: 0o755 });
-    const modules = resolve(import.meta.dirname, '../../javascript/node_modules');
-    if (existsSync(modules)) await symlink(modules, join(terminal.directory, 'node_modules'));
+    // As in a checkout: its files, and what `npm install` would have put beside them.
+    await symlink(join(ROOT, 'deploy'), join(terminal.directory, 'deploy'));
+    if (existsSync(MODULES)) await symlink(MODULES, join(terminal.directory, 'node_modules'));
     return terminal;
   }
 
@@ -128,8 +131,8 @@ export class Terminal {
   async #environment() {
     await this.#mapped(':5000');
     const found = Object.entries(process.env).filter(([name]) => !/^(HUBLINE_|NODE_TEST|ConnectionStrings)/.test(name));
-    // The address that a program listens at of which nothing else is said.
-    return { ...Object.fromEntries(found), PATH: `${this.directory}:${process.env.PATH}`, ASPNETCORE_URLS: `http://localhost:${this.#ports.get('5000')}` };
+    // The address that a program listens at of which nothing else is said; and modules for what is linked from elsewhere.
+    return { ...Object.fromEntries(found), NODE_PATH: MODULES, PATH: `${this.directory}:${process.env.PATH}`, ASPNETCORE_URLS: `http://localhost:${this.#ports.get('5000')}` };
   }
 
   async #mapped(text) {
