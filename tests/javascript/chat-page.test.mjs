@@ -5,6 +5,7 @@ import { HubConnectionBuilder, LogLevel } from '@microsoft/signalr';
 import { Browser } from './matrix/chromium.mjs';
 import { Cluster } from './parts/cluster.mjs';
 import { Page } from './parts/page.mjs';
+import { TcpProxy } from './parts/tcp-proxy.mjs';
 
 const MANY = 35;
 
@@ -52,7 +53,7 @@ describe('the chat page', () => {
     await ada.says('#typing', 'bob is typing');
     await bob.click('Send');
     await ada.reads(/^hi$/);
-    await ada.page.locator('#typing', { hasText: /^$/ }).waitFor();
+    await ada.page.locator('#typing', { hasText: /^$/ }).waitFor({ state: 'attached' });
     assert.deepEqual(await ada.texts(), ['hello <b>bob</b>', 'hi']);
   });
 
@@ -97,6 +98,48 @@ describe('the chat page', () => {
     await bob.becomes('connected');
     const texts = (await bob.texts()).filter(text => text.startsWith('meanwhile'));
     assert.deepEqual(texts, ['meanwhile 1', 'meanwhile 2', 'meanwhile 3']);
+  });
+
+  test('the keyboard is enough, and what has the focus keeps it', async () => {
+    const dora = Object.setPrototypeOf(await Page.open(browser, `${cluster.urls[1]}/chat`), Chatter.prototype);
+    await dora.hasFocus('#user');
+    await dora.page.keyboard.type('dora');
+    await dora.press('Enter');
+    await dora.hasFocus('#partner');
+    await dora.becomes('connected');
+    await dora.page.keyboard.type('#ward 8');
+    await dora.press('Enter');
+    await dora.hasFocus('#text');
+    await dora.press('Shift+Tab', 'Shift+Tab');
+    await dora.hasFocus('#leave-room');
+    await dora.press('Enter');
+    await dora.hasFocus('#partner');
+    await dora.page.keyboard.type('bob');
+    await dora.press('Enter');
+    await dora.hasFocus('#text');
+    await dora.page.locator('#list button').focus();
+    await bob.open('dora');
+    await bob.write('whom do you call?');
+    await dora.reads('whom do you call?');
+    await dora.hasFocus('#list button');
+    assert.deepEqual(dora.complaints, []);
+  });
+
+  test('what is written while the instance is away says so, and goes by itself', async () => {
+    const network = await TcpProxy.start(new URL(cluster.urls[0]).port);
+    const eve = Object.setPrototypeOf(await Page.open(browser, `${network.url}/chat`), Chatter.prototype);
+    await eve.signIn('eve');
+    await eve.open('bob');
+    network.block();
+    await eve.becomes('reconnecting');
+    await eve.write('are you there?');
+    await eve.says('#messages .failed .note', 'as soon as there is a connection');
+    network.unblock();
+    await eve.says('#messages .mine .mark', /delivered|sent/);
+    await eve.page.locator('#messages .failed').waitFor({ state: 'detached' });
+    await bob.unread('eve', 1);
+    await eve.close();
+    await network.end();
   });
 
   test('nothing on the page breaks its content security policy, and the client warns of nothing', () => {

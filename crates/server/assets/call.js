@@ -68,6 +68,18 @@ async function offerReturn() {
   showGone(`Your call with ${other} goes on.`);
 }
 
+let isFocusDue = false;
+/** Hides a part of the page; whoever had the focus there goes on where `goOn` says next. */
+function hide(selector) {
+  const part = find(selector);
+  isFocusDue ||= part.contains(document.activeElement);
+  part.hidden = true;
+}
+function goOn(selector) {
+  if (isFocusDue) find(selector).focus();
+  isFocusDue = false;
+}
+
 function showGone(text) {
   find("#gone-text").textContent = text;
   find("#return-to").value = origin;
@@ -75,6 +87,7 @@ function showGone(text) {
   find("#again").hidden = true;
   find("#controls").hidden = find("#call").hidden = true;
   if (call.hasLeft) find("#state").textContent = "You are not in the call.";
+  isFocusDue = false;
   find("#return").focus();
 }
 
@@ -90,7 +103,7 @@ async function drop() {
 
 async function comeBack() {
   const isNew = call.hasLeft;
-  find("#gone").hidden = true;
+  hide("#gone");
   const next = find("#return-to").value.trim().replace(/\/+$/, "") || location.origin;
   try {
     if (hub?.state !== "Connected" || next !== origin) {
@@ -144,13 +157,14 @@ function incoming(caller, id, offer) {
   find("#incoming").hidden = false;
   find("#call").hidden = true;
   find("#state").textContent = "It rings.";
-  find("#accept").focus();
+  // Not on "Accept": whoever is just writing would press it, and be seen.
+  find("#incoming").focus();
 }
 
 async function accept() {
   const { id, caller, offer, early } = ringing;
   ringing = undefined;
-  find("#incoming").hidden = true;
+  hide("#incoming");
   find("#problem").textContent = "";
   try {
     await media();
@@ -176,9 +190,10 @@ async function reject() {
 function stopRinging(id, text) {
   if (ringing?.id !== id) return;
   ringing = undefined;
-  find("#incoming").hidden = true;
+  hide("#incoming");
   find("#call").hidden = false;
   find("#state").textContent = text;
+  goOn("#recipient");
 }
 
 function answeredElsewhere(id) {
@@ -224,7 +239,7 @@ function end(text) {
   local?.getTracks().forEach(track => track.stop());
   local = undefined;
   for (const video of [find("#local"), find("#remote")]) { video.srcObject = null; delete video.dataset.on; }
-  find("#gone").hidden = true;
+  hide("#gone");
   find("#remote-muted").textContent = "";
   for (const id of ["#audio", "#video"]) find(id).setAttribute("aria-pressed", "false");
   find("#audio").textContent = "Mute";
@@ -346,9 +361,11 @@ function toggled(user, kind, isMuted) {
 
 function show(text, isCalling) {
   call && (call.text = text);
-  find("#controls").hidden = !isCalling;
-  find("#call").hidden = isCalling;
+  hide(isCalling ? "#call" : "#controls");
+  find(isCalling ? "#controls" : "#call").hidden = false;
   find("#state").textContent = text;
+  // Not on "Hang up": a key that is held down would press it.
+  goOn(isCalling ? "#audio" : "#recipient");
   delete document.body.dataset.peer;
   describeState();
 }

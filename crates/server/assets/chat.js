@@ -156,7 +156,7 @@ async function deliver(conversation, message) {
     conversation.pending.delete(message.clientMessageId);
     received({ id, from: me, to: conversation.with ?? null, room: conversation.room ?? null, text: message.text, sentAt });
   } catch (error) {
-    message.failed = said(error);
+    message.failed = hub?.state === "Connected" ? `not sent: ${said(error)}` : "not sent yet: it goes as soon as there is a connection.";
     show();
   }
 }
@@ -211,10 +211,13 @@ async function leaveRoom() {
 }
 
 function back() {
+  const key = open?.key;
   open = undefined;
   find("main").classList.remove("reading");
   find("#text").disabled = find("#send").disabled = true;
   show();
+  // What had the focus is not there any more.
+  ([...find("#list").querySelectorAll("button")].find(button => button.dataset.key === key) ?? find("#partner")).focus();
 }
 
 find("#open").onsubmit = event => {
@@ -230,6 +233,7 @@ find("#leave-room").onclick = leaveRoom;
 find("#earlier").onclick = async () => {
   try { await history(); } catch (error) { problem(error); }
   showWithout(() => show());
+  if (find("#earlier").hidden) scroll.focus();
 };
 /** Connects to the instance that is named, in the place of the connection that there is. */
 function move() {
@@ -251,6 +255,13 @@ const isAtEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeig
 let wasAtEnd = true;
 scroll.addEventListener("scroll", () => { wasAtEnd = isAtEnd(); });
 new ResizeObserver(() => { if (wasAtEnd) scroll.scrollTop = scroll.scrollHeight; }).observe(scroll);
+/** Puts other elements into a list, and leaves the focus on the one that stands for the same, by its `data-key`. */
+function refill(list, ...elements) {
+  const key = list.contains(document.activeElement) ? document.activeElement.dataset.key : undefined;
+  list.replaceChildren(...elements);
+  if (key) [...list.querySelectorAll("[data-key]")].find(one => one.dataset.key === key)?.focus();
+}
+
 /** Keeps what is looked at where it is, however much appears above it. */
 function showWithout(change) {
   const fromEnd = scroll.scrollHeight - scroll.scrollTop;
@@ -268,7 +279,7 @@ function show(toEnd = isAtEnd()) {
   showTyping();
   const messages = open ? [...open.messages.values()].sort((a, b) => a.id - b.id) : [];
   let before;
-  find("#messages").replaceChildren(
+  refill(find("#messages"),
     ...messages.map(message => { const shown = showMessage(message, before); before = message; return shown; }),
     ...(open ? [...open.pending.values()].map(showPending) : []),
   );
@@ -278,9 +289,10 @@ function show(toEnd = isAtEnd()) {
 function showList() {
   const sorted = [...conversations.values()].sort((a, b) => (b.last?.sentAt ?? "9").localeCompare(a.last?.sentAt ?? "9"));
   find("#no-conversations").hidden = sorted.length > 0;
-  find("#list").replaceChildren(...sorted.map(conversation => {
+  refill(find("#list"), ...sorted.map(conversation => {
     const button = element("button");
     button.type = "button";
+    button.dataset.key = conversation.key;
     if (conversation === open) button.setAttribute("aria-current", "true");
     button.append(element("span", "name", nameOf(conversation)));
     const last = conversation.last;
@@ -317,9 +329,10 @@ function showMessage(message, before) {
 function showPending(message) {
   const item = element("li", message.failed ? "mine failed" : "mine");
   item.append(element("div", "bubble", message.text));
-  const note = element("div", "note", message.failed ? `not sent: ${message.failed}` : "sending…");
+  const note = element("div", "note", message.failed || "sending…");
   if (message.failed) {
     const retry = element("button", "link", "Try again");
+    retry.dataset.key = message.clientMessageId;
     const conversation = open;
     retry.onclick = () => { deliver(conversation, message); show(); };
     note.append(retry);

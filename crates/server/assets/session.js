@@ -39,8 +39,10 @@ export function signIn(enter, leave, again) {
 
   async function begin(session) {
     sessionStorage.setItem(STORED, JSON.stringify(session));
+    const hasFocus = form.contains(document.activeElement);
     form.hidden = true;
     page.hidden = me.hidden = false;
+    if (hasFocus) [...page.querySelectorAll("input, button")].find(one => one.checkVisibility())?.focus();
     find(".who").textContent = session.user || "anonymous";
     await enter({ ...session, origin: instance.value.trim().replace(/\/+$/, "") || location.origin });
   }
@@ -88,7 +90,7 @@ export function connect(origin, path, token, { handlers, reconnected, isCurrent 
   hub.onclose(error => {
     if (!isCurrent(hub)) return;
     showStatus("disconnected");
-    if (error) problem(error);
+    problem(error ?? new Error("The connection has ended, or the instance cannot be reached. Connect makes another one."));
   });
   return hub;
 }

@@ -24,6 +24,9 @@ export class Page {
   becomes(status) { return this.page.locator(`#status.${status}`).waitFor(); }
   /** Waits until an element says this. */
   says(selector, text) { return this.page.locator(selector, { hasText: text }).first().waitFor(); }
+  /** Waits until an element has the focus, as somebody without a mouse needs it. */
+  hasFocus(selector) { return this.page.locator(`${selector}:focus`).waitFor(); }
+  async press(...keys) { for (const key of keys) await this.page.keyboard.press(key); }
   click(name) { return this.page.getByRole('button', { name, exact: true }).click(); }
   close() { return this.context.close(); }
 }
