@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use http::Extensions;
 use hubline_identity::Principal;
 use hubline_pipe::ConnectionInfo;
-use hubline_protocol::{ConnectionId, UserId};
+use hubline_protocol::{ConnectionId, HubProtocol, UserId};
 use parking_lot::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
@@ -32,6 +32,9 @@ pub(crate) struct CallerState {
     unawaited_calls: AtomicU32,
     /// Sent by such calls since one of them waited.
     posted_bytes: AtomicU32,
+    pub(crate) failed_calls: AtomicU32,
+    /// What an observer was told between the connection's beginning and its end.
+    pub(crate) events_between: AtomicU32,
     on_demand: OnceLock<Box<OnDemand>>,
 }
 
@@ -51,6 +54,8 @@ impl CallerState {
             slots_given_back: AtomicUsize::new(0),
             unawaited_calls: AtomicU32::new(0),
             posted_bytes: AtomicU32::new(0),
+            failed_calls: AtomicU32::new(0),
+            events_between: AtomicU32::new(0),
             on_demand: OnceLock::new(),
         }
     }
@@ -114,6 +119,11 @@ impl Caller {
     /// anonymous one.
     pub fn user_id(&self) -> Option<&UserId> {
         self.0.user_id.as_ref()
+    }
+
+    /// Its hub protocol.
+    pub fn protocol(&self) -> HubProtocol {
+        self.0.outbox.protocol
     }
 
     /// What the HTTP request said that opened the connection; with stateful reconnect the newest one.

@@ -23,7 +23,9 @@ use std::task::{Context, Poll, ready};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_backplane::Subject;
-use hubline_pipe::{Accepted, ConnectionHandler, ConnectionInfo, Frame, PipeEnd};
+use hubline_pipe::{
+    Accepted, ConnectionHandler, ConnectionInfo, Frame, LifecycleEvent, LifecycleKind, PipeEnd,
+};
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Completion, Encoded, UserId, encode};
 use tokio::time::{Instant, timeout};
@@ -79,6 +81,14 @@ async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection
         Ok(request) => request,
         Err(refused) => {
             context.0.closed.count(refused.metric_label());
+            if let Some(observer) = &options.lifecycle_observer {
+                let kind = LifecycleKind::handshake_failed(
+                    context.name(),
+                    refused.metric_label(),
+                    info.remote_address,
+                );
+                observer.observe(&LifecycleEvent::new(&info.public_id(), kind));
+            }
             handshake::refuse(wire, refused, options).await;
             return None;
         }
@@ -98,6 +108,11 @@ async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection
     let caller = Caller(Arc::new(CallerState::new(info, user_id, outbox)));
     tracing::debug!(hub = context.name(), connection = %caller.public_id(), protocol = %request.protocol, "connected");
 
+    let address = caller.info().remote_address;
+    context.report(&caller, || {
+        LifecycleKind::connected(context.name(), caller.user_id(), transport, request.protocol, address)
+    });
+
     let pings = if transport == TransportKind::LongPolling { Pings::NotSent } else { Pings::Sent };
     Some(Box::new(Connection {
         keep_alive: KeepAlive::new(options, pings),
@@ -110,6 +125,7 @@ async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection
         inflow: Inflow::default(),
         full_upload: None,
         unread: true,
+        invocations: 0,
     }))
 }
 
@@ -129,6 +145,8 @@ struct Connection {
     /// Whether whole messages may be left in the input: they wait for the call in front of them, or have been passed
     /// over.
     unread: bool,
+    /// How many the client has sent.
+    invocations: u32,
 }
 
 impl Connection {
@@ -144,7 +162,7 @@ impl Connection {
     /// Registers the connection and tells the hub.
     async fn connect(&mut self) -> Result<(), CloseReason> {
         let core = Arc::clone(&self.context.0);
-        core.router.add(Arc::clone(&self.caller.0.outbox), self.caller.0.user_id.clone());
+        core.router.add(&self.caller);
         // After it was added: either this sees the flag, or the one who sets it sees the connection.
         if core.stopping.load(Ordering::SeqCst) {
             self.caller.0.outbox.close(CloseReason::ServerShutdown);
@@ -208,6 +226,9 @@ impl Connection {
         if self.goes_on(cx) || self.poll_read(cx)?.is_ready() {
             return Poll::Ready(Ok(()));
         }
+        if self.wire.take_lost() {
+            self.context.report_between(&self.caller, || LifecycleKind::TransportLost);
+        }
         if let Poll::Ready(resumed) = self.wire.poll_resume(cx) {
             self.resumed(resumed?);
             return Poll::Ready(Ok(()));
@@ -244,7 +265,9 @@ impl Connection {
 
     /// A newer pipe has taken the place of the one before.
     fn resumed(&mut self, info: ConnectionInfo) {
+        let address = info.remote_address;
         self.caller.0.replace_info(info);
+        self.context.report_between(&self.caller, || LifecycleKind::resumed(address));
         self.unread = self.wire.passed > 0;
         self.wire.repeat(self.caller.0.outbox.protocol);
     }
@@ -275,6 +298,7 @@ impl Connection {
     }
 
     fn invoke(&mut self, cx: &mut Context<'_>, invocation: hubline_protocol::Invocation<'_>) {
+        self.invocations = self.invocations.saturating_add(1);
         match dispatcher::bind(&self.context, &self.caller, invocation) {
             Ok(call) => {
                 if self.wire.is_cancelled_ahead(call.reply.invocation_id.as_deref()) {
@@ -348,12 +372,14 @@ impl Connection {
 
     /// Says good-bye, tells the hub, and forgets the connection.
     async fn end(self: Box<Self>, reason: CloseReason) {
-        let Self { context, caller, mut wire, calls, .. } = *self;
+        let Self { context, caller, mut wire, calls, invocations, .. } = *self;
         let core = &context.0;
         wire.refuse_successors();
         let before = core.closed.count(reason.metric_label());
         let (hub, connection) = (context.name(), caller.public_id());
         tracing::debug!(hub, %connection, reason = %reason, "disconnected");
+        let failed = caller.0.failed_calls.load(Ordering::Relaxed);
+        context.report(&caller, || LifecycleKind::closed(reason.metric_label(), invocations, failed));
         if before == 0 && matches!(reason, CloseReason::SlowClient) {
             tracing::info!(
                 hub,

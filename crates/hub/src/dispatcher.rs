@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use hubline_identity::Access;
+use hubline_pipe::LifecycleKind;
 use hubline_protocol::encode::{self, CompletionOutcome};
 use hubline_protocol::{BindError, Encoded};
 use tokio_util::sync::CancellationToken;
@@ -379,6 +380,10 @@ impl Reply {
     }
 
     fn complete(&self, outcome: CompletionOutcome<'_>) -> Option<Encoded> {
+        if matches!(outcome, CompletionOutcome::Error(_)) {
+            self.caller.0.failed_calls.fetch_add(1, Ordering::Relaxed);
+            self.context.report_between(&self.caller, || LifecycleKind::call_failed(&self.method));
+        }
         let protocol = self.caller.0.outbox.protocol;
         self.invocation_id.as_deref().map(|id| encode::completion(protocol, id, outcome))
     }

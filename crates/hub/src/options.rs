@@ -1,8 +1,10 @@
 //! Options of a hub.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use hubline_backplane::TraceParent;
+use hubline_pipe::LifecycleObserver;
 use hubline_protocol::HubProtocol;
 use hubline_protocol::handshake::DetailedErrors;
 
@@ -63,6 +65,8 @@ pub struct HubOptions {
     /// that a hub sends in a call it is asked while the call's span is entered. What another instance delivers is then in a span of its
     /// own there (`Hubline.Delivery`, below the one that is named). Default: none, and a message costs nothing for it.
     pub trace_parent: Option<fn() -> Option<TraceParent>>,
+    /// Is told what happens in the life of the hub's connections. Default: none, and nothing is done for it.
+    pub lifecycle_observer: Option<Arc<dyn LifecycleObserver>>,
 }
 
 /// Limits of each client. 0, the default, is no limit, as in ASP.NET Core.
@@ -121,6 +125,7 @@ impl Default for HubOptions {
             limits: HubLimits::default(),
             backplane_failure_mode: BackplaneFailureMode::default(),
             trace_parent: None,
+            lifecycle_observer: None,
         }
     }
 }
@@ -157,6 +162,7 @@ builder_methods! { HubOptions:
     limits: HubLimits,
     backplane_failure_mode: BackplaneFailureMode,
     trace_parent: Option<fn() -> Option<TraceParent>>,
+    lifecycle_observer: Option<Arc<dyn LifecycleObserver>>,
 }
 
 builder_methods! { HubLimits:

@@ -4,18 +4,20 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Weak};
 use std::task::Context;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use hubline_backplane::{Frames, GroupAction, GroupChange, HubBackplane, Subject, Target};
 use hubline_directory::HubSessions;
-use hubline_pipe::Frame;
+use hubline_pipe::{Frame, LifecycleKind, LifecycleObserver};
 use hubline_protocol::{ConnectionId, GroupName, UserId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
-use crate::CloseReason;
+use crate::caller::Caller;
 use crate::congestion::{Congested, SentTo};
+use crate::lifecycle;
 use crate::outbox::Outbox;
+use crate::{CloseReason, LocalConnection};
 
 /// Finds the local connections of a target. Each connection lives in one shard, so that joining, leaving
 /// and delivering to many lock only a part, and for a short time.
@@ -27,6 +29,7 @@ pub(crate) struct Router {
     congested: Congested,
     /// Told under the shard's lock, so that it has one order with what the router does.
     directory: Option<Arc<dyn HubSessions>>,
+    observer: Option<Arc<dyn LifecycleObserver>>,
 }
 
 #[derive(Debug, Default)]
@@ -39,7 +42,9 @@ struct Shard {
 #[derive(Debug)]
 struct Entry {
     outbox: Arc<Outbox>,
-    user_id: Option<UserId>,
+    caller: Caller,
+    /// When it was added, in milliseconds since 1970.
+    since: u64,
     groups: HashSet<GroupName>,
 }
 
@@ -67,22 +72,29 @@ pub(crate) async fn settle(backplane: &dyn HubBackplane, membership: Membership,
 }
 
 impl Router {
-    pub(crate) fn new(directory: Option<Arc<dyn HubSessions>>) -> Self {
+    pub(crate) fn new(
+        directory: Option<Arc<dyn HubSessions>>,
+        observer: Option<Arc<dyn LifecycleObserver>>,
+    ) -> Self {
         let shards = std::thread::available_parallelism().map_or(1, usize::from).next_power_of_two().min(16);
         let shards = (0..shards).map(|_| Mutex::default()).collect();
-        Self { shards, hasher: RandomState::new(), congested: Congested::default(), directory }
+        Self { shards, hasher: RandomState::new(), congested: Congested::default(), directory, observer }
     }
 
-    pub(crate) fn add(&self, outbox: Arc<Outbox>, user_id: Option<UserId>) {
+    pub(crate) fn add(&self, caller: &Caller) {
+        let (outbox, user_id) = (Arc::clone(&caller.0.outbox), caller.user_id());
         let id = outbox.connection_id.clone();
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let since = u64::try_from(since).unwrap_or_default();
         let mut shard = self.shard(&id);
         if let Some(directory) = &self.directory {
-            directory.connected(id.clone(), user_id.clone());
+            directory.connected(id.clone(), user_id.cloned());
         }
-        if let Some(user) = &user_id {
+        if let Some(user) = user_id {
             shard.users.entry(user.clone()).or_default().insert(id.clone(), Arc::clone(&outbox));
         }
-        shard.connections.insert(id, Entry { outbox, user_id, groups: HashSet::new() });
+        let entry = Entry { outbox, caller: caller.clone(), since, groups: HashSet::new() };
+        shard.connections.insert(id, entry);
     }
 
     /// Forgets a connection and returns the interests that end with it.
@@ -95,7 +107,7 @@ impl Router {
         for group in &entry.groups {
             remove_member(&mut shard.groups, group, id);
         }
-        if let Some(user) = &entry.user_id {
+        if let Some(user) = entry.caller.user_id() {
             remove_member(&mut shard.users, user, id);
         }
         drop(shard);
@@ -103,7 +115,7 @@ impl Router {
         let groups = entry.groups.into_iter().map(Subject::Group);
         std::iter::once(Subject::Connection(id.clone()))
             .chain(groups)
-            .chain(entry.user_id.map(Subject::User))
+            .chain(entry.caller.user_id().cloned().map(Subject::User))
             .collect()
     }
 
@@ -160,13 +172,13 @@ impl Router {
             if let Some(outbox) = self.find(id)
                 && push(&outbox, &frames)
             {
-                self.congested.add(vec![outbox]);
+                self.congest(vec![outbox]);
             }
             return;
         }
         for shard in &self.shards {
             let congested = lock(shard).deliver(&target, &excluded, &frames);
-            self.congested.add(congested);
+            self.congest(congested);
             // A fan-out to very many gives other tasks of this thread their turn in between.
             tokio::task::consume_budget().await;
         }
@@ -180,8 +192,22 @@ impl Router {
     /// Puts a message into the queue of one connection.
     pub(crate) fn push(&self, outbox: &Arc<Outbox>, frame: Frame) {
         if outbox.push(frame) {
-            self.congested.add(vec![Arc::clone(outbox)]);
+            self.congest(vec![Arc::clone(outbox)]);
         }
+    }
+
+    /// Lists connections whose queues are more than half full from now on.
+    fn congest(&self, outboxes: Vec<Arc<Outbox>>) {
+        if let Some(observer) = &self.observer {
+            for outbox in &outboxes {
+                let id = &outbox.connection_id;
+                let caller = self.shard(id).connections.get(id).map(|entry| entry.caller.clone());
+                if let Some(caller) = caller {
+                    lifecycle::report_between(&**observer, &caller, LifecycleKind::Slow);
+                }
+            }
+        }
+        self.congested.add(outboxes);
     }
 
     /// Whether somebody here has more to read than half of what may wait.
@@ -221,6 +247,35 @@ impl Router {
         }
     }
 
+    /// All connections.
+    pub(crate) fn connections(&self) -> Vec<LocalConnection> {
+        let mut connections = Vec::with_capacity(self.len());
+        for shard in &self.shards {
+            connections.extend(lock(shard).connections.values().map(Entry::shown));
+        }
+        connections
+    }
+
+    /// A group's connections.
+    pub(crate) fn members(&self, group: &GroupName) -> Vec<LocalConnection> {
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = lock(shard);
+            let ids = shard.groups.get(group).into_iter().flat_map(HashMap::keys);
+            ids.filter_map(|id| shard.connections.get(id)).map(Entry::shown).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
+    /// A user's connections.
+    pub(crate) fn connections_of(&self, user: &UserId) -> Vec<LocalConnection> {
+        let of_shard = |shard: &Mutex<Shard>| {
+            let shard = lock(shard);
+            let ids = shard.users.get(user).into_iter().flat_map(HashMap::keys);
+            ids.filter_map(|id| shard.connections.get(id)).map(Entry::shown).collect::<Vec<_>>()
+        };
+        self.shards.iter().flat_map(of_shard).collect()
+    }
+
     /// The outboxes of all connections.
     pub(crate) fn outboxes(&self) -> Vec<Weak<Outbox>> {
         let mut outboxes = Vec::with_capacity(self.len());
@@ -244,6 +299,12 @@ impl Router {
         let hash = self.hasher.hash_one(id);
         let index = hash & (self.shards.len() as u64 - 1);
         lock(&self.shards[usize::try_from(index).unwrap_or(0)])
+    }
+}
+
+impl Entry {
+    fn shown(&self) -> LocalConnection {
+        LocalConnection { caller: self.caller.clone(), since: UNIX_EPOCH + Duration::from_millis(self.since) }
     }
 }
 
@@ -305,7 +366,7 @@ impl Shard {
             Target::All => !excluded.contains(id),
             Target::Subject(Subject::Group(group)) => entry.groups.contains(group) && !excluded.contains(id),
             Target::Subject(Subject::User(user)) => {
-                entry.user_id.as_ref() == Some(user) && !excluded.contains(id)
+                entry.caller.user_id() == Some(user) && !excluded.contains(id)
             }
             Target::Subject(Subject::Connection(meant)) => meant == id,
         }
@@ -339,24 +400,35 @@ fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
 
 #[cfg(test)]
 mod tests {
+    use hubline_pipe::ConnectionInfo;
     use hubline_protocol::HubProtocol;
+    use hubline_protocol::negotiate::TransportKind;
 
     use super::*;
     use crate::HubOptions;
+    use crate::caller::CallerState;
 
     fn add(router: &Router, id: &str, user: Option<&str>) -> ConnectionId {
         let outbox = Outbox::new(id.into(), HubProtocol::Json, &HubOptions::default());
-        router.add(Arc::new(outbox), user.map(UserId::from));
+        let info = ConnectionInfo::new(id, TransportKind::WebSockets);
+        router.add(&Caller(Arc::new(CallerState::new(info, user.map(UserId::from), Arc::new(outbox)))));
         id.into()
     }
 
     #[test]
     fn nothing_is_left_of_a_connection_that_has_gone() {
-        let router = Router::new(None);
+        let router = Router::new(None, None);
         let a = add(&router, "a", Some("u"));
         let b = add(&router, "b", Some("u"));
         assert_eq!(router.join(&a, &"g".into(), None), Membership::Joined);
         assert_eq!(router.join(&a, &"g".into(), None), Membership::Unchanged);
+        let ids = |found: Vec<LocalConnection>| {
+            let ids = found.iter().map(|connection| connection.caller().connection_id().clone());
+            ids.collect::<HashSet<_>>()
+        };
+        assert_eq!(ids(router.connections()), HashSet::from([a.clone(), b.clone()]));
+        assert_eq!(ids(router.connections_of(&"u".into())), HashSet::from([a.clone(), b.clone()]));
+        assert_eq!(ids(router.members(&"g".into())), HashSet::from([a.clone()]));
         assert_eq!(router.join(&"x".into(), &"g".into(), None), Membership::Elsewhere);
         let ended = router.remove(&a);
         assert_eq!(

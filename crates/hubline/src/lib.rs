@@ -125,14 +125,17 @@ pub use hubline_hub::{
     ClientProxy, Clients, CloseReason, Cookies, Directory, Disconnected, DrainingConnection, Extension,
     FromInvocation, FromRef, GroupError, Groups, Handler, Headers, Hub, HubClients, HubContext, HubError,
     HubFilter, HubLimits, HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation, InvokeError,
-    ItemStream, Items, Left, MethodFuture, MethodStatistics, MissingRequestParts, Next, NextCallback,
-    OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State, StreamHandler,
-    Upload, UploadError,
+    ItemStream, Items, Left, LocalConnection, MethodFuture, MethodStatistics, MissingRequestParts, Next,
+    NextCallback, OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State,
+    StreamHandler, Upload, UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal, PrincipalBuilder};
 #[cfg(feature = "macros")]
 pub use hubline_macros::method;
-pub use hubline_pipe::{CloseCode, ConnectionInfo, PipeEnd, RequestContext, RequestParts};
+pub use hubline_pipe::{
+    CloseCode, ConnectionInfo, LifecycleEvent, LifecycleKind, LifecycleObserver, PipeEnd, RequestContext,
+    RequestParts,
+};
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;
 pub use hubline_protocol::value;

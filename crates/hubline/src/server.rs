@@ -82,7 +82,10 @@ impl Server {
     /// # Panics
     /// As [`Server::add_hub`].
     #[track_caller]
-    pub fn add_hub_with<S>(&self, hub: Hub<S>, options: HubOptions) -> HubHandle {
+    pub fn add_hub_with<S>(&self, hub: Hub<S>, mut options: HubOptions) -> HubHandle {
+        if options.lifecycle_observer.is_none() {
+            options.lifecycle_observer.clone_from(&self.0.options.lifecycle_observer);
+        }
         let mut hubs = self.0.hubs.lock();
         assert!(
             !hubs.iter().any(|known| known.name() == hub.name()),
@@ -222,7 +225,8 @@ impl Server {
         &self.0.connections
     }
 
-    pub(crate) fn hubs(&self) -> Vec<HubContext> {
+    /// The hubs, in the order in which they were added.
+    pub fn hubs(&self) -> Vec<HubContext> {
         self.0.hubs.lock().clone()
     }
 
@@ -338,6 +342,9 @@ impl ServerBuilder {
         };
         connections.limit_addresses(self.address_limits);
         connections.limit_rate(self.connections_per_second);
+        if let Some(observer) = &self.options.lifecycle_observer {
+            connections.observe(Arc::clone(observer));
+        }
         Server(Arc::new(Shared {
             backplane: self.backplane,
             directory: self.directory,

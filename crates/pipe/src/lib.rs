@@ -8,6 +8,7 @@
 
 mod frame;
 mod handler;
+mod lifecycle;
 mod memory;
 mod pipe;
 mod request;
@@ -15,6 +16,7 @@ mod resume;
 
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
+pub use lifecycle::{LifecycleEvent, LifecycleKind, LifecycleObserver};
 pub use memory::{MemoryClient, MemorySender, memory};
 pub use pipe::{CloseCode, CloseOutcome, Pipe, PipeEnd};
 pub use request::{RequestContext, RequestParts};

@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use hubline_backplane::Fleet;
-use hubline_pipe::ConnectionInfo;
+use hubline_pipe::{ConnectionInfo, LifecycleObserver};
 use hubline_protocol::ConnectionId;
 use hubline_protocol::negotiate::TransportKind;
 use parking_lot::{Mutex, MutexGuard};
@@ -54,6 +54,7 @@ struct Shared {
     limiter: OnceLock<Arc<AddressLimiter>>,
     admission: OnceLock<Admission>,
     refuses_negotiations: AtomicBool,
+    observer: OnceLock<Arc<dyn LifecycleObserver>>,
 }
 
 /// The other instances, where there are any.
@@ -99,6 +100,7 @@ impl ConnectionManager {
             limiter: OnceLock::new(),
             admission: OnceLock::new(),
             refuses_negotiations: AtomicBool::new(false),
+            observer: OnceLock::new(),
         }))
     }
 
@@ -127,6 +129,15 @@ impl ConnectionManager {
         }
         statistics.delayed = self.0.admission.get().map_or(0, Admission::delayed);
         statistics
+    }
+
+    /// Has an observer told what happens to connections. The first call counts.
+    pub(crate) fn observe(&self, observer: Arc<dyn LifecycleObserver>) {
+        self.0.observer.get_or_init(|| observer);
+    }
+
+    pub(crate) fn observer(&self) -> Option<&dyn LifecycleObserver> {
+        self.0.observer.get().map(|observer| &**observer)
     }
 
     /// Limits what each address may have and do from now on. The first call counts.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hubline_backplane::{Fleet, Status};
+use hubline_pipe::LifecycleObserver;
 use tokio::sync::watch;
 
 use crate::connection_manager::ConnectionManager;
@@ -46,6 +47,11 @@ impl Connections {
     /// What has been counted since they were made, and how many there are.
     pub fn statistics(&self) -> ConnectionStatistics {
         self.manager.statistics()
+    }
+
+    /// Has an observer told of negotiations from now on. The first call counts; later ones change nothing.
+    pub fn observe(&self, observer: Arc<dyn LifecycleObserver>) {
+        self.manager.observe(observer);
     }
 
     /// Limits what each address may have and do from now on. The first call counts; later ones change nothing.

@@ -44,6 +44,8 @@ pub(super) struct Wire {
     sent_frames: u64,
     expires: Option<Instant>,
     stateful: Option<Box<Stateful>>,
+    /// Whether the pipe was lost, which nobody was told yet.
+    is_newly_lost: bool,
 }
 
 impl Wire {
@@ -60,6 +62,7 @@ impl Wire {
             taken_bytes: 0,
             sent_frames: 0,
             stateful: None,
+            is_newly_lost: false,
         }
     }
 
@@ -257,10 +260,16 @@ impl Wire {
             (Some(stateful), PipeEnd::Lost, TransportKind::WebSockets) => {
                 stateful.detached();
                 self.detach();
+                self.is_newly_lost = true;
                 Ok(())
             }
             _ => Err(end),
         }
+    }
+
+    /// Whether the pipe was lost since this was asked last, and may be replaced.
+    pub(super) fn take_lost(&mut self) -> bool {
+        std::mem::take(&mut self.is_newly_lost)
     }
 
     /// What is not received or sent whole will come again.

@@ -12,6 +12,7 @@ mod draining;
 mod errors;
 mod filters;
 mod flooding;
+mod lifecycle;
 mod limits;
 mod refresh;
 mod request;

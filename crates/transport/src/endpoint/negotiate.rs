@@ -2,6 +2,7 @@
 
 use http::request::Parts;
 use http::{Response, StatusCode};
+use hubline_pipe::{LifecycleEvent, LifecycleKind};
 use hubline_protocol::negotiate::{self, NegotiateResponse, TransportKind};
 
 use super::Shared;
@@ -42,6 +43,11 @@ impl Shared {
             0 => ConnectionToken::from(&id),
             _ => self.connections.issue(&id, is_stateful, &requester),
         };
+        if let Some(observer) = self.connections.observer() {
+            let info = self.info(parts, id.clone(), token.as_str(), transport);
+            let kind = LifecycleKind::negotiated(&info.path, info.remote_address);
+            observer.observe(&LifecycleEvent::new(&info.public_id(), kind));
+        }
         let response = NegotiateResponse {
             use_stateful_reconnect: is_stateful,
             version,
