@@ -1,6 +1,7 @@
 //! What is served where.
 
 mod applications;
+mod console;
 mod door;
 mod figures;
 mod http_api;
@@ -22,16 +23,18 @@ use crate::chat::{self, Chat, ChatConfig};
 use crate::check::Check;
 use crate::clinic::{Clinic, RetentionConfig};
 use crate::config::{Config, Reader, Section};
+use crate::console::{ConsoleConfig, Ring, Served};
 use crate::consultations::ConsultationRule;
 use crate::drain::Drain;
 use crate::navigation::{self, NavigationConfig};
 use crate::observe::health::{self, Health};
-use crate::observe::metrics::{self, Metrics};
+use crate::observe::metrics::{self, Metrics, RedisFigures};
 use crate::observe::{Database, Output, Readiness, Telemetry};
 use crate::paths::{self, HEALTH, HEALTH_LIVE, HEALTH_READY};
 use crate::{management, pages};
 use applications::Applications;
 pub(crate) use applications::chat_name;
+pub(crate) use console::timeline;
 pub(crate) use door::Door;
 pub(crate) use options::{http_options, hub_options};
 use sign_in::SignIn;
@@ -49,6 +52,7 @@ pub(crate) struct ApplicationsConfig {
     pub(crate) admin: KeysConfig,
     pub(crate) chat: ChatConfig,
     pub(crate) consultations: ConsultationRule,
+    pub(crate) console: ConsoleConfig,
 }
 
 impl Section for ApplicationsConfig {
@@ -62,6 +66,7 @@ impl Section for ApplicationsConfig {
             admin: reader.section(),
             chat: reader.section(),
             consultations: reader.section(),
+            console: reader.section(),
         }
     }
 }
@@ -79,6 +84,8 @@ pub(crate) struct Parts {
     pub(crate) observed: Observed,
     pub(crate) door: Door,
     pub(crate) drain: Drain,
+    /// What happens to connections; `None` if it is not remembered.
+    pub(crate) ring: Option<Ring>,
 }
 
 /// What operators are told besides what the server counts.
@@ -99,6 +106,8 @@ pub(crate) struct Routers {
     pub(crate) management: Router,
     /// What has to be closed when the process ends.
     pub(crate) chat: Chat,
+    /// `None` if there is none.
+    pub(crate) console: Option<Served>,
 }
 
 /// Everything the binary serves, its paths as ASP.NET Core matches them, except for the metrics, whose path is matched
@@ -112,11 +121,14 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
     let admin = http_api::admin(parts, applications.mappings.clone());
     let sign_in = SignIn::new(config, clinic, applications.development.clone())?;
     let check = Check::start(&parts.server, config, parts.redis.clone());
-    let check = admin.protect(check.routes(options::check_options(config, &parts.observed.telemetry)));
+    let check = admin.protect(check.routes(options::operator_options(config, &parts.observed.telemetry)));
     let (hubs, described) = applications.routes(parts, &sign_in, &admin);
     let (api, api_paths) = http_api::serve(&admin, http_api::parts(parts, &applications, described), config);
+    let redis_figures = parts.redis.clone().map(RedisFigures::start);
+    let refusals = figures::refusals(parts, &sign_in, &admin);
+    let console = console::start(parts, &admin, refusals.clone(), redis_figures.clone());
     let (metrics_of_all, metrics_of_operators) =
-        metrics_routes(config, figures::metrics(parts, &applications, &sign_in, &admin));
+        metrics_routes(config, figures::metrics(parts, &applications, refusals, redis_figures));
     let (health_of_all, health_of_operators) = health_routes(parts);
 
     let public = Router::new()
@@ -125,12 +137,18 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
         .merge(hubs)
         .merge(api)
         .merge(check)
+        .merge(console::routes(parts, console.as_ref()))
         .merge(metrics_of_all);
     let paths = paths::spelt_freely().map(str::to_owned).chain(api_paths);
     let public = hubline::ignore_case(door.origins(public), paths);
     let management = health_of_operators.merge(metrics_of_operators);
     let management = hubline::ignore_case(management, [HEALTH, HEALTH_LIVE, HEALTH_READY]);
-    Ok(Routers { public: door.hosts(public), management: door.hosts(management), chat: applications.chat })
+    Ok(Routers {
+        public: door.hosts(public),
+        management: door.hosts(management),
+        chat: applications.chat,
+        console,
+    })
 }
 
 /// At `Urls`, and at `Management:Urls`.

@@ -14,6 +14,7 @@ mod check;
 mod cli;
 pub mod clinic;
 mod config;
+mod console;
 pub mod consultations;
 mod development;
 mod drain;

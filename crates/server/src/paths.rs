@@ -6,6 +6,7 @@ pub(crate) const CHAT: &str = "/chathub";
 pub(crate) const CALLS: &str = "/videocallhub";
 pub(crate) const NAVIGATION: &str = "/hubs/navigation-state";
 pub(crate) use crate::check::{HUB as CHECK, INSTANCE as CHECK_INSTANCE};
+pub(crate) use crate::console::HUB as CONSOLE_HUB;
 pub(crate) use crate::navigation::http::{STATE, TEST_TRIGGER as TRIGGER};
 pub(crate) const HEALTH: &str = "/health";
 /// What the HTTP API is below.
@@ -17,7 +18,7 @@ pub(crate) const HEALTH_READY: &str = "/health/ready";
 /// In Development alone.
 pub(crate) const DEVELOPMENT_TOKEN: &str = "/dev/token";
 
-const HUBS_AND_MORE: [&str; 12] = [
+const HUBS_AND_MORE: [&str; 13] = [
     CHAT,
     CALLS,
     NAVIGATION,
@@ -30,6 +31,7 @@ const HUBS_AND_MORE: [&str; 12] = [
     DEVELOPMENT_TOKEN,
     CHECK,
     CHECK_INSTANCE,
+    CONSOLE_HUB,
 ];
 
 /// What is served in any letter case.

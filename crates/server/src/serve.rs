@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use hubline::directory::InProcess;
-use hubline::{DrainOptions, Drained, Server, Workers};
+use hubline::{DrainOptions, Drained, LifecycleObserver, Server, Workers};
 use hubline_redis::RedisBackplane;
 use hubline_store::Store;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -67,6 +67,7 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
     let own_socket = OwnSocket::open(&config.server.urls, &drain, &server);
     announce(log.for_standard_output(&app::banner(config)))?;
 
+    let console = routers.console;
     let leaving =
         Leaving { options: config.server.drain, server, readiness, drain, clinic, chat: routers.chat };
     tokio::select! {
@@ -75,6 +76,9 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
             std::process::exit(INTERRUPTED);
         },
         Some(ended) = serving.join_next() => ended.context("serving ended")?.context("cannot go on listening")?,
+    }
+    if let Some(console) = console {
+        _ = timeout(LAST_WRITES, console.close()).await;
     }
     end.cancel();
     let ended = async { while serving.join_next().await.is_some() {} };
@@ -190,8 +194,10 @@ async fn build(
     Wired { readiness, door, drain }: Wired,
 ) -> Result<(Server, Routers, Clinic)> {
     let (mut redis, mut channels) = (None, None);
+    let ring = app::timeline(&config);
+    let observer = ring.clone().map(|ring| Arc::new(ring) as Arc<dyn LifecycleObserver>);
     let server = Server::builder()
-        .hub_options(app::hub_options(&config, &telemetry))
+        .hub_options(app::hub_options(&config, &telemetry).lifecycle_observer(observer))
         .token_keys(config.signalr.token_keys.clone())
         .address_limits(config.limits.addresses)
         .connections_per_second(config.limits.connections_per_second);
@@ -210,7 +216,7 @@ async fn build(
     let retention = config.applications.retention.clone();
     let clinic = Clinic::start(retention, store.clone(), &server, channels.clone()).await;
     let observed = Observed { database: Database::watch(&store), readiness, log, telemetry };
-    let parts = Parts { config, server, redis, channels, store, clinic, observed, door, drain };
+    let parts = Parts { config, server, redis, channels, store, clinic, observed, door, drain, ring };
     let routers = app::routers(&parts)?;
     Ok((parts.server, routers, parts.clinic))
 }

@@ -66,7 +66,7 @@ pub(super) async fn authenticate(
     next: Next,
 ) -> Response {
     let client = request.extensions().get::<ConnectInfo<SocketAddr>>().map(|client| client.0.ip());
-    let principal = match access.admit(client, request.headers()).await {
+    let principal = match access.admit(client, bearer(request.headers()), request.headers()).await {
         Ok(principal) => principal,
         Err(refusal) => return access.refused(client, refusal),
     };
@@ -105,8 +105,27 @@ impl Access {
         }
     }
 
-    async fn admit(&self, client: Option<IpAddr>, headers: &HeaderMap) -> Result<AdminPrincipal, Problem> {
-        let key = bearer(headers);
+    /// Who a key belongs to that was brought in another way than by a request to the API.
+    ///
+    /// # Errors
+    /// As the API refuses it; it is counted there.
+    pub(super) async fn sign_in(
+        &self,
+        client: Option<IpAddr>,
+        key: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<AdminPrincipal, Problem> {
+        let key = key.filter(|key| (1..=LONGEST_KEY).contains(&key.len()));
+        let admitted = self.admit(client, key, headers).await;
+        admitted.inspect_err(|problem| self.count_refusal(client, problem))
+    }
+
+    async fn admit(
+        &self,
+        client: Option<IpAddr>,
+        key: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<AdminPrincipal, Problem> {
         let digest = key.map(digest_of);
         if let Some(configured) = self.configured(digest, |is_strong| is_strong) {
             return Ok(configured);
@@ -209,8 +228,13 @@ impl Access {
         Ok(AdminPrincipal { name: "(no key)".to_owned(), scope: AdminScope::Full, is_keyless: true })
     }
 
-    /// Counts a refusal; the first of each kind is logged.
     fn refused(&self, client: Option<IpAddr>, problem: Problem) -> Response {
+        self.count_refusal(client, &problem);
+        problem.into_response()
+    }
+
+    /// Counts a refusal; the first of each kind is logged.
+    fn count_refusal(&self, client: Option<IpAddr>, problem: &Problem) {
         let (counter, cure) = match problem.status() {
             StatusCode::UNAUTHORIZED => {
                 (&self.unauthorized, "Keys are those of Admin__ApiKey and /api/admin/keys")
@@ -219,7 +243,7 @@ impl Access {
                 (&self.limited, "If the address is a proxy's, name it in ForwardedHeaders:KnownProxies")
             }
             StatusCode::FORBIDDEN => (&self.forbidden, "Admin__ApiKey sets a key"),
-            _ => return problem.into_response(),
+            _ => return,
         };
         if counter.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::warn!(
@@ -228,7 +252,6 @@ impl Access {
                 "A request to the admin API was refused. {cure}. Further ones are counted in hubline_admin_requests_refused_total"
             );
         }
-        problem.into_response()
     }
 }
 

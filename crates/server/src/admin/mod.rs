@@ -9,9 +9,11 @@ mod names;
 mod virtual_keys;
 mod wrong_keys;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderMap;
 use axum::middleware::from_fn_with_state;
 use futures_util::future::BoxFuture;
 use hubline_store::navigation::NavigationStore;
@@ -19,13 +21,15 @@ use hubline_store::{Store, Timestamp};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::api::with_problems;
+use crate::api::{AdminPrincipal, Problem, with_problems};
 use access::Access;
 pub use access::AdminStatistics;
 pub(crate) use config::KeysConfig;
 pub use config::{AdminConfig, ConfiguredKey};
-use keys::{KeepOut, KeyManagement};
+use keys::KeepOut;
+pub(crate) use keys::KeyManagement;
 use virtual_keys::VirtualKeys;
+pub(crate) use virtual_keys::user_of;
 
 /// Where the API is.
 pub const PATH: &str = "/api/admin";
@@ -81,6 +85,25 @@ impl Admin {
     pub fn protect(&self, routes: Router) -> Router {
         // Not around the fallback, which would be everybody's once the router is merged.
         routes.route_layer(from_fn_with_state(Arc::clone(&self.access), access::authenticate))
+    }
+
+    /// Who an admin key belongs to that was brought in another way than by a request to the API, from this address. Without a key: who may
+    /// use the API without one. `headers` are those of the request that the connection was opened with.
+    ///
+    /// # Errors
+    /// As the API refuses it.
+    pub(crate) async fn sign_in(
+        &self,
+        client: Option<IpAddr>,
+        key: Option<&str>,
+        headers: &HeaderMap,
+    ) -> Result<AdminPrincipal, Problem> {
+        self.access.sign_in(client, key, headers).await
+    }
+
+    /// The management of keys, for who does not come by HTTP.
+    pub(crate) fn keys(&self) -> &KeyManagement {
+        &self.keys
     }
 
     /// What there is to count.

@@ -58,7 +58,7 @@ struct Known {
 }
 
 /// The user whom a virtual key makes of who brings it.
-pub(super) fn user_of(key_id: &str) -> String {
+pub(crate) fn user_of(key_id: &str) -> String {
     format!("virtual-key:{key_id}")
 }
 

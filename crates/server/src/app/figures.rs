@@ -21,10 +21,10 @@ use crate::observe::{self, Database, Readiness};
 pub(super) fn metrics(
     parts: &Parts,
     applications: &Applications,
-    sign_in: &SignIn,
-    admin: &Admin,
+    refusals: Figures,
+    redis: Option<RedisFigures>,
 ) -> Metrics {
-    let Parts { server, store, clinic, observed, redis, .. } = parts;
+    let Parts { server, store, clinic, observed, .. } = parts;
     let (chat, calls, clinic) = (applications.chat.clone(), applications.calls.clone(), clinic.clone());
     let (database, readiness) = (observed.database.clone(), observed.readiness.clone());
     let mut figures = vec![
@@ -35,12 +35,17 @@ pub(super) fn metrics(
         Figures::new(move || is_connected(&database)),
         Figures::new(move || is_ready(&readiness)),
         observe::database::figures(store),
-        refusals::figures(parts, sign_in, admin),
+        refusals,
     ];
     figures.extend(observed.telemetry.figures());
-    let metrics = Metrics::new(server, &observed.log, redis.clone().map(RedisFigures::start), figures);
+    let metrics = Metrics::new(server, &observed.log, redis, figures);
     observed.telemetry.export(&metrics);
     metrics
+}
+
+/// What is refused in front of the hubs.
+pub(super) fn refusals(parts: &Parts, sign_in: &SignIn, admin: &Admin) -> Figures {
+    refusals::figures(parts, sign_in, admin)
 }
 
 fn is_connected(database: &Database) -> Vec<Figure> {

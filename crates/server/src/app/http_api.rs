@@ -85,7 +85,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
     let mut notes = Vec::new();
     if keys.is_empty() && config.server.environment.is_development() {
         notes.push(format!(
-            "anybody may use {}, unless there are keys in the database: no key is configured, and the environment is Development. Set \
+            "anybody may use {} and /console, unless there are keys in the database: no key is configured, and the environment is Development. Set \
              Admin__ApiKey",
             admin::PATH
         ));
@@ -102,5 +102,7 @@ pub(super) fn notes(config: &Config) -> Vec<String> {
 /// What is closed of the API because nobody opened it.
 pub(super) fn closed(config: &Config) -> Option<String> {
     let is_off = config.applications.admin.keys.is_empty() && !config.server.environment.is_development();
-    is_off.then(|| format!("{}, unless there are keys in the database. Admin__ApiKey sets one", admin::PATH))
+    is_off.then(|| {
+        format!("{} and /console, unless there are keys in the database. Admin__ApiKey sets one", admin::PATH)
+    })
 }

@@ -47,8 +47,8 @@ pub(super) fn navigation_options(config: &Config, telemetry: &Telemetry) -> Endp
     options
 }
 
-/// The options of the hub that `hubline check` uses, whose clients bring an admin key with every request.
-pub(super) fn check_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
+/// The options of the hubs of operators, `hubline check` and consoles, whose clients have admin keys.
+pub(super) fn operator_options(config: &Config, telemetry: &Telemetry) -> EndpointOptions {
     let mut options = endpoint_options(config, telemetry);
     options.close_on_authentication_expiration = false;
     options.enable_authentication_refresh = false;

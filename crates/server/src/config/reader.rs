@@ -177,6 +177,17 @@ impl Reader {
         self.value(key, default, parse, usize::to_string)
     }
 
+    /// A size of `least` bytes to 2 GiB, or 0.
+    pub(crate) fn bytes_or_none(&mut self, key: Key, default: usize, least: usize) -> usize {
+        self.declare(key, "bytes or 0");
+        let parse = |value: &str| match value.parse() {
+            Ok(0) => Ok(0),
+            Ok(bytes) if (least..=0x7fff_ffff).contains(&bytes) => Ok(bytes),
+            _ => Err("0, or a number of bytes from 131072 to 2147483647"),
+        };
+        self.value(key, default, parse, usize::to_string)
+    }
+
     /// A number, at least 1.
     pub(crate) fn count(&mut self, key: Key, default: usize) -> usize {
         self.declare(key, "number");

@@ -8,6 +8,7 @@ mod chat;
 mod check;
 mod clinic;
 mod connection_mapping;
+mod console;
 mod database;
 mod fleet;
 mod navigation;

@@ -44,7 +44,7 @@ const OUT: Duration = Duration::from_secs(60 * 60);
 
 /// What the handlers need.
 #[derive(Debug, Clone)]
-pub(super) struct KeyManagement {
+pub(crate) struct KeyManagement {
     store: Store,
     /// Closes the connections of a user.
     pub(super) keep_out: Option<KeepOut>,
@@ -177,22 +177,62 @@ async fn rotate<K: ShownKey>(
     Ok(with_secret::<K>(key, &secret, Some(overlap_ends)))
 }
 
-/// Ends a key. Whoever has come in by a virtual one is kept out, in the same transaction, so that instances that cannot be told now learn it
-/// from the database.
 async fn revoke<K: ShownKey>(
     management: &KeyManagement,
     who: AdminPrincipal,
     id: String,
 ) -> Result<Json<K>, Problem> {
+    management.revoke(who, K::KIND, id).await.map(|key| Json(key.into()))
+}
+
+impl KeyManagement {
+    /// At most `limit` keys of a kind, revoked ones too, by id.
+    ///
+    /// # Errors
+    /// The scope is not `full`, or the database cannot be used.
+    pub(crate) async fn all(
+        &self,
+        who: &AdminPrincipal,
+        kind: KeyKind,
+        limit: u32,
+    ) -> Result<Vec<Key>, Problem> {
+        who.require(AdminScope::Full)?;
+        let found =
+            self.store.read(move |db| Box::pin(async move { keys::list(db, kind, None, limit).await }));
+        Ok(found.await?)
+    }
+
+    /// Ends a key, as the API does.
+    ///
+    /// # Errors
+    /// As the API's.
+    pub(crate) async fn revoke(
+        &self,
+        who: AdminPrincipal,
+        kind: KeyKind,
+        id: String,
+    ) -> Result<Key, Problem> {
+        revoke_key(self, who, kind, id).await
+    }
+}
+
+/// Ends a key. Whoever has come in by a virtual one is kept out, in the same transaction, so that instances that cannot be told now learn it
+/// from the database.
+async fn revoke_key(
+    management: &KeyManagement,
+    who: AdminPrincipal,
+    kind: KeyKind,
+    id: String,
+) -> Result<Key, Problem> {
     who.require(AdminScope::Full)?;
     let id = existing(id)?;
-    let user = (K::KIND == KeyKind::Virtual).then(|| user_of(&id));
+    let user = (kind == KeyKind::Virtual).then(|| user_of(&id));
     let out_until = Timestamp::now().after(OUT);
     let ban =
         user.as_deref().map(|user| Ban::now(user, out_until, "the virtual key was revoked", &who.party()));
     let revoked = management.store.write(move |db| {
         Box::pin(async move {
-            let key = keys::revoke(db, K::KIND, &id, Timestamp::now()).await?;
+            let key = keys::revoke(db, kind, &id, Timestamp::now()).await?;
             if let Some(ban) = &ban
                 && bans::put(db, ban).await? == Banned::TooMany
             {
@@ -208,7 +248,7 @@ async fn revoke<K: ShownKey>(
     if let (Some(user), Some(KeepOut(keep_out))) = (user, &management.keep_out) {
         keep_out(user, out_until).await;
     }
-    Ok(Json(revoked.into()))
+    Ok(revoked)
 }
 
 async fn record(

@@ -113,41 +113,67 @@ pub(super) async fn close(
     Path(user): Path<String>,
     Json(closing): Json<Closing>,
 ) -> Result<Json<Closed>, Problem> {
-    who.require(AdminScope::Write)?;
-    let user = User(user).checked("user")?;
     let (out_for, reason) = closing.checked()?;
-    let ban =
-        (!out_for.is_zero()).then(|| Ban::now(&user, Timestamp::now().after(out_for), &reason, &who.party()));
-    let announcement = match &ban {
-        Some(ban) => Announcement::ban(&user, ban.until),
-        None => Announcement::Close { user: user.clone() },
-    };
-    let out_until = ban.as_ref().map(|ban| shown(ban.until));
-    let subject = Party::user(&user);
-    let written = clinic.store.write(move |db| {
-        Box::pin(async move {
-            if let Some(ban) = &ban
-                && bans::put(db, ban).await? == Banned::TooMany
-            {
-                let detail =
-                    format!("{MAXIMUM} users are kept out already, more than that no instance remembers");
-                return Err(Problem::conflict(detail));
-            }
-            let details = format!("out for {} s", out_for.as_secs());
-            Ok(note(db, &who, "user.close", subject, details).await?)
-        })
-    });
-    written.await?;
-    let Told { closed_here, instances } = clinic.tell(&announcement).await;
-    if instances == 0 && out_until.is_none() {
-        return Err(Problem::new(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "the connections of this instance are closed, but the others cannot be told while Redis is away; with outForSeconds \
-             they learn it from the database",
-        )
-        .retry_after(5));
+    clinic.close_user(who, user, out_for, reason).await.map(Json)
+}
+
+impl Clinic {
+    /// Closes a user's connections on all instances, and keeps the user out for so long; in the audit.
+    ///
+    /// # Errors
+    /// As the API's.
+    pub(crate) async fn ban(
+        &self,
+        who: AdminPrincipal,
+        user: String,
+        out_for: Duration,
+        reason: String,
+    ) -> Result<(), Problem> {
+        self.close_user(who, user, out_for, reason).await.map(drop)
     }
-    Ok(Json(Closed { user, out_until, closed_here, instances_told: instances.max(1) }))
+
+    async fn close_user(
+        &self,
+        who: AdminPrincipal,
+        user: String,
+        out_for: Duration,
+        reason: String,
+    ) -> Result<Closed, Problem> {
+        who.require(AdminScope::Write)?;
+        let user = User(user).checked("user")?;
+        let ban = (!out_for.is_zero())
+            .then(|| Ban::now(&user, Timestamp::now().after(out_for), &reason, &who.party()));
+        let announcement = match &ban {
+            Some(ban) => Announcement::ban(&user, ban.until),
+            None => Announcement::Close { user: user.clone() },
+        };
+        let out_until = ban.as_ref().map(|ban| shown(ban.until));
+        let subject = Party::user(&user);
+        let written = self.store.write(move |db| {
+            Box::pin(async move {
+                if let Some(ban) = &ban
+                    && bans::put(db, ban).await? == Banned::TooMany
+                {
+                    let detail =
+                        format!("{MAXIMUM} users are kept out already, more than that no instance remembers");
+                    return Err(Problem::conflict(detail));
+                }
+                let details = format!("out for {} s", out_for.as_secs());
+                Ok(note(db, &who, "user.close", subject, details).await?)
+            })
+        });
+        written.await?;
+        let Told { closed_here, instances } = self.tell(&announcement).await;
+        if instances == 0 && out_until.is_none() {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "the connections of this instance are closed, but the others cannot be told while Redis is away; with outForSeconds \
+                 they learn it from the database",
+            )
+            .retry_after(5));
+        }
+        Ok(Closed { user, out_until, closed_here, instances_told: instances.max(1) })
+    }
 }
 
 /// Lists who is kept out

@@ -56,6 +56,11 @@ impl Figures {
     pub(crate) fn new(tell: impl Fn() -> Vec<Figure> + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
+
+    /// The figures now.
+    pub(crate) fn read(&self) -> Vec<Figure> {
+        (self.0)()
+    }
 }
 
 impl fmt::Debug for Figures {
@@ -73,7 +78,7 @@ fn encode(figure: &Figure, encoder: MetricEncoder<'_>) -> fmt::Result {
 
 impl Collector for Figures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let figures = (self.0)();
+        let figures = self.read();
         for family in figures.chunk_by(|a, b| a.name == b.name) {
             let Figure { name, help, kind, .. } = &family[0];
             let kind = match kind {

@@ -61,6 +61,11 @@ impl RedisFigures {
         let asking = Asking { client, key, instance, latest: Arc::clone(&latest), has_warned: false };
         Self { latest, _asking: Arc::new(hubline_supervision::spawn(asking)) }
     }
+
+    /// How long Redis took to answer last; `None` if it did not.
+    pub(crate) fn round_trip(&self) -> Option<Duration> {
+        self.latest.lock().map(|answer| answer.round_trip)
+    }
 }
 
 struct Asking {

@@ -1,0 +1,453 @@
+//! What an instance counts, as consoles show it: no more than what the metrics have.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::hash::Hash;
+use std::time::Duration;
+
+use hubline::{CallDurations, HubProtocol, Server, ServerStatistics, Status};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::NAME;
+use super::host::Host;
+
+/// Rates are those of so long, or less.
+const WINDOW: Duration = Duration::from_secs(10);
+/// Readings that are kept for that.
+const MOST_READINGS: usize = 16;
+/// Users and addresses that an instance names by itself.
+const MOST_NAMED: usize = 20;
+
+/// Figures of one instance, or of several together.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Figures {
+    /// Past their handshake, to all hubs.
+    pub(super) connections: u64,
+    /// How many of these are people at consoles.
+    pub(super) console_connections: u64,
+    pub(super) by_transport: ByTransport,
+    pub(super) by_protocol: ByProtocol,
+    pub(super) by_hub: Vec<OfHub>,
+    /// Calls that have ended.
+    pub(super) messages_in_per_second: f64,
+    /// Messages that were handed to clients.
+    pub(super) messages_out_per_second: f64,
+    /// Messages that were sent to other instances.
+    pub(super) published_per_second: f64,
+    pub(super) calls: Calls,
+    /// Clients that were closed because they read too slowly, since the start.
+    pub(super) slow_clients: u64,
+    /// Messages that other instances did not get, since the start.
+    pub(super) dropped: Vec<Count>,
+    pub(super) refusals: Vec<Count>,
+    pub(super) closed: Vec<Count>,
+    pub(super) redis: RedisLink,
+    pub(super) database: DatabaseLink,
+    /// `None` if nothing is remembered.
+    pub(super) timeline: Option<TimelineFill>,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ByTransport {
+    pub(super) web_sockets: u64,
+    pub(super) server_sent_events: u64,
+    pub(super) long_polling: u64,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ByProtocol {
+    pub(super) json: u64,
+    pub(super) message_pack: u64,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct OfHub {
+    pub(super) hub: String,
+    pub(super) connections: u64,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) is_console: bool,
+}
+
+/// How often something has happened, by why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Count {
+    pub(super) reason: String,
+    pub(super) count: u64,
+}
+
+/// Calls of the last seconds: how many, and a time that half, or 99 of 100, of them did not exceed.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Calls {
+    pub(super) per_second: f64,
+    pub(super) p50_ms: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
+    /// By duration, of which the instances' together make the fleet's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) buckets: Vec<u64>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RedisLink {
+    /// `connected`, `disconnected` or, without Redis, `alone`.
+    pub(super) status: String,
+    pub(super) why: Option<String>,
+    pub(super) round_trip_ms: Option<f64>,
+    pub(super) outbox_messages: u64,
+    pub(super) outbox_bytes: u64,
+    pub(super) reconnects: u64,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct DatabaseLink {
+    pub(super) status: String,
+    pub(super) why: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct TimelineFill {
+    pub(super) bytes: usize,
+    pub(super) limit_bytes: usize,
+    pub(super) oldest_at: Option<u64>,
+}
+
+/// Users, or addresses, with their connections, the most first.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Named {
+    /// Those with most, and those that were asked for.
+    pub(super) counts: Vec<(String, u64)>,
+    pub(super) is_more: bool,
+}
+
+/// What is counted at one time.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Reading {
+    pub(super) connections: u64,
+    pub(super) calls: [u64; CallDurations::BOUNDS.len() + 1],
+    pub(super) messages_out: u64,
+    pub(super) published: u64,
+    pub(super) slow_clients: u64,
+    pub(super) dropped: u64,
+    pub(super) refused: u64,
+}
+
+/// The readings of the last seconds, which rates come from.
+#[derive(Debug, Default)]
+pub(super) struct Readings(Mutex<VecDeque<(Instant, Reading)>>);
+
+impl Reading {
+    pub(super) fn of(statistics: &ServerStatistics, refusals: &[Count]) -> Self {
+        let mut reading = Self::default();
+        for hub in &statistics.hubs {
+            reading.connections += hub.connections as u64;
+            reading.slow_clients += hub.closed.get("slow_client").copied().unwrap_or_default();
+            if hub.name == NAME {
+                continue;
+            }
+            reading.messages_out += hub.messages_sent;
+            for method in &hub.methods {
+                for (sum, count) in reading.calls.iter_mut().zip(method.durations.buckets) {
+                    *sum += count;
+                }
+            }
+        }
+        let backplane = &statistics.backplane;
+        reading.published = backplane.published + backplane.replayed;
+        reading.dropped = dropped(statistics).iter().map(|count| count.count).sum();
+        reading.refused = refusals.iter().map(|count| count.count).sum();
+        reading
+    }
+
+    /// Calls between two readings, by duration.
+    pub(super) fn calls_since(&self, before: &Self) -> Vec<u64> {
+        self.calls.iter().zip(before.calls).map(|(now, before)| now.saturating_sub(before)).collect()
+    }
+}
+
+impl Readings {
+    /// Adds a reading, and returns the one that rates are counted from, with the seconds that have passed since.
+    pub(super) fn add(&self, reading: Reading) -> (Reading, f64) {
+        let now = Instant::now();
+        let mut readings = self.0.lock();
+        while readings.len() > 1
+            && (readings.len() >= MOST_READINGS || readings.get(1).is_some_and(|(at, _)| now - *at >= WINDOW))
+        {
+            readings.pop_front();
+        }
+        let (at, before) = readings.front().cloned().unwrap_or_else(|| (now, reading.clone()));
+        readings.push_back((now, reading));
+        (before, (now - at).as_secs_f64())
+    }
+}
+
+/// Reads what an instance counts now; the timeline is the caller's.
+pub(super) fn read(server: &Server, host: &dyn Host, readings: &Readings) -> Figures {
+    let statistics = server.statistics();
+    let refusals = refusals(&statistics, host);
+    let reading = Reading::of(&statistics, &refusals);
+    let (before, seconds) = readings.add(reading.clone());
+    let per_second = |now: u64, before: u64| rate(now.saturating_sub(before), seconds);
+    let buckets = reading.calls_since(&before);
+    let transports = &statistics.connections;
+    let by_hub: Vec<_> = statistics
+        .hubs
+        .iter()
+        .map(|hub| OfHub {
+            hub: hub.name.clone(),
+            connections: hub.connections as u64,
+            is_console: hub.name == NAME,
+        })
+        .collect();
+    Figures {
+        connections: reading.connections,
+        console_connections: by_hub.iter().filter(|hub| hub.is_console).map(|hub| hub.connections).sum(),
+        by_transport: ByTransport {
+            web_sockets: transports.web_sockets.active,
+            server_sent_events: transports.server_sent_events.active,
+            long_polling: transports.long_polling.active,
+        },
+        by_protocol: ByProtocol::default(),
+        by_hub,
+        messages_in_per_second: rate(buckets.iter().sum(), seconds),
+        messages_out_per_second: per_second(reading.messages_out, before.messages_out),
+        published_per_second: per_second(reading.published, before.published),
+        calls: Calls::new(buckets, seconds),
+        slow_clients: reading.slow_clients,
+        dropped: dropped(&statistics),
+        refusals,
+        closed: closed(&statistics),
+        redis: redis_link(server, host, &statistics),
+        database: {
+            let (status, why) = link(&host.database());
+            DatabaseLink { status, why }
+        },
+        timeline: None,
+    }
+}
+
+impl Calls {
+    fn new(buckets: Vec<u64>, seconds: f64) -> Self {
+        Self {
+            per_second: rate(buckets.iter().sum(), seconds),
+            p50_ms: quantile(&buckets, 0.5),
+            p99_ms: quantile(&buckets, 0.99),
+            buckets,
+        }
+    }
+
+    /// Without what only the fleet's are made from.
+    pub(super) fn shown(mut self) -> Self {
+        self.buckets.clear();
+        self
+    }
+}
+
+impl Figures {
+    /// Adds those of another instance; links are each instance's own.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.connections += other.connections;
+        self.console_connections += other.console_connections;
+        self.by_transport.web_sockets += other.by_transport.web_sockets;
+        self.by_transport.server_sent_events += other.by_transport.server_sent_events;
+        self.by_transport.long_polling += other.by_transport.long_polling;
+        self.by_protocol.json += other.by_protocol.json;
+        self.by_protocol.message_pack += other.by_protocol.message_pack;
+        for hub in &other.by_hub {
+            match self.by_hub.iter_mut().find(|known| known.hub == hub.hub) {
+                Some(known) => known.connections += hub.connections,
+                None => self.by_hub.push(hub.clone()),
+            }
+        }
+        self.messages_in_per_second += other.messages_in_per_second;
+        self.messages_out_per_second += other.messages_out_per_second;
+        self.published_per_second += other.published_per_second;
+        let longest = self.calls.buckets.len().max(other.calls.buckets.len());
+        self.calls.buckets.resize(longest, 0);
+        for (sum, count) in self.calls.buckets.iter_mut().zip(&other.calls.buckets) {
+            *sum += count;
+        }
+        self.calls.per_second += other.calls.per_second;
+        self.calls.p50_ms = quantile(&self.calls.buckets, 0.5);
+        self.calls.p99_ms = quantile(&self.calls.buckets, 0.99);
+        self.slow_clients += other.slow_clients;
+        add_counts(&mut self.dropped, &other.dropped);
+        add_counts(&mut self.refusals, &other.refusals);
+        add_counts(&mut self.closed, &other.closed);
+    }
+}
+
+fn add_counts(sums: &mut Vec<Count>, counts: &[Count]) {
+    for count in counts {
+        match sums.iter_mut().find(|sum| sum.reason == count.reason) {
+            Some(sum) => sum.count += count.count,
+            None => sums.push(count.clone()),
+        }
+    }
+}
+
+impl Named {
+    /// The first of all that are counted, and those that were asked for by name.
+    pub(super) fn of<K: Hash + Eq + AsRef<str>>(counts: HashMap<K, u64>, asked: &[String]) -> Self {
+        let mut all: Vec<_> = counts.into_iter().collect();
+        all.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.as_ref().cmp(b.as_ref())));
+        let is_more = all.len() > MOST_NAMED;
+        let named = |(place, (name, _)): &(usize, (K, u64))| {
+            *place < MOST_NAMED || asked.iter().any(|asked| asked == name.as_ref())
+        };
+        let counts = all.into_iter().enumerate().filter(named);
+        Self { counts: counts.map(|(_, (name, count))| (name.as_ref().to_owned(), count)).collect(), is_more }
+    }
+}
+
+/// To two decimals, 0 while no time has passed.
+pub(super) fn rate(count: u64, seconds: f64) -> f64 {
+    if seconds < 0.001 { 0.0 } else { rounded(count as f64 / seconds) }
+}
+
+pub(super) fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+/// In milliseconds, the bound that so great a part of the calls did not exceed. `None` without calls; for calls longer than all bounds the
+/// greatest of these.
+pub(super) fn quantile(buckets: &[u64], part: f64) -> Option<f64> {
+    let all: u64 = buckets.iter().sum();
+    if all == 0 {
+        return None;
+    }
+    let mut passed = 0;
+    let place = buckets.iter().position(|count| {
+        passed += count;
+        passed as f64 >= part * all as f64
+    });
+    let last = CallDurations::BOUNDS.len() - 1;
+    let bound = CallDurations::BOUNDS[place.unwrap_or(last).min(last)];
+    Some(bound.as_secs_f64() * 1_000.0)
+}
+
+fn dropped(statistics: &ServerStatistics) -> Vec<Count> {
+    let backplane = &statistics.backplane;
+    let reasons = [
+        ("expired", backplane.expired),
+        ("overflowed", backplane.overflowed),
+        ("refused", backplane.refused),
+        ("unknown", backplane.unknown),
+    ];
+    counts(reasons.map(|(reason, count)| (reason.to_owned(), count)))
+}
+
+/// What was refused, by hubs and by everybody else.
+pub(super) fn refusals(statistics: &ServerStatistics, host: &dyn Host) -> Vec<Count> {
+    let handshakes = |hub: &hubline::HubStatistics| hub.closed.get("handshake_refused").copied();
+    let handshakes = statistics.hubs.iter().filter_map(handshakes).sum();
+    let mut limited = BTreeMap::<&str, u64>::new();
+    for (limit, count) in statistics.hubs.iter().flat_map(|hub| &hub.limited) {
+        *limited.entry(limit).or_default() += count;
+    }
+    let sum = |count: fn(&hubline::HubStatistics) -> u64| statistics.hubs.iter().map(count).sum();
+    let own = [
+        ("handshake_refused".to_owned(), handshakes),
+        ("too_many_pending".to_owned(), statistics.connections.refused),
+        ("unknown_method".to_owned(), sum(|hub| hub.unknown_methods)),
+        ("arguments".to_owned(), sum(|hub| hub.binding_failures)),
+    ];
+    let limited = limited.into_iter().map(|(limit, count)| (format!("limit_{limit}"), count));
+    counts(own.into_iter().chain(limited).chain(host.refusals()))
+}
+
+fn closed(statistics: &ServerStatistics) -> Vec<Count> {
+    let mut sums = BTreeMap::<&str, u64>::new();
+    for (reason, count) in statistics.hubs.iter().flat_map(|hub| &hub.closed) {
+        *sums.entry(reason).or_default() += count;
+    }
+    counts(sums.into_iter().map(|(reason, count)| (reason.to_owned(), count)))
+}
+
+/// Those that are not 0.
+fn counts(reasons: impl IntoIterator<Item = (String, u64)>) -> Vec<Count> {
+    let counted = reasons.into_iter().filter(|(_, count)| *count > 0);
+    counted.map(|(reason, count)| Count { reason, count }).collect()
+}
+
+fn redis_link(server: &Server, host: &dyn Host, statistics: &ServerStatistics) -> RedisLink {
+    let (status, why) = link(&server.backplane_status().borrow());
+    let backplane = &statistics.backplane;
+    RedisLink {
+        status,
+        why,
+        round_trip_ms: host.redis_round_trip().map(in_ms),
+        outbox_messages: backplane.waiting,
+        outbox_bytes: backplane.waiting_bytes,
+        reconnects: backplane.reconnects,
+    }
+}
+
+fn link(status: &Status) -> (String, Option<String>) {
+    match status {
+        Status::Alone => ("alone".to_owned(), None),
+        Status::Connected => ("connected".to_owned(), None),
+        Status::Disconnected(why) => ("disconnected".to_owned(), Some(why.clone())),
+    }
+}
+
+pub(super) fn in_ms(time: Duration) -> f64 {
+    rounded(time.as_secs_f64() * 1_000.0)
+}
+
+/// Counts one more connection by its protocol.
+pub(super) fn count_protocol(counts: &mut ByProtocol, protocol: HubProtocol) {
+    match protocol {
+        HubProtocol::Json => counts.json += 1,
+        HubProtocol::MessagePack => counts.message_pack += 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_the_bounds_that_calls_did_not_exceed() {
+        let mut buckets = vec![0; CallDurations::BOUNDS.len() + 1];
+        assert_eq!(quantile(&buckets, 0.5), None);
+        (buckets[0], buckets[3]) = (98, 2);
+        assert_eq!((quantile(&buckets, 0.5), quantile(&buckets, 0.99)), (Some(0.1), Some(5.0)));
+        buckets[CallDurations::BOUNDS.len()] = 1_000;
+        assert_eq!(quantile(&buckets, 0.99), Some(60_000.0), "longer than all bounds");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn rates_are_those_of_the_last_ten_seconds() {
+        let readings = Readings::default();
+        let reading = |messages_out| Reading { messages_out, ..Reading::default() };
+        assert_eq!(readings.add(reading(100)).1, 0.0);
+        let mut now = 100;
+        for second in 1..=100 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            now += 7;
+            let (before, seconds) = readings.add(reading(now));
+            assert_eq!(rate(now - before.messages_out, seconds), 7.0, "after {second} s");
+            assert!(seconds <= 10.0, "{seconds}");
+        }
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        let (before, seconds) = readings.add(reading(now + 3600));
+        assert_eq!(rate(now + 3600 - before.messages_out, seconds), 1.0, "since it was read last");
+    }
+
+    #[test]
+    fn the_first_are_named_and_those_that_are_asked_for() {
+        let counts = (0..30_u64).map(|user| (format!("u{user:02}"), user.min(25))).collect();
+        let named = Named::of(counts, &["u03".to_owned(), "nobody".to_owned()]);
+        assert_eq!((named.counts.len(), named.is_more), (21, true));
+        assert_eq!(named.counts[0], ("u25".to_owned(), 25), "the same count is in order of the names");
+        assert_eq!(named.counts[20], ("u03".to_owned(), 3));
+    }
+}
