@@ -242,6 +242,9 @@ async fn a_connection_is_found_and_its_end_is_told_with_the_true_reason() {
         assert!(found[0]["endedAt"].as_u64() >= found[0]["connectedAt"].as_u64(), "{found:?}");
     }
     console.watch_until("drained", |snapshot| instances(snapshot)[0] == ("one", "drained")).await;
+    servers[0].terminate().unwrap();
+    // It says so, before it could be missed.
+    console.watch_until("gone", |snapshot| instances(snapshot)[1] == ("one", "gone")).await;
 }
 
 /// The timeline of a connection once it has ended.
