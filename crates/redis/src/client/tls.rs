@@ -155,6 +155,14 @@ pub(crate) fn explain(error: &io::Error, name: &str) -> String {
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => format!("its certificate is not for '{name}'; sslHost sets the name that it is for"),
+        // What `openssl req -x509` makes unless told otherwise.
+        Some(Error::InvalidCertificate(CertificateError::Other(other)))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "its certificate is that of an authority (CA:TRUE), which no server may have; `openssl req -x509` makes one for a \
+             server with -addext basicConstraints=critical,CA:FALSE"
+                .to_owned()
+        }
         Some(Error::InvalidMessage(_)) => {
             "what it says is no TLS; is this its port for connections without TLS?".to_owned()
         }
@@ -176,4 +184,23 @@ pub(crate) fn silent(waited: Duration) -> String {
         "no answer to the handshake within {} ms; is this its port for connections without TLS?",
         waited.as_millis()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use rustls::OtherError;
+
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("CA used as an end entity")]
+    struct CaUsedAsEndEntity;
+
+    #[test]
+    fn the_certificate_of_an_authority_is_told_with_how_to_make_another() {
+        let problem = CertificateError::Other(OtherError(Arc::new(CaUsedAsEndEntity)));
+        let error = io::Error::other(Error::InvalidCertificate(problem));
+        let told = explain(&error, "redis");
+        assert!(told.contains("basicConstraints=critical,CA:FALSE"), "{told}");
+    }
 }

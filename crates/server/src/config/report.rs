@@ -183,9 +183,9 @@ pub(crate) enum Problem {
     /// An address with https without a certificate.
     #[error(
         "https needs a certificate; set {} and {} to PEM files. There is no development certificate as in .NET: \
-         `mkcert localhost` makes one that this machine trusts, \
+         `mkcert localhost`, after `mkcert -install`, makes one that this machine trusts, \
          `openssl req -x509 -newkey rsa:2048 -nodes -days 365 -subj /CN=localhost -addext subjectAltName=DNS:localhost \
-         -keyout key.pem -out certificate.pem` one that nobody does",
+         -addext basicConstraints=critical,CA:FALSE -keyout key.pem -out certificate.pem` one that nobody does",
         CERTIFICATE_PATH.variable(),
         CERTIFICATE_KEY_PATH.variable()
     )]

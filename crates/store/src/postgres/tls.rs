@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use rustls::CertificateError::{
-    BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, UnknownIssuer,
+    BadSignature, Expired, ExpiredContext, NotValidForName, NotValidForNameContext, Other, UnknownIssuer,
 };
 
 use crate::StoreError;
@@ -28,6 +28,12 @@ pub(crate) fn cure(error: &sqlx::Error) -> Option<String> {
         }
         rustls::Error::InvalidCertificate(Expired | ExpiredContext { .. }) => {
             "the server needs a new certificate, or this machine the right time"
+        }
+        rustls::Error::InvalidCertificate(Other(other))
+            if format!("{other:?}").contains("CaUsedAsEndEntity") =>
+        {
+            "the server's certificate is that of an authority (CA:TRUE), which no server may have: `openssl req -x509` makes one for a \
+             server with -addext basicConstraints=critical,CA:FALSE"
         }
         _ => "see SSL Mode, Root Certificate, SSL Certificate and SSL Key",
     };

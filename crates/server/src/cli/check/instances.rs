@@ -42,8 +42,9 @@ pub(super) async fn health(http: &Http, urls: &[String], report: &mut Report) ->
         let (status, body) = match answer {
             Ok(answer) => answer,
             Err(error) => {
-                let cure = "is the instance started, and is this its address? Its log says where it listens";
-                report.failed(STEP, format!("{url} does not answer: {error:#}"), cure);
+                let problem = format!("{error:#}");
+                let cure = unanswered(&problem);
+                report.failed(STEP, format!("{url} does not answer: {problem}"), cure);
                 continue;
             }
         };
@@ -70,6 +71,17 @@ pub(super) async fn health(http: &Http, urls: &[String], report: &mut Report) ->
         }
     }
     living
+}
+
+/// What to do where there is no answer.
+fn unanswered(problem: &str) -> &'static str {
+    if problem.contains("CaUsedAsEndEntity") {
+        "its certificate is that of an authority: make one for a server, `openssl req -x509` with -addext basicConstraints=critical,CA:FALSE"
+    } else if problem.contains("certificate") {
+        "its certificate has to be for this name and of an authority that this machine trusts; SSL_CERT_FILE names others"
+    } else {
+        "is the instance started, and is this its address? Its log says where it listens"
+    }
 }
 
 /// The parts that are not connected.
