@@ -98,8 +98,13 @@ impl Otlp {
         self.0.traces.is_some()
     }
 
-    /// Exports these metrics each period, and once more at the end.
+    /// Exports these metrics each period, and once more at the end. Says what is exported, and not where to: the address may have a key in it.
     pub(super) fn export(&self, metrics: Metrics) {
+        tracing::info!(
+            traces = self.has_traces(),
+            metrics_every_seconds = self.0.metrics.as_ref().map(|target| target.period.as_secs_f64()),
+            "OpenTelemetry is exported over OTLP, to where OTEL_EXPORTER_OTLP_* say"
+        );
         let Some(target) = self.0.metrics.clone() else { return };
         let mut encoder = Encoder::new(&self.0.resource, target.temporality, SystemTime::now());
         let (client, stopping) = (self.0.client.clone(), self.0.stopping.clone());

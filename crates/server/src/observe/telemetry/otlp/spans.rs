@@ -142,7 +142,8 @@ impl Visit for Named {
     fn record_debug(&mut self, _: &Field, _: &dyn fmt::Debug) {}
 }
 
-/// Links each span to the one in which the connection was opened, as ASP.NET Core does.
+/// Links each span to the one that the client named when it opened the connection. ASP.NET Core links to its own span of that
+/// request, a child of it, which there is none of here.
 #[derive(Debug)]
 pub(super) struct Linking;
 
