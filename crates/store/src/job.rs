@@ -15,6 +15,9 @@ pub(crate) trait Job: Send {
 
     /// Gives the result back: the work's own, unless it succeeded and the database did not keep it.
     fn finish(self: Box<Self>, kept: Result<(), StoreError>);
+
+    /// The transaction was undone that the work has seen and shared: nothing that it has found out counts.
+    fn undo(self: Box<Self>, why: StoreError);
 }
 
 /// A job, and where its result arrives.
@@ -61,5 +64,9 @@ where
         };
         // Whoever has asked may have gone.
         _ = self.reply.send(result);
+    }
+
+    fn undo(self: Box<Self>, why: StoreError) {
+        _ = self.reply.send(Err(why.into()));
     }
 }

@@ -51,10 +51,7 @@ impl Shared {
                 let _inside = runtime.enter();
                 Database::Postgres(Box::new(Postgres::new(at, options)))
             }
-            file => {
-                let times = (options.deadline, options.gathering_time);
-                Database::Sqlite(Sqlite::open(file, times, &place, &health, &runtime)?)
-            }
+            file => Database::Sqlite(Sqlite::open(file, options, &place, &health, &runtime)?),
         };
         let (deadline, skip_migrations) = (options.deadline, options.skip_migrations);
         Ok(Self { database, health, place, deadline, skip_migrations, runtime })

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use crate::health::Health;
 use crate::job::Job;
 use crate::options::Place;
-use crate::{Connection, StoreError};
+use crate::{Connection, StoreError, StoreOptions};
 use file::{Deadline, File};
 use writer::{Request, Writer};
 
@@ -50,14 +50,14 @@ impl Sqlite {
     /// It cannot be written; says which path and why.
     pub(crate) fn open(
         place: &Place,
-        (patience, gathering): (Duration, Duration),
+        options: &StoreOptions,
         name: &str,
         health: &Arc<Health>,
         runtime: &Handle,
     ) -> Result<Self, StoreError> {
-        let file = match place {
-            Place::File(path) => File::At(path.clone(), patience * 9 / 10),
-            Place::Memory | Place::Postgres(_) => File::Memory,
+        let (file, commit_delay) = match place {
+            Place::File(path) => (File::At(path.clone(), options.deadline * 9 / 10), options.commit_delay),
+            Place::Memory | Place::Postgres(_) => (File::Memory, Duration::ZERO),
         };
         let deadline = Deadline::default();
         let connection = Connection::sqlite(file.writer(&deadline)?);
@@ -70,7 +70,9 @@ impl Sqlite {
             health: Arc::clone(health),
             place: name.to_owned(),
             runtime: runtime.clone(),
-            gathering,
+            gathering: options.gathering_time,
+            commit_delay,
+            not_before: None,
             undone: None,
         };
         let run = move || supervise_thread("store writer", || thread.run());

@@ -1,10 +1,12 @@
 //! The one thread that writes.
 //!
 //! A transaction that reaches the disk costs a flush, whatever is in it. So all writes that wait share one (group commit): while it
-//! is flushed, the next ones gather. Each is undone alone if it fails.
+//! is flushed, the next ones gather, and where there are such the next transaction waits for more of them. Each is undone alone if it
+//! fails.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -33,6 +35,10 @@ pub(super) struct Writer {
     pub(super) runtime: Handle,
     /// How long a transaction takes more writes in: others that use the file wait for its lock meanwhile.
     pub(super) gathering: Duration,
+    /// Between the beginnings of two transactions while several write at once.
+    pub(super) commit_delay: Duration,
+    /// When the next transaction begins at the earliest, if several write at once.
+    pub(super) not_before: Option<Instant>,
     /// What has ended the transaction before its time.
     pub(super) undone: Option<StoreError>,
 }
@@ -83,6 +89,9 @@ impl Writer {
         if !first.job.is_wanted() {
             return;
         }
+        if let Some(not_before) = self.not_before.take() {
+            thread::sleep(not_before.saturating_duration_since(Instant::now()));
+        }
         let begun = Instant::now();
         if let Err(error) = statement(connection, "BEGIN IMMEDIATE") {
             self.broken(&error);
@@ -99,7 +108,11 @@ impl Writer {
                 Err(_) => break,
             }
         }
+        let is_shared = kept.len() > 1;
         self.commit(connection, kept);
+        if is_shared || !self.queue.is_empty() {
+            self.not_before = Some(begun + self.commit_delay);
+        }
         reads.into_iter().for_each(|request| self.read(connection, request));
     }
 
@@ -116,7 +129,8 @@ impl Writer {
         settle(request.job, succeeded, done.and(settled))
     }
 
-    /// A failure of one must not undo the others, so each further one is behind a savepoint.
+    /// A failure of one must not undo the others, so each further one is behind a savepoint. Its own error may be about what the others
+    /// have written, so whoever waits for it is told when they are told.
     fn write_next(
         &mut self,
         connection: &mut Connection,
@@ -136,7 +150,10 @@ impl Writer {
             }
         };
         self.look_at(connection);
-        kept.extend(settle(request.job, succeeded, done.and(settled)));
+        match done.and(settled) {
+            Ok(_) if !is_autocommit(connection) => kept.push(request.job),
+            done => kept.extend(settle(request.job, succeeded, done)),
+        }
     }
 
     fn one(&self, connection: &mut Connection, request: &mut Request) -> Result<bool, StoreError> {
@@ -168,10 +185,10 @@ impl Writer {
             }
         }
         for job in kept {
-            job.finish(match &committed {
-                Ok(()) => Ok(()),
-                Err(error) => Err(error.again()),
-            });
+            match &committed {
+                Ok(()) => job.finish(Ok(())),
+                Err(error) => job.undo(error.again()),
+            }
         }
     }
 
@@ -220,5 +237,134 @@ fn statement(connection: &mut Connection, sql: &str) -> Result<(), StoreError> {
             statement.raw_execute().map(drop).map_err(refused)
         }
         Kind::Postgres(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::BoxFuture;
+    use parking_lot::Mutex;
+    use tokio::sync::oneshot;
+
+    use super::*;
+    use crate::StoreStatus;
+    use crate::job::job;
+
+    /// Reads the file when whoever waits for the job is told.
+    struct Looking {
+        job: Box<dyn Job>,
+        reader: rusqlite::Connection,
+        found: Arc<Mutex<Vec<i64>>>,
+    }
+
+    impl Looking {
+        fn look(&self) {
+            let count = self.reader.query_row("SELECT COUNT(*) FROM notes", [], |row| row.get(0));
+            self.found.lock().push(count.unwrap());
+        }
+    }
+
+    impl Job for Looking {
+        fn run<'c>(&'c mut self, connection: &'c mut Connection) -> BoxFuture<'c, bool> {
+            self.job.run(connection)
+        }
+
+        fn is_wanted(&self) -> bool {
+            self.job.is_wanted()
+        }
+
+        fn finish(self: Box<Self>, kept: Result<(), StoreError>) {
+            self.look();
+            self.job.finish(kept);
+        }
+
+        fn undo(self: Box<Self>, why: StoreError) {
+            self.look();
+            self.job.undo(why);
+        }
+    }
+
+    #[derive(Debug)]
+    enum Refused {
+        Repeated,
+        Store(StoreError),
+    }
+
+    impl From<StoreError> for Refused {
+        fn from(error: StoreError) -> Self {
+            Self::Store(error)
+        }
+    }
+
+    type Answer = oneshot::Receiver<Result<(), Refused>>;
+
+    /// Inserts a note that does not hold if it is there already.
+    fn note(deferred: &'static str) -> (Box<dyn Job>, Answer) {
+        job(move |db: &mut Connection| {
+            Box::pin(async move {
+                let insert = format!("INSERT INTO notes VALUES (1, {deferred}) ON CONFLICT (id) DO NOTHING");
+                let done = sqlx::query(sqlx::AssertSqlSafe(insert)).execute(&mut *db).await;
+                let done = done.map_err(|error| Refused::Store(error.into()))?;
+                (done.rows_affected() == 1).then_some(()).ok_or(Refused::Repeated)
+            })
+        })
+    }
+
+    /// Two writers of one note share a transaction. Returns what each is told, and what the file had when it was.
+    fn two_at_once(deferred: &'static str) -> ([Result<(), Refused>; 2], Vec<i64>) {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, deadline) =
+            (File::At(directory.path().join("notes.db"), Duration::from_secs(30)), Deadline::default());
+        let connection = file.writer(&deadline).unwrap();
+        connection
+            .execute_batch(
+                "CREATE TABLE owners (id BIGINT PRIMARY KEY);
+                 CREATE TABLE notes (id BIGINT PRIMARY KEY,
+                     owner BIGINT REFERENCES owners (id) DEFERRABLE INITIALLY DEFERRED);",
+            )
+            .unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let (sender, queue) = mpsc::channel(2);
+        let found = Arc::default();
+        let answers = [note(deferred), note(deferred)].map(|(job, answer)| {
+            let reader = file.reader(&Deadline::default()).unwrap().unwrap();
+            let job = Box::new(Looking { job, reader, found: Arc::clone(&found) });
+            let request = Request { job, is_write: true, limit: Duration::from_secs(30) };
+            sender.try_send(request).ok().unwrap();
+            answer
+        });
+        drop(sender);
+        let mut writer = Writer {
+            connection: Some(Connection::sqlite(connection)),
+            health: Arc::new(Health::new(StoreStatus::Connected)),
+            place: "notes.db".to_owned(),
+            runtime: runtime.handle().clone(),
+            gathering: Duration::from_secs(30),
+            commit_delay: Duration::ZERO,
+            not_before: None,
+            undone: None,
+            file,
+            deadline,
+            queue,
+        };
+        writer.run();
+        let found = found.lock().clone();
+        (answers.map(|answer| answer.blocking_recv().unwrap()), found)
+    }
+
+    #[test]
+    fn who_is_refused_for_what_another_has_written_can_read_it() {
+        let (answers, found) = two_at_once("NULL");
+        assert!(matches!(answers, [Ok(()), Err(Refused::Repeated)]), "{answers:?}");
+        assert_eq!(found, [1, 1]);
+    }
+
+    #[test]
+    fn nobody_is_refused_for_what_was_undone() {
+        // Refused when it is committed.
+        let (answers, found) = two_at_once("7");
+        let is_undone = |answer: &_| matches!(answer, Err(Refused::Store(StoreError::Unavailable(_))));
+        assert!(answers.iter().all(is_undone), "{answers:?}");
+        assert_eq!(found, [0, 0]);
     }
 }
