@@ -125,7 +125,9 @@ describe('calls of an instance that is killed', () => {
     await bob.invoke('ToggleAudio', goesOn, true);
     assert.deepEqual(await back.calls('AudioToggled'), [['bob', true]]);
     // The lease of the instance has to end first, 15 s, and one wait is 20 s.
-    const [[ended]] = await dan.calls('CallEnded').catch(() => dan.calls('CallEnded'));
+    const [[ended]] = await dan.calls('CallEnded').catch(() => dan.calls('CallEnded')).catch(error => {
+      throw new Error(`${error.message}\n${fleet.servers[1].process.lines.join('\n')}`);
+    });
     assert.equal(ended, ends);
     assert.ok(Date.now() - killed < 30_000);
     assert.deepEqual(await dan.invoke('GetActiveCalls'), []);

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::{interval, sleep};
 
 use super::Shared;
+use super::error::CallError;
 use super::fleet::LEASE;
 use super::timers::Reason;
 
@@ -86,7 +87,7 @@ impl FleetDeadlines {
     }
 }
 
-/// Writes to Redis what it could not take at once, or has lost.
+/// Writes to Redis what it could not take at once, or has lost; asks it what it could not be asked.
 pub(super) struct Writing {
     pub(super) shared: Arc<Shared>,
     pub(super) status: watch::Receiver<Status>,
@@ -107,10 +108,17 @@ impl Vital for Writing {
                 },
                 () = sessions.is_unwritten.notified() => {}
             }
-            while sessions.write_unwritten().await.is_err() {
+            while self.catch_up().await.is_err() {
                 sleep(BETWEEN_ATTEMPTS).await;
             }
         }
+    }
+}
+
+impl Writing {
+    async fn catch_up(&self) -> Result<(), CallError> {
+        self.shared.sessions.write_unwritten().await.map_err(|_| CallError::Unavailable)?;
+        self.shared.ring_all_late().await
     }
 }
 

@@ -27,7 +27,7 @@ static TAKE_SLOT: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(incl
 static RELEASE_SLOT: LazyLock<RedisScript> = LazyLock::new(|| RedisScript::new(include_str!("release.lua")));
 
 /// How long Redis may take for an answer. A method asks several times, tells clients through Redis, and answers within 5 s all the same.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long Redis is not asked after it has failed, or was silent. Then one question is asked, and nothing else until it is answered.
 const PAUSE: Duration = Duration::from_secs(1);
 const PAUSE_OF_SILENCE: Duration = Duration::from_secs(3);

@@ -1,10 +1,10 @@
 //! The calls that this instance knows, in its memory: all there are on a single instance, and what goes on without Redis.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hubline::UserId;
+use hubline::{ConnectionId, UserId};
 use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 
@@ -129,6 +129,13 @@ impl Held {
         }
     }
 
+    /// Redis may not have all that belongs to a call.
+    pub(super) fn is_to_be_written(&self, id: &CallId) {
+        if let Some(held) = self.memory().calls.get_mut(id) {
+            held.is_unwritten = true;
+        }
+    }
+
     /// Redis may have lost everything.
     pub(super) fn all_unwritten(&self) {
         for held in self.memory().calls.values_mut() {
@@ -152,8 +159,33 @@ impl Held {
         self.memory().calls.values().filter(|held| held.is_kept()).for_each(|held| look(&held.session));
     }
 
+    /// The calls that go on by these connections, as far as they are known here.
+    pub(super) fn carried_by(&self, connections: &HashSet<&ConnectionId>) -> Vec<(ConnectionId, CallId)> {
+        let mut carried = Vec::new();
+        self.for_each(|session| {
+            let sides = [&session.state.caller, &session.state.recipient];
+            for connection in sides.into_iter().filter_map(|side| side.connection.as_ref()) {
+                if !session.is_over() && connections.contains(connection) {
+                    carried.push((connection.clone(), session.call.id.clone()));
+                }
+            }
+        });
+        carried
+    }
+
     pub(super) fn slot(&self, user: &UserId) -> Option<CallId> {
         self.memory().slots.get(user).cloned()
+    }
+
+    /// A call of the user that is known here and not over, whoever keeps which call is the user's.
+    pub(super) fn call_of(&self, user: &UserId) -> Option<CallId> {
+        let mut found = None;
+        self.for_each(|session| {
+            if !session.is_over() && session.role_of(user).is_ok() {
+                found = Some(session.call.id.clone());
+            }
+        });
+        found
     }
 
     /// Makes it the user's call, unless the user has another than `instead`, which is returned.

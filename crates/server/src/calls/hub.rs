@@ -112,22 +112,11 @@ fn json(value: &Any, what: &str, limit: usize) -> Result<Arc<str>, HubError> {
     }
 }
 
-/// A call that rings while one of the recipient's devices connects rings there too.
 async fn on_connected(caller: Caller, State(calls): State<Calls>) {
-    let shared = &calls.shared;
-    let Some(user) = caller.user_id() else { return };
-    shared.arrived(user);
-    let Some(id) = shared.sessions.slot(user).await else { return };
-    let Ok(Some(session)) = shared.sessions.get(&id).await else { return };
-    let rings = session.call.status == CallStatus::Ringing && shared.now() < session.state.ring_until;
-    if !rings || session.call.recipient != *user {
-        return;
-    }
-    let [offer, _] = shared.sessions.descriptions(&id).await;
-    if let Some(offer) = offer
-        && let Err(error) = shared.ring(&session, &offer, Some(caller.connection_id())).await
-    {
-        tracing::warn!(call = %id, %error, "A device that has just connected could not be told that it is called");
+    if let Some(user) = caller.user_id() {
+        let connection = caller.connection_id();
+        calls.shared.arrived(user);
+        tokio::join!(calls.shared.ring_late(user, connection), calls.shared.is_noticed(connection));
     }
 }
 
@@ -334,7 +323,7 @@ async fn rejoin_call(caller: Caller, State(calls): State<Calls>, call: String) -
 
 async fn get_active_calls(caller: Caller, State(calls): State<Calls>) -> Result<Vec<CallInfo>, HubError> {
     let (sessions, user) = (&calls.shared.sessions, user(&caller)?);
-    let Some(id) = sessions.slot(user).await else { return Ok(Vec::new()) };
+    let Some(id) = sessions.slot(user).await? else { return Ok(Vec::new()) };
     let session = sessions.get(&id).await?.filter(|session| !session.is_over());
     let Some(session) = session.filter(|session| session.role_of(user).is_ok()) else {
         return Ok(Vec::new());

@@ -19,6 +19,7 @@ mod hub;
 mod ice;
 mod info;
 mod initiate;
+mod late;
 mod observer;
 mod session;
 mod sessions;
@@ -34,6 +35,7 @@ use hubline_store::Store;
 use hubline_supervision::spawn;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
 pub use call::{Call, CallId, CallStatus};
@@ -45,9 +47,10 @@ use counters::Counters;
 use deadlines::{FleetDeadlines, OwnDeadlines, Writing, later};
 pub use error::CallError;
 use events::Events;
-use fleet::Fleet;
+use fleet::{Fleet, PATIENCE};
 use history::{LIMIT_WAITING, Recording};
 pub use hub::NAME;
+use late::Late;
 use observer::Departures;
 use session::{Role, Session};
 use sessions::{Change, Sessions};
@@ -92,6 +95,8 @@ struct Shared {
     carried: Mutex<HashMap<ConnectionId, CallId>>,
     /// The users of this instance, and how many connections each has: whom one reaches without Redis.
     present: Mutex<HashMap<UserId, u32>>,
+    /// Devices that may have to ring.
+    late: Late,
     hub: OnceLock<HubContext>,
 }
 
@@ -117,6 +122,7 @@ impl Calls {
             store: store.clone(),
             carried: Mutex::default(),
             present: Mutex::default(),
+            late: Late::default(),
             hub: OnceLock::new(),
         });
         let mut tasks =
@@ -319,6 +325,7 @@ impl Shared {
 
     /// A connection of this instance has ended.
     async fn disconnected(&self, connection: &ConnectionId) {
+        self.late.forget(connection);
         let call = self.carried.lock().remove(connection);
         if let Some(call) = call
             && let Err(error) = self.lost(&call, connection).await
@@ -330,6 +337,14 @@ impl Shared {
     /// A connection of this user has come to this instance.
     fn arrived(&self, user: &UserId) {
         *self.present.lock().entry(user.clone()).or_default() += 1;
+    }
+
+    /// Waits until the session directory has a connection: before that nobody would notice that it ends with this instance, and its call
+    /// would go on. While Redis cannot be asked, it is not waited for.
+    async fn is_noticed(&self, connection: &ConnectionId) {
+        if let Some(directory) = self.hub.get().and_then(HubContext::directory) {
+            _ = timeout(PATIENCE, directory.find(connection.clone())).await;
+        }
     }
 
     /// A connection of this user has gone from this instance.

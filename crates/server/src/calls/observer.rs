@@ -25,12 +25,22 @@ impl ConnectionObserver for Departures {
     ) -> BoxFuture<'a, Result<(), ObserverError>> {
         // The hub itself was told of those that have left a living instance; in case it could not do anything, once more.
         let gone = changes.iter().filter(|change| change.event != ConnectionEvent::Connected);
-        let gone = gone.filter_map(|change| Some((&change.connection, change.user.as_ref()?)));
-        stream::iter(gone.map(Ok))
-            .try_for_each_concurrent(PARALLEL, move |(connection, user)| async move {
-                let Some(call) = self.0.sessions.find_slot(user).await? else { return Ok(()) };
-                Ok(self.0.lost(&call, connection).await?)
-            })
-            .boxed()
+        let gone: Vec<_> =
+            gone.filter_map(|change| Some((&change.connection, change.user.as_ref()?))).collect();
+        // The other side's instance knows the call although Redis may not know whose it is.
+        let carried =
+            self.0.sessions.held.carried_by(&gone.iter().map(|(connection, _)| *connection).collect());
+        async move {
+            for (connection, call) in carried {
+                self.0.lost(&call, &connection).await?;
+            }
+            stream::iter(gone.into_iter().map(Ok))
+                .try_for_each_concurrent(PARALLEL, move |(connection, user)| async move {
+                    let Some(call) = self.0.sessions.slot(user).await? else { return Ok(()) };
+                    Ok(self.0.lost(&call, connection).await?)
+                })
+                .await
+        }
+        .boxed()
     }
 }

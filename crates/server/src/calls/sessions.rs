@@ -77,7 +77,7 @@ pub(super) struct Sessions {
     fleet: Option<Fleet>,
     pub(super) held: Held,
     pub(super) clock: Clock,
-    /// There is something that Redis has to be told.
+    /// There is something that Redis has to be told, or could not be asked.
     pub(super) is_unwritten: Notify,
 }
 
@@ -187,22 +187,19 @@ impl Sessions {
         }
     }
 
-    /// The call that a user takes part in, or did, as far as is known.
-    pub(super) async fn slot(&self, user: &UserId) -> Option<CallId> {
-        self.find_slot(user).await.unwrap_or_default()
-    }
-
     /// The call that a user takes part in, or did.
     ///
     /// # Errors
     /// Redis cannot be asked, and this instance knows of none.
-    pub(super) async fn find_slot(&self, user: &UserId) -> Result<Option<CallId>, CallError> {
+    pub(super) async fn slot(&self, user: &UserId) -> Result<Option<CallId>, CallError> {
         let here = || self.held.slot(user);
         match &self.fleet {
             None => Ok(here()),
             Some(fleet) => match fleet.slot(user).await {
                 Ok(id) => Ok(id.or_else(here)),
-                Err(Away) => here().map(Some).ok_or(CallError::Unavailable),
+                Err(Away) => {
+                    here().or_else(|| self.held.call_of(user)).map(Some).ok_or(CallError::Unavailable)
+                }
             },
         }
     }
@@ -222,7 +219,10 @@ impl Sessions {
                     return None;
                 }
                 Ok(other) => return other,
-                Err(Away) => {}
+                Err(Away) => {
+                    self.held.is_to_be_written(id);
+                    self.is_unwritten.notify_one();
+                }
             }
         }
         self.held.take_slot(user, id, instead)
@@ -299,27 +299,29 @@ impl Sessions {
         let HeldCall { session, offer, answer, .. } = held;
         let id = session.call.id.clone();
         for _ in 0..ATTEMPTS {
-            let stored = fleet.load(&id).await?;
-            if let Some(Stored { session: theirs, .. }) = &stored
-                && theirs.rank() >= session.rank()
-            {
-                self.held.written(theirs);
-                self.held.learn(theirs);
-                return Ok(());
-            }
-            let change = Change { offer: offer.clone(), answer: answer.clone(), ..session.clone().into() };
-            let version = stored.map(|stored| stored.version).unwrap_or_default();
-            // Whoever is to look at it, looks at once: there may be something to do that was done for clients here alone.
-            fleet.schedule(&id, session.deadline().unwrap_or_else(|| self.clock.now())).await?;
-            if matches!(fleet.write(&version, &change, kept_for).await?, Written::Yes(_)) {
-                for user in [&session.call.caller, &session.call.recipient] {
-                    match session.is_over() {
-                        true => fleet.release_slot(user, &id).await?,
-                        false => _ = fleet.take_slot(user, &id, None).await?,
+            let known = match fleet.load(&id).await? {
+                Some(theirs) if theirs.session.rank() >= session.rank() => theirs.session,
+                stored => {
+                    let change =
+                        Change { offer: offer.clone(), answer: answer.clone(), ..session.clone().into() };
+                    let version = stored.map(|stored| stored.version).unwrap_or_default();
+                    // Whoever is to look at it, looks at once: there may be something to do that was done for clients here alone.
+                    fleet.schedule(&id, session.deadline().unwrap_or_else(|| self.clock.now())).await?;
+                    if !matches!(fleet.write(&version, &change, kept_for).await?, Written::Yes(_)) {
+                        continue;
                     }
+                    session
                 }
-                break;
+            };
+            for user in [&known.call.caller, &known.call.recipient] {
+                match known.is_over() {
+                    true => fleet.release_slot(user, &id).await?,
+                    false => _ = fleet.take_slot(user, &id, None).await?,
+                }
             }
+            self.held.written(&known);
+            self.held.learn(&known);
+            return Ok(());
         }
         self.held.written(&session);
         Ok(())

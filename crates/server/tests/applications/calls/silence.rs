@@ -58,6 +58,8 @@ async fn while_redis_is_silent_every_method_answers_and_calls_go_on() {
             ] {
                 assert!(error.ends_with(ELSEWHERE), "{method}: {error}");
             }
+            let error = eve.invoke_error("GetActiveCalls", ()).await;
+            assert!(error.ends_with(ELSEWHERE), "{error}");
             assert_eq!(eve.invoke::<Vec<Value>>("GetIceServers", ()).await, [json!(null); 0]);
             eve.invoke::<Vec<Value>>("GetCallHistory", (json!({}),)).await;
         },
@@ -108,4 +110,20 @@ async fn while_redis_is_silent_every_method_answers_and_calls_go_on() {
     for client in [&ada, &bob, &cy, &dan, &eve, &fay, &gil] {
         client.expect_nothing().await;
     }
+}
+
+#[tokio::test]
+async fn a_device_that_connects_while_redis_is_silent_rings_when_it_answers() {
+    let redis = RedisServer::start().await.unwrap();
+    let at = redis.connection_string();
+    let (here, there) =
+        (CallServer::of_fleet(&at, options()).await, CallServer::of_fleet(&at, options()).await);
+    let (ada, bob) = (here.connect("ada").await, here.connect("bob").await);
+    let id = ring(&ada, &[&bob], "bob", "ada").await;
+    redis.pause().unwrap();
+    let tablet = there.connect("bob").await;
+    redis.resume().unwrap();
+    let incoming: (String, String, Value) = tablet.expect("IncomingCall").await;
+    assert_eq!((incoming.0, incoming.1), ("ada".to_owned(), id));
+    tablet.expect_nothing().await;
 }
