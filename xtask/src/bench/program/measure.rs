@@ -174,6 +174,7 @@ fn start(candidate: &Candidate, directory: &TempDir, database: String) -> Result
         ("Jwt__Key", JWT_KEY.to_owned()),
         ("Authentication__AllowAnonymous", "true".to_owned()),
         ("Chat__MessagesPerMinutePerUser", "0".to_owned()),
+        ("Logging__LogLevel__Default", "Warning".to_owned()),
     ];
     Server::start_set(&command.with(&["--content-root", &root]), &variables).map(Some)
 }
