@@ -2,30 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Browser } from './matrix/chromium.mjs';
-import { Fleet } from './parts/fleet.mjs';
+import { Page } from './parts/page.mjs';
 import { Server } from './parts/server.mjs';
 
-/** The page of a server, and everything that it complains about. */
+/** The page, with its two connections. */
 async function open(browser, url) {
-  const page = await browser.process.newPage();
-  const complaints = [];
-  page.on('console', message => { if (['error', 'warning'].includes(message.type())) complaints.push(message.text()); });
-  page.on('pageerror', error => complaints.push(error.message));
-  await page.exposeFunction('complain', text => { complaints.push(text); });
-  await page.addInitScript(() => addEventListener('securitypolicyviolation', event => globalThis.complain(`violated: ${event.effectiveDirective}`)));
-  await page.goto(url);
-  return { page, complaints, panels: [0, 1].map(n => page.locator('section').nth(n)) };
-}
-
-/** Connects a panel to another instance, and waits until it has left the one before. */
-async function connect(panel, url, status) {
-  await panel.locator('.instance').fill(url);
-  await panel.locator('.status').evaluate(shown => {
-    globalThis.seen = [];
-    new MutationObserver(() => globalThis.seen.push(shown.textContent)).observe(shown, { childList: true });
-  });
-  await panel.locator('.connect').click();
-  await panel.page().waitForFunction(status => globalThis.seen.at(-1) === status, status);
+  const opened = await Page.open(browser, url);
+  return { opened, page: opened.page, panels: [0, 1].map(n => opened.page.locator('#connections section').nth(n)) };
 }
 
 const becomes = (panel, status) => panel.locator(`.status.${status}`).waitFor();
@@ -33,38 +16,45 @@ const says = (panel, text) => panel.locator('li', { hasText: text }).first().wai
 
 describe('the page', () => {
   const browser = new Browser();
-  let fleet, closed;
+  let server, closed;
   before(async () => {
     await browser.start();
-    fleet = await Fleet.hubline(2);
+    server = await (await Server.hubline()).start();
     closed = await (await Server.hublineIn('Production')).start();
   });
   after(async () => {
     await browser.end();
-    await fleet?.end();
+    await server?.stop();
     await closed?.stop();
   });
 
-  test('messages cross between two instances', async () => {
-    const [here, there] = fleet.servers;
-    const { page, complaints, panels: [a, b] } = await open(browser, here.url);
+  test('a message crosses between its two connections, and it says how the instance is', async () => {
+    const { opened, page, panels: [a, b] } = await open(browser, server.url);
     for (const panel of [a, b]) await becomes(panel, 'connected');
-    await connect(b, there.url, 'connected');
-    await a.locator('.text').fill('hello there');
-    await a.locator('form button').first().click();
-    await says(b, 'hello there');
+    // What stands there already needs a press alone.
+    await a.getByRole('button', { name: 'Send to the other' }).click();
+    await says(b, 'Hello from A');
     await b.locator('.text').fill('hello room');
     await b.locator('.room').click();
     for (const panel of [a, b]) await says(panel, 'hello room');
     await page.locator('#trigger').click();
     await page.locator('#triggered', { hasText: /^sent$/ }).waitFor();
-    for (const panel of [a, b]) await says(panel, 'navigation state of');
-    assert.deepEqual(complaints, []);
-    await page.close();
+    for (const panel of [a, b]) await says(panel, 'navigation state, version');
+    await opened.says('#health', 'Healthy · alone, without Redis · SQLite');
+    assert.deepEqual(opened.complaints, []);
+    await opened.close();
+  });
+
+  test('everything that it leads to is there', async () => {
+    const { opened, page } = await open(browser, server.url);
+    const links = await page.locator('main a, nav a').evaluateAll(all => [...new Set(all.map(link => link.href))]);
+    assert.ok(['/chat', '/call', '/console/test', '/health', '/metrics', '/openapi/v1.json'].every(path => links.includes(server.url + path)), `${links}`);
+    for (const link of links) assert.equal((await fetch(link)).status, 200, link);
+    await opened.close();
   });
 
   test('text that gets into the page is not run', async () => {
-    const { page, complaints } = await open(browser, fleet.servers[0].url);
+    const { opened, page } = await open(browser, server.url);
     const ran = await page.evaluate(async () => {
       const script = document.createElement('script');
       script.textContent = 'globalThis.ran = true';
@@ -77,22 +67,32 @@ describe('the page', () => {
       return globalThis.ran ?? false;
     });
     assert.equal(ran, false);
+    const { complaints } = opened;
     assert.ok(complaints.some(text => text.startsWith('violated: script-src')), `${complaints}`);
-    await page.close();
+    await opened.close();
   });
 
-  test('an instance in production keeps it out, and it says why', async () => {
-    const { page, panels: [, b] } = await open(browser, fleet.servers[0].url);
-    await becomes(b, 'connected');
-    await connect(b, closed.url, 'disconnected');
-    await says(b, 'Cors:AllowedOrigins');
-    await closed.process.line(/Pages of this origin are refused/);
-    await page.close();
+  test('it connects to its own instance alone', async () => {
+    const { opened, page } = await open(browser, server.url);
+    const refused = await page.evaluate(url => fetch(url, { mode: 'no-cors' }).then(() => false, () => true), closed.url);
+    assert.ok(refused);
+    assert.ok(opened.complaints.some(text => text.includes('connect-src')), `${opened.complaints}`);
+    await opened.close();
+  });
 
-    const { page: own, panels: [first] } = await open(browser, closed.url);
+  test('in Production it says what is off and how to open it, and no version', async () => {
+    const { opened, page, panels: [first] } = await open(browser, closed.url);
     await becomes(first, 'connected');
-    await own.locator('#trigger').click();
-    await own.locator('#triggered', { hasText: '--dev' }).waitFor();
-    await own.close();
+    const offer = path => page.locator('.offers li', { has: page.locator('code', { hasText: new RegExp(`^${path}$`) }) });
+    for (const [path, cure] of [['/api/admin', 'Admin__ApiKey'], ['POST /api/test/trigger-navigation-update', '--dev'], ['other origins', 'Cors:AllowedOrigins']]) {
+      assert.equal(await offer(path).locator('.access').textContent(), 'off', path);
+      assert.ok((await offer(path).textContent()).includes(cure), path);
+    }
+    assert.equal(await page.locator('a[href="/console/test"].tile').count(), 0);
+    assert.ok((await page.locator('.tiles').textContent()).includes('Admin__ApiKey'));
+    assert.doesNotMatch(await page.locator('main').textContent(), /Hubline \d/);
+    await page.locator('#trigger').click();
+    await page.locator('#triggered', { hasText: '--dev' }).waitFor();
+    await opened.close();
   });
 });

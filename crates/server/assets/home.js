@@ -1,5 +1,7 @@
-"use strict";
 const ROOM = "front-page";
+// After these milliseconds each, and then no more: whoever looks again loads the page again.
+const RETRIES = [0, 1000, 2000, 5000, 10000, 10000, 10000];
+const KINDS = { redis: "Redis", "in-process": "alone, without Redis", sqlite: "SQLite", postgresql: "PostgreSQL" };
 const panels = [];
 
 class Panel {
@@ -7,79 +9,57 @@ class Panel {
     const root = document.getElementById("connection").content.cloneNode(true).firstElementChild;
     document.getElementById("connections").append(root);
     this.find = selector => root.querySelector(selector);
-    this.hubs = [];
-    this.room = `${ROOM}/${crypto.getRandomValues(new Uint32Array(2)).join("-")}`;
+    root.setAttribute("aria-label", name);
     this.find(".name").textContent = name;
-    this.find(".instance").value = location.origin;
-    this.find(".connect").onclick = () => this.connect();
+    this.find(".text").value = `Hello from ${name.slice(-1)}`;
     this.find("form").onsubmit = event => { event.preventDefault(); this.send(false); };
     this.find(".room").onclick = () => this.send(true);
     this.connect();
   }
 
   async connect() {
-    await Promise.all(this.hubs.map(hub => hub.stop()));
-    const origin = this.find(".instance").value.replace(/\/+$/, "");
-    this.status("connecting");
-    this.chat = this.hub(`${origin}/chathub`);
-    const navigation = this.hub(`${origin}/hubs/navigation-state`);
-    this.hubs = [this.chat, navigation];
+    this.chat = this.hub("/chathub");
+    const navigation = this.hub("/hubs/navigation-state");
     this.chat.on("ReceiveMessage", (sender, message) => this.log(`${short(sender)}: ${message}`));
-    this.chat.on("ReceiveRoomMessage", (sender, message) => {
-      if (message === this.whispered) this.whispered = undefined;
-      else this.log(`room, ${short(sender)}: ${message}`);
-    });
+    this.chat.on("ReceiveRoomMessage", (sender, message) => this.log(`room, ${short(sender)}: ${message}`));
     // The client warns of events without a handler. Who comes and goes is not shown here.
     for (const event of ["MessageSent", "UserJoined", "UserLeft"]) this.chat.on(event, () => {});
-    navigation.on("NavigationStateChanged", state => this.log(`navigation state of ${new Date(state.timestamp * 1000).toLocaleTimeString()}`));
+    for (const event of ["ModelMappingChanged", "ProviderHealthChanged"]) navigation.on(event, () => {});
+    navigation.on("NavigationStateChanged", state => this.log(`navigation state, version ${state.version}`));
     this.chat.onreconnecting(() => this.status("reconnecting"));
     this.chat.onreconnected(() => this.joined());
     this.chat.onclose(error => this.status("disconnected", error));
     try {
-      await Promise.all(this.hubs.map(hub => hub.start()));
+      await Promise.all([this.chat.start(), navigation.start()]);
       await this.joined();
     } catch (error) {
       this.status("disconnected", error);
-      if (/\b401\b/.test(error)) this.log("The chat wants a token, since there are keys to verify one with. Authentication:AllowAnonymous=true lets in everybody.");
-      if (origin !== location.origin) this.log(`Is ${origin} an instance that lets in pages of ${location.origin}? Cors:AllowedOrigins and --dev do.`);
+      if (/\b401\b/.test(error)) this.log("A hub wants a token: the table below says which, and what lets everybody in.");
     }
   }
 
-  // WebSockets alone need no permission of another origin, so another instance can be named without set-up.
-  hub(url) {
-    const foreign = new URL(url).origin !== location.origin;
-    const options = foreign ? { skipNegotiation: true, transport: signalR.HttpTransportType.WebSockets } : {};
-    return new signalR.HubConnectionBuilder().withUrl(url, options).withAutomaticReconnect().build();
+  hub(path) {
+    return new signalR.HubConnectionBuilder().withUrl(path).withAutomaticReconnect(RETRIES).configureLogging(signalR.LogLevel.Warning).build();
   }
 
   async joined() {
-    for (const room of [ROOM, this.room]) await this.chat.invoke("JoinRoom", room);
+    await this.chat.invoke("JoinRoom", ROOM);
     this.status("connected");
   }
 
-  // Who is not signed in is known by the connection's id, which a client learns when it negotiates; without
-  // it the other side is reached through a room of its own.
+  // Who is not signed in is known by the connection's id.
   async send(toRoom) {
     const text = this.find(".text").value.trim();
     if (!text) return;
-    const other = panels.find(panel => panel !== this), id = other.chat.connectionId;
+    const other = panels.find(panel => panel !== this);
     try {
       if (toRoom) await this.chat.invoke("SendToRoom", ROOM, text);
-      else if (id) await this.chat.invoke("SendMessage", id, text);
-      else await this.whisper(other.room, text);
+      else await this.chat.invoke("SendMessage", other.chat.connectionId, text);
       if (!toRoom) this.log(`to the other: ${text}`);
       this.find(".text").value = "";
     } catch (error) {
       this.log(`not sent: ${error.message}`);
     }
-  }
-
-  // Only who is in a room may send to it, and gets the message too.
-  async whisper(room, text) {
-    await this.chat.invoke("JoinRoom", room);
-    this.whispered = text;
-    await this.chat.invoke("SendToRoom", room, text);
-    await this.chat.invoke("LeaveRoom", room);
   }
 
   status(state, error) {
@@ -100,8 +80,24 @@ class Panel {
 
 const short = id => id.length > 10 ? `${id.slice(0, 6)}…` : id;
 
+/** How the instance is, in the words of /health. */
+async function health() {
+  const shown = document.getElementById("health");
+  const show = (text, state) => { shown.textContent = text; shown.className = `status ${state}`; };
+  try {
+    const { status, reason, backplane, database } = await (await fetch("/health")).json();
+    const part = one => one && `${KINDS[one.kind] ?? one.kind}${one.connected === false ? " away" : ""}`;
+    const parts = [status, part(backplane), part(database), reason].filter(Boolean);
+    show(parts.join(" · "), { Healthy: "connected", Degraded: "reconnecting" }[status] ?? "disconnected");
+  } catch {
+    show("/health does not answer", "disconnected");
+  }
+}
+
+for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
 panels.push(new Panel("Connection A"), new Panel("Connection B"));
 document.getElementById("trigger").onclick = async () => {
   const response = await fetch("/api/test/trigger-navigation-update", { method: "POST" });
   document.getElementById("triggered").textContent = response.ok ? "sent" : `refused with status ${response.status}: not there in Production, start with --dev`;
 };
+health();

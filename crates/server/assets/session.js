@@ -33,14 +33,14 @@ function userOf(token) {
  * `again()` when somebody wants a connection in the place of one that is gone.
  */
 export function signIn(enter, leave, again) {
-  const form = find("#sign-in"), page = find("#page"), me = find(".me"), error = find("#sign-in .error");
+  const entrance = find("#sign-in"), form = find("#sign-in form"), page = find("#page"), me = find(".me"), error = find("#sign-in .error");
   const instance = find("#instance");
   instance.value = location.origin;
 
   async function begin(session) {
     sessionStorage.setItem(STORED, JSON.stringify(session));
     const hasFocus = form.contains(document.activeElement);
-    form.hidden = true;
+    entrance.hidden = true;
     page.hidden = me.hidden = false;
     if (hasFocus) [...page.querySelectorAll("input, button")].find(one => one.checkVisibility())?.focus();
     find(".who").textContent = session.user || "anonymous";
@@ -69,7 +69,7 @@ export function signIn(enter, leave, again) {
   find("#again").onclick = () => again().catch(problem);
   const session = stored();
   if ("user" in session) begin(session).catch(problem);
-  else { form.hidden = false; find("#user").focus(); }
+  else { entrance.hidden = false; find("#user").focus(); }
 }
 
 /**
@@ -108,11 +108,17 @@ export function problem(error) {
   find("#problem").textContent = said(error);
 }
 
+/** Why the last connection was not even tried: what the policy of the page lets it connect to. */
+let keptIn = "";
+addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI }) => {
+  if (effectiveDirective === "connect-src") keptIn = `This page connects to its own server alone, and in Development to others on the same machine. Open the page at ${blockedURI.replace(/^ws/, "http").split("/").slice(0, 3).join("/")} instead.`;
+});
+
 /** An error as a person can use it. */
 export function said(error) {
   const text = error?.message ?? String(error);
   if (/\b401\b/.test(text)) return "The server wants a token it believes: sign out and in again.";
-  if (/WebSocket failed to connect|Failed to complete negotiation|Failed to fetch/.test(text)) return "The instance cannot be reached.";
+  if (/WebSocket failed to connect|Failed to complete negotiation|Failed to fetch/.test(text)) return keptIn || "The instance cannot be reached.";
   if (/not in the 'Connected' State/.test(text)) return "There is no connection now.";
   return text.replace(/^An unexpected error occurred invoking '\w+' on the server\. (HubException: )?/, "");
 }

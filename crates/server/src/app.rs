@@ -4,6 +4,7 @@ mod applications;
 mod console;
 mod door;
 mod figures;
+mod front_door;
 mod http_api;
 mod options;
 mod sign_in;
@@ -132,7 +133,7 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
     let (health_of_all, health_of_operators) = health_routes(parts);
 
     let public = Router::new()
-        .merge(pages::routes())
+        .merge(pages::routes(&front_door::front_door(config), |page| admin.serve_unless_off(page)))
         .merge(health_of_all)
         .merge(hubs)
         .merge(api)

@@ -1,15 +1,17 @@
 /** A page of the program in a context of its own, so signed in or not by itself, and everything that it complains about. */
 export class Page {
   complaints = [];
-  static async open(browser, url) {
+  /** `context`: more of playwright's options. `prepare(page)`: what is done before anything is loaded. */
+  static async open(browser, url, { context, prepare = async () => {} } = {}) {
     const opened = new Page();
-    opened.context = await browser.process.newContext();
+    opened.context = await browser.process.newContext(context);
     const page = opened.page = await opened.context.newPage();
     page.setDefaultTimeout(20_000);
     page.on('console', message => { if (['error', 'warning'].includes(message.type())) opened.complaints.push(message.text()); });
     page.on('pageerror', error => opened.complaints.push(error.message));
     await page.exposeFunction('complain', text => { opened.complaints.push(text); });
     await page.addInitScript(() => addEventListener('securitypolicyviolation', event => globalThis.complain(`violated: ${event.effectiveDirective}`)));
+    await prepare(page);
     await page.goto(url);
     return opened;
   }

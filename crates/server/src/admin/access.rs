@@ -81,6 +81,18 @@ pub(super) async fn authenticate(
     next.run(request).await
 }
 
+/// Middleware: serves what belongs to administrators and gives nothing away, unless there is no key and one would be needed.
+pub(super) async fn unless_off(State(access): State<Arc<Access>>, request: Request, next: Next) -> Response {
+    match access.is_off().await {
+        Ok(false) => next.run(request).await,
+        Ok(true) => {
+            let text = "This is off, because no admin key is configured; Admin__ApiKey sets one, and --dev needs none.\n";
+            (StatusCode::FORBIDDEN, text).into_response()
+        }
+        Err(problem) => problem.into_response(),
+    }
+}
+
 impl Access {
     pub(super) fn new(config: AdminConfig, store: Store) -> Self {
         Self {
@@ -103,6 +115,12 @@ impl Access {
             forbidden: self.forbidden.load(Ordering::Relaxed),
             virtual_keys: 0,
         }
+    }
+
+    /// Whether nobody gets in, for want of any key.
+    async fn is_off(&self) -> Result<bool, Problem> {
+        let needs_key = !self.config.is_open_without_keys && self.config.keys.is_empty();
+        Ok(needs_key && !self.ever_had_stored_keys().await?)
     }
 
     /// Who a key belongs to that was brought in another way than by a request to the API.

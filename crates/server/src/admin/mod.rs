@@ -106,6 +106,11 @@ impl Admin {
         &self.keys
     }
 
+    /// Serves what belongs to administrators and holds no secret, such as a page, unless the API is off for want of any key.
+    pub fn serve_unless_off(&self, routes: Router) -> Router {
+        routes.route_layer(from_fn_with_state(Arc::clone(&self.access), access::unless_off))
+    }
+
     /// What there is to count.
     pub fn statistics(&self) -> AdminStatistics {
         AdminStatistics { virtual_keys: self.virtual_keys.refused(), ..self.access.statistics() }

@@ -1,0 +1,110 @@
+// Every view of the program that people look at. `cargo xtask screenshots` takes a picture of each in both colour schemes at both
+// widths, and views.test.mjs judges each of these.
+//
+// A view has a `name`, which is that of its pictures, a `path`, and `show(page, stage)`, which brings the page into the state
+// that is looked at and returns when it is complete; `prepare(page, stage)`, with playwright's page, comes before anything is loaded. `environment` is Development unless said otherwise. `page` is a Page of
+// parts/page.mjs, `stage` has three instances over one Redis, the first of which serves the page. `complaints` matches those of the console
+// that belong to the view.
+
+export const SCHEMES = ['light', 'dark'];
+export const WIDTHS = [360, 1400];
+/** Pictures are small enough to be kept in the repository. */
+export const LARGEST_PICTURE = 150 * 1024;
+export const LARGEST_TOTAL = 5 * 1024 * 1024;
+
+export const VIEWS = [
+  {
+    name: 'home',
+    path: '/',
+    async show({ page }) {
+      const panels = [0, 1].map(n => page.locator('#connections section').nth(n));
+      for (const panel of panels) await panel.locator('.status.connected').waitFor();
+      for (const [from, to, text] of [[0, 1, 'Hello from A'], [1, 0, 'Hello from B']]) {
+        await panels[from].getByRole('button', { name: 'Send to the other' }).click();
+        await panels[to].locator('li', { hasText: text }).first().waitFor();
+      }
+      await page.locator('#health', { hasText: 'Healthy' }).waitFor();
+    },
+  },
+  {
+    name: 'home-production',
+    path: '/',
+    environment: 'Production',
+    async show({ page }) {
+      for (const n of [0, 1]) await page.locator('#connections section').nth(n).locator('.status.connected').waitFor();
+      await page.locator('#health', { hasText: 'Healthy' }).waitFor();
+    },
+  },
+  {
+    name: 'test',
+    path: '/console/test',
+    async show({ page }, { addresses }) {
+      for (const address of addresses.slice(1)) await add(page, address);
+      await page.locator('.status.connected').nth(addresses.length - 1).waitFor();
+      for (let n = 1; n <= 3; n++) {
+        await page.locator('#broadcast:enabled').click();
+        for (const address of addresses) await instance(page, address).locator('[data-count=received]', { hasText: new RegExp(`^${n}$`) }).waitFor();
+      }
+    },
+  },
+  {
+    name: 'test-refused',
+    path: '/console/test',
+    // The browser says by itself that it was kept out.
+    complaints: /CORS policy|Failed to load resource/,
+    async show({ page }, { production, addresses }) {
+      await add(page, production);
+      await instance(page, production).locator('.refused pre').waitFor();
+      await instance(page, addresses[0]).getByRole('button', { name: 'Stop' }).click();
+      await instance(page, addresses[0]).locator('.status', { hasText: 'Disconnected' }).waitFor();
+    },
+  },
+  {
+    name: 'chat',
+    path: '/chat',
+    async show(page, stage) {
+      const [bob, cleo] = [await stage.user('bob', '/chathub', 1), await stage.user('cleo', '/chathub', 2)];
+      await page.signIn('ada');
+      const ward = '#ward 7';
+      for (const member of [bob, cleo]) await member.invoke('JoinRoom', ward.slice(1));
+      await cleo.invoke('SendToRoom', ward.slice(1), 'Rounds begin at nine.');
+      await bob.invoke('SendMessage', 'ada', 'Good morning. Are the results of bed 3 in?');
+      await page.page.locator('#list button', { hasText: 'bob' }).click();
+      await page.says('#messages .bubble', 'bed 3');
+      await page.page.locator('#text').fill('They came a minute ago, and they look fine.');
+      await page.page.keyboard.press('Enter');
+      await page.says('#messages .mine .bubble', 'look fine');
+      await bob.invoke('SendMessage', 'ada', 'Then she can go home today. Could you write the letter?');
+      await page.says('#messages .bubble', 'the letter');
+      const { lastMessage } = (await bob.invoke('GetConversations')).find(({ with: user }) => user === 'ada');
+      await bob.invoke('MarkRead', { with: 'ada', id: lastMessage.id });
+      await page.says('#messages .mine .mark', /^read$/);
+      await cleo.invoke('SendMessage', 'ada', 'Call me when you have a moment.');
+      await page.page.locator('#list .unread').waitFor();
+    },
+  },
+  {
+    name: 'chat-sign-in',
+    path: '/chat',
+    async show({ page }) { await page.locator('#sign-in').waitFor(); },
+  },
+  {
+    name: 'call',
+    path: '/call',
+    async show(page, stage) {
+      const bob = await stage.user('bob', '/videocallhub', 1);
+      await page.signIn('ada');
+      await bob.invoke('InitiateCall', 'ada', { type: 'offer', sdp: 'v=0' });
+      await page.page.locator('#incoming').waitFor();
+    },
+  },
+];
+
+async function add(page, address) {
+  await page.locator('#address').fill(address);
+  await page.getByRole('button', { name: 'Add', exact: true }).click();
+}
+const instance = (page, address) => page.locator(`.instance[aria-label="${address}"]`);
+
+/** The file of a picture. */
+export const picture = (view, scheme, width) => `${view.name}-${scheme}-${width}.png`;
