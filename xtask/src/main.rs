@@ -3,6 +3,7 @@
 mod autobahn;
 mod bench;
 mod build;
+mod build_time;
 mod check;
 mod cluster;
 mod conformance;
@@ -12,6 +13,7 @@ mod criteria;
 mod deployment;
 mod document;
 mod failures;
+mod figures;
 mod fuzz;
 mod links;
 mod markdown;
@@ -24,6 +26,7 @@ mod python;
 mod redis_servers;
 mod report;
 mod results;
+mod screenshots;
 mod site;
 mod test;
 mod transcript;
@@ -45,7 +48,7 @@ enum Task {
         #[command(subcommand)]
         part: Option<TestPart>,
     },
-    /// Formatting, the order of crates, that links of documents lead somewhere and each test exists which docs/promises.md names, and clippy, whose warnings are errors
+    /// Formatting, the order of crates, that links of documents lead somewhere, each test exists which docs/promises.md names and README.md has the measured figures, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
@@ -61,6 +64,12 @@ enum Task {
     Unit(deployment::UnitOptions),
     /// Makes the documentation site of the Markdown, in target/site/html, with mdBook, which it installs into target/
     Docs,
+    /// Writes the figures of docs/performance.json into README.md
+    Figures,
+    /// Builds the program from nothing, and prints the CPU seconds beside those that README.md states
+    BuildTime(build_time::Options),
+    /// Takes a picture of each page, light and dark, wide and narrow, for docs/images: needs Chromium, redis-server and Node
+    Screenshots(screenshots::Options),
     /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
     Criteria(criteria::Options),
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
@@ -93,6 +102,7 @@ fn run(task: Task) -> Result<()> {
             crate_order::check(&mut transcript)?;
             promises::check(&mut transcript)?;
             links::check(&mut transcript)?;
+            figures::check(&mut transcript)?;
             check::features(&mut transcript)?;
             check::clippy(&mut transcript)
         }
@@ -103,6 +113,9 @@ fn run(task: Task) -> Result<()> {
         Task::Image(options) => deployment::image(&options),
         Task::Unit(options) => deployment::unit(&options),
         Task::Docs => site::build(),
+        Task::Figures => figures::write(),
+        Task::BuildTime(options) => build_time::run(&options),
+        Task::Screenshots(options) => screenshots::run(&options),
         Task::Criteria(options) => criteria::run(&options),
         Task::Bench(options) => bench::run(options),
     }

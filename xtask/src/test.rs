@@ -13,6 +13,7 @@ use crate::crate_order;
 use crate::deployment;
 use crate::document;
 use crate::failures::Format;
+use crate::figures;
 use crate::fuzz;
 use crate::links;
 use crate::node;
@@ -91,12 +92,13 @@ pub(crate) fn quick() -> Result<()> {
     end(&report)
 }
 
-fn style() -> [Step<'static>; 4] {
+fn style() -> [Step<'static>; 5] {
     [
         Step::new("formatting", check::formatting),
         Step::new("order of crates", crate_order::check),
         Step::new("promises", promises::check),
         Step::new("links of documents", links::check),
+        Step::new("figures of README.md", figures::check),
     ]
 }
 
