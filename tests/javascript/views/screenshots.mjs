@@ -21,7 +21,7 @@ try {
       const path = join(directory, picture(view, scheme, width));
       const height = await page.evaluate(() => document.documentElement.scrollHeight);
       const clip = { x: 0, y: 0, width, height: Math.min(height, HIGHEST[width]) };
-      await page.screenshot({ path, clip, fullPage: true, animations: 'disabled', caret: 'hide' });
+      await page.screenshot({ path, clip, fullPage: view.isWhole ?? true, animations: 'disabled', caret: 'hide' });
       const { size } = await stat(path);
       console.log(`${path}  ${Math.ceil(size / 1024)} KB`);
       if (size > LARGEST_PICTURE) throw new Error(`${path} has ${size} bytes, more than ${LARGEST_PICTURE}: show less in this view`);

@@ -2,9 +2,11 @@
 // widths, and views.test.mjs judges each of these.
 //
 // A view has a `name`, which is that of its pictures, a `path`, and `show(page, stage)`, which brings the page into the state
-// that is looked at and returns when it is complete; `prepare(page, stage)`, with playwright's page, comes before anything is loaded. `environment` is Development unless said otherwise. `page` is a Page of
+// that is looked at and returns when it is complete; `prepare(page, stage)`, with playwright's page, comes before anything is loaded. `environment` is Development unless said otherwise. Where `isWhole` is false the picture shows one screen rather than the whole page. `page` is a Page of
 // parts/page.mjs, `stage` has three instances over one Redis, the first of which serves the page. `complaints` matches those of the console
 // that belong to the view.
+
+import { answerAs, fixed } from '../parts/console-state.mjs';
 
 export const SCHEMES = ['light', 'dark'];
 export const WIDTHS = [360, 1400];
@@ -98,7 +100,61 @@ export const VIEWS = [
       await page.page.locator('#incoming').waitFor();
     },
   },
+  {
+    name: 'console',
+    path: '/console',
+    isWhole: false,
+    prepare: page => answerAs(page, fixed({ key: 'a key' })),
+    async show({ page }) {
+      await page.locator('#key').fill('a key');
+      await page.keyboard.press('Enter');
+      await page.locator('.uplot').nth(3).waitFor();
+    },
+  },
+  {
+    name: 'console-find',
+    path: '/console#connections',
+    prepare: page => answerAs(page, fixed({ isOpen: true })),
+    async show({ page }) { await timeline(page); },
+  },
+  {
+    name: 'console-confirm',
+    path: '/console#connections',
+    isWhole: false,
+    prepare: page => answerAs(page, fixed({ isOpen: true })),
+    async show({ page }) {
+      await timeline(page);
+      await page.locator('#timeline-acts button').first().click();
+      await page.locator('#confirm-do').waitFor();
+    },
+  },
+  {
+    name: 'console-act',
+    path: '/console#act',
+    prepare: page => answerAs(page, fixed({ isOpen: true })),
+    async show({ page }) { await page.locator('#act-arguments').waitFor(); },
+  },
+  {
+    name: 'console-sign-in',
+    path: '/console',
+    prepare: page => answerAs(page, fixed()),
+    async show({ page }) { await page.locator('#key').waitFor(); },
+  },
+  {
+    name: 'console-off',
+    path: '/console',
+    environment: 'Production',
+    async show({ page }) { await page.locator('#closed').waitFor(); },
+  },
 ];
+
+/** Finds the connections of somebody, and opens the one that ended because it read too slowly. */
+async function timeline(page) {
+  await page.locator('#find-value').fill('ada');
+  await page.locator('#find button').click();
+  await page.locator('#found-table .link').nth(3).click();
+  await page.locator('#timeline-events li').nth(5).waitFor();
+}
 
 async function add(page, address) {
   await page.locator('#address').fill(address);

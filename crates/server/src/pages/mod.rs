@@ -64,7 +64,7 @@ impl Reach {
     }
 }
 
-const PAGES: [Page; 4] = [
+const PAGES: [Page; 5] = [
     Page {
         path: HOME,
         name: "home",
@@ -91,6 +91,14 @@ const PAGES: [Page; 4] = [
             "Open a second tab as somebody else, on another instance if you like.",
         ]),
         main: include_str!("../../assets/call.html"),
+    },
+    Page {
+        path: CONSOLE,
+        name: "console",
+        title: "Console – Hubline",
+        reach: Reach::Own,
+        sign_in: None,
+        main: include_str!("../../assets/console.html"),
     },
     Page {
         path: TEST,
@@ -148,13 +156,23 @@ enum Kind {
     Style,
 }
 
-const FILES: [(&str, Kind, &str); 14] = [
+const FILES: [(&str, Kind, &str); 24] = [
     ("/home.js", Kind::Script, include_str!("../../assets/home.js")),
     ("/home.css", Kind::Style, include_str!("../../assets/home.css")),
     ("/chat.js", Kind::Script, include_str!("../../assets/chat.js")),
     ("/chat.css", Kind::Style, include_str!("../../assets/chat.css")),
     ("/call.js", Kind::Script, include_str!("../../assets/call.js")),
     ("/call.css", Kind::Style, include_str!("../../assets/call.css")),
+    ("/console.js", Kind::Script, include_str!("../../assets/console.js")),
+    ("/console-act.js", Kind::Script, include_str!("../../assets/console-act.js")),
+    ("/console-charts.js", Kind::Script, include_str!("../../assets/console-charts.js")),
+    ("/console-find.js", Kind::Script, include_str!("../../assets/console-find.js")),
+    ("/console-fleet.js", Kind::Script, include_str!("../../assets/console-fleet.js")),
+    ("/console-link.js", Kind::Script, include_str!("../../assets/console-link.js")),
+    ("/console-parts.js", Kind::Script, include_str!("../../assets/console-parts.js")),
+    ("/console.css", Kind::Style, include_str!("../../assets/console.css")),
+    ("/uplot.iife.min.js", Kind::Script, include_str!("../../assets/uPlot.iife.min.js")),
+    ("/uplot.min.css", Kind::Style, include_str!("../../assets/uPlot.min.css")),
     ("/test.js", Kind::Script, include_str!("../../assets/test.js")),
     ("/test-instance.js", Kind::Script, include_str!("../../assets/test-instance.js")),
     ("/test-counts.js", Kind::Script, include_str!("../../assets/test-counts.js")),
