@@ -19,6 +19,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -28,7 +29,7 @@ use hubline_pipe::{
 };
 use hubline_protocol::negotiate::TransportKind;
 use hubline_protocol::{Completion, Encoded, UserId, encode};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::HubContext;
 use crate::caller::{Caller, CallerState};
@@ -48,6 +49,9 @@ use wire::Wire;
 
 /// Lowest handshake version that can do stateful reconnect.
 const STATEFUL_VERSION: i32 = 2;
+
+/// How long a handshake may take once the instance stops.
+const LAST_HANDSHAKE: Duration = Duration::from_secs(1);
 
 impl ConnectionHandler for HubContext {
     fn run(&self, accepted: Accepted) -> BoxFuture<'static, ()> {
@@ -76,8 +80,12 @@ async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection
     let mut wire = Wire::new(pipe, transport);
     let options = &context.0.options;
     let request = handshake::read(&mut wire, options, transport);
-    let request = timeout(options.handshake_timeout, request).await;
-    let request = match request.unwrap_or_else(|_| Err(handshake::Refused::timed_out())) {
+    let request = tokio::select! {
+        biased;
+        request = timeout(options.handshake_timeout, request) => request.ok(),
+        () = last_handshake(&context) => None,
+    };
+    let request = match request.unwrap_or_else(|| Err(handshake::Refused::timed_out())) {
         Ok(request) => request,
         Err(refused) => {
             context.0.closed.count(refused.metric_label());
@@ -129,6 +137,12 @@ async fn begin(context: HubContext, accepted: Accepted) -> Option<Box<Connection
     }))
 }
 
+/// Ready when an instance that stops does not wait for a handshake any longer.
+async fn last_handshake(context: &HubContext) {
+    context.0.stopping.cancelled().await;
+    sleep(LAST_HANDSHAKE).await;
+}
+
 struct Connection {
     context: HubContext,
     caller: Caller,
@@ -164,7 +178,7 @@ impl Connection {
         let core = Arc::clone(&self.context.0);
         core.router.add(&self.caller);
         // After it was added: either this sees the flag, or the one who sets it sees the connection.
-        if core.stopping.load(Ordering::SeqCst) {
+        if core.stopping.is_cancelled() {
             self.caller.0.outbox.close(CloseReason::ServerShutdown);
         }
         let subscribed = async {

@@ -1,7 +1,7 @@
 //! A running hub.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+
 use std::sync::{Arc, OnceLock};
 
 use hubline_backplane::{Backplane, HubBackplane, Publication, Status, Target};
@@ -11,6 +11,7 @@ use hubline_pipe::{Frame, RequestParts};
 use hubline_protocol::{ConnectionId, Dialect, GroupName, HubProtocol, Naming, UserId};
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::caller::Caller;
@@ -46,7 +47,7 @@ pub(crate) struct HubCore {
     pub(crate) directory: Option<Directory>,
     /// Calls that outlive their connection run to their end here.
     pub(crate) tasks: TaskTracker,
-    pub(crate) stopping: AtomicBool,
+    pub(crate) stopping: CancellationToken,
     pub(crate) left: LeftCounters,
     pub(crate) closed: Closed,
     pub(crate) counters: Counters,
@@ -88,7 +89,7 @@ impl HubContext {
             status,
             directory,
             tasks,
-            stopping: AtomicBool::new(false),
+            stopping: CancellationToken::new(),
             left: LeftCounters::default(),
             closed: Closed::default(),
             counters: Counters::default(),
@@ -241,7 +242,7 @@ impl HubContext {
     /// Returns the connections of this instance, to hand each over to other instances when its turn has come. Those that are opened
     /// later are closed, with `allowReconnect`, as soon as they are there.
     pub fn begin_drain(&self) -> Vec<DrainingConnection> {
-        self.0.stopping.store(true, Ordering::SeqCst);
+        self.0.stopping.cancel();
         self.0.router.outboxes().into_iter().map(DrainingConnection).collect()
     }
 
@@ -252,7 +253,7 @@ impl HubContext {
 
     /// Closes every connection of this instance with `allowReconnect`, those that come later too.
     pub fn close_all(&self) {
-        self.0.stopping.store(true, Ordering::SeqCst);
+        self.0.stopping.cancel();
         self.0.router.close_all(&CloseReason::ServerShutdown);
     }
 }
