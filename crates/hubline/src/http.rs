@@ -1,5 +1,6 @@
 //! Serving HTTP/1.1 to the internet.
 
+mod batches;
 mod connection;
 mod forwarded;
 mod head_filter;
@@ -18,9 +19,11 @@ use std::time::Duration;
 
 use axum::Router;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use batches::Batches;
 use connection::{Limits, serve_one};
 pub use forwarded::{ForwardedHeaders, InvalidIpNetwork, IpNetwork};
 pub use options::HttpOptions;
@@ -85,26 +88,32 @@ pub async fn serve_with(
     options: HttpOptions,
 ) -> io::Result<()> {
     let limits = Limits::new(options.clone());
-    accept(listener, stop, &options, |socket, remote, connections, stop| {
+    let threads = vec![Handle::current()];
+    accept(listener, stop, &options, threads, |socket, remote, connections, stop| {
         connections.spawn(serve_one(socket, remote, app.clone(), stop, limits.clone()));
     })
     .await
 }
 
-/// Gives each connection to `serve`, which spawns its task as one of the tracker's; the last are waited for.
+/// Gives each connection to `serve`, which spawns its task on one of these threads, as one of the tracker's; the last are waited for.
 async fn accept(
     listener: TcpListener,
     stop: CancellationToken,
     options: &HttpOptions,
+    threads: Vec<Handle>,
     mut serve: impl FnMut(TcpStream, SocketAddr, &TaskTracker, CancellationToken),
 ) -> io::Result<()> {
     let connections = TaskTracker::new();
     let mut trouble = Trouble::default();
+    let mut batches = Batches::new(threads);
     let mut watching = pin!(options.watch());
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
-                Ok((socket, remote)) => serve(socket, remote, &connections, stop.clone()),
+                Ok((socket, remote)) => {
+                    serve(socket, remote, &connections, stop.clone());
+                    batches.accepted().await;
+                }
                 Err(error) => pause_after(&error, &mut trouble).await?,
             },
             () = stop.cancelled() => break,

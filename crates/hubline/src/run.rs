@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{DrainOptions, HttpOptions, Server, serve_with};
 
-/// How long requests that are no connection's may still take when draining is over.
+/// How long requests that are no connection's may still take when draining is over, and then connections that they have opened.
 const LAST_REQUESTS: Duration = Duration::from_secs(1);
 
 /// Serves an application as [`serve`](crate::serve) does until the process is asked to stop, by SIGINT or SIGTERM (elsewhere than on Unix by
@@ -122,8 +122,14 @@ async fn run_and_stop(
         false => tracing::warn!(?timeout, "Stopped with {drained} left; a longer timeout waits longer"),
     }
     stopping.cancel();
+    let last = async {
+        let served = tokio::time::timeout(LAST_REQUESTS, serving).await.unwrap_or(Ok(()));
+        // A WebSocket of the last moment is told to reconnect, too, rather than cut off before its handshake.
+        server.hand_over(LAST_REQUESTS).await;
+        served
+    };
     tokio::select! {
-        served = tokio::time::timeout(LAST_REQUESTS, serving) => served.unwrap_or(Ok(())),
+        served = last => served,
         () = hurry => Ok(()),
     }
 }

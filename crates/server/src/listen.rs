@@ -11,7 +11,7 @@ use tokio::net::{TcpListener, TcpSocket};
 use crate::config::{ListenAddress, ListenHost, Scheme};
 
 /// Connections that may wait to be accepted; the kernel's `net.core.somaxconn` goes before it.
-const BACKLOG: u32 = 1024;
+const BACKLOG: u32 = 4096;
 
 /// Listens on all of these, which `settings` have chosen, and says what is spoken there.
 ///

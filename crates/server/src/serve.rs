@@ -27,7 +27,7 @@ use crate::starting::Starting;
 /// Exit code after a second signal, as shells show a program that Ctrl-C has ended.
 const INTERRUPTED: i32 = 130;
 
-/// How long requests that are no connection's may take when draining is over.
+/// How long requests that are no connection's may take when draining is over, and then connections that they have opened.
 const LAST_REQUESTS: Duration = Duration::from_millis(500);
 /// What is left of the time to stop for the database.
 const LAST_WRITES: Duration = Duration::from_millis(500);
@@ -68,8 +68,14 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
     announce(log.for_standard_output(&app::banner(config)))?;
 
     let console = routers.console;
-    let leaving =
-        Leaving { options: config.server.drain, server, readiness, drain, clinic, chat: routers.chat };
+    let leaving = Leaving {
+        options: config.server.drain,
+        server: server.clone(),
+        readiness,
+        drain,
+        clinic,
+        chat: routers.chat,
+    };
     tokio::select! {
         left = leaving.when_asked(&mut stop) => if !left {
             log.flush();
@@ -83,6 +89,8 @@ pub(crate) async fn run(config: &Config, log: &Output, telemetry: &Telemetry) ->
     end.cancel();
     let ended = async { while serving.join_next().await.is_some() {} };
     _ = timeout(LAST_REQUESTS, ended).await;
+    // A WebSocket of the last moment is told to reconnect, too, rather than cut off before its handshake.
+    server.hand_over(LAST_REQUESTS).await;
     own_socket.close().await;
     Ok(())
 }

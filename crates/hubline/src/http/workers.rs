@@ -129,7 +129,7 @@ impl Workers {
         let left_by_runs = || self.left_by_runs.load(Ordering::Relaxed);
         let (before, left_before): (Vec<_>, _) =
             (self.runtimes.iter().map(|runtime| (runtime, tasks(runtime))).collect(), left_by_runs());
-        accept(listener, stop, &options, |socket, remote, connections, stop| {
+        accept(listener, stop, &options, self.runtimes.clone(), |socket, remote, connections, stop| {
             let left = std::iter::once(left_by_runs() - left_before).chain(std::iter::repeat(0));
             let loads = before
                 .iter()
