@@ -11,6 +11,7 @@ mod measure;
 mod owned_child;
 mod program;
 mod server;
+mod storm;
 mod table;
 
 use std::path::PathBuf;
@@ -64,6 +65,8 @@ enum Other {
     Fleet(fleet::Options),
     /// The program as it ships: memory of an idle connection on each hub of the applications, CPU of a stored message
     Program(program::Options),
+    /// Many clients come at once, as after an instance has gone, while others chat: how long that takes, and how late messages are meanwhile
+    Storm(storm::Options),
 }
 
 /// The options with their defaults.
@@ -117,6 +120,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
     match options.other {
         Some(Other::Fleet(options)) => return fleet::run(options),
         Some(Other::Program(options)) => return program::run(options),
+        Some(Other::Storm(options)) => return storm::run(&options),
         None => {}
     }
     let plan = Plan::new(&options);

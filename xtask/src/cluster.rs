@@ -50,6 +50,15 @@ pub(crate) enum Ports {
     Free,
 }
 
+/// How nginx is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proxy {
+    /// As the users have it.
+    Theirs,
+    /// By `deploy/nginx/nginx.conf`.
+    Deployed,
+}
+
 /// Starts everything, says where it is, and ends it at Ctrl-C, SIGTERM, or when standard input ends.
 ///
 /// # Errors
@@ -74,7 +83,7 @@ async fn serve(options: &Options, program: &Path) -> Result<()> {
     let asked_to_end = end();
     tokio::pin!(asked_to_end);
     let mut cluster = tokio::select! {
-        cluster = Cluster::start(options.system, program, options.instances, options.ports, &[]) => cluster?,
+        cluster = Cluster::start(options.system, program, options.instances, options.ports, Proxy::Theirs, &[]) => cluster?,
         ended = &mut asked_to_end => return ended,
     };
     println!("Ready. Ctrl-C ends all of it.");

@@ -1,7 +1,7 @@
 //! `cargo xtask criteria`: the eight signs by which Conduit's guide tells a backplane that works, each measured on real parts.
 
-mod chat;
-mod load;
+pub(crate) mod chat;
+pub(crate) mod load;
 mod navigation;
 mod table;
 
@@ -62,7 +62,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn given_or_built(given: Option<&PathBuf>, package: &str, program: &str) -> Result<PathBuf> {
+pub(crate) fn given_or_built(given: Option<&PathBuf>, package: &str, program: &str) -> Result<PathBuf> {
     match given {
         Some(program) => Ok(program.clone()),
         None => {

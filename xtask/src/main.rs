@@ -26,6 +26,7 @@ mod python;
 mod redis_servers;
 mod report;
 mod results;
+mod rolling_restart;
 mod screenshots;
 mod site;
 mod test;
@@ -72,6 +73,8 @@ enum Task {
     Screenshots(screenshots::Options),
     /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
     Criteria(criteria::Options),
+    /// Replaces three instances behind nginx one after the other while clients chat, and says what each of them missed
+    RollingRestart(rolling_restart::Options),
     /// Compares memory and CPU with ASP.NET Core 10, which is found by `HUBLINE_PEER`, and 11, `peer11` beside it
     Bench(bench::Options),
 }
@@ -117,6 +120,7 @@ fn run(task: Task) -> Result<()> {
         Task::BuildTime(options) => build_time::run(&options),
         Task::Screenshots(options) => screenshots::run(&options),
         Task::Criteria(options) => criteria::run(&options),
+        Task::RollingRestart(options) => rolling_restart::run(&options),
         Task::Bench(options) => bench::run(options),
     }
 }

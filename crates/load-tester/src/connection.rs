@@ -30,6 +30,9 @@ pub enum Transport {
     /// A WebSocket without negotiation.
     #[value(name = "ws")]
     WebSockets,
+    /// A WebSocket after a negotiation on a socket of its own, as browsers do it.
+    #[value(name = "negotiated-ws")]
+    NegotiatedWebSockets,
     /// A response that does not end, and a POST on a socket of its own for what the client sends.
     #[value(name = "sse")]
     ServerSentEvents,
@@ -99,6 +102,9 @@ impl Connection {
     ) -> anyhow::Result<Self> {
         Ok(match transport {
             Transport::WebSockets => Self::WebSockets(WebSocket::open(target, protocol).await?),
+            Transport::NegotiatedWebSockets => {
+                Self::WebSockets(WebSocket::open_negotiated(target, protocol).await?)
+            }
             Transport::ServerSentEvents => {
                 Self::ServerSentEvents(opened(EventStream::connect(target)).await?)
             }

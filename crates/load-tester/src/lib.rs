@@ -46,6 +46,7 @@ mod report;
 
 pub use chat::history::{Conversation, Event, History, Stored, Way, read_stored};
 pub use chat::judge::{Verdict, judge};
+pub use chat::missed::{Missed, missed};
 pub use connection::Transport;
 pub use messages::Protocol;
 pub use report::{

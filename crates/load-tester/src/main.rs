@@ -9,7 +9,7 @@ use clap::{Parser, Subcommand};
 use hubline_load_tester::{
     BroadcastOptions, ChatOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, GroupsOptions,
     History, IdleOptions, NavigationOptions, Phase, Target, broadcast, chat, echo, elsewhere, fleet, flood,
-    groups, idle, judge, navigation, read_stored,
+    groups, idle, judge, missed, navigation, read_stored,
 };
 use serde::Serialize;
 
@@ -50,12 +50,18 @@ enum Scenario {
     Chat(ChatOptions),
     /// Judge a chat by its history and by what the database has; the exit code is 1 if anything is lost, doubled, out of order or foreign
     Judge {
-        /// What `chat` wrote
-        #[arg(long)]
-        history: PathBuf,
+        /// What `chat` wrote; again for each file
+        #[arg(long, required = true)]
+        history: Vec<PathBuf>,
         /// Messages of the database, one JSON object a line: {"conversation": {"pair": [ONE, OTHER]} or {"room": NAME}, "id", "sender", "key"}
         #[arg(long)]
         stored: PathBuf,
+    },
+    /// Compare the events that users of rooms did not get with the times at which they had no connection
+    Missed {
+        /// What `chat` wrote; again for each file
+        #[arg(long, required = true)]
+        history: Vec<PathBuf>,
     },
     /// Join many groups on one connection, and leave them
     Groups(GroupsOptions),
@@ -106,6 +112,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
             report(*json, verdict);
             anyhow::ensure!(is_good, "the chat is not what it may be");
         }
+        Scenario::Missed { history } => report(*json, missed(&History::read(history)?)),
         Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
     }
     Ok(())

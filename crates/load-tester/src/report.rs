@@ -68,6 +68,10 @@ pub struct ChatReport {
     pub confirmed: u64,
     /// Time from the first attempt to send a message to its confirmation; outages count.
     pub confirmed_in: Latency,
+    /// Events of messages that somebody else had sent.
+    pub delivered: u64,
+    /// Time from the first attempt to send a message to its event at another user; outages count.
+    pub delivered_in: Latency,
     /// Connections that were made after a user's first.
     pub reconnects: u32,
     /// Calls that were refused or not answered, and made again.
@@ -80,9 +84,11 @@ pub struct ChatReport {
 
 impl Display for ChatReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
-        let Self { users, confirmed, confirmed_in, reconnects, repeated, unfinished, last_error } = self;
+        let Self { users, confirmed, confirmed_in, delivered, delivered_in, .. } = self;
+        let Self { reconnects, repeated, unfinished, last_error, .. } = self;
         writeln!(f, "users         {users}, {reconnects} reconnects, {repeated} calls repeated")?;
         writeln!(f, "confirmed     {confirmed}, in {confirmed_in}")?;
+        writeln!(f, "delivered     {delivered}, in {delivered_in}")?;
         write!(f, "unfinished    {unfinished}; last error: {}", last_error.as_deref().unwrap_or("none"))
     }
 }

@@ -7,6 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 use crate::connection::{CLOSE, Receive, opened};
 use crate::framing::{FrameReader, Incoming, push_close, push_data, push_pong};
+use crate::http::HttpConnection;
 use crate::messages::{Protocol, message_type};
 use crate::socket::{self, Socket};
 use crate::target::Target;
@@ -17,7 +18,7 @@ const HEAD_LIMIT_BYTES: usize = 8192;
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
-/// One SignalR connection over a WebSocket without negotiation.
+/// One SignalR connection over a WebSocket.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
     stream: Socket,
@@ -32,9 +33,18 @@ struct Inbound {
 }
 
 impl WebSocket {
-    /// Connects, upgrades and shakes hands.
+    /// Connects, upgrades and shakes hands, without a negotiation.
     pub(crate) async fn open(target: &Target, protocol: Protocol) -> anyhow::Result<Self> {
         opened(Self::connect(target, protocol)).await
+    }
+
+    /// As [`WebSocket::open`], after a negotiation on a socket of its own.
+    pub(crate) async fn open_negotiated(target: &Target, protocol: Protocol) -> anyhow::Result<Self> {
+        opened(async {
+            let path = HttpConnection::connect(target).await?.negotiate(target).await?;
+            Self::connect(&Target { path, ..target.clone() }, protocol).await
+        })
+        .await
     }
 
     async fn connect(target: &Target, protocol: Protocol) -> anyhow::Result<Self> {

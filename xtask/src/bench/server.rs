@@ -58,7 +58,12 @@ impl Server {
         Self::start_with(command, None, variables)
     }
 
-    /// The same, and on another port with TLS, where its hubs are then.
+    /// The same, and on another port with TLS, where [`Server::public_url_of`] is then.
+    pub(super) fn start_set_with_tls(command: &StartCommand, variables: &[(&str, String)]) -> Result<Self> {
+        Self::start_with(command, Some(Tls::new()?), variables)
+    }
+
+    /// Without variables, and on another port with TLS, where its hubs are then.
     pub(super) fn start_with_tls(command: &StartCommand) -> Result<Self> {
         Self::start_with(command, Some(Tls::new()?), &[])
     }
@@ -96,8 +101,13 @@ impl Server {
         format!("{}{path}", self.url)
     }
 
+    /// With a path behind it, over TLS if there is that.
+    pub(super) fn public_url_of(&self, path: &str) -> String {
+        format!("{}{path}", self.tls.as_ref().map_or(&self.url, |tls| &tls.url))
+    }
+
     pub(super) fn hub_url(&self) -> String {
-        format!("{}/benchhub", self.tls.as_ref().map_or(&self.url, |tls| &tls.url))
+        self.public_url_of("/benchhub")
     }
 
     /// Of the hub that has everything.

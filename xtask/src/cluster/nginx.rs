@@ -5,11 +5,13 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 use tokio::time::{sleep, timeout};
 
+use super::Proxy;
 use super::places::Places;
+use crate::process::root;
 
 const LOOKS: u32 = 500;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
@@ -20,9 +22,13 @@ pub(super) struct Nginx(Child);
 impl Nginx {
     /// # Errors
     /// nginx (Debian package nginx-light) is not installed, or does not come up.
-    pub(super) async fn start(places: &Places, directory: &Path) -> Result<Self> {
+    pub(super) async fn start(places: &Places, proxy: Proxy, directory: &Path) -> Result<Self> {
         let file = directory.join("nginx.conf");
-        std::fs::write(&file, configuration(places, directory))?;
+        let configuration = match proxy {
+            Proxy::Theirs => theirs(places, directory),
+            Proxy::Deployed => deployed(places, directory)?,
+        };
+        std::fs::write(&file, configuration)?;
         let mut command = Command::new("nginx");
         command.arg("-c").arg(&file).arg("-p").arg(directory).stdin(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().context("nginx (Debian package nginx-light)")?;
@@ -52,15 +58,11 @@ impl Nginx {
     }
 }
 
-fn configuration(places: &Places, directory: &Path) -> String {
-    let directory = directory.display();
+fn theirs(places: &Places, directory: &Path) -> String {
+    let directory = directory.display().to_string();
     let servers: String =
         places.instances.clone().map(|port| format!("    server 127.0.0.1:{port};\n")).collect();
-    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|what| format!("  {what}_temp_path {directory}/{what};\n"))
-        .concat();
-    // As root, workers would be those of another user, who may not enter the directory.
-    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+    let (user, temporary) = (user(), temporary_files(&directory));
     format!(
         "daemon off;\n{user}pid {directory}/nginx.pid;\nerror_log {directory}/nginx-error.log;\n\
          events {{ worker_connections 4096; }}\n\
@@ -85,4 +87,41 @@ fn configuration(places: &Places, directory: &Path) -> String {
          }}\n",
         port = places.nginx,
     )
+}
+
+/// The file of `deploy/` with the addresses of this machine. Names that are looked up again (`resolve`) take a newer nginx than
+/// Debian's, and addresses need none of that.
+fn deployed(places: &Places, directory: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(root().join("deploy/nginx/nginx.conf"))?;
+    let directory = directory.display().to_string();
+    let replaced = [
+        ("server hubline-1:8080 resolve", server(places, 0)),
+        ("server hubline-2:8080 resolve", server(places, 1)),
+        ("server hubline-3:8080 resolve", server(places, 2)),
+        ("listen 80 ", format!("listen 127.0.0.1:{} ", places.nginx)),
+        ("/dev/stderr", format!("{directory}/nginx-error.log")),
+        ("/dev/stdout", format!("{directory}/nginx-access.log")),
+        ("http {\n", format!("http {{\n{}", temporary_files(&directory))),
+    ];
+    let mut configuration = format!("daemon off;\n{}pid {directory}/nginx.pid;\n{text}", user());
+    for (from, to) in replaced {
+        ensure!(configuration.matches(from).count() == 1, "deploy/nginx/nginx.conf has not one {from:?}");
+        configuration = configuration.replace(from, &to);
+    }
+    Ok(configuration)
+}
+
+fn server(places: &Places, number: u16) -> String {
+    format!("server 127.0.0.1:{}", places.instances.start + number)
+}
+
+/// As root, workers would be those of another user, who may not enter the directory.
+fn user() -> &'static str {
+    if rustix::process::geteuid().is_root() { "user root;\n" } else { "" }
+}
+
+fn temporary_files(directory: &str) -> String {
+    ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|what| format!("  {what}_temp_path {directory}/{what};\n"))
+        .concat()
 }

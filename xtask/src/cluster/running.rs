@@ -1,7 +1,7 @@
 //! All parts of a system, as they run.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,20 +13,21 @@ use super::environment::Environment;
 use super::guard::Guard;
 use super::nginx::Nginx;
 use super::places::Places;
-use super::{Ports, System};
+use super::{Ports, Proxy, System};
 
 /// How long instances may take to end: longer than they give their clients.
-const END: Duration = Duration::from_secs(10);
+const END: Duration = Duration::from_secs(60);
 /// How often it is looked whether a program has ended by itself.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// All that runs. Fields end in their order.
 pub(crate) struct Cluster {
     nginx: Nginx,
+    proxy_url: String,
     instances: Vec<Instance>,
     pub(crate) redis: RedisServer,
     pub(crate) postgres: PostgresServer,
-    _directory: TempDir,
+    directory: TempDir,
     /// The last: what ends by itself has ended before.
     guard: Guard,
 }
@@ -48,6 +49,7 @@ impl Cluster {
         program: &Path,
         instances: u16,
         ports: Ports,
+        proxy: Proxy,
         variables: &[(&str, &str)],
     ) -> Result<Self> {
         let places = Places::choose(ports, instances);
@@ -69,7 +71,7 @@ impl Cluster {
 
         let mut instances = Vec::new();
         for (number, port) in (1..).zip(places.instances.clone()) {
-            let log = directory.path().join(format!("instance-{number}.log"));
+            let log = log_file(&directory, number);
             let content_root = directory.path().join(format!("instance-{number}"));
             std::fs::create_dir(&content_root)?;
             let launch =
@@ -91,15 +93,39 @@ impl Cluster {
             println!("            {}", process.line_with("SignalR configured").await?);
             instances.push(Instance { url: process.url(), launch, process: Some(process) });
         }
-        let nginx = Nginx::start(&places, directory.path()).await?;
+        let nginx = Nginx::start(&places, proxy, directory.path()).await?;
         nginx.id().map_or(Ok(()), |id| guard.end_process(id))?;
         println!("nginx       http://127.0.0.1:{}  round robin, no affinity", places.nginx);
-        Ok(Self { nginx, instances, redis, postgres, _directory: directory, guard })
+        let proxy_url = format!("http://127.0.0.1:{}", places.nginx);
+        Ok(Self { nginx, proxy_url, instances, redis, postgres, directory, guard })
     }
 
     /// The addresses of the instances.
     pub(crate) fn urls(&self) -> impl Iterator<Item = &str> {
         self.instances.iter().map(|instance| &*instance.url)
+    }
+
+    /// The address of nginx.
+    pub(crate) fn proxy_url(&self) -> &str {
+        &self.proxy_url
+    }
+
+    /// The log of an instance, counted from 0, as far as it was written.
+    pub(crate) fn log(&self, number: usize) -> Result<String> {
+        let file = log_file(&self.directory, number + 1);
+        std::fs::read_to_string(&file).with_context(|| file.display().to_string())
+    }
+
+    /// Copies the logs of the instances and of nginx into another directory.
+    pub(crate) fn copy_logs(&self, to: &Path) -> Result<()> {
+        for entry in std::fs::read_dir(self.directory.path())? {
+            let file = entry?.path();
+            let is_log = file.extension().is_some_and(|extension| extension == "log");
+            if let Some(name) = file.file_name().filter(|_| is_log) {
+                std::fs::copy(&file, to.join(name))?;
+            }
+        }
+        Ok(())
     }
 
     /// What each instance that runs has printed on standard output.
@@ -161,4 +187,9 @@ impl Cluster {
         }
         self.nginx.end().await;
     }
+}
+
+/// Of the instance of this number, counted from 1.
+fn log_file(directory: &TempDir, number: usize) -> PathBuf {
+    directory.path().join(format!("instance-{number}.log"))
 }

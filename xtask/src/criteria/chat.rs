@@ -10,7 +10,7 @@ use tokio::time::sleep;
 use super::load::LoadClient;
 use super::table::Table;
 use super::{INSTANCES, Options};
-use crate::cluster::{Cluster, Ports, System};
+use crate::cluster::{Cluster, Ports, Proxy, System};
 
 const HUB: &str = "/chathub";
 const SECONDS: u32 = 40;
@@ -20,11 +20,11 @@ const SETTLE: u32 = 30;
 const PAUSE: Duration = Duration::from_secs(4);
 /// How long something is away.
 const AWAY: Duration = Duration::from_secs(3);
-const DATABASE: &str = "teledoctor";
+pub(crate) const DATABASE: &str = "teledoctor";
 const SECRET: &str = "a secret of the tests, with which they sign tokens";
 
 /// Each stored message as the judge reads it.
-const STORED: &str = "SELECT json_build_object(
+pub(crate) const STORED: &str = "SELECT json_build_object(
         'conversation', CASE WHEN c.room = ''
             THEN json_build_object('pair', json_build_array(c.first_user, c.second_user))
             ELSE json_build_object('room', c.room) END,
@@ -37,8 +37,9 @@ pub(super) async fn measure(
     load: &LoadClient,
     table: &mut Table,
 ) -> Result<()> {
+    let variables = [("Jwt__Key", SECRET)];
     let mut cluster =
-        Cluster::start(System::Teledoctor, server, INSTANCES, Ports::Free, &[("Jwt__Key", SECRET)]).await?;
+        Cluster::start(System::Teledoctor, server, INSTANCES, Ports::Free, Proxy::Theirs, &variables).await?;
     let urls: Vec<String> = cluster.urls().map(|url| format!("{url}{HUB}")).collect();
     let directory = tempfile::tempdir()?;
     let history = directory.path().join("history.jsonl");

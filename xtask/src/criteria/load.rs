@@ -9,21 +9,21 @@ use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 /// How to start it.
-pub(super) struct LoadClient(PathBuf);
+pub(crate) struct LoadClient(PathBuf);
 
 /// One that runs. Killed when dropped.
-pub(super) struct Load {
+pub(crate) struct Load {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl LoadClient {
-    pub(super) fn new(program: &Path) -> Self {
+    pub(crate) fn new(program: &Path) -> Self {
         Self(program.to_owned())
     }
 
     /// Starts a scenario against these addresses of one hub.
-    pub(super) fn start(&self, scenario: &str, urls: &[String], arguments: &[String]) -> Result<Load> {
+    pub(crate) fn start(&self, scenario: &str, urls: &[String], arguments: &[String]) -> Result<Load> {
         let (first, others) = urls.split_first().context("no address")?;
         let mut command = Command::new(&self.0);
         command.args(["--json", "--url", first, scenario]);
@@ -37,7 +37,7 @@ impl LoadClient {
 
 impl Load {
     /// Waits until it says that it has reached a phase.
-    pub(super) async fn phase(&mut self, wanted: &str) -> Result<()> {
+    pub(crate) async fn phase(&mut self, wanted: &str) -> Result<()> {
         while let Some(line) = self.lines.next_line().await? {
             if serde_json::from_str::<Value>(&line)?["phase"] == wanted {
                 return Ok(());
@@ -47,7 +47,7 @@ impl Load {
     }
 
     /// Waits for its end and returns its report. `judge` ends with a failure and a report where something is wrong.
-    pub(super) async fn report(mut self) -> Result<Value> {
+    pub(crate) async fn report(mut self) -> Result<Value> {
         let mut report = None;
         while let Some(line) = self.lines.next_line().await? {
             let mut line: Value = serde_json::from_str(&line)?;

@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use super::load::LoadClient;
 use super::table::Table;
 use super::{INSTANCES, Options};
-use crate::cluster::{Cluster, Ports, System};
+use crate::cluster::{Cluster, Ports, Proxy, System};
 
 const HUB: &str = "/hubs/navigation-state";
 const START_LINE: &str = "[Conduit] SignalR configured with Redis backplane for horizontal scaling";
@@ -35,7 +35,7 @@ pub(super) async fn measure(
     load: &LoadClient,
     table: &mut Table,
 ) -> Result<()> {
-    let cluster = Cluster::start(System::Conduit, server, INSTANCES, Ports::Free, &[]).await?;
+    let cluster = Cluster::start(System::Conduit, server, INSTANCES, Ports::Free, Proxy::Theirs, &[]).await?;
     let urls: Vec<String> = cluster.urls().map(|url| format!("{url}{HUB}")).collect();
 
     let saying = cluster.outputs().filter(|lines| lines.iter().any(|line| line.contains(START_LINE))).count();

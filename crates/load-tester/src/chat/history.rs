@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context;
 use serde::{Deserialize, Serialize};
@@ -79,6 +80,34 @@ pub enum Event {
         /// How it came.
         way: Way,
     },
+    /// A message was sent and confirmed.
+    Sent {
+        /// By whom.
+        user: String,
+        /// The message.
+        key: String,
+        /// When it was sent for the first time, in microseconds since 1970.
+        from: u64,
+        /// When it was confirmed, likewise.
+        until: u64,
+    },
+    /// The user was between two connections.
+    Away {
+        /// Who.
+        user: String,
+        /// When the connection before was over, in microseconds since 1970.
+        from: u64,
+        /// When the user was in all rooms again, likewise.
+        until: u64,
+        /// Why the connection ended, and why attempts to come back failed.
+        reasons: Vec<String>,
+    },
+}
+
+/// In microseconds since 1970, by the clock that all programs of this machine share.
+pub(crate) fn now_micros() -> u64 {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// A message as the database has it.
@@ -115,12 +144,16 @@ impl History {
         write_lines(path, &self.events)
     }
 
-    /// Reads what [`write`](Self::write) wrote.
+    /// Reads what [`write`](Self::write) wrote, into one history of several files.
     ///
     /// # Errors
-    /// The file cannot be read, or has a line that is no event.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        Ok(Self { events: read_lines(path)? })
+    /// A file cannot be read, or has a line that is no event.
+    pub fn read(paths: &[impl AsRef<Path>]) -> anyhow::Result<Self> {
+        let mut events = Vec::new();
+        for path in paths {
+            events.append(&mut read_lines(path.as_ref())?);
+        }
+        Ok(Self { events })
     }
 }
 
@@ -130,7 +163,9 @@ impl Event {
             Self::Joined { user, .. }
             | Self::Sends { user, .. }
             | Self::Confirmed { user, .. }
-            | Self::Saw { user, .. } => user,
+            | Self::Saw { user, .. }
+            | Self::Sent { user, .. }
+            | Self::Away { user, .. } => user,
         }
     }
 }

@@ -223,7 +223,8 @@ fn missing(history: &History, stored: &[Stored], seen: &Seen<'_>, verdict: &mut 
     }
 }
 
-fn rooms(history: &History) -> BTreeMap<&str, HashSet<&str>> {
+/// Who is in which room.
+pub(super) fn rooms(history: &History) -> BTreeMap<&str, HashSet<&str>> {
     let mut rooms: BTreeMap<&str, HashSet<&str>> = BTreeMap::new();
     for event in &history.events {
         if let Event::Joined { user, room } = event {

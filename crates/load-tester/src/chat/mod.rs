@@ -2,5 +2,6 @@
 
 pub(crate) mod history;
 pub(crate) mod judge;
+pub(crate) mod missed;
 pub(crate) mod token;
 pub(crate) mod user;

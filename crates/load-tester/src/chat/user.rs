@@ -1,6 +1,6 @@
 //! One user with one connection, which comes back by itself and asks for what it has missed.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Barrier;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
-use super::history::{Conversation, Event, Way};
+use super::history::{Conversation, Event, Way, now_micros};
 use super::token;
 use crate::connection::{CLOSE, COMPLETION, INVOCATION, PING_INTERVAL, Receive};
 use crate::framing::{RECORD_SEPARATOR, push_data};
@@ -29,6 +29,9 @@ const PAGE: u32 = 100;
 /// Where events of all users are kept, those of each user in order.
 pub(crate) type Journal = Arc<Mutex<Vec<Event>>>;
 
+/// When each message was sent for the first time, by its key.
+pub(crate) type Sends = Arc<Mutex<HashMap<String, Instant>>>;
+
 /// What a user does.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
@@ -37,6 +40,9 @@ pub(crate) struct Plan {
     /// The instance it connects to first.
     pub(crate) first_target: usize,
     pub(crate) jwt_key: Arc<str>,
+    pub(crate) sends: Sends,
+    /// Tells the messages of this run from those of others.
+    pub(crate) run: u64,
     pub(crate) rooms: Vec<String>,
     /// Whom it writes to in turn.
     pub(crate) conversations: Vec<(Conversation, To)>,
@@ -45,6 +51,10 @@ pub(crate) struct Plan {
     pub(crate) stop_sending: Instant,
     /// Nobody sends before everybody is in his rooms.
     pub(crate) all_joined: Arc<Barrier>,
+    /// Until when they have to be.
+    pub(crate) joined_by: Instant,
+    /// Whether each connection is negotiated before it is opened.
+    pub(crate) negotiates: bool,
     /// Until then everything sent has to be confirmed and everything missed fetched.
     pub(crate) give_up: Instant,
 }
@@ -67,6 +77,8 @@ pub(crate) struct Outcome {
     pub(crate) last_error: Option<String>,
     /// How long it took until a message was confirmed, in microseconds.
     pub(crate) confirmed_micros: Vec<u64>,
+    /// How long it took until a message that somebody else sent came as an event, likewise.
+    pub(crate) delivered_micros: Vec<u64>,
 }
 
 pub(crate) struct User {
@@ -75,9 +87,11 @@ pub(crate) struct User {
     outcome: Outcome,
     cursor: Option<String>,
     joined: bool,
+    /// Since when there is no connection, and why.
+    away: Option<(u64, Vec<String>)>,
     number: u64,
     /// A message that is not confirmed yet.
-    unconfirmed: Option<(Conversation, To, String, Instant)>,
+    unconfirmed: Option<Unconfirmed>,
     next_send: Instant,
 }
 
@@ -100,11 +114,20 @@ struct Page {
     has_more: bool,
 }
 
+/// A message that was sent.
+struct Unconfirmed {
+    to: To,
+    key: String,
+    since: Instant,
+    /// The same moment, in microseconds since 1970.
+    from: u64,
+}
+
 /// A connection and what came beside the answers it was waiting for.
 struct Session {
     socket: WebSocket,
     invocations: u64,
-    events: VecDeque<Message>,
+    events: VecDeque<(Instant, Message)>,
 }
 
 impl User {
@@ -116,6 +139,7 @@ impl User {
             outcome: Outcome::default(),
             cursor: None,
             joined: false,
+            away: None,
             number: 0,
             unconfirmed: None,
             next_send,
@@ -132,7 +156,7 @@ impl User {
             let target = self.plan.targets[attempt % self.plan.targets.len()].clone();
             match self.session(&target).await {
                 Ok(()) => return Ok(self.outcome),
-                Err(error) => self.outcome.last_error = Some(format!("{error:#}")),
+                Err(error) => self.lost(format!("{error:#}")),
             }
             if Instant::now() > self.plan.give_up {
                 let last = self.outcome.last_error.take().unwrap_or_default();
@@ -140,67 +164,95 @@ impl User {
             }
             self.outcome.reconnects += 1;
             attempt += 1;
-            sleep(RETRY).await;
+            // As official clients: at once, and only then after a while.
+            if self.away.as_ref().is_none_or(|(_, reasons)| reasons.len() > 1) {
+                sleep(RETRY).await;
+            }
         }
+    }
+
+    fn lost(&mut self, reason: String) {
+        if self.joined {
+            let (_, reasons) = self.away.get_or_insert_with(|| (now_micros(), Vec::new()));
+            reasons.push(reason.clone());
+        }
+        self.outcome.last_error = Some(reason);
+    }
+
+    /// In all rooms again.
+    fn is_back(&mut self) {
+        let Some((from, reasons)) = self.away.take() else { return };
+        let user = self.plan.name.clone();
+        self.journal.lock().push(Event::Away { user, from, until: now_micros(), reasons });
     }
 
     /// One connection, to its end or the user's.
     async fn session(&mut self, target: &Target) -> anyhow::Result<()> {
         let token = token::sign(&self.plan.jwt_key, &self.plan.name);
         let path = target.path_with("", &format!("access_token={token}"));
-        let mut session = Session::open(&Target { path, ..target.clone() }).await?;
-        self.insist(&mut session, "EnableEvents", &json!([])).await?;
+        let mut session = Session::open(&Target { path, ..target.clone() }, self.plan.negotiates).await?;
+        let ended = self.chat(&mut session).await;
+        // What came before the connection ended came.
+        self.saw(&mut session)?;
+        ended?;
+        session.socket.close();
+        Ok(())
+    }
+
+    async fn chat(&mut self, session: &mut Session) -> anyhow::Result<()> {
+        self.insist(session, "EnableEvents", &json!([])).await?;
         for room in self.plan.rooms.clone() {
-            self.insist(&mut session, "JoinRoom", &json!([room])).await?;
+            self.insist(session, "JoinRoom", &json!([room])).await?;
             if !self.joined {
                 self.journal.lock().push(Event::Joined { user: self.plan.name.clone(), room });
             }
         }
+        self.is_back();
         if !std::mem::replace(&mut self.joined, true) {
-            timeout(ANSWER_TIMEOUT, self.plan.all_joined.wait()).await.context("others did not join")?;
+            let all = timeout_at(self.plan.joined_by, self.plan.all_joined.wait());
+            all.await.context("others did not join")?;
         }
-        self.catch_up(&mut session).await?;
+        self.catch_up(session).await?;
         while Instant::now() < self.plan.stop_sending || self.unconfirmed.is_some() {
             if Instant::now() > self.plan.give_up {
                 bail!("a message is not confirmed");
             }
             let is_due = self.unconfirmed.is_some() || Instant::now() >= self.next_send;
             if is_due {
-                self.send(&mut session).await?;
+                self.send(session).await?;
             } else {
                 session.listen(self.next_send.min(self.plan.stop_sending)).await?;
             }
-            self.saw(&mut session);
+            self.saw(session)?;
         }
         // What others confirm until then may still come.
         while Instant::now() < self.plan.give_up - ANSWER_TIMEOUT {
             session.listen(self.plan.give_up - ANSWER_TIMEOUT).await?;
-            self.saw(&mut session);
+            self.saw(session)?;
         }
-        self.catch_up(&mut session).await?;
-        session.socket.close();
-        Ok(())
+        self.catch_up(session).await
     }
 
     async fn send(&mut self, session: &mut Session) -> anyhow::Result<()> {
-        let (conversation, to, key, since) = match self.unconfirmed.take() {
+        let Unconfirmed { to, key, since, from } = match self.unconfirmed.take() {
             Some(unconfirmed) => unconfirmed,
             None => {
                 let conversations = &self.plan.conversations;
                 let turn = usize::try_from(self.number)? % conversations.len();
                 let (conversation, to) = conversations[turn].clone();
-                let key = format!("{}-{}", self.plan.name, self.number);
+                let key = format!("{}-{:x}-{}", self.plan.name, self.plan.run, self.number);
                 self.number += 1;
                 self.next_send = (self.next_send + self.plan.interval).max(Instant::now());
+                self.plan.sends.lock().insert(key.clone(), Instant::now());
                 self.journal.lock().push(Event::Sends {
                     user: self.plan.name.clone(),
-                    conversation: conversation.clone(),
+                    conversation,
                     key: key.clone(),
                 });
-                (conversation, to, key, Instant::now())
+                Unconfirmed { to, key, since: Instant::now(), from: now_micros() }
             }
         };
-        self.unconfirmed = Some((conversation, to.clone(), key.clone(), since));
+        self.unconfirmed = Some(Unconfirmed { to: to.clone(), key: key.clone(), since, from });
         let argument = match to {
             To::User(user) => json!([{ "to": user, "text": key, "clientMessageId": key }]),
             To::Room(room) => json!([{ "room": room, "text": key, "clientMessageId": key }]),
@@ -208,7 +260,9 @@ impl User {
         match session.call("Send", argument).await? {
             Ok(answer) => {
                 let id = text(answer.get("id").context("an answer without id")?);
-                self.journal.lock().push(Event::Confirmed { user: self.plan.name.clone(), key, id });
+                let user = self.plan.name.clone();
+                let sent = Event::Sent { user: user.clone(), key: key.clone(), from, until: now_micros() };
+                self.journal.lock().extend([sent, Event::Confirmed { user, key, id }]);
                 self.outcome.confirmed_micros.push(u64::try_from(since.elapsed().as_micros())?);
                 self.unconfirmed = None;
             }
@@ -235,8 +289,7 @@ impl User {
                 break;
             }
         }
-        self.saw(session);
-        Ok(())
+        self.saw(session)
     }
 
     /// Calls a method again until it is not refused.
@@ -259,10 +312,15 @@ impl User {
         }
     }
 
-    fn saw(&mut self, session: &mut Session) {
-        while let Some(message) = session.events.pop_front() {
+    fn saw(&mut self, session: &mut Session) -> anyhow::Result<()> {
+        while let Some((at, message)) = session.events.pop_front() {
+            let sent = self.plan.sends.lock().get(&message.text).copied();
+            if let Some(sent) = sent.filter(|_| message.from != self.plan.name) {
+                self.outcome.delivered_micros.push(u64::try_from((at - sent).as_micros())?);
+            }
             self.note(message, Way::Event);
         }
+        Ok(())
     }
 
     fn note(&mut self, message: Message, way: Way) {
@@ -280,8 +338,11 @@ impl User {
 }
 
 impl Session {
-    async fn open(target: &Target) -> anyhow::Result<Self> {
-        let socket = WebSocket::open(target, Protocol::Json).await?;
+    async fn open(target: &Target, negotiates: bool) -> anyhow::Result<Self> {
+        let socket = match negotiates {
+            true => WebSocket::open_negotiated(target, Protocol::Json).await?,
+            false => WebSocket::open(target, Protocol::Json).await?,
+        };
         Ok(Self { socket, invocations: 0, events: VecDeque::new() })
     }
 
@@ -346,7 +407,8 @@ impl Session {
                     answer = Some(error.map_or_else(|| Ok(message["result"].take()), Err));
                 }
                 INVOCATION if message["target"] == "MessageReceived" => {
-                    self.events.push_back(serde_json::from_value(message["arguments"][0].take())?);
+                    let event = serde_json::from_value(message["arguments"][0].take())?;
+                    self.events.push_back((Instant::now(), event));
                 }
                 CLOSE => bail!("the server closed, saying {message}"),
                 _ => {}

@@ -9,8 +9,8 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Phase;
-use crate::chat::history::{Conversation, History};
-use crate::chat::user::{Journal, Plan, To, User};
+use crate::chat::history::{Conversation, History, now_micros};
+use crate::chat::user::{Journal, Plan, Sends, To, User};
 use crate::crowd::check_room;
 use crate::report::{ChatReport, Recorder};
 use crate::target::Target;
@@ -19,8 +19,11 @@ use crate::target::Target;
 const ROOM: u32 = 20;
 /// Whom a user writes to, besides his room.
 const PARTNERS: u32 = 3;
-/// Over how long the first connections are spread.
+/// Over how long the first connections are spread, and how many of them come in a second at most.
 const CONNECTING: Duration = Duration::from_secs(3);
+const CONNECTING_PER_SECOND: u32 = 300;
+/// How long joining may take after that.
+const JOINING: Duration = Duration::from_secs(10);
 
 /// Users write to each other and in rooms of 20, come back when a connection is lost, and ask for what they have missed.
 #[derive(Debug, Clone, Args)]
@@ -43,6 +46,12 @@ pub struct ChatOptions {
     /// Nobody is in a room: each message goes to one user
     #[arg(long)]
     pub without_rooms: bool,
+    /// All messages go to rooms
+    #[arg(long, conflicts_with = "without_rooms")]
+    pub rooms_only: bool,
+    /// Each connection is negotiated before it is opened, as official clients do it
+    #[arg(long)]
+    pub negotiate: bool,
     /// The secret of the server's Jwt:Key, with which the users' tokens are signed
     #[arg(long, env = "JWT_KEY", hide_env_values = true)]
     pub jwt_key: String,
@@ -63,14 +72,16 @@ pub async fn chat(
     ensure!(options.users.is_multiple_of(4), "--users has to be a multiple of 4");
     check_room(options.users as usize)?;
     let targets: Arc<[Target]> = [target].into_iter().chain(&options.others).cloned().collect();
-    let journal = Journal::default();
-    let start = Instant::now() + CONNECTING;
+    let (journal, sends, run) = (Journal::default(), Sends::default(), now_micros());
+    let connecting = CONNECTING.max(Duration::from_secs(1) * options.users.div_ceil(CONNECTING_PER_SECOND));
+    let start = Instant::now() + connecting;
     let all_joined = Arc::new(Barrier::new(options.users as usize));
     let mut users = JoinSet::new();
     for number in 0..options.users {
-        let user = User::new(plan(number, options, &targets, start, &all_joined), Arc::clone(&journal));
+        let user = plan(number, options, &targets, start, &all_joined, &sends, run);
+        let user = User::new(user, Arc::clone(&journal));
         let connect_at =
-            start - CONNECTING + CONNECTING.mul_f64(f64::from(number) / f64::from(options.users));
+            start - connecting + connecting.mul_f64(f64::from(number) / f64::from(options.users));
         users.spawn(async move {
             sleep_until(connect_at).await;
             user.run().await
@@ -81,16 +92,15 @@ pub async fn chat(
     sleep_until(start + Duration::from_secs(options.seconds.into())).await;
     progress(Phase::Finished);
     let mut report = ChatReport { users: options.users, ..ChatReport::default() };
-    let mut confirmed = Recorder::new();
+    let (mut confirmed, mut delivered) = (Recorder::new(), Recorder::new());
     while let Some(ended) = users.join_next().await {
         match ended? {
             Ok(outcome) => {
                 report.reconnects += outcome.reconnects;
                 report.repeated += outcome.repeated;
                 report.last_error = outcome.last_error.or(report.last_error);
-                for micros in outcome.confirmed_micros {
-                    confirmed.record(micros);
-                }
+                outcome.confirmed_micros.into_iter().for_each(|micros| confirmed.record(micros));
+                outcome.delivered_micros.into_iter().for_each(|micros| delivered.record(micros));
             }
             Err(error) => {
                 report.unfinished += 1;
@@ -100,6 +110,8 @@ pub async fn chat(
     }
     report.confirmed_in = confirmed.summary();
     report.confirmed = confirmed.count();
+    report.delivered_in = delivered.summary();
+    report.delivered = delivered.count();
     if let Some(path) = &options.history {
         let events = std::mem::take(&mut *journal.lock());
         History { events }.write(path).context("the history")?;
@@ -113,12 +125,15 @@ fn plan(
     targets: &Arc<[Target]>,
     start: Instant,
     all_joined: &Arc<Barrier>,
+    sends: &Sends,
+    run: u64,
 ) -> Plan {
     let name = |number: u32| format!("user-{number}");
     let this = name(number);
     let room = format!("room-{}", number / ROOM);
     // Next to it there, so that partners are on other instances.
-    let partners = (1..=PARTNERS).map(|step| name((number + step) % options.users));
+    let partners = if options.rooms_only { 0 } else { PARTNERS };
+    let partners = (1..=partners).map(|step| name((number + step) % options.users));
     let mut conversations: Vec<_> =
         partners.map(|partner| (Conversation::of(&this, &partner), To::User(partner))).collect();
     let rooms = if options.without_rooms { Vec::new() } else { vec![room] };
@@ -129,12 +144,16 @@ fn plan(
         name: this,
         targets: Arc::clone(targets),
         first_target: number as usize,
+        sends: Arc::clone(sends),
+        run,
         jwt_key: options.jwt_key.as_str().into(),
         rooms,
         conversations,
         first_send: start + interval.mul_f64(f64::from(number) / f64::from(options.users)),
         interval,
         all_joined: Arc::clone(all_joined),
+        joined_by: start + JOINING,
+        negotiates: options.negotiate,
         stop_sending,
         give_up: stop_sending + Duration::from_secs(options.settle.into()),
     }

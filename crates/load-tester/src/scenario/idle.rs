@@ -24,7 +24,7 @@ pub struct IdleOptions {
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(0..=3600))]
     pub seconds: u64,
     /// Connections being opened at a time
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=25_000))]
     pub connecting: u32,
     /// The secret of the server's Jwt:Key: each connection has a user of its own then, whose token is signed with it
     #[arg(long, env = "JWT_KEY", hide_env_values = true)]
@@ -51,7 +51,9 @@ pub async fn idle(
 ) -> anyhow::Result<IdleReport> {
     let connections = options.connections as usize;
     let connecting = options.connecting as usize;
-    check_room(connections + connecting)?;
+    // The others open a second socket for their handshake.
+    let is_web_socket = matches!(options.transport, Transport::WebSockets | Transport::NegotiatedWebSockets);
+    check_room(connections + if is_web_socket { 0 } else { connecting })?;
     let (transport, listener) = (options.transport, PingCount::default);
     let own = |number| Arc::new(with_user(target, options.jwt_key.as_deref(), number));
     let crowd = Crowd::gather_each(own, transport, Protocol::Json, connections, connecting, listener).await?;
