@@ -28,6 +28,7 @@ mod pages;
 mod paths;
 mod serve;
 mod starting;
+mod user_ids;
 mod user_rate;
 
 use std::io::Write;

@@ -21,12 +21,11 @@ use super::info::{CallInfo, HistoryRequest, PastCall};
 use super::session::{Media, Role, Session};
 use super::sessions::{Change, Kept};
 use super::{Calls, Shared};
+use crate::user_ids::LONGEST_USER_ID;
 
 /// What the hub is called on Redis unless configured otherwise.
 pub const NAME: &str = "VideoCallHub";
 
-/// Bytes of a user's id at most.
-const LONGEST_USER_ID: usize = 512;
 /// Largest offer and largest answer in bytes of JSON.
 const LIMIT_DESCRIPTION: usize = 64 * 1024;
 /// Largest candidate in bytes of JSON.

@@ -3,8 +3,8 @@
 use hubline::HubError;
 use hubline_store::chat::Conversation;
 
-/// Bytes of a user's id at most; the database has an index of them.
-const LONGEST_USER_ID: usize = 512;
+use crate::user_ids::LONGEST_USER_ID;
+
 /// Bytes of a room's name at most.
 const LONGEST_ROOM: usize = 256;
 /// Bytes of the name that a client gives a message.

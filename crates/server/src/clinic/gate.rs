@@ -23,14 +23,13 @@ use tokio::time::timeout;
 use super::announcements::Announcement;
 use super::known_bans::KnownBans;
 use super::sign_ins::SignIns;
+use crate::user_ids::LONGEST_USER_ID;
 
 /// How often the database is asked who is kept out: so late, at most, an instance knows that no announcement has reached.
 const RELOAD_INTERVAL: Duration = Duration::from_secs(10);
 const PAGE: u32 = 1_000;
 /// Announcements that wait to be written into a database of this machine's own.
 const MOST_UNWRITTEN: usize = 100_000;
-/// Bytes of a user's id at most: longer ones do not fit into an index of the database.
-const LONGEST_USER_ID: usize = 512;
 /// How often a reading is repeated because of announcements meanwhile.
 const ATTEMPTS: u32 = 5;
 
