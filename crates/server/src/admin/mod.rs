@@ -21,7 +21,7 @@ use hubline_store::{Store, Timestamp};
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::api::{AdminPrincipal, Problem, with_problems};
+use crate::api::{AdminPrincipal, Problem, with_known_parameters, with_problems};
 use access::Access;
 pub use access::AdminStatistics;
 pub(crate) use config::KeysConfig;
@@ -73,11 +73,12 @@ impl Admin {
     }
 
     /// Serves the routes of this application, and those of others below [`PATH`], to who has a key. Each request has an `AdminPrincipal`, and
-    /// what fails is a problem, unknown paths too. The second value describes all of them.
+    /// what fails is a problem, unknown paths and parameters too. The second value describes all of them.
     pub fn serve(&self, others: OpenApiRouter) -> (Router, OpenApi) {
         let keys = keys::routes().with_state(self.keys.clone());
         let mappings = mappings::routes().with_state(self.navigation.clone());
         let (routes, description) = mappings.merge(keys).merge(others).split_for_parts();
+        let routes = with_known_parameters(routes, &description);
         (self.protect(with_problems(routes, PATH)), description)
     }
 

@@ -30,7 +30,7 @@ fn empty() -> OpenApi {
     let info = InfoBuilder::new()
         .title("Hubline")
         .version(env!("CARGO_PKG_VERSION"))
-        .description(Some("The HTTP API. Times are ISO 8601 in UTC; what fails is a problem of RFC 9457."));
+        .description(Some("The HTTP API. Times are ISO 8601 in UTC; what fails is a problem of RFC 9457. Below /api/admin parameters of a query that are not described are refused."));
     let key = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some("An admin key: Admin:ApiKey of the configuration, or one of /api/admin/keys"))

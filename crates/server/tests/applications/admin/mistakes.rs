@@ -37,6 +37,12 @@ async fn mistakes_name_their_field() {
         ("GET /api/admin/model-mappings?limit=1001", Value::Null, "limit"),
         ("GET /api/admin/model-mappings?providerName=a%00", Value::Null, "providerName"),
         ("GET /api/admin/providers?after=%00", Value::Null, "after"),
+        ("GET /api/admin/keys/1?limit=1", Value::Null, "limit"),
+        ("GET /api/admin/model-mappings/export?providerName=openai", Value::Null, "providerName"),
+        ("GET /api/admin/model-mappings/1?fields=id", Value::Null, "fields"),
+        ("GET /api/admin/model-mappings?providername=openai", Value::Null, "providername"),
+        ("POST /api/admin/keys?dryRun=true", json!({"name": "a", "scope": "read"}), "dryRun"),
+        ("DELETE /api/admin/model-mappings/1?force=true", Value::Null, "force"),
     ] {
         let (status, problem) = api.ask(line, STRONG, body).await;
         assert!(status == 400 && problem["errors"][field].is_array(), "{line}: {status} {problem}");
