@@ -211,7 +211,9 @@ async fn build(
         .connections_per_second(config.limits.connections_per_second);
     let server = match &config.redis.options {
         Some(options) => {
-            let backplane = RedisBackplane::connect(options.clone()).await?;
+            let backplane = RedisBackplane::connect(options.clone())
+                .await
+                .with_context(|| format!("the Redis that {} names", config.redis.named_by))?;
             let directory = backplane.directory();
             let client = backplane.client().clone();
             ConnectionMapping::start(client.clone(), &directory, &app::chat_name(&config));

@@ -142,6 +142,10 @@ impl Config {
         // Without the `.` of the working directory: paths below it are shown.
         let directory = working_directory.join(&content_root).components().collect();
         let mut reader = Reader::new(gathered.settings, mistakes, environment.clone(), directory);
+        if let Some(meant) = environment.meant() {
+            let (name, source) = (environment.to_string(), environment_source.clone());
+            reader.warnings.push(Warning::NearEnvironment { name, source, meant });
+        }
         reader.note(server::ENVIRONMENT.name(), environment.to_string(), environment_source);
         reader.note(server::CONTENT_ROOT.name(), content_root.display().to_string(), content_root_source);
         let mut config = Self::read_all(&mut reader);

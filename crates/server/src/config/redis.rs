@@ -52,6 +52,8 @@ const OUTBOX_MAXIMUM_AGE: Key =
 pub(crate) struct RedisConfig {
     /// `None` means the in-process backplane.
     pub(crate) options: Option<RedisOptions>,
+    /// The setting that names it, and where that stands; empty without one.
+    pub(crate) named_by: String,
     /// Stands before the name of every key in Redis, nothing between. `None`: then the channel prefix stands before the names of
     /// Hubline's own keys, and nothing before those for other programs.
     pub(crate) instance_name: Option<String>,
@@ -64,7 +66,17 @@ impl Section for RedisConfig {
 
     fn read(reader: &mut Reader) -> Self {
         let options = options(reader);
-        Self { options, instance_name: reader.text(INSTANCE_NAME), hub_names: HubNames::read(reader) }
+        let named_by = [REDIS_SIGNALR, REDIS_CONNECTION_STRING].into_iter().find_map(|key| {
+            let setting = reader.settings.get(key.name).filter(|_| reader.is_set(key))?;
+            Some(format!("{} ({})", key.name, setting.source))
+        });
+        let named_by = named_by.unwrap_or_default();
+        Self {
+            options,
+            named_by,
+            instance_name: reader.text(INSTANCE_NAME),
+            hub_names: HubNames::read(reader),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use super::bearer::{BEARER_AUTHORITY, JWT_JWKS_URL, JWT_KEY};
 use super::certificate::{CERTIFICATE_KEY_PATH, CERTIFICATE_PASSWORD, CERTIFICATE_PATH};
 use super::listen_address::{ListenAddress, ListenAddressError};
 use super::redis::{REDIS_CONNECTION_STRING, REDIS_SIGNALR};
+use super::server::ENVIRONMENT;
 use super::{Key, known, secrets};
 
 /// Where a value came from.
@@ -248,6 +249,15 @@ pub(crate) enum Warning {
         /// Where it stands.
         source: Source,
     },
+    /// An environment that is almost one of those known by name, and is none.
+    NearEnvironment {
+        /// As written.
+        name: String,
+        /// Where it stands.
+        source: Source,
+        /// The one that was probably meant.
+        meant: &'static str,
+    },
     /// A value with the name of a variable in it, where the variable's value belongs.
     Unexpanded {
         /// The key.
@@ -318,6 +328,14 @@ impl fmt::Display for Warning {
                     f,
                     "{key} ({source}) has quotes, blanks or a byte order mark around it, which are part of the secret as in \
                      ASP.NET Core; tokens are believed only if their issuer has them too"
+                )
+            }
+            Self::NearEnvironment { name, source, meant } => {
+                write!(
+                    f,
+                    "{} ({source}) is {name}, which is neither Development, Staging nor Production; did you mean {meant}? As it is, \
+                     appsettings.{name}.json is read, and POST /api/test/trigger-navigation-update is served",
+                    ENVIRONMENT.name()
                 )
             }
             Self::Unexpanded { key, source, reference } => {

@@ -4,6 +4,7 @@ mod edge;
 mod limits;
 mod logging;
 mod readme;
+mod round_trip;
 mod secrets;
 mod tls;
 mod tokens;
@@ -140,7 +141,7 @@ fn every_mistake_is_reported_at_once() {
         .file("appsettings.Production.json", "{ \"SignalR\": { \"EnableDetailedErrors\": yes } }")
         .variable("ASPNETCORE_URLS", "https://+:5001;http://+:5000;http://localhost:0")
         .variable("Redis__ConnectionString", "redis:6379,password=s3cret,pasword=s3cret,connectTimeout=5s")
-        .variable("SignalR__KeepAliveInterval", "15 s")
+        .variable("SignalR__KeepAliveInterval", "15 sec")
         .variable("SignalR__ClientTimeoutInterval", "0")
         .variable("CONDUIT_SKIP_DATABASE_INIT", "1")
         .variable("Logging__LogLevel__Default", "Info")

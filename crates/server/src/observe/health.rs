@@ -41,8 +41,9 @@ impl Health {
         database: Database,
         readiness: Readiness,
     ) -> Self {
-        readiness.need("Redis (ConnectionStrings:RedisSignalR)", server.backplane_status());
-        readiness.need("the database (ConnectionStrings:Database)", database.status.clone());
+        let (redis_status, named_by) = (server.backplane_status(), config.redis.named_by.clone());
+        readiness.need("Redis (ConnectionStrings:RedisSignalR)", Some(named_by), redis_status);
+        readiness.need("the database (ConnectionStrings:Database)", None, database.status.clone());
         Self {
             server: server.clone(),
             environment: config.server.environment.clone(),

@@ -77,13 +77,14 @@ impl Readiness {
         _ = self.0.database.set(database);
     }
 
-    /// Waits until this was reached once.
+    /// Waits until this was reached once. If it cannot be, that is logged with the setting that names it, where one is told.
     ///
     /// # Panics
     /// Outside a tokio runtime.
-    pub(crate) fn need(&self, name: &'static str, status: watch::Receiver<Status>) {
+    pub(crate) fn need(&self, name: &'static str, named_by: Option<String>, status: watch::Receiver<Status>) {
         let was_reached = Arc::new(AtomicBool::new(false));
-        let watching = Watching { status: status.clone(), was_reached: Arc::clone(&was_reached) };
+        let was = Arc::clone(&was_reached);
+        let watching = Watching { name, named_by, status: status.clone(), was_reached: was };
         let _watching = hubline_supervision::spawn(watching);
         self.0.needed.lock().push(Needed { name, status, was_reached, _watching });
     }
@@ -143,14 +144,32 @@ fn is_reached(status: &Status) -> bool {
 }
 
 struct Watching {
+    name: &'static str,
+    /// The setting that names it, if it is told here that it cannot be reached.
+    named_by: Option<String>,
     status: watch::Receiver<Status>,
     was_reached: Arc<AtomicBool>,
 }
+
+/// What is said until the first attempt is over.
+const CONNECTING: &str = "connecting";
 
 impl Vital for Watching {
     const NAME: &'static str = "readiness";
 
     async fn run(&mut self) {
+        let is_known = |status: &Status| !matches!(status, Status::Disconnected(why) if why == CONNECTING);
+        if let Some(named_by) = &self.named_by
+            && let Ok(status) = self.status.wait_for(is_known).await
+            && let Status::Disconnected(reason) = &*status
+        {
+            tracing::warn!(
+                %reason,
+                "{} has not been reached since the start, and {named_by} names it. Until it is, balancers send new clients elsewhere \
+                 (/health/ready is 503)",
+                self.name
+            );
+        }
         if self.status.wait_for(is_reached).await.is_ok() {
             self.was_reached.store(true, Ordering::Relaxed);
         }
@@ -165,7 +184,7 @@ mod tests {
     async fn what_was_reached_once_is_never_missed_again() {
         let (redis, redis_status) = watch::channel(Status::Disconnected("connecting".to_owned()));
         let readiness = Readiness::new();
-        readiness.need("Redis", redis_status);
+        readiness.need("Redis", None, redis_status);
         readiness.serve();
         assert_eq!(readiness.reason(), Some(NotReady::NeverReached("Redis")));
         assert_eq!(readiness.unhealthy(), None, "it serves its own clients");
