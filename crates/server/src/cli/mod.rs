@@ -79,8 +79,12 @@ pub(crate) enum Command {
 /// Which instance is drained.
 #[derive(Clone, clap::Args)]
 pub(crate) struct DrainArgs {
-    /// The instance that runs with this configuration on this machine or in this container, as the same user
-    #[arg(long = "self", required = true)]
+    /// The instance of this machine or container
+    ///
+    /// It is found by its configuration: with the same files, variables
+    /// and --urls, as the same user. Needs Linux; elsewhere, and where
+    /// the port is 0, SIGTERM (Ctrl-C) or POST /api/admin/drain do it.
+    #[arg(long = "self", required = true, verbatim_doc_comment)]
     pub(crate) own: bool,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
@@ -112,10 +116,10 @@ pub(crate) struct ConfigArgs {
     pub(crate) dev: bool,
     /// Directory of the appsettings files
     ///
-    /// Default: the working directory.
-    #[arg(long, verbatim_doc_comment, visible_alias = "contentRoot", value_name = "DIR")]
+    /// Default: the working directory. Also --contentRoot.
+    #[arg(long, verbatim_doc_comment, alias = "contentRoot", value_name = "DIR")]
     pub(crate) content_root: Option<String>,
-    /// How long connections may take to end at the stop [default: 3]
+    /// Time for clients to leave [default: 3]
     #[arg(long, value_name = "SECONDS")]
     pub(crate) shutdown_timeout: Option<String>,
     /// Any configuration key
@@ -174,10 +178,11 @@ fn is_override(name: &str, flags: &[String]) -> bool {
 fn flags() -> Vec<String> {
     let command = Cli::command();
     let arguments = command.get_subcommands().flat_map(clap::Command::get_arguments);
-    arguments
-        .flat_map(|argument| argument.get_long_and_visible_aliases().unwrap_or_default())
-        .map(str::to_owned)
-        .collect()
+    let names = |argument: &clap::Arg| {
+        let aliases = argument.get_all_aliases().unwrap_or_default();
+        argument.get_long().into_iter().chain(aliases).map(str::to_owned).collect::<Vec<_>>()
+    };
+    arguments.flat_map(names).collect()
 }
 
 fn key_and_value(text: &str) -> Result<(String, String), &'static str> {

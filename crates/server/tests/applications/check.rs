@@ -1,5 +1,7 @@
 //! `hubline check`, as people run it.
 
+mod places;
+
 use std::process::Output;
 use std::time::Duration;
 
@@ -210,7 +212,10 @@ async fn what_cannot_be_checked_is_refused_with_what_would_be_right() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.code() == Some(2) && said.contains(says), "{arguments:?}: {said}");
     }
-    for arguments in [&["--help"][..], &["check", "-h"], &["check", "--help"], &["serve", "--help"]] {
+    let commands = ["check", "serve", "config", "migrate", "drain", "completions", "man"];
+    let helps = commands.iter().flat_map(|command| [vec![*command, "-h"], vec![*command, "--help"]]);
+    for arguments in helps.chain([vec!["-h"], vec!["--help"]]) {
+        let arguments = &arguments[..];
         let text = String::from_utf8(hubline(arguments, &[]).await.stdout).unwrap();
         let wide: Vec<_> = text.lines().filter(|line| line.chars().count() > 80).collect();
         assert!(wide.is_empty() && !text.is_empty(), "{arguments:?}: {wide:?}");

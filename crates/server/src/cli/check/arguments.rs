@@ -7,7 +7,8 @@ use crate::config;
 
 /// Most instances that are looked at: each has a connection of every transport.
 const LIMIT_URLS: usize = 50;
-const ADMIN_KEY: &str = "Admin__ApiKey";
+/// The variables in which instances have their admin keys.
+const ADMIN_KEYS: [&str; 2] = ["Admin__ApiKey", "Admin__ApiKeys__0"];
 
 /// What is looked at. There is no `Debug`: keys and passwords are in it.
 #[derive(Clone, Default, clap::Args)]
@@ -39,8 +40,8 @@ pub(crate) struct CheckArgs {
     pub(crate) database: Option<String>,
     /// Admin key, without which no message is sent
     ///
-    /// Of the scope write or full. Better in the variable Admin__ApiKey,
-    /// since other users of the machine see arguments.
+    /// Of the scope write or full. Better in the variable Admin__ApiKey (or
+    /// Admin__ApiKeys__0), since other users of the machine see arguments.
     #[arg(long, verbatim_doc_comment, value_name = "KEY")]
     pub(crate) admin_key: Option<String>,
     /// Print one JSON object at the end
@@ -82,11 +83,14 @@ impl CheckArgs {
         }
     }
 
-    /// From the command line, or from the variable that instances have it in.
+    /// From the command line, or from the variables that instances have it in.
     pub(super) fn admin_key(&self) -> Option<String> {
-        let variable = || config::process_variables().find(|(name, _)| name.eq_ignore_ascii_case(ADMIN_KEY));
-        let key = self.admin_key.clone().or_else(|| variable().map(|(_, value)| value));
-        key.filter(|key| !key.trim().is_empty())
+        let variables = ADMIN_KEYS.into_iter().filter_map(|name| {
+            let found = config::process_variables().find(|(known, _)| known.eq_ignore_ascii_case(name));
+            found.map(|(_, value)| value)
+        });
+        let mut keys = self.admin_key.clone().into_iter().chain(variables);
+        keys.find(|key| !key.trim().is_empty())
     }
 
     /// # Errors

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use self::event_stream::EventStream;
 use self::web_socket::WebSocket;
-use super::http::{Http, LIMIT_BYTES, ensure_ok};
+use super::http::{Http, LIMIT_BYTES, detail, ensure_ok};
 use crate::check::{HUB, JOIN, RECEIVED, SEND};
 
 /// Ends each message of the hub protocol.
@@ -47,6 +47,8 @@ impl fmt::Display for Transport {
 pub(super) enum Refusal {
     /// The server does not offer the transport.
     NotOffered,
+    /// The admin key may not do this; why.
+    Key(String),
     Failed(anyhow::Error),
 }
 
@@ -97,7 +99,12 @@ impl Client {
     ) -> Result<Self, Refusal> {
         let hub = format!("{address}{HUB}");
         let negotiate = format!("{hub}/negotiate?negotiateVersion=1");
-        let negotiated = http.ok(Method::POST, &negotiate, String::new()).await.context("negotiate")?;
+        let (status, negotiated) =
+            http.whole(Method::POST, &negotiate, &[], String::new()).await.context("negotiate")?;
+        if let (StatusCode::FORBIDDEN, Some(why)) = (status, detail(&negotiated)) {
+            return Err(Refusal::Key(why));
+        }
+        ensure_ok(status, &negotiated).context("negotiate")?;
         let negotiated: Negotiated = serde_json::from_str(&negotiated).context("negotiate")?;
         let name = transport.to_string();
         if !negotiated.available_transports.iter().any(|offered| offered.transport == name) {

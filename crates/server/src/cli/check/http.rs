@@ -135,11 +135,16 @@ pub(super) fn ensure_ok(status: StatusCode, body: &str) -> Result<()> {
     if status == StatusCode::OK {
         return Ok(());
     }
-    let problem: serde_json::Value = serde_json::from_str(body).unwrap_or_default();
-    match problem["detail"].as_str() {
+    match detail(body) {
         Some(detail) => bail!("it answers {}: {detail}", status.as_u16()),
         None => bail!("it answers {status}"),
     }
+}
+
+/// What a problem says of itself.
+pub(super) fn detail(body: &str) -> Option<String> {
+    let problem: serde_json::Value = serde_json::from_str(body).ok()?;
+    problem["detail"].as_str().map(str::to_owned)
 }
 
 fn client(

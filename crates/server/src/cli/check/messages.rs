@@ -39,7 +39,16 @@ pub(super) async fn check(http: &Http, known: &[Instance], redis: Option<&Listen
         Some(redis) => Some(redis.listen(&run).await),
         None => None,
     };
-    let mut participants = join(http, known, &run, report).await;
+    let mut participants = match join(http, known, &run, report).await {
+        Ok(participants) => participants,
+        Err(why) => {
+            for step in [STEP, CHANNELS] {
+                let cure = "--admin-key names one of the scope write or full, or the variable Admin__ApiKey";
+                report.left_out(step, format!("left out: {why}"), cure);
+            }
+            return;
+        }
+    };
     let listening = match redis {
         Some(redis) => redis.instances().await,
         None => None,
@@ -67,12 +76,15 @@ pub(super) async fn check(http: &Http, known: &[Instance], redis: Option<&Listen
 }
 
 /// Connects to all over all transports.
+///
+/// # Errors
+/// The key may not do that anywhere; why.
 async fn join<'a>(
     http: &Http,
     known: &'a [Instance],
     run: &str,
     report: &mut Report,
-) -> Vec<Participant<'a>> {
+) -> Result<Vec<Participant<'a>>, String> {
     let pairs =
         known.iter().flat_map(|instance| Transport::ALL.map(|transport| (instance.url.as_str(), transport)));
     let joining = pairs.map(async |(url, transport)| {
@@ -82,12 +94,22 @@ async fn join<'a>(
         });
         (url, transport, joined)
     });
+    let joined = join_all(joining).await;
+    if let [(.., Err(Refusal::Key(why))), ..] = &joined[..]
+        && joined.iter().all(|(.., joined)| matches!(joined, Err(Refusal::Key(_))))
+    {
+        return Err(why.clone());
+    }
     let mut participants = Vec::new();
-    for (url, transport, joined) in join_all(joining).await {
+    for (url, transport, joined) in joined {
         match joined {
             Ok(client) => participants.push(Participant { url, transport, client }),
             Err(Refusal::NotOffered) => {
                 report.passed(STEP, format!("{url} offers no {transport}, as SignalR:Transports says"));
+            }
+            Err(Refusal::Key(why)) => {
+                let cure = "all instances need the same admin keys";
+                report.failed(STEP, format!("{url} over {transport}: {why}"), cure);
             }
             Err(Refusal::Failed(error)) => {
                 let cure = "its log says why; a proxy in between has to pass the transport on";
@@ -95,7 +117,7 @@ async fn join<'a>(
             }
         }
     }
-    participants
+    Ok(participants)
 }
 
 /// Has every participant send once, and collects what each receives until it has everything.
