@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import re
 import subprocess
 import tempfile
 import threading
@@ -14,7 +15,7 @@ import urllib.request
 from pathlib import Path
 
 import expressions
-from files import DEPLOY, run
+from files import DEPLOY, ROOT, run
 from parts.server import free_port, listens
 from parts.token import KEY, token
 from test_alerts import PROMETHEUS, groups
@@ -23,6 +24,9 @@ from websockets.asyncio.client import connect
 SECONDS, END = 60, "\x1e"
 HANDSHAKE = json.dumps({"protocol": "json", "version": 1}) + END
 DASHBOARD = DEPLOY / "grafana/hubline.json"
+GUIDE = ROOT / "docs/scaling-out.md"
+# Those of the program: recorded series have colons, and those of the process are as everywhere.
+OWN = re.compile(r"(hubline|signalr|redis)_\w+$")
 # What a machine that is busy with other things may bring.
 BUSY = {"HublineMethodsBlock"}
 MANAGEMENT_KEY = "a-management-key-of-32-characters"
@@ -84,7 +88,7 @@ class Monitored(unittest.TestCase):
         self.log = self.enterContext((self.directory / "log").open("w+b"))
         self.redis, self.prometheus = free_port(), free_port()
         self.ports, self.management = ([free_port() for _ in range(3)] for _ in range(2))
-        redis = ["redis-server", "--port", str(self.redis), "--save", "", "--dir", str(self.directory)]
+        redis = ["redis-server", "--port", str(self.redis), "--save", "", "--maxmemory", "1gb", "--dir", str(self.directory)]
         self.redis_process = self.start(redis, self.redis)
         self.certificate()
         for port, management in zip(self.ports, self.management, strict=True):
@@ -105,7 +109,7 @@ class Monitored(unittest.TestCase):
         return process
 
     def certificate(self):
-        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 1"
+        command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=localhost -days 90"
         made = run(*command.split(), "-keyout", "key.pem", "-out", "certificate.pem", cwd=self.directory)
         self.assertEqual(made.returncode, 0, made.stderr)
 
@@ -213,6 +217,9 @@ class Monitored(unittest.TestCase):
         self.assertEqual(len(rules), sum(len(group["rules"]) for group in groups().values()))
         self.assertLessEqual(self.alerts("firing"), {"HublineTelemetryLost"} | BUSY, "the collector alone is away")
 
+        with self.subTest("the guide lists what there is"):
+            self.assertEqual(self.metrics(), documented_metrics())
+
         self.redis_process.kill()
         self.until(lambda: {"HublineRedisAway", "HublineDirectoryAway"} <= self.alerts("pending"), "Redis is away")
         self.assertNotIn("HublineDatabaseAway", self.alerts("pending"))
@@ -224,6 +231,13 @@ class Monitored(unittest.TestCase):
                 ('sum(hubline_hub_connections_closed_total{reason=~"slow_client|slow"})', set()),
             ):
                 self.assertIsNotNone(self.problem(expression, frozenset(shown)), expression)
+
+    def metrics(self):
+        """The names of what the instances report, of a histogram its own."""
+        names = {name for name in self.ask("label/__name__/values", **{"match[]": '{job="hubline"}'}) if OWN.match(name)}
+        histograms = {name.removesuffix("_bucket") for name in names if name.endswith("_bucket")}
+        parts = {f"{histogram}_{part}" for histogram in histograms for part in ("bucket", "count", "sum")}
+        return (names - parts) | histograms
 
     def alerts(self, state):
         """The names of those that fire, or would if nothing changed."""
@@ -252,6 +266,13 @@ class Monitored(unittest.TestCase):
                 self.assertIn(f"${variable['name']}", values)
                 selector, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
                 yield filled(selector), frozenset({label})
+
+
+def documented_metrics():
+    """The names in the first column of the guide's table."""
+    _, section = GUIDE.read_text(encoding="utf-8").split("### Metrics\n", 1)
+    rows = re.findall(r"^\| (`.*?) \|", section.split("\n## ", 1)[0], re.MULTILINE)
+    return {name for row in rows for name in re.findall(r"`([^`]*)`", row) if OWN.match(name)}
 
 
 def rule_queries():

@@ -28,7 +28,7 @@ pub use publication::{
     ClientInvocation, Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress,
     Subject, Target, TraceParent,
 };
-pub use statistics::Statistics;
+pub use statistics::{Latencies, Statistics};
 
 /// Connects the hubs of one process with those of others.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {

@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
+use crate::stops::Stops;
 use crate::{HubService, Server};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -101,9 +102,9 @@ impl Server {
             !options.allow_stateful_reconnects,
             "connections at `{name}` speak no hub protocol, so they cannot be resumed: leave `allow_stateful_reconnects` out"
         );
-        let (name, stopping) = (Arc::<str>::from(name), self.stopping().clone());
+        let (name, stops) = (Arc::<str>::from(name), self.stops().clone());
         let count = self.add_connection_handler(Arc::clone(&name));
-        let handler = Handler { name: Arc::clone(&name), stopping, count, handler };
+        let handler = Handler { name: Arc::clone(&name), stops, count, handler };
         self.endpoint(&name, Arc::new(handler), options)
     }
 }
@@ -237,7 +238,7 @@ impl Drop for Connection {
 
 struct Handler<F> {
     name: Arc<str>,
-    stopping: CancellationToken,
+    stops: Stops,
     count: Arc<AtomicUsize>,
     handler: F,
 }
@@ -250,10 +251,11 @@ where
 {
     fn run(&self, accepted: Accepted) -> Pin<Box<dyn Future<Output = ()> + Send>> {
         let (closing, closed) = oneshot::channel();
+        let registered = self.stops.register();
         let connection = Connection {
             pipe: Some(accepted.pipe),
             info: accepted.info,
-            stopping: self.stopping.clone(),
+            stopping: registered.stopping.clone(),
             input: BytesMut::new(),
             unsent: VecDeque::new(),
             end: None,
@@ -273,7 +275,7 @@ where
             if let Ok(pipe) = closed.await {
                 pipe.close(CloseCode::Normal).await;
             }
-            drop(counted);
+            drop((counted, registered));
         })
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use hubline_hub::{DrainingConnection, HubContext};
 use hubline_protocol::random_bytes;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 
 use crate::Server;
 
@@ -129,8 +130,8 @@ impl Server {
     /// - A client with running calls or streams, or that is to return a result, leaves once these have ended. When
     ///   five sixths of `timeout` are over those that are still there are closed; calls run on, and streams are cancelled.
     /// - Everything sent to a client is sent before its Close; what waits for the backplane is waited for.
-    /// - Handlers of connections without a hub are told at once ([`Connection::receive`](crate::Connection::receive) returns
-    ///   `None`) and waited for.
+    /// - Connections without a hub leave among the others: their handlers are told ([`Connection::receive`](crate::Connection::receive)
+    ///   returns `None`), and waited for.
     ///
     /// Then this instance is removed from the session directory, if there is one. It takes no longer than `timeout`, but for the time of the
     /// directory's last command.
@@ -143,7 +144,9 @@ impl Server {
         self.refuse_negotiations();
         self.begin_stopping();
         let hubs = self.hubs();
-        let mut waiting: Vec<_> = hubs.iter().flat_map(HubContext::begin_drain).collect();
+        let of_hubs = hubs.iter().flat_map(HubContext::begin_drain).map(Leaving::OfHub);
+        let others = self.stops().begin().into_iter().map(Leaving::WithoutHub);
+        let mut waiting: Vec<_> = of_hubs.chain(others).collect();
         shuffle(&mut waiting);
         let handed_over = async {
             let leaving = async {
@@ -151,6 +154,7 @@ impl Server {
                 self.ended().await;
             };
             if timeout_at(begun + timeout / 6 * 5, leaving).await.is_err() {
+                self.stops().tell_all();
                 for hub in &hubs {
                     hub.close_all();
                 }
@@ -190,15 +194,30 @@ impl Server {
     }
 }
 
+/// A connection that is to leave.
+enum Leaving {
+    OfHub(DrainingConnection),
+    WithoutHub(CancellationToken),
+}
+
+impl Leaving {
+    fn hand_over(self) {
+        match self {
+            Self::OfHub(connection) => connection.hand_over(),
+            Self::WithoutHub(stopping) => stopping.cancel(),
+        }
+    }
+}
+
 /// Spreads the connections over this time, as far as there are more than a few.
-async fn hand_over_in_batches(waiting: Vec<DrainingConnection>, window: Duration) {
+async fn hand_over_in_batches(waiting: Vec<Leaving>, window: Duration) {
     let begun = Instant::now();
     let batches = (window.as_millis() / BETWEEN_BATCHES.as_millis()).max(1);
     let size = waiting.len().div_ceil(usize::try_from(batches).unwrap_or(usize::MAX)).max(LEAST_BATCH);
     let mut waiting = waiting.into_iter().peekable();
     let mut number = 0;
     while waiting.peek().is_some() {
-        waiting.by_ref().take(size).for_each(DrainingConnection::hand_over);
+        waiting.by_ref().take(size).for_each(Leaving::hand_over);
         number += 1;
         if waiting.peek().is_some() {
             sleep_until(begun + BETWEEN_BATCHES * number + jitter()).await;
@@ -216,5 +235,31 @@ fn shuffle<T>(items: &mut [T]) {
     for end in (1..items.len()).rev() {
         let other = u64::from_be_bytes(random_bytes()) % (end as u64 + 1);
         items.swap(end, usize::try_from(other).unwrap_or(end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use futures_util::future::join_all;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn connections_without_a_hub_leave_in_turn_too() {
+        let server = Server::new();
+        let begun = Instant::now();
+        let leaving = (0..500).map(|_| server.stops().register()).map(|connection| async move {
+            connection.stopping.cancelled().await;
+            begun.elapsed()
+        });
+        let leaving = join_all(leaving.collect::<Vec<_>>());
+        let (left, times) = tokio::join!(server.hand_over(Duration::from_secs(3)), leaving);
+        assert!(left.is_complete(), "{left}");
+        let mut batches = BTreeMap::<Duration, usize>::new();
+        times.into_iter().for_each(|time| *batches.entry(time).or_default() += 1);
+        assert!(batches.len() >= 10 && batches.values().all(|size| *size <= 50), "{batches:?}");
+        assert!(server.stops().register().stopping.is_cancelled(), "who comes later is told at once");
     }
 }

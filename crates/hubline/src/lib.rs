@@ -106,6 +106,7 @@ mod run;
 mod server;
 mod service;
 mod statistics;
+mod stops;
 #[cfg(feature = "testing")]
 pub mod testing;
 
@@ -115,7 +116,9 @@ pub mod coming_from_aspnetcore {}
 #[doc = include_str!("../../../docs/observability.md")]
 pub mod observability {}
 
-pub use hubline_backplane::{Backplane, InProcess, PublishError, Reach, Statistics, Status, TraceParent};
+pub use hubline_backplane::{
+    Backplane, InProcess, Latencies, PublishError, Reach, Statistics, Status, TraceParent,
+};
 pub use hubline_directory as directory;
 pub use hubline_directory::{HubDirectory, SessionDirectory};
 #[doc(hidden)]

@@ -14,9 +14,9 @@ use hubline_protocol::UserId;
 use hubline_transport::{AddressLimits, Connections, Endpoint, EndpointOptions, TokenKey};
 use parking_lot::Mutex;
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::stops::Stops;
 use crate::{ConnectionHandlerStatistics, HubService, ServerStatistics};
 
 /// The hubs of a process, with their connections and their backplane. A clone is a handle to the same server.
@@ -34,8 +34,8 @@ struct Shared {
     connection_handlers: Mutex<Vec<(Arc<str>, Arc<AtomicUsize>)>>,
     /// Where hubs and connection handlers are mapped.
     paths: Mutex<Vec<String>>,
-    /// Ends the connections without a hub.
-    stopping: CancellationToken,
+    /// Of the connections without a hub.
+    stops: Stops,
 }
 
 /// Builds a [`Server`].
@@ -175,8 +175,7 @@ impl Server {
     /// ```
     /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, server: hubline::Server) {
     /// # use std::time::Duration;
-    /// # use tokio_util::sync::CancellationToken;
-    /// let stop = CancellationToken::new();
+    /// #     /// let stop = CancellationToken::new();
     /// let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     /// let serving = tokio::spawn(serving.into_future());
     /// // ... until it is time to end:
@@ -189,6 +188,7 @@ impl Server {
     /// Safe: once polled, connections are closed even if the future is dropped. It may be called again.
     pub async fn shutdown(&self, grace: Duration) -> bool {
         self.begin_stopping();
+        self.0.stops.tell_all();
         for hub in self.hubs() {
             hub.close_all();
         }
@@ -203,10 +203,9 @@ impl Server {
         all_gone
     }
 
-    /// Connections without a hub end, and those that end from now on are counted as ended by that.
+    /// Connections that end from now on are counted as ended by that.
     pub(crate) fn begin_stopping(&self) {
         self.0.connections.stopping();
-        self.0.stopping.cancel();
         self.0.tasks.close();
     }
 
@@ -246,9 +245,9 @@ impl Server {
         count
     }
 
-    /// Cancelled when the server stops.
-    pub(crate) fn stopping(&self) -> &CancellationToken {
-        &self.0.stopping
+    /// How connections without a hub are told that the server stops.
+    pub(crate) fn stops(&self) -> &Stops {
+        &self.0.stops
     }
 
     /// An endpoint of this server, whose connections go to `handler`.
@@ -354,7 +353,7 @@ impl ServerBuilder {
             hubs: Mutex::default(),
             connection_handlers: Mutex::default(),
             paths: Mutex::default(),
-            stopping: CancellationToken::new(),
+            stops: Stops::default(),
         }))
     }
 }

@@ -14,6 +14,7 @@ mod echoes;
 mod fleet;
 mod garbage;
 mod hub;
+mod latency;
 mod listeners;
 mod moved;
 mod node;
@@ -206,6 +207,7 @@ impl Backplane for RedisBackplane {
         statistics.refused = counters.refused.get();
         statistics.reconnects = counters.reconnects.get();
         statistics.garbage = garbage.count();
+        statistics.latencies = counters.latencies.read();
         statistics
     }
 

@@ -166,6 +166,20 @@ async fn what_redis_does_not_take_is_seen_and_so_is_its_return() {
     assert_eq!(counted.value("hubline_backplane_outbox_messages"), 0.0);
     assert_eq!(counted.value("hubline_backplane_outbox_bytes"), 0.0);
     assert!(is_connected(&counted) && counted.value("hubline_backplane_reconnects_total") >= 1.0);
+
+    // A message that this instance has a receiver for is measured.
+    for call in [
+        r#"{"type":1,"target":"JoinRoom","arguments":["r"]}"#,
+        r#"{"type":1,"target":"SendToRoom","arguments":["r","hello"]}"#,
+    ] {
+        sender.write_all(&client::frame(call)).await.unwrap();
+    }
+    let counted =
+        page_with(port, "measured", |page| page.value("hubline_backplane_latency_seconds_count") >= 1.0)
+            .await;
+    assert!((1e-9..20.0).contains(&counted.value("hubline_backplane_latency_seconds_sum")));
+    let opened = "hubline_connections_opened_total{signalr_transport=\"web_sockets\"}";
+    assert_eq!(counted.value(opened), 1.0);
 }
 
 #[tokio::test]

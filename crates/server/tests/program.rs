@@ -86,8 +86,18 @@ async fn a_redis_that_must_be_there_and_is_not_ends_the_start() {
     let (code, said) = failing_start(hubline().arg("--redis").arg(&connection_string)).await;
     assert_eq!(code, Some(1), "{said}");
     let last = said.lines().last().unwrap_or_default();
-    let expected = format!("Redis at {} cannot be reached: Connection refused", redis.connection_string());
+    let named = "the Redis that ConnectionStrings:RedisSignalR (command line --redis) names: ";
+    let expected =
+        format!("{named}Redis at {} cannot be reached: Connection refused", redis.connection_string());
     assert!(last.starts_with(&expected) && last.matches("refused").count() == 1, "{said}");
+
+    // One that need not be there is named too, once.
+    let launch = hubline().arg("--redis").arg(redis.connection_string()).arg("--environment").arg("Prod");
+    let server = ServerProcess::spawn(launch).unwrap();
+    let told = server.line_with("has not been reached since the start").await.unwrap();
+    assert!(told.contains("ConnectionStrings:RedisSignalR (command line --redis) names it"), "{told}");
+    assert!(told.contains(&redis.connection_string()), "{told}");
+    server.line_with("did you mean Production?").await.unwrap();
 }
 
 #[tokio::test]
@@ -159,6 +169,12 @@ async fn an_instance_drains_itself_and_waits_for_its_end() {
         said.contains("no instance that listens on http://127.0.0.1:") && said.contains("--urls"),
         "{said}"
     );
+    let output = drain(0).await.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    for cure in ["http://127.0.0.1:0 has a port that the system picks", "SIGTERM", "/api/admin/drain"] {
+        assert!(said.contains(cure), "{said}");
+    }
 
     let mut client = client::connect(port, "/chathub").await;
     let drained = tokio::spawn(drain(port));

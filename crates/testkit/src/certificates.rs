@@ -16,6 +16,14 @@ impl Certificates {
     /// # Errors
     /// When one of them is no name, or there is no place for temporary files.
     pub fn new(names: &[&str]) -> Result<Self> {
+        Self::valid_until(names, (4096, 1, 1))
+    }
+
+    /// The same, valid until the beginning of a day: year, month and day in UTC.
+    ///
+    /// # Errors
+    /// As [`Certificates::new`].
+    pub fn valid_until(names: &[&str], (year, month, day): (i32, u8, u8)) -> Result<Self> {
         let mut authority = CertificateParams::default();
         // With the same name as what it signs, that would look signed by itself.
         authority.distinguished_name.push(DnType::CommonName, "authority");
@@ -24,7 +32,9 @@ impl Certificates {
         let authority = authority.self_signed(&authority_key)?;
         let key = KeyPair::generate()?;
         let names = names.iter().map(ToString::to_string).collect::<Vec<_>>();
-        let certificate = CertificateParams::new(names)?.signed_by(&key, &authority, &authority_key)?;
+        let mut certificate = CertificateParams::new(names)?;
+        certificate.not_after = rcgen::date_time_ymd(year, month, day);
+        let certificate = certificate.signed_by(&key, &authority, &authority_key)?;
 
         let certificates = Self { directory: tempfile::tempdir().context("a directory for certificates")? };
         std::fs::write(certificates.authority(), authority.pem())?;

@@ -9,7 +9,7 @@ mod table;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -55,6 +55,8 @@ struct Shared {
     admission: OnceLock<Admission>,
     refuses_negotiations: AtomicBool,
     observer: OnceLock<Arc<dyn LifecycleObserver>>,
+    /// How many it has refused.
+    negotiations_refused: AtomicU64,
 }
 
 /// The other instances, where there are any.
@@ -101,6 +103,7 @@ impl ConnectionManager {
             admission: OnceLock::new(),
             refuses_negotiations: AtomicBool::new(false),
             observer: OnceLock::new(),
+            negotiations_refused: AtomicU64::new(0),
         }))
     }
 
@@ -127,6 +130,7 @@ impl ConnectionManager {
         if let Some(limiter) = self.limiter() {
             statistics.address_refusals = limiter.refusals();
         }
+        statistics.negotiations_refused = self.0.negotiations_refused.load(Ordering::Relaxed);
         statistics.delayed = self.0.admission.get().map_or(0, Admission::delayed);
         statistics
     }
@@ -169,8 +173,13 @@ impl ConnectionManager {
         self.0.refuses_negotiations.store(true, Ordering::Relaxed);
     }
 
-    pub(crate) fn refuses_negotiations(&self) -> bool {
-        self.0.refuses_negotiations.load(Ordering::Relaxed)
+    /// Whether negotiations are refused, of which this one is counted.
+    pub(crate) fn refuses_negotiation(&self) -> bool {
+        let refuses = self.0.refuses_negotiations.load(Ordering::Relaxed);
+        if refuses {
+            self.0.negotiations_refused.fetch_add(1, Ordering::Relaxed);
+        }
+        refuses
     }
 
     /// Says that the server is stopping: connections that end from now on count as ended by that.

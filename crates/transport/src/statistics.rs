@@ -22,6 +22,8 @@ pub struct ConnectionStatistics {
     /// Requests that got 503 because 10,000 connections of their kind wait for their transport: negotiations of version 0,
     /// and refreshes before the transport.
     pub refused: u64,
+    /// Negotiations that got 503 because this instance leaves ([`Connections::refuse_negotiations`](crate::Connections::refuse_negotiations)).
+    pub negotiations_refused: u64,
     /// Clients that had to wait for their turn ([`Connections::limit_rate`](crate::Connections::limit_rate)).
     pub delayed: u64,
     /// Requests that [`AddressLimits`](crate::AddressLimits) have refused.
@@ -40,6 +42,14 @@ pub struct TransportStatistics {
     pub timeout: Durations,
     /// Durations of connections that ended while the server was stopping.
     pub app_shutdown: Durations,
+}
+
+impl TransportStatistics {
+    /// Number of connections that were ever opened.
+    pub fn opened(&self) -> u64 {
+        let ended = [&self.normal_closure, &self.timeout, &self.app_shutdown];
+        self.active + ended.iter().map(|durations| durations.count).sum::<u64>()
+    }
 }
 
 /// How long connections lasted, since the start.
@@ -128,5 +138,18 @@ mod tests {
         let filled = [0, 1, last - 1, last].map(|bucket| durations.buckets[bucket]);
         assert_eq!(filled, [2, 1, 1, 1]);
         assert_eq!((durations.count, durations.sum), (5, Duration::from_millis(600_022)));
+    }
+
+    #[test]
+    fn who_has_ended_was_opened() {
+        let mut statistics = ConnectionStatistics::default();
+        let transport = TransportKind::LongPolling;
+        for status in [EndStatus::NormalClosure, EndStatus::Timeout, EndStatus::AppShutdown] {
+            statistics.began(transport);
+            statistics.began(transport);
+            statistics.ended(transport, status, Duration::ZERO);
+        }
+        assert_eq!((statistics.long_polling.opened(), statistics.long_polling.active), (6, 3));
+        assert_eq!(statistics.web_sockets.opened(), 0);
     }
 }

@@ -3,12 +3,13 @@
 mod certificate;
 mod handshake;
 mod reload;
+mod validity;
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustls::ServerConfig;
 use rustls::crypto::ring;
@@ -105,6 +106,13 @@ impl TlsConfig {
             timed_out: timed_out.load(Ordering::Relaxed),
             plain_http: plain_http.load(Ordering::Relaxed),
         }
+    }
+
+    /// When the certificate in use ends, or one of the authorities' behind it that ends earlier; `None` for
+    /// [`TlsConfig::from_rustls`].
+    pub fn not_after(&self) -> Option<SystemTime> {
+        let certificate = self.files.as_ref()?.certificate();
+        certificate.cert.iter().filter_map(|one| validity::not_after(one).ok()).min()
     }
 
     /// Loads the certificate again whenever its files have changed. Never ends.

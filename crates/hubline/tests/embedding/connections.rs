@@ -32,7 +32,8 @@ async fn every_transport_carries_whatever_is_sent() {
     let statistics = server.statistics();
     assert_eq!(statistics.connection_handlers[0].name, "/echo");
     assert_eq!(statistics.connection_handlers[0].connections, 3);
-    assert_eq!(statistics.connections.web_sockets.active, 1);
+    let web_sockets = &statistics.connections.web_sockets;
+    assert_eq!((web_sockets.active, web_sockets.opened()), (1, 1));
 
     let shutdown = server.shutdown(Duration::from_secs(60));
     let farewells = async {

@@ -97,6 +97,7 @@ async fn what_was_negotiated_is_served_and_polls_and_posts_are_until_the_end() {
     let refused = http.request(Method::POST, "/hub/negotiate?negotiateVersion=1", &[], "").await;
     assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(refused.headers()["retry-after"], "1");
+    assert_eq!(server.statistics().connections.negotiations_refused, 1);
     let body = refused.collect().await.unwrap().to_bytes();
     assert!(body.starts_with(b"This server is draining and takes no new clients"), "{body:?}");
     let mut clients = Vec::new();

@@ -164,6 +164,7 @@ impl Attached {
     ) -> Result<(), PublishError> {
         let channel: Arc<str> = self.hub.channels.of(&target).into();
         let node = self.shared.node_of(&channel);
+        let measured_from = node.measure(&channel);
         let room = node.queue.room(&channel, payload).await?;
         let message = Message {
             hub: Arc::clone(&self.hub),
@@ -172,6 +173,7 @@ impl Attached {
             frames: publication.frames.clone(),
             confirmation,
             redirections: 0,
+            measured_from,
         };
         let content = Content::Message(message);
         let outgoing = Outgoing { channel, payload: payload.clone(), number: Number::Due, content, room };

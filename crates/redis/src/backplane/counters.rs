@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::latency::Measured;
 use super::numbering::Numbering;
 
 #[derive(Debug, Default)]
@@ -17,6 +18,7 @@ pub(super) struct Counters {
     /// Not a count of its own: the order of what goes into outboxes.
     pub(super) places: Counter,
     pub(super) numbering: Numbering,
+    pub(super) latencies: Measured,
 }
 
 #[derive(Debug, Default)]

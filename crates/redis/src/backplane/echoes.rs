@@ -13,6 +13,10 @@
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
+use super::latency::Measuring;
+
 /// Echoes owed that are remembered, the last ones: as many as the smallest messages that a queue has room for.
 const LIMIT_OWED: usize = 16 * 1024;
 
@@ -34,6 +38,7 @@ pub(super) struct Echoes<M> {
     owed: HashSet<Numbered>,
     /// What was ever put into `owed`, as long as that is not empty.
     owed_in_order: VecDeque<Numbered>,
+    pub(super) measuring: Measuring,
 }
 
 /// What to do with a message from Redis.
@@ -53,13 +58,17 @@ impl<M> Default for Echoes<M> {
             late_ever: 0,
             owed: HashSet::new(),
             owed_in_order: VecDeque::new(),
+            measuring: Measuring::default(),
         }
     }
 }
 
 impl<M> Echoes<M> {
-    /// A PUBLISH is about to be written.
-    pub(super) fn written(&mut self, publication: Option<Numbered>) {
+    /// A PUBLISH is about to be written. It is measured from when it was sent, if that is told.
+    pub(super) fn written(&mut self, publication: Option<Numbered>, measured_from: Option<Instant>) {
+        if let (Some(publication), Some(sent)) = (&publication, measured_from) {
+            self.measuring.begin(publication.clone(), sent);
+        }
         self.unanswered.push_back(publication);
     }
 
@@ -103,7 +112,10 @@ impl<M> Echoes<M> {
 
     /// Whether it matters at present what echoes come.
     pub(super) fn are_awaited(&self) -> bool {
-        self.unanswered.len() > self.proven || !self.late.is_empty() || !self.owed.is_empty()
+        self.unanswered.len() > self.proven
+            || !self.late.is_empty()
+            || !self.owed.is_empty()
+            || self.measuring.is_under_way()
     }
 
     /// A publication of this instance has come back.
@@ -137,6 +149,7 @@ impl<M> Echoes<M> {
     /// The publishing link is silent, or given up. Returns how many of the unanswered have run; the others are
     /// delivered by the caller, behind what is late.
     pub(super) fn given_up(&mut self, redis_may_still_run_them: bool) -> usize {
+        self.measuring.give_up();
         let proven = std::mem::take(&mut self.proven);
         let unanswered = std::mem::take(&mut self.unanswered);
         if redis_may_still_run_them {
@@ -148,6 +161,7 @@ impl<M> Echoes<M> {
 
     /// The subscribing link is gone, and what is late does not come any more: it is delivered by the caller.
     pub(super) fn not_to_come(&mut self) -> VecDeque<(Numbered, M)> {
+        self.measuring.give_up();
         std::mem::take(&mut self.late)
     }
 
@@ -173,14 +187,14 @@ mod tests {
     }
 
     fn write(echoes: &mut Echoes<u64>, numbers: impl IntoIterator<Item = u64>) {
-        numbers.into_iter().for_each(|number| echoes.written(Some((channel(), number))));
+        numbers.into_iter().for_each(|number| echoes.written(Some((channel(), number)), None));
     }
 
     #[test]
     fn an_echo_proves_itself_and_all_before() {
         let mut echoes = Echoes::<u64>::default();
         write(&mut echoes, 1..=3);
-        echoes.written(None);
+        echoes.written(None, None);
         assert_eq!(echoes.arrived(&channel(), 2), Arrival::Deliver);
         assert_eq!(echoes.given_up(false), 2);
     }

@@ -14,6 +14,7 @@ use super::counters::Counters;
 use super::dialect::Dialect;
 use super::echoes::{Echoes, Numbered};
 use super::hub::Delivery;
+use super::latency::Due;
 use super::listeners::Listeners;
 use super::moved::{LIMIT_REDIRECTIONS, Moved};
 use super::outbox::{Entry, Outbox};
@@ -45,6 +46,7 @@ pub(super) struct Node {
     /// Whether a publishing link that is held goes on answering.
     is_answering: AtomicBool,
     echoes: Mutex<Echoes<Box<Outgoing>>>,
+    is_measure_due: Due,
     pub(super) queue: Queue,
     /// In a cluster.
     moved: Option<mpsc::UnboundedSender<Moved>>,
@@ -87,10 +89,23 @@ impl Node {
             not_before: Mutex::default(),
             is_answering: AtomicBool::new(false),
             echoes: Mutex::default(),
+            is_measure_due: Due::default(),
             queue,
             moved,
         };
         (Arc::new(node), waiting)
+    }
+
+    /// When a message for this channel was sent: now, if it is time to measure how long one takes.
+    pub(super) fn measure(&self, channel: &str) -> Option<Instant> {
+        self.is_measure_due.take(|| self.subscriptions.wants(channel))
+    }
+
+    /// It is time to measure one more, unless one is on its way.
+    pub(super) fn measure_another(&self) {
+        if !self.echoes().measuring.is_under_way() {
+            self.is_measure_due.set();
+        }
     }
 
     /// Puts a payload into the queue, behind all that was put there.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use hubline_backplane::{Frames, PublishError, Published, Target};
 use hubline_protocol::ConnectionId;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::time::Instant;
 
 use super::hub::Hub;
 use super::posted::Ticket;
@@ -62,6 +63,8 @@ pub(super) struct Message {
     pub(super) confirmation: Confirmation,
     /// How often it has followed its channel to another node.
     pub(super) redirections: usize,
+    /// When the hub has sent it, if it is to be measured.
+    pub(super) measured_from: Option<Instant>,
 }
 
 /// Whether the call that has sent a message waits to learn what became of it.

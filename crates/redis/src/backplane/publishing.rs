@@ -15,6 +15,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 use self::in_flight::{InFlight, What};
 use self::lag::Lag;
 use super::dialect::Dialect;
+use super::latency::BETWEEN_MEASURES;
 use super::listeners::BETWEEN_COUNTS;
 use super::node::{BETWEEN_ATTEMPTS, Node, Stage};
 use super::outgoing::{Fate, Kind, Outgoing, QueueEnd};
@@ -45,6 +46,8 @@ pub(super) struct PublishingLink<'a> {
     in_flight: VecDeque<InFlight>,
     unwritten: Unwritten,
     used: Instant,
+    /// When one was last due to be measured.
+    measured: Instant,
     progress: Progress,
     lag: Lag,
     /// Taken from the queue, and not its turn yet.
@@ -75,6 +78,7 @@ impl<'a> PublishingLink<'a> {
             in_flight: VecDeque::new(),
             unwritten: Unwritten::default(),
             used: Instant::now(),
+            measured: Instant::now(),
             progress: Progress { waits_for: None, since: Instant::now() },
             lag: Lag::default(),
             next: None,
@@ -195,7 +199,8 @@ impl<'a> PublishingLink<'a> {
                 debug_assert!(written.is_ok(), "memory takes what is written");
             }
         }
-        self.node.echoes().written(number.map(|number| (Arc::clone(channel), number)));
+        let publication = number.map(|number| (Arc::clone(channel), number));
+        self.node.echoes().written(publication, what.measured_from());
         self.lag.published(payload.len());
         let is_message = what.is_message();
         self.pack(what, &publish);
@@ -218,6 +223,10 @@ impl<'a> PublishingLink<'a> {
         let (expects_echo, since) = (what.published().is_some(), Instant::now());
         self.in_flight.push_back(InFlight { what, begin, end: self.unwritten.end(), since, expects_echo });
         self.used = since;
+        if since.duration_since(self.measured) >= BETWEEN_MEASURES {
+            self.measured = since;
+            self.node.measure_another();
+        }
     }
 
     fn answered(&mut self, reply: Value) -> Result<(), LinkLost> {

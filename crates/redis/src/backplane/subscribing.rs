@@ -78,7 +78,12 @@ fn arrived(node: &Node, channel: &Arc<str>, payload: &[u8]) -> Arrival {
         return Arrival::Deliver;
     }
     match PublicationId::find(payload) {
-        Some(id) if id.origin == node.counters.numbering.origin() => echoes.arrived(channel, id.number),
+        Some(id) if id.origin == node.counters.numbering.origin() => {
+            if let Some(took) = echoes.measuring.end(channel, id.number) {
+                node.counters.latencies.record(took);
+            }
+            echoes.arrived(channel, id.number)
+        }
         _ => Arrival::Deliver,
     }
 }

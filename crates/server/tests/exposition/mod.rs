@@ -64,7 +64,8 @@ impl Page {
             (before, bounds) = (count, bounds + 1);
             if bound == "+Inf\"}" {
                 let labels = labels.trim_end_matches(',');
-                assert_eq!(count, self.value(&format!("{histogram}_count{{{labels}}}")), "{line}");
+                let labels = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+                assert_eq!(count, self.value(&format!("{histogram}_count{labels}")), "{line}");
                 (before, bounds) = (0.0, 0);
             }
         }

@@ -17,14 +17,14 @@ use crate::{Body, ConnectionToken};
 impl Shared {
     pub(super) async fn negotiate(&self, parts: &Parts) -> Response<Body> {
         // Who is sent away anyway does not wait for that.
-        if self.connections.refuses_negotiations() {
+        if self.connections.refuses_negotiation() {
             return draining();
         }
         if let Err(OverLimit) = self.count_negotiation(parts) {
             return over_limit("Too many negotiations from this address", 1);
         }
         self.connections.turn().await;
-        if self.connections.refuses_negotiations() {
+        if self.connections.refuses_negotiation() {
             return draining();
         }
         let query = parts.uri.query().unwrap_or_default();

@@ -58,6 +58,15 @@ impl What {
         }
     }
 
+    /// When it was sent, if it is measured.
+    pub(super) fn measured_from(&self) -> Option<Instant> {
+        let Self::Publication(outgoing) = self else { return None };
+        match &outgoing.content {
+            Content::Message(message) => message.measured_from,
+            Content::Internal(_) => None,
+        }
+    }
+
     pub(super) fn payload_bytes(&self) -> Option<usize> {
         match self {
             Self::HandedBack(_, bytes) => Some(*bytes),

@@ -1,5 +1,8 @@
 //! Requests that are refused, or have to wait: for where they come from or go to, or for the key or token that they bring.
 
+use std::time::UNIX_EPOCH;
+
+use hubline::TlsConfig;
 use hubline_auth::HostFilter;
 
 use super::{Parts, SignIn, counters};
@@ -37,6 +40,7 @@ pub(super) fn figures(parts: &Parts, sign_in: &SignIn, admin: &Admin) -> Figures
                 "Connections to addresses of https that did not become TLS, by why.",
                 [("error", counts.failed), ("timeout", counts.timed_out), ("plain_http", counts.plain_http)],
             ));
+            figures.extend(certificate_end(tls));
         }
         figures.extend(of_admin(&admin));
         if let Some(tokens) = &tokens {
@@ -45,6 +49,13 @@ pub(super) fn figures(parts: &Parts, sign_in: &SignIn, admin: &Admin) -> Figures
         }
         figures
     })
+}
+
+/// In seconds since 1970.
+fn certificate_end(tls: &TlsConfig) -> Option<Figure> {
+    let end = tls.not_after()?.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let help = "When the certificate of addresses of https ends, or one behind it in its file that ends earlier, in seconds since 1970.";
+    Some(Figure::gauge("hubline_tls_certificate_expiration_timestamp_seconds", help, end))
 }
 
 fn of_admin(admin: &Admin) -> Vec<Figure> {

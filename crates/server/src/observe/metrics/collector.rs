@@ -6,7 +6,7 @@
 use std::fmt;
 
 use hubline::{
-    CallDurations, ConnectionStatistics, Durations, HubStatistics, Server, Statistics, Status,
+    CallDurations, ConnectionStatistics, Durations, HubStatistics, Latencies, Server, Statistics, Status,
     TransportStatistics,
 };
 use prometheus_client::collector::Collector;
@@ -89,6 +89,16 @@ fn transports(encoder: &mut DescriptorEncoder<'_>, connections: &ConnectionStati
     for (transport, TransportStatistics { active: count, .. }) in transports {
         ConstGauge::new(*count).encode(active.encode_family(&[("signalr_transport", transport)])?)?;
     }
+    let mut opened = encoder.encode_descriptor(
+        "hubline_connections_opened",
+        "Connections that were opened, those that have ended among them.",
+        None,
+        MetricType::Counter,
+    )?;
+    for (transport, statistics) in transports {
+        let labels = [("signalr_transport", transport)];
+        ConstCounter::new(statistics.opened()).encode(opened.encode_family(&labels)?)?;
+    }
     let mut durations = encoder.encode_descriptor(
         "signalr_server_connection_duration",
         "How long connections lasted.",
@@ -108,13 +118,23 @@ fn transports(encoder: &mut DescriptorEncoder<'_>, connections: &ConnectionStati
             histogram(durations.encode_family(&labels)?, lasted)?;
         }
     }
-    let refused = encoder.encode_descriptor(
-        "hubline_connections_refused",
-        "Negotiations of version 0, and refreshes before the transport, that got 503 because too many wait.",
-        None,
-        MetricType::Counter,
-    )?;
-    ConstCounter::new(connections.refused).encode(refused)
+    let counters = [
+        (
+            "hubline_connections_refused",
+            "Negotiations of version 0, and refreshes before the transport, that got 503 because too many wait.",
+            connections.refused,
+        ),
+        (
+            "hubline_negotiations_refused_draining",
+            "Negotiations that got 503 because this instance is draining.",
+            connections.negotiations_refused,
+        ),
+    ];
+    for (name, help, value) in counters {
+        let counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        ConstCounter::new(value).encode(counter)?;
+    }
+    Ok(())
 }
 
 fn histogram(mut encoder: MetricEncoder<'_>, durations: &Durations) -> fmt::Result {
@@ -326,5 +346,17 @@ fn backplane(
     for (cause, count) in causes {
         ConstCounter::new(count).encode(lost.encode_family(&[("cause", cause)])?)?;
     }
-    Ok(())
+    latencies(encoder, &statistics.latencies)
+}
+
+fn latencies(encoder: &mut DescriptorEncoder<'_>, latencies: &Latencies) -> fmt::Result {
+    let mut encoder = encoder.encode_descriptor(
+        "hubline_backplane_latency",
+        "From a hub that sends until its message has come back from Redis, as it comes to the other instances; of up to ten messages a second.",
+        Some(&Unit::Seconds),
+        MetricType::Histogram,
+    )?;
+    let bounds = Latencies::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
+    let buckets: Vec<_> = bounds.zip(latencies.buckets).collect();
+    encoder.encode_histogram::<NoLabelSet>(latencies.sum.as_secs_f64(), latencies.count, &buckets, None)
 }

@@ -32,7 +32,7 @@ pub(crate) struct RedisFigures {
 }
 
 /// What Redis has answered.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Answer {
     /// Of the script that takes the lease, which each instance runs.
     round_trip: Duration,
@@ -41,11 +41,18 @@ struct Answer {
 }
 
 /// What is taken from the answer to `INFO`. On a cluster it is that of one node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Info {
     connected_clients: u64,
+    /// 0 where Redis does not say so, as before 7.0.
+    maximum_clients: u64,
     commands_processed: u64,
     used_memory_bytes: u64,
+    /// 0 is no limit.
+    maximum_memory_bytes: u64,
+    /// What Redis does at that limit.
+    memory_policy: String,
+    evicted_keys: u64,
 }
 
 impl RedisFigures {
@@ -64,7 +71,7 @@ impl RedisFigures {
 
     /// How long Redis took to answer last; `None` if it did not.
     pub(crate) fn round_trip(&self) -> Option<Duration> {
-        self.latest.lock().map(|answer| answer.round_trip)
+        self.latest.lock().as_ref().map(|answer| answer.round_trip)
     }
 }
 
@@ -118,35 +125,57 @@ impl Asking {
 
 impl Info {
     fn parse(text: &str) -> Self {
-        let value = |name: &str| {
+        let text_of = |name: &str| {
             let mut fields = text.lines().filter_map(|line| line.split_once(':'));
-            let value = fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim());
-            value.and_then(|value| value.parse().ok()).unwrap_or_default()
+            fields.find(|(field, _)| *field == name).map(|(_, value)| value.trim()).unwrap_or_default()
         };
+        let value = |name: &str| text_of(name).parse().unwrap_or_default();
         Self {
             connected_clients: value("connected_clients"),
+            maximum_clients: value("maxclients"),
             commands_processed: value("total_commands_processed"),
             used_memory_bytes: value("used_memory"),
+            maximum_memory_bytes: value("maxmemory"),
+            memory_policy: text_of("maxmemory_policy").to_owned(),
+            evicted_keys: value("evicted_keys"),
         }
     }
 }
 
 impl Collector for RedisFigures {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Some(Answer { round_trip, info }) = *self.latest.lock() else { return Ok(()) };
+        let Some(Answer { round_trip, info }) = self.latest.lock().clone() else { return Ok(()) };
         let help = "How long Redis took to answer this instance when it was asked last, the way there and back included.";
         let seconds = Some(&Unit::Seconds);
         let descriptor =
             encoder.encode_descriptor("hubline_redis_round_trip", help, seconds, MetricType::Gauge)?;
         ConstGauge::new(round_trip.as_secs_f64()).encode(descriptor)?;
-        let Some(info) = info else { return Ok(()) };
+        match info {
+            Some(info) => info.encode(&mut encoder),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Info {
+    fn encode(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
         let gauges = [
             (
                 "redis_connected_clients",
                 "Clients of Redis, these instances among them.",
-                info.connected_clients,
+                self.connected_clients,
             ),
-            ("redis_memory_used_bytes", "Bytes that Redis has taken.", info.used_memory_bytes),
+            (
+                "redis_clients_maximum",
+                "Clients that Redis takes (maxclients); 0 if it does not say.",
+                self.maximum_clients,
+            ),
+            ("redis_memory_used_bytes", "Bytes that Redis has taken.", self.used_memory_bytes),
+            (
+                "redis_memory_maximum_bytes",
+                "Bytes that Redis may take (maxmemory); 0 is no limit.",
+                self.maximum_memory_bytes,
+            ),
         ];
         for (name, help, value) in gauges {
             ConstGauge::new(value).encode(encoder.encode_descriptor(
@@ -156,13 +185,26 @@ impl Collector for RedisFigures {
                 MetricType::Gauge,
             )?)?;
         }
-        let commands = encoder.encode_descriptor(
-            "redis_commands_processed",
-            "Commands that Redis has carried out since its start.",
-            None,
-            MetricType::Counter,
-        )?;
-        ConstCounter::new(info.commands_processed).encode(commands)
+        let help = "What Redis does when its memory is full (maxmemory_policy).";
+        let mut policy = encoder.encode_descriptor("redis_memory_policy", help, None, MetricType::Info)?;
+        policy.encode_info(&[("policy", self.memory_policy.as_str())])?;
+        let counters = [
+            (
+                "redis_commands_processed",
+                "Commands that Redis has carried out since its start.",
+                self.commands_processed,
+            ),
+            (
+                "redis_evicted_keys",
+                "Keys that Redis has thrown away because its memory was full.",
+                self.evicted_keys,
+            ),
+        ];
+        for (name, help, value) in counters {
+            let counter = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(counter)?;
+        }
+        Ok(())
     }
 }
 
@@ -196,8 +238,17 @@ mod tests {
     #[test]
     fn figures_stand_one_a_line() {
         let text = "# Clients\r\nconnected_clients:7\r\nmaxclients:10000\r\n# Memory\r\nused_memory:1024\r\n\
-                    used_memory_human:1K\r\n# Stats\r\ntotal_commands_processed:42\r\n";
-        let expected = Info { connected_clients: 7, commands_processed: 42, used_memory_bytes: 1024 };
+                    used_memory_human:1K\r\nmaxmemory:4096\r\nmaxmemory_human:4K\r\nmaxmemory_policy:noeviction\r\n\
+                    # Stats\r\ntotal_commands_processed:42\r\nevicted_keys:3\r\n";
+        let expected = Info {
+            connected_clients: 7,
+            maximum_clients: 10_000,
+            commands_processed: 42,
+            used_memory_bytes: 1024,
+            maximum_memory_bytes: 4096,
+            memory_policy: "noeviction".to_owned(),
+            evicted_keys: 3,
+        };
         assert_eq!(Info::parse(text), expected);
     }
 }
