@@ -3,11 +3,11 @@
 mod clients;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, Ports, Proxy, System};
 use crate::criteria::chat::{DATABASE, STORED};

@@ -175,7 +175,8 @@ impl Server {
     /// ```
     /// # async fn run(listener: tokio::net::TcpListener, app: axum::Router, server: hubline::Server) {
     /// # use std::time::Duration;
-    /// #     /// let stop = CancellationToken::new();
+    /// # use tokio_util::sync::CancellationToken;
+    /// let stop = CancellationToken::new();
     /// let serving = axum::serve(listener, app).with_graceful_shutdown(stop.clone().cancelled_owned());
     /// let serving = tokio::spawn(serving.into_future());
     /// // ... until it is time to end:
