@@ -65,7 +65,7 @@ describe('origins', () => {
     const sockets = [];
     page.on('websocket', socket => sockets.push(socket.url()));
     await page.goto(balancer.url);
-    for (const n of [0, 1]) await page.locator('.status').nth(n).locator('text=/^connected$/').waitFor();
+    for (const n of [0, 1]) await page.locator('h3 .status').nth(n).locator('text=/^connected$/').waitFor();
     assert.equal(sockets.length, 4, 'none falls back to another transport');
     assert.ok(!server.process.lines.some(line => line.includes('refused')), server.process.lines.join('\n'));
     await page.close();
