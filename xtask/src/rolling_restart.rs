@@ -163,10 +163,11 @@ impl Outcome {
             count(verdict, "foreign")
         );
         println!(
-            "| events due, received | {}, {} |\n| events missed between two connections, and otherwise | {}, {} |",
+            "| events due, received | {}, {} |\n| events missed between two connections, within 100 ms before a Close was read, and otherwise | {}, {}, {} |",
             count(missed, "due"),
             count(missed, "received"),
             count(missed, "between"),
+            count(missed, "leaving"),
             count(missed, "outside")
         );
         let absent = &missed["absent"];

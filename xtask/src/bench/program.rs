@@ -16,7 +16,7 @@ pub(super) struct Options {
     #[arg(long, value_parser = clap::value_parser!(u32).range(100..=20_000))]
     connections: Option<u32>,
     /// Messages a second where many users write at once
-    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(100..=5000))]
+    #[arg(long, default_value_t = 4000, value_parser = clap::value_parser!(u32).range(100..=5000))]
     rate: u32,
     /// Seconds that messages are sent for [default: 6, quick: 3]
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=60))]

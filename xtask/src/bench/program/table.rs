@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn limits_say_whether_they_hold() {
-        let plan = Plan { connections: 5000, rate: 1000, seconds: 6, rounds: 3 };
+        let plan = Plan { connections: 5000, rate: 4000, seconds: 6, rounds: 3 };
         let mut candidates = candidate::absent(&[HUBLINE]);
         for (_, measure, most) in LIMITS {
             candidates[0].figures.add(measure, most);
