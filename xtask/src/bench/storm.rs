@@ -73,9 +73,8 @@ fn measure(options: &Options, load_client: &Path, candidate: &Candidate) -> Resu
         ("Jwt__Key", JWT_KEY.to_owned()),
         ("Authentication__AllowAnonymous", "true".to_owned()),
         ("Chat__MessagesPerMinutePerUser", "0".to_owned()),
-        ("Logging__LogLevel__Default", "Warning".to_owned()),
         // Two lines for each client would go to this terminal.
-        ("Logging__LogLevel__hubline_server::chat", "Warning".to_owned()),
+        ("Logging__LogLevel__Default", "Warning".to_owned()),
     ];
     let command = command.with(&["--content-root", &root]);
     let server = match options.tls {
