@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::{Stream, stream};
@@ -78,8 +77,8 @@ pub(super) struct Watching(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    watchers: AtomicUsize,
     begun: Notify,
+    /// Whoever watches has a receiver.
     latest: watch::Sender<Option<Latest>>,
 }
 
@@ -102,14 +101,14 @@ impl Serialize for Sent {
 impl Watching {
     pub(super) fn new() -> Self {
         let latest = watch::Sender::new(None);
-        Self(Arc::new(Shared { watchers: AtomicUsize::new(0), begun: Notify::new(), latest }))
+        Self(Arc::new(Shared { begun: Notify::new(), latest }))
     }
 
     /// Snapshots, the first as soon as it is there. Who is behind gets the newest.
     pub(super) fn watch(&self) -> impl Stream<Item = Sent> + use<> {
         let receiver = self.0.latest.subscribe();
-        let watcher = Watcher::new(self.clone());
-        stream::unfold((receiver, watcher, true), async |(mut receiver, watcher, is_first)| {
+        self.0.begun.notify_one();
+        stream::unfold((receiver, true), async |(mut receiver, is_first)| {
             if is_first {
                 receiver.mark_changed();
             }
@@ -117,27 +116,10 @@ impl Watching {
                 receiver.changed().await.ok()?;
                 let latest = receiver.borrow_and_update().clone();
                 if let Some(latest) = latest.filter(|latest| latest.made.elapsed() < UPDATE * 2) {
-                    return Some((Sent(latest.json), (receiver, watcher, false)));
+                    return Some((Sent(latest.json), (receiver, false)));
                 }
             }
         })
-    }
-}
-
-/// Somebody who watches, until this is dropped.
-struct Watcher(Watching);
-
-impl Watcher {
-    fn new(watching: Watching) -> Self {
-        watching.0.watchers.fetch_add(1, Ordering::Relaxed);
-        watching.0.begun.notify_one();
-        Self(watching)
-    }
-}
-
-impl Drop for Watcher {
-    fn drop(&mut self) {
-        self.0.0.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -164,7 +146,7 @@ impl Vital for Asking {
 
     async fn run(&mut self) {
         loop {
-            while self.watching.0.watchers.load(Ordering::Relaxed) == 0 {
+            while self.watching.0.latest.receiver_count() == 0 {
                 self.watching.0.begun.notified().await;
             }
             let begun = Instant::now();
