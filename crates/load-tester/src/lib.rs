@@ -23,45 +23,29 @@
 //! It does not judge protocol details and does not leave the machine: a target that is not a loopback
 //! address is refused.
 
-mod target;
+mod measure;
+mod probes;
+mod wire;
 
-mod framing;
-mod http;
-mod messages;
-mod socket;
-mod tls;
-
-mod connection;
-mod event_stream;
-mod long_polling;
-mod web_socket;
-
-mod chat;
-mod crowd;
-mod tally;
-
-mod scenario;
-
-mod report;
-
-pub use chat::history::{Conversation, Event, History, Stored, Way, read_stored};
-pub use chat::judge::{Verdict, judge};
-pub use chat::missed::{Missed, missed};
-pub use connection::Transport;
-pub use messages::Protocol;
-pub use report::{
+pub use measure::latency::Latency;
+pub use probes::Phase;
+pub use probes::broadcast::{BroadcastOptions, broadcast};
+pub use probes::chat::history::{Conversation, Event, History, Stored, Way, read_stored};
+pub use probes::chat::judge::{Verdict, judge};
+pub use probes::chat::missed::{Missed, missed};
+pub use probes::chat::scenario::{ChatOptions, chat};
+pub use probes::echo::{EchoOptions, echo};
+pub use probes::elsewhere::{ElsewhereOptions, Request, elsewhere};
+pub use probes::fleet::{FleetOptions, fleet};
+pub use probes::flood::{FloodOptions, flood};
+pub use probes::groups::{GroupsOptions, groups};
+pub use probes::idle::{IdleOptions, idle};
+pub use probes::navigation::{NavigationOptions, navigation};
+pub use probes::report::{
     BroadcastReport, ChatReport, EchoReport, ElsewhereReport, FleetReport, FloodReport, GroupsReport,
-    IdleReport, Latency, NavigationReport,
+    IdleReport, NavigationReport,
 };
-pub use scenario::Phase;
-pub use scenario::broadcast::{BroadcastOptions, broadcast};
-pub use scenario::chat::{ChatOptions, chat};
-pub use scenario::echo::{EchoOptions, echo};
-pub use scenario::elsewhere::{ElsewhereOptions, Request, elsewhere};
-pub use scenario::fleet::{FleetOptions, fleet};
-pub use scenario::flood::{FloodOptions, flood};
-pub use scenario::groups::{GroupsOptions, groups};
-pub use scenario::idle::{IdleOptions, idle};
-pub use scenario::navigation::{NavigationOptions, navigation};
-pub use tally::Counts;
-pub use target::{Target, TargetError};
+pub use probes::tally::Counts;
+pub use wire::connection::Transport;
+pub use wire::messages::Protocol;
+pub use wire::target::{Target, TargetError};

@@ -7,11 +7,11 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::time::timeout;
 
-use crate::event_stream::EventStream;
-use crate::long_polling::LongPolling;
-use crate::messages::Protocol;
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::wire::event_stream::EventStream;
+use crate::wire::long_polling::LongPolling;
+use crate::wire::messages::Protocol;
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 pub(crate) const INVOCATION: u8 = 1;
 pub(crate) const COMPLETION: u8 = 3;

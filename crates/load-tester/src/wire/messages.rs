@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use crate::framing::{RECORD_SEPARATOR, push_data};
+use crate::wire::framing::{RECORD_SEPARATOR, push_data};
 
 /// How hub messages are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]

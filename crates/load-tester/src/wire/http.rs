@@ -6,8 +6,8 @@ use std::task::{Context, Poll};
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
-use crate::socket::{self, Socket};
-use crate::target::Target;
+use crate::wire::socket::{self, Socket};
+use crate::wire::target::Target;
 
 const HEAD_LIMIT_BYTES: usize = 8192;
 

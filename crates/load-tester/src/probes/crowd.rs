@@ -8,10 +8,10 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
-use crate::connection::{Connection, PING_INTERVAL, Receive, Transport};
-use crate::messages::Protocol;
-use crate::report::{Latency, Recorder};
-use crate::target::Target;
+use crate::measure::latency::{Latency, Recorder};
+use crate::wire::connection::{Connection, PING_INTERVAL, Receive, Transport};
+use crate::wire::messages::Protocol;
+use crate::wire::target::Target;
 
 /// What a member of the crowd does with what it receives.
 pub(crate) trait Listener: Send + 'static {

@@ -4,12 +4,12 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{Phase, tell};
-use crate::chat::token;
-use crate::connection::{KEEP_ALIVE, Transport};
-use crate::crowd::{Crowd, Listener, check_room};
-use crate::messages::Protocol;
-use crate::report::IdleReport;
-use crate::target::Target;
+use crate::probes::chat::token;
+use crate::probes::crowd::{Crowd, Listener, check_room};
+use crate::probes::report::IdleReport;
+use crate::wire::connection::{KEEP_ALIVE, Transport};
+use crate::wire::messages::Protocol;
+use crate::wire::target::Target;
 
 /// Many connections that only keep alive.
 #[derive(Debug, Clone, Args)]

@@ -6,11 +6,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Phase, tell};
-use crate::connection::{INVOCATION, Receive};
-use crate::messages::{Clock, Protocol, Purpose, Stamp};
-use crate::report::FloodReport;
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::probes::report::FloodReport;
+use crate::wire::connection::{INVOCATION, Receive};
+use crate::wire::messages::{Clock, Protocol, Purpose, Stamp};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 /// How long a reader waits for the next message.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -8,12 +8,13 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use super::Phase;
-use crate::chat::history::{Conversation, History, now_micros};
-use crate::chat::user::{Journal, Plan, Sends, To, User};
-use crate::crowd::check_room;
-use crate::report::{ChatReport, Recorder};
-use crate::target::Target;
+use crate::measure::latency::Recorder;
+use crate::probes::Phase;
+use crate::probes::chat::history::{Conversation, History, now_micros};
+use crate::probes::chat::user::{Journal, Plan, Sends, To, User};
+use crate::probes::crowd::check_room;
+use crate::probes::report::ChatReport;
+use crate::wire::target::Target;
 
 /// How many users are in a room.
 const ROOM: u32 = 20;

@@ -2,7 +2,7 @@
 
 use anyhow::{bail, ensure};
 
-use crate::messages::Protocol;
+use crate::wire::messages::Protocol;
 
 /// Ends every JSON hub message and every handshake.
 pub(crate) const RECORD_SEPARATOR: u8 = 0x1e;

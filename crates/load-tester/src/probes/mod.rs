@@ -1,5 +1,8 @@
+//! Single scenarios that the project's own benchmarks measure a server with, and the judge of a chat.
+
 pub(crate) mod broadcast;
 pub(crate) mod chat;
+mod crowd;
 pub(crate) mod echo;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
@@ -7,7 +10,9 @@ pub(crate) mod flood;
 pub(crate) mod groups;
 pub(crate) mod idle;
 pub(crate) mod navigation;
+pub(crate) mod report;
 mod sender;
+pub(crate) mod tally;
 
 use std::time::Duration;
 

@@ -5,12 +5,12 @@ use std::task::{Context, Poll, ready};
 use anyhow::{Context as _, bail, ensure};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 
-use crate::connection::{CLOSE, Receive, opened};
-use crate::framing::{FrameReader, Incoming, push_close, push_data, push_pong};
-use crate::http::HttpConnection;
-use crate::messages::{Protocol, message_type};
-use crate::socket::{self, Socket};
-use crate::target::Target;
+use crate::wire::connection::{CLOSE, Receive, opened};
+use crate::wire::framing::{FrameReader, Incoming, push_close, push_data, push_pong};
+use crate::wire::http::HttpConnection;
+use crate::wire::messages::{Protocol, message_type};
+use crate::wire::socket::{self, Socket};
+use crate::wire::target::Target;
 
 const HEAD_LIMIT_BYTES: usize = 8192;
 

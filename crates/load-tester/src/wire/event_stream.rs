@@ -3,11 +3,11 @@ use std::task::{Context, Poll};
 
 use anyhow::{Context as _, bail, ensure};
 
-use crate::connection::{Receive, ensure_open};
-use crate::framing::MessageReader;
-use crate::http::{self, HttpConnection, Piece};
-use crate::messages::{PING, Protocol, message_type};
-use crate::target::Target;
+use crate::wire::connection::{Receive, ensure_open};
+use crate::wire::framing::MessageReader;
+use crate::wire::http::{self, HttpConnection, Piece};
+use crate::wire::messages::{PING, Protocol, message_type};
+use crate::wire::target::Target;
 
 /// A connection over server-sent events.
 #[derive(Debug)]

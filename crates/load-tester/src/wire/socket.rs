@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::target::{Scheme, Target};
-use crate::tls;
+use crate::wire::target::{Scheme, Target};
+use crate::wire::tls;
 
 const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::history::{Conversation, Event, History, Way};
 use super::judge::rooms;
-use crate::report::{Latency, Recorder};
+use crate::measure::latency::{Latency, Recorder};
 
 /// What is listed in full; all are counted.
 const TOLD: usize = 40;

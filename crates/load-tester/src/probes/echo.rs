@@ -5,11 +5,12 @@ use clap::Args;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::connection::{COMPLETION, Receive};
-use crate::messages::{Clock, Protocol, Purpose, Stamp, is_error};
-use crate::report::{EchoReport, Recorder};
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::measure::latency::Recorder;
+use crate::probes::report::EchoReport;
+use crate::wire::connection::{COMPLETION, Receive};
+use crate::wire::messages::{Clock, Protocol, Purpose, Stamp, is_error};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -3,5 +3,6 @@
 pub(crate) mod history;
 pub(crate) mod judge;
 pub(crate) mod missed;
+pub(crate) mod scenario;
 pub(crate) mod token;
 pub(crate) mod user;

@@ -13,11 +13,11 @@ use tokio::time::{Instant, sleep, sleep_until, timeout, timeout_at};
 
 use super::history::{Conversation, Event, Way, now_micros};
 use super::token;
-use crate::connection::{CLOSE, COMPLETION, INVOCATION, PING_INTERVAL, Receive};
-use crate::framing::{RECORD_SEPARATOR, push_data};
-use crate::messages::Protocol;
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::wire::connection::{CLOSE, COMPLETION, INVOCATION, PING_INTERVAL, Receive};
+use crate::wire::framing::{RECORD_SEPARATOR, push_data};
+use crate::wire::messages::Protocol;
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 /// How long a call may take until the connection is given up.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -6,12 +6,13 @@ use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Phase, tell};
-use crate::connection::{INVOCATION, Transport};
-use crate::crowd::{Crowd, Listener, check_room};
-use crate::http::post_json;
-use crate::messages::Protocol;
-use crate::report::{NavigationReport, Recorder};
-use crate::target::Target;
+use crate::measure::latency::Recorder;
+use crate::probes::crowd::{Crowd, Listener, check_room};
+use crate::probes::report::NavigationReport;
+use crate::wire::connection::{INVOCATION, Transport};
+use crate::wire::http::post_json;
+use crate::wire::messages::Protocol;
+use crate::wire::target::Target;
 
 const CONNECTING: usize = 32;
 /// How long the last state may take.

@@ -6,13 +6,13 @@ use clap::Args;
 
 use super::sender::{Sender, Stamped};
 use super::{Phase, tell};
-use crate::connection::Transport;
-use crate::crowd::{Crowd, Member, check_room};
-use crate::messages::{Clock, Protocol, Purpose};
-use crate::report::BroadcastReport;
-use crate::tally::{Arrivals, Counts, Origins, Tally};
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::probes::crowd::{Crowd, Member, check_room};
+use crate::probes::report::BroadcastReport;
+use crate::probes::tally::{Arrivals, Counts, Origins, Tally};
+use crate::wire::connection::Transport;
+use crate::wire::messages::{Clock, Protocol, Purpose};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 pub(super) const DELIVERY_LIMIT: u64 = 1_000_000_000;
 const CONNECTING: usize = 64;

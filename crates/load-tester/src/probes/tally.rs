@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::connection::INVOCATION;
-use crate::crowd::Listener;
-use crate::messages::{Clock, Purpose, Stamp};
-use crate::report::{Latency, Recorder};
+use crate::measure::latency::{Latency, Recorder};
+use crate::probes::crowd::Listener;
+use crate::wire::connection::INVOCATION;
+use crate::wire::messages::{Clock, Purpose, Stamp};
 
 const SHARDS: usize = 8;
 

@@ -6,11 +6,12 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::http::{self, HttpConnection};
-use crate::messages::{Protocol, invocation_text};
-use crate::report::{ElsewhereReport, Recorder};
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::measure::latency::Recorder;
+use crate::probes::report::ElsewhereReport;
+use crate::wire::http::{self, HttpConnection};
+use crate::wire::messages::{Protocol, invocation_text};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 

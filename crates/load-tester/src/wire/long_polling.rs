@@ -2,11 +2,11 @@ use std::task::{Context, Poll, ready};
 
 use anyhow::{Context as _, ensure};
 
-use crate::connection::{Receive, ensure_open};
-use crate::framing::MessageReader;
-use crate::http::{self, HttpConnection, Piece};
-use crate::messages::{Protocol, message_type};
-use crate::target::Target;
+use crate::wire::connection::{Receive, ensure_open};
+use crate::wire::framing::MessageReader;
+use crate::wire::http::{self, HttpConnection, Piece};
+use crate::wire::messages::{Protocol, message_type};
+use crate::wire::target::Target;
 
 /// A connection over long polling; a poll is always open.
 #[derive(Debug)]

@@ -3,11 +3,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::connection::Receive;
-use crate::crowd::Listener;
-use crate::messages::{Clock, Protocol, Purpose, Stamp};
-use crate::tally::{Arrivals, Tally};
-use crate::web_socket::WebSocket;
+use crate::probes::crowd::Listener;
+use crate::probes::tally::{Arrivals, Tally};
+use crate::wire::connection::Receive;
+use crate::wire::messages::{Clock, Protocol, Purpose, Stamp};
+use crate::wire::web_socket::WebSocket;
 
 /// How long the last messages may take.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);

@@ -5,11 +5,11 @@ use clap::Args;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::connection::{COMPLETION, Receive};
-use crate::messages::{Protocol, is_error, push_invoke_text};
-use crate::report::GroupsReport;
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::probes::report::GroupsReport;
+use crate::wire::connection::{COMPLETION, Receive};
+use crate::wire::messages::{Protocol, is_error, push_invoke_text};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Calls open at once; the server works on them one after the other unless it is told otherwise.

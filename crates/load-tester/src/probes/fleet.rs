@@ -8,13 +8,13 @@ use tokio::task::JoinSet;
 use super::broadcast::{DELIVERY_LIMIT, SETTLE};
 use super::sender::{Sender, Stamped};
 use super::{Phase, tell};
-use crate::connection::Transport;
-use crate::crowd::{Crowd, check_room};
-use crate::messages::{Clock, Protocol, Purpose};
-use crate::report::FleetReport;
-use crate::tally::{Arrivals, Counts, Origins, Tally};
-use crate::target::Target;
-use crate::web_socket::WebSocket;
+use crate::probes::crowd::{Crowd, check_room};
+use crate::probes::report::FleetReport;
+use crate::probes::tally::{Arrivals, Counts, Origins, Tally};
+use crate::wire::connection::Transport;
+use crate::wire::messages::{Clock, Protocol, Purpose};
+use crate::wire::target::Target;
+use crate::wire::web_socket::WebSocket;
 
 const CONNECTING: usize = 16;
 

@@ -1,0 +1,3 @@
+//! What is measured while a run goes on.
+
+pub(crate) mod latency;
