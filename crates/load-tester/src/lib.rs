@@ -23,11 +23,10 @@
 //! It does not judge protocol details and does not leave the machine: a target that is not a loopback
 //! address is refused.
 
-mod measure;
+pub mod measure;
 mod probes;
 mod wire;
 
-pub use measure::latency::Latency;
 pub use probes::Phase;
 pub use probes::broadcast::{BroadcastOptions, broadcast};
 pub use probes::chat::history::{Conversation, Event, History, Stored, Way, read_stored};

@@ -8,7 +8,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval_at};
 
-use crate::measure::latency::{Latency, Recorder};
+use crate::measure::{Percentiles, Recorder};
 use crate::wire::connection::{Connection, PING_INTERVAL, Receive, Transport};
 use crate::wire::messages::Protocol;
 use crate::wire::target::Target;
@@ -24,7 +24,7 @@ pub(crate) struct Crowd<L> {
     members: JoinSet<Member<L>>,
     stop: watch::Sender<bool>,
     pub(crate) connect_time: Duration,
-    pub(crate) connect_latency: Latency,
+    pub(crate) connect_latency: Percentiles,
 }
 
 /// How a connection ended.
@@ -93,7 +93,7 @@ impl<L: Listener> Crowd<L> {
             latency.record(u64::try_from(took.as_micros())?);
         }
         let connect_time = started.elapsed();
-        Ok(Self { members, stop, connect_time, connect_latency: latency.summary() })
+        Ok(Self { members, stop, connect_time, connect_latency: latency.percentiles() })
     }
 
     /// Closes all connections.

@@ -5,7 +5,7 @@ use clap::Args;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::measure::latency::Recorder;
+use crate::measure::Recorder;
 use crate::probes::report::EchoReport;
 use crate::wire::connection::{COMPLETION, Receive};
 use crate::wire::messages::{Clock, Protocol, Purpose, Stamp, is_error};
@@ -105,7 +105,7 @@ impl Caller {
             calls,
             errors,
             calls_per_second: f64::from(u32::try_from(calls)?) / seconds,
-            latency: latency.summary(),
+            latency: latency.percentiles(),
         })
     }
 

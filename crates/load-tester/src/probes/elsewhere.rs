@@ -6,7 +6,7 @@ use serde::Serialize;
 use tokio::time::{Instant, timeout};
 
 use super::{Phase, tell};
-use crate::measure::latency::Recorder;
+use crate::measure::Recorder;
 use crate::probes::report::ElsewhereReport;
 use crate::wire::http::{self, HttpConnection};
 use crate::wire::messages::{Protocol, invocation_text};
@@ -79,7 +79,7 @@ pub async fn elsewhere(
         is_elsewhere: !options.here,
         count: options.count,
         seconds,
-        latency: latency.summary(),
+        latency: latency.percentiles(),
     })
 }
 

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{Phase, tell};
-use crate::measure::latency::Recorder;
+use crate::measure::Recorder;
 use crate::probes::crowd::{Crowd, Listener, check_room};
 use crate::probes::report::NavigationReport;
 use crate::wire::connection::{INVOCATION, Transport};
@@ -89,7 +89,7 @@ pub async fn navigation(
         ages.add(own);
     }
     ensure!(report.received > 0, "no state was received");
-    report.age = ages.summary();
+    report.age = ages.percentiles();
     Ok(report)
 }
 
@@ -105,18 +105,12 @@ fn newer(one: State, other: State) -> State {
     if other.timestamp > one.timestamp { other } else { one }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Watcher {
     last: State,
     received: u64,
     went_back: u64,
     ages: Recorder,
-}
-
-impl Default for Watcher {
-    fn default() -> Self {
-        Self { last: State::default(), received: 0, went_back: 0, ages: Recorder::new() }
-    }
 }
 
 #[derive(Deserialize)]

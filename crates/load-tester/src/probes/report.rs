@@ -2,7 +2,7 @@ use std::fmt::{Display, Formatter, Result};
 
 use serde::Serialize;
 
-use crate::measure::latency::Latency;
+use crate::measure::Percentiles;
 use crate::probes::elsewhere::Request;
 use crate::probes::tally::Counts;
 use crate::wire::connection::Transport;
@@ -17,7 +17,7 @@ pub struct IdleReport {
     /// Seconds until the last of them was open.
     pub connect_seconds: f64,
     /// Time from connecting to the handshake's answer.
-    pub connect_latency: Latency,
+    pub connect_latency: Percentiles,
     /// Seconds they were held after that.
     pub seconds: u64,
     /// Pings that the server sent them.
@@ -49,11 +49,11 @@ pub struct ChatReport {
     /// Messages that were confirmed.
     pub confirmed: u64,
     /// Time from the first attempt to send a message to its confirmation; outages count.
-    pub confirmed_in: Latency,
+    pub confirmed_in: Percentiles,
     /// Events of messages that somebody else had sent.
     pub delivered: u64,
     /// Time from the first attempt to send a message to its event at another user; outages count.
-    pub delivered_in: Latency,
+    pub delivered_in: Percentiles,
     /// Connections that were made after a user's first.
     pub reconnects: u32,
     /// Calls that were refused or not answered, and made again.
@@ -93,7 +93,7 @@ pub struct NavigationReport {
     /// Connections that ended before they should.
     pub lost: usize,
     /// How old states were when they arrived.
-    pub age: Latency,
+    pub age: Percentiles,
 }
 
 impl Display for NavigationReport {
@@ -127,7 +127,7 @@ pub struct BroadcastReport {
     /// Messages that came after a later one.
     pub out_of_order: u64,
     /// Time from sending to receiving.
-    pub latency: Latency,
+    pub latency: Percentiles,
     /// The most that the sender was behind its pace.
     pub sender_late_max_micros: u64,
     /// Connections that ended before they should.
@@ -197,7 +197,7 @@ pub struct FleetReport {
     /// At connections to the other instances.
     pub elsewhere: Counts,
     /// Time from sending to receiving on another instance.
-    pub latency: Latency,
+    pub latency: Percentiles,
     /// The most that a sender was behind its pace.
     pub sender_late_max_micros: u64,
     /// Connections that ended before they should.
@@ -257,7 +257,7 @@ pub struct ElsewhereReport {
     /// Seconds that all of it took, with what is not timed.
     pub seconds: f64,
     /// Time from sending the request to its answer.
-    pub latency: Latency,
+    pub latency: Percentiles,
 }
 
 impl Display for ElsewhereReport {
@@ -283,7 +283,7 @@ pub struct EchoReport {
     /// Calls completed a second.
     pub calls_per_second: f64,
     /// Time from call to completion.
-    pub latency: Latency,
+    pub latency: Percentiles,
 }
 
 impl Display for EchoReport {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use serde::Serialize;
 
-use crate::measure::latency::{Latency, Recorder};
+use crate::measure::{Percentiles, Recorder};
 use crate::probes::crowd::Listener;
 use crate::wire::connection::INVOCATION;
 use crate::wire::messages::{Clock, Purpose, Stamp};
@@ -85,12 +85,12 @@ impl Arrivals {
         }
     }
 
-    pub(crate) fn latency(&self) -> Latency {
+    pub(crate) fn latency(&self) -> Percentiles {
         let mut all = Recorder::new();
         for shard in &self.latency {
             all.add(&shard.lock());
         }
-        all.summary()
+        all.percentiles()
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::history::{Conversation, Event, History, Way};
 use super::judge::rooms;
-use crate::measure::latency::{Latency, Recorder};
+use crate::measure::{Percentiles, Recorder};
 
 /// What is listed in full; all are counted.
 const TOLD: usize = 40;
@@ -35,7 +35,7 @@ pub struct Missed {
     /// Times at which a user was between two connections.
     pub absences: usize,
     /// How long these were.
-    pub absent: Latency,
+    pub absent: Percentiles,
     /// Users whose longest absence was more than 2 s.
     pub users_absent_long: usize,
     /// Absences of more than 2 s, and events that were missed before or without one, in words.
@@ -131,7 +131,7 @@ fn measure(absences: &Absences<'_>, missed: &mut Missed) {
         }
         missed.users_absent_long += usize::from(is_long);
     }
-    missed.absent = times.summary();
+    missed.absent = times.percentiles();
 }
 
 fn outside(member: &str, key: &str, from: u64, until: u64, absences: &[(u64, u64, &[String])]) -> String {

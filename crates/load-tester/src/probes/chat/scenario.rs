@@ -8,7 +8,7 @@ use tokio::sync::Barrier;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
-use crate::measure::latency::Recorder;
+use crate::measure::Recorder;
 use crate::probes::Phase;
 use crate::probes::chat::history::{Conversation, History, now_micros};
 use crate::probes::chat::user::{Journal, Plan, Sends, To, User};
@@ -109,9 +109,9 @@ pub async fn chat(
             }
         }
     }
-    report.confirmed_in = confirmed.summary();
+    report.confirmed_in = confirmed.percentiles();
     report.confirmed = confirmed.count();
-    report.delivered_in = delivered.summary();
+    report.delivered_in = delivered.percentiles();
     report.delivered = delivered.count();
     if let Some(path) = &options.history {
         let events = std::mem::take(&mut *journal.lock());

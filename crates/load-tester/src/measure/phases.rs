@@ -1,0 +1,125 @@
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::measure::Recorder;
+
+/// How long each phase of one connection's beginning took; `None` for a phase that it had not, or did not reach.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct PhaseTimes {
+    /// Looking up the name of the host.
+    pub lookup: Option<Duration>,
+    /// The TCP connection.
+    pub tcp: Option<Duration>,
+    /// The TLS handshake.
+    pub tls: Option<Duration>,
+    /// The negotiate request, redirects included.
+    pub negotiate: Option<Duration>,
+    /// The request that opens the transport, to its answer.
+    pub upgrade: Option<Duration>,
+    /// The handshake of the hub protocol, to its answer.
+    pub handshake: Option<Duration>,
+    /// The first call, to its completion.
+    pub first_call: Option<Duration>,
+}
+
+impl PhaseTimes {
+    /// The phases by name, in the order in which they happen.
+    #[must_use]
+    pub fn each(&self) -> [(&'static str, Option<Duration>); 7] {
+        let Self { lookup, tcp, tls, negotiate, upgrade, handshake, first_call } = *self;
+        let times = [lookup, tcp, tls, negotiate, upgrade, handshake, first_call];
+        std::array::from_fn(|index| (Phases::NAMES[index], times[index]))
+    }
+}
+
+/// The phases of connecting of many connections; `total` is all of them together but for the first call.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(missing_docs, reason = "they are those of PhaseTimes")]
+pub struct Phases {
+    pub lookup: Recorder,
+    pub tcp: Recorder,
+    pub tls: Recorder,
+    pub negotiate: Recorder,
+    pub upgrade: Recorder,
+    pub handshake: Recorder,
+    pub first_call: Recorder,
+    pub total: Recorder,
+}
+
+impl Phases {
+    /// What readers call the phases, in the order in which they happen.
+    pub const NAMES: [&str; 7] =
+        ["name lookup", "TCP", "TLS", "negotiate", "upgrade", "handshake", "first call"];
+
+    /// Records one connection; of a failed one the phases that it reached.
+    ///
+    /// `total` takes it only if its handshake was answered. The first call may come later: it is recorded by itself then.
+    pub fn record(&mut self, times: &PhaseTimes) {
+        for (recorder, (_, time)) in self.recorders_mut().into_iter().zip(times.each()) {
+            time.into_iter().for_each(|time| recorder.record(micros(time)));
+        }
+        let PhaseTimes { first_call, handshake, .. } = times;
+        if handshake.is_some() {
+            let all: Duration = times.each().into_iter().filter_map(|(_, time)| time).sum();
+            self.total.record(micros(all.saturating_sub(first_call.unwrap_or_default())));
+        }
+    }
+
+    /// The phases that any connection had, by name, in the order in which they happen.
+    pub fn each(&self) -> impl Iterator<Item = (&'static str, &Recorder)> {
+        let Self { lookup, tcp, tls, negotiate, upgrade, handshake, first_call, total: _ } = self;
+        let recorders = [lookup, tcp, tls, negotiate, upgrade, handshake, first_call];
+        Self::NAMES.into_iter().zip(recorders).filter(|(_, recorder)| !recorder.is_empty())
+    }
+
+    /// Adds what another process measured.
+    pub fn merge(&mut self, other: &Self) {
+        let Self { lookup, tcp, tls, negotiate, upgrade, handshake, first_call, total } = other;
+        let others = [lookup, tcp, tls, negotiate, upgrade, handshake, first_call];
+        self.recorders_mut().into_iter().zip(others).for_each(|(own, other)| own.add(other));
+        self.total.add(total);
+    }
+
+    fn recorders_mut(&mut self) -> [&mut Recorder; 7] {
+        let Self { lookup, tcp, tls, negotiate, upgrade, handshake, first_call, total: _ } = self;
+        [lookup, tcp, tls, negotiate, upgrade, handshake, first_call]
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_total_has_all_phases_but_the_first_call_of_connections_that_came_in() {
+        let millis = |millis| Some(Duration::from_millis(millis));
+        let came_in = PhaseTimes {
+            tcp: millis(1),
+            negotiate: millis(2),
+            upgrade: millis(4),
+            handshake: millis(8),
+            first_call: millis(100),
+            ..PhaseTimes::default()
+        };
+        let refused = PhaseTimes { tcp: millis(1), negotiate: millis(3), ..PhaseTimes::default() };
+        let mut phases = Phases::default();
+        phases.record(&came_in);
+        phases.record(&refused);
+        let mut merged = Phases::default();
+        merged.merge(&phases);
+        assert_eq!(merged, phases);
+        let counts: Vec<_> = merged.each().map(|(name, recorder)| (name, recorder.count())).collect();
+        assert_eq!(
+            counts,
+            [("TCP", 2), ("negotiate", 2), ("upgrade", 1), ("handshake", 1), ("first call", 1)]
+        );
+        let total = merged.total.percentiles();
+        assert_eq!((total.count, total.max_micros / 10), (1, 1500));
+    }
+}
