@@ -24,6 +24,7 @@
 //! address is refused.
 
 pub mod measure;
+pub mod oracle;
 mod probes;
 mod wire;
 

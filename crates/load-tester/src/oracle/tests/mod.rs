@@ -1,0 +1,3 @@
+//! The oracle on histories whose faults are known.
+
+mod rules;
