@@ -22,6 +22,7 @@ use hubline_protocol::negotiate::TransportKind;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use self::long_polling::WaitingPoll;
 use crate::address_limits::{Counted, OverLimit};
 use crate::authentication::{Authentication, Credentials, Expiry, RefreshRules};
 use crate::connection_manager::{Attachment, ConnectionManager, Found, Owner};
@@ -112,23 +113,10 @@ impl Endpoint {
     {
         let shared = Arc::clone(&self.0);
         async move {
-            let (parts, body) = request.into_parts();
-            let kind = RequestKind::of(&parts, shared.options.enable_authentication_refresh);
-            match shared.access(&parts, kind) {
-                Access::Granted => {}
-                Access::Unauthenticated => return empty(StatusCode::UNAUTHORIZED),
-                Access::Forbidden => return empty(StatusCode::FORBIDDEN),
-            }
-            match kind {
-                RequestKind::Negotiate => shared.negotiate(&parts).await,
-                RequestKind::Refresh => shared.refresh(&parts).await,
-                RequestKind::WebSocket => shared.web_socket(parts).await,
-                RequestKind::ServerSentEvents => shared.server_sent_events(&parts).await,
-                RequestKind::Poll => not_stored(shared.poll(&parts).await),
-                RequestKind::Send => shared.send(&parts, body).await,
-                RequestKind::Delete => shared.delete(&parts).await,
-                RequestKind::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
-                RequestKind::NotThere => empty(StatusCode::NOT_FOUND),
+            // In a box, which is gone while a poll waits.
+            match Box::pin(shared.answer(request)).await {
+                Ok(response) => response,
+                Err(poll) => not_stored(poll.answer().await),
             }
         }
     }
@@ -141,6 +129,34 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Shared {
+    /// # Errors
+    /// The request is a poll, which waits.
+    async fn answer<B>(self: Arc<Self>, request: Request<B>) -> Result<Response<Body>, WaitingPoll>
+    where
+        B: http_body::Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Send,
+    {
+        let (parts, body) = request.into_parts();
+        let kind = RequestKind::of(&parts, self.options.enable_authentication_refresh);
+        match self.access(&parts, kind) {
+            Access::Granted => {}
+            Access::Unauthenticated => return Ok(empty(StatusCode::UNAUTHORIZED)),
+            Access::Forbidden => return Ok(empty(StatusCode::FORBIDDEN)),
+        }
+        Ok(match kind {
+            RequestKind::Negotiate => self.negotiate(&parts).await,
+            RequestKind::Refresh => self.refresh(&parts).await,
+            RequestKind::WebSocket => self.web_socket(parts).await,
+            RequestKind::ServerSentEvents => self.server_sent_events(&parts).await,
+            RequestKind::Poll => not_stored(self.poll(&parts).await?),
+            RequestKind::Send => self.send(&parts, body).await,
+            RequestKind::Delete => self.delete(&parts).await,
+            RequestKind::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
+            RequestKind::NotThere => empty(StatusCode::NOT_FOUND),
+        })
+    }
+
     /// Whether the endpoint's policy lets a request in. That comes before everything else, as in a host's middleware.
     fn access(&self, parts: &Parts, kind: RequestKind) -> Access {
         let presented = Presented::of(parts);

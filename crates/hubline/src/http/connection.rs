@@ -1,10 +1,11 @@
 //! One HTTP connection and what its client may do with it.
 
 use std::convert::Infallible;
-use std::future::ready;
+use std::future::{poll_fn, ready};
 use std::net::SocketAddr;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,17 +14,18 @@ use axum::extract::{ConnectInfo, Request};
 use axum::http::header::{CONNECTION, HeaderValue};
 use axum::http::{StatusCode, Version};
 use axum::response::{IntoResponse, Response};
+use bytes::BytesMut;
 use futures_util::TryFutureExt;
 use futures_util::future::Either;
 use hubline_transport::{BareIo, BareSocket, BodyTimeout, SendTimeout};
 use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
+use hyper::server::conn::http1::{self, Parts, UpgradeableConnection};
+use hyper::service::{HttpService, service_fn};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 #[cfg(any(target_os = "android", target_os = "linux"))]
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 #[cfg(feature = "tls")]
 use tokio_rustls::server::TlsStream;
@@ -33,6 +35,7 @@ use tower::ServiceExt;
 use super::HttpOptions;
 use super::head_filter::HeadFilter;
 use super::host::has_host;
+use super::long_response::{Answering, LongResponse, may_take_long};
 use super::progress::{HeadTimer, Progress};
 
 /// How much patience a client gets.
@@ -72,7 +75,7 @@ pub(super) async fn serve_one(
     remote: SocketAddr,
     app: Router,
     stop: CancellationToken,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) {
     if let Err(error) = socket.set_nodelay(true) {
         tracing::debug!(%error, "a socket was gone before it could be set up");
@@ -114,39 +117,84 @@ pub(super) async fn answer<Io>(
     remote: SocketAddr,
     app: Router,
     stop: CancellationToken,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) where
     Io: HttpIo,
 {
     let progress = Arc::new(Progress::default());
-    let HttpOptions { keep_alive_timeout, request_headers_timeout, forwarded_headers, .. } = limits.options;
-    let head_timer = HeadTimer { progress: Arc::clone(&progress), head_timeout: request_headers_timeout };
-    let filter = HeadFilter::new(io, Arc::clone(&progress));
-    let service = service_fn(move |mut request: Request<Incoming>| {
-        let client = match &forwarded_headers {
+    let mut filter = HeadFilter::new(io, Arc::clone(&progress));
+    let own = (Arc::clone(&progress), Arc::clone(&limits));
+    let mut service = service_fn(move |mut request: Request<Incoming>| {
+        let (progress, limits) = &own;
+        let client = match &limits.options.forwarded_headers {
             Some(forwarded) => forwarded.client(remote, request.headers()),
             None => remote,
         };
         request.extensions_mut().insert(ConnectInfo(client));
         let request = request.map(|body| BodyTimeout::new(body, limits.body_timeout));
-        respond::<Io, _>(app.clone(), request, Arc::clone(&progress))
+        respond::<Io, _>(app.clone(), request, Arc::clone(progress))
     });
-    let connection = http1::Builder::new()
-        .timer(head_timer)
-        .header_read_timeout(keep_alive_timeout)
-        .max_buf_size(limits.buffer_size)
-        .serve_connection(TokioIo::new(filter), service)
-        .with_upgrades();
-    let mut connection = pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    loop {
+        let head_timeout = limits.options.request_headers_timeout;
+        let connection = http1::Builder::new()
+            .timer(HeadTimer { progress: Arc::clone(&progress), head_timeout })
+            .header_read_timeout(limits.options.keep_alive_timeout)
+            .max_buf_size(limits.buffer_size)
+            .serve_connection(TokioIo::new(filter), service)
+            .with_upgrades();
+        // In a box, which is empty while a long response is under way.
+        let Some((parts, response)) = until_long_response(Box::new(connection), &progress, &stop).await
+        else {
+            return;
+        };
+        (filter, service) = (parts.io.into_inner(), parts.service);
+        // A copy, because even an empty piece keeps the whole of hyper's buffer.
+        let mut early = BytesMut::from(&parts.read_buf[..]);
+        drop(parts.read_buf);
+        match response.write(&mut filter, &mut early, || stop.is_cancelled()).await {
+            Ok(true) => filter.unread(early.freeze()),
+            Ok(false) => {
+                _ = filter.shutdown().await;
+                return;
+            }
+            Err(error) => return tracing::debug!(%error, "a client left before its response had ended"),
         }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "an HTTP connection ended with an error");
+    }
+}
+
+/// Has hyper serve a connection until it ends, or has a response that takes long.
+async fn until_long_response<Io, S>(
+    mut connection: Box<UpgradeableConnection<TokioIo<HeadFilter<Io>>, S>>,
+    progress: &Progress,
+    stop: &CancellationToken,
+) -> Option<(Parts<TokioIo<HeadFilter<Io>>, S>, LongResponse)>
+where
+    Io: HttpIo,
+    S: HttpService<Incoming, ResBody = axum::body::Body> + Unpin,
+    S::Error: Into<axum::BoxError>,
+{
+    let mut stopped = pin!(stop.cancelled());
+    let mut is_stopping = false;
+    let response = poll_fn(|cx| {
+        if !is_stopping && stopped.as_mut().poll(cx).is_ready() {
+            is_stopping = true;
+            Pin::new(&mut *connection).graceful_shutdown();
+        }
+        match Pin::new(&mut *connection).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(Err(ended)),
+            Poll::Pending => {
+                progress.take_long_response().map_or(Poll::Pending, |response| Poll::Ready(Ok(response)))
+            }
+        }
+    })
+    .await;
+    match response {
+        Ok(response) => Some((connection.into_parts()?, response)),
+        Err(Ok(())) => None,
+        Err(Err(error)) => {
+            tracing::debug!(%error, "an HTTP connection ended with an error");
+            None
+        }
     }
 }
 
@@ -171,7 +219,10 @@ where
     }
     if !has_host(&request) {
         let refused = (StatusCode::BAD_REQUEST, [(CONNECTION, "close")]).into_response();
-        return Either::Left(ready(Ok(refused)));
+        return Either::Left(Either::Left(ready(Ok(refused))));
+    }
+    if may_take_long(&request) {
+        return Either::Left(Either::Right(Answering::new(app, request, progress)));
     }
     Either::Right(app.oneshot(request).map_ok(move |mut response| {
         if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -244,7 +295,8 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (socket, remote) = listener.accept().await.unwrap();
-        let serving = tokio::spawn(serve_one(socket, remote, app, CancellationToken::new(), limits));
+        let serving =
+            tokio::spawn(serve_one(socket, remote, app, CancellationToken::new(), Arc::new(limits)));
         (client, async move { serving.await.unwrap() })
     }
 
@@ -289,7 +341,7 @@ mod tests {
         let limits = Limits::new(HttpOptions::default());
         let remote = SocketAddr::from(([127, 0, 0, 1], 1));
         let start = Instant::now();
-        let serving = tokio::spawn(answer(io, remote, app, CancellationToken::new(), limits));
+        let serving = tokio::spawn(answer(io, remote, app, CancellationToken::new(), Arc::new(limits)));
         for (seconds, piece) in pieces {
             tokio::time::sleep_until(start + Duration::from_secs(*seconds)).await;
             client.write_all(piece.as_bytes()).await.unwrap();

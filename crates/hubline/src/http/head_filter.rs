@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use axum::body::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::progress::Progress;
@@ -33,17 +34,25 @@ pub(super) struct HeadFilter<Io> {
     rewriter: Rewriter,
     answer: SwitchingAnswer,
     progress: Arc<Progress>,
+    /// What was read and is to be read again.
+    returned: Bytes,
 }
 
 impl<Io> HeadFilter<Io> {
     /// A filter around a socket that nothing has been read from.
     pub(super) fn new(io: Io, progress: Arc<Progress>) -> Self {
-        Self { io, rewriter: Rewriter::default(), answer: SwitchingAnswer::default(), progress }
+        let (rewriter, answer) = (Rewriter::default(), SwitchingAnswer::default());
+        Self { io, rewriter, answer, progress, returned: Bytes::new() }
+    }
+
+    /// Takes back what was read of it last; it comes first again.
+    pub(super) fn unread(&mut self, bytes: Bytes) {
+        self.returned = bytes;
     }
 
     /// The socket alone, and what has been read of it and not been given to hyper.
     pub(super) fn into_parts(self) -> (Io, Vec<u8>) {
-        (self.io, self.rewriter.into_rest())
+        (self.io, [&self.returned[..], &self.rewriter.into_rest()].concat())
     }
 }
 
@@ -54,6 +63,12 @@ impl<Io: AsyncRead + Unpin> AsyncRead for HeadFilter<Io> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
+        if !this.returned.is_empty() {
+            let length = this.returned.len().min(buffer.remaining());
+            buffer.put_slice(&this.returned.split_to(length));
+            this.note_progress();
+            return Poll::Ready(Ok(()));
+        }
         loop {
             if this.rewriter.give(buffer) || buffer.remaining() == 0 {
                 return Poll::Ready(Ok(()));
@@ -95,7 +110,9 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for HeadFilter<Io> {
         if this.progress.is_switching() {
             return this.answer.poll_write(Pin::new(&mut this.io), cx, bytes);
         }
-        Pin::new(&mut this.io).poll_write(cx, bytes)
+        let written = Pin::new(&mut this.io).poll_write(cx, bytes);
+        this.progress.has_written(&written);
+        written
     }
 
     fn poll_write_vectored(
@@ -108,7 +125,9 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for HeadFilter<Io> {
             let first = slices.iter().find(|slice| !slice.is_empty()).map_or(&[][..], |slice| slice);
             return this.answer.poll_write(Pin::new(&mut this.io), cx, first);
         }
-        Pin::new(&mut this.io).poll_write_vectored(cx, slices)
+        let written = Pin::new(&mut this.io).poll_write_vectored(cx, slices);
+        this.progress.has_written(&written);
+        written
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -1,5 +1,6 @@
 //! How far an HTTP connection is, known to its socket, its clock and its service.
 
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
@@ -9,7 +10,10 @@ use std::time::Duration;
 use std::time::Instant;
 
 use hyper::rt::{Sleep, Timer};
+use parking_lot::Mutex;
 use pin_project_lite::pin_project;
+
+use super::long_response::LongResponse;
 
 /// What the parts of one connection tell each other. All of them run in its task, one after the other.
 #[derive(Debug, Default)]
@@ -17,6 +21,8 @@ pub(super) struct Progress {
     reading: AtomicU8,
     is_lifted: AtomicBool,
     is_switching: AtomicBool,
+    is_write_blocked: AtomicBool,
+    long_response: Mutex<Option<LongResponse>>,
 }
 
 /// All that was read are whole requests.
@@ -70,6 +76,24 @@ impl Progress {
 
     pub(super) fn is_switching(&self) -> bool {
         self.is_switching.load(Ordering::Relaxed)
+    }
+
+    /// Whether the socket took the bytes that it was offered last.
+    pub(super) fn has_written(&self, written: &Poll<io::Result<usize>>) {
+        self.is_write_blocked.store(written.is_pending(), Ordering::Relaxed);
+    }
+
+    /// The request that is being answered is no longer for hyper to answer.
+    pub(super) fn hand_over(&self, response: LongResponse) {
+        *self.long_response.lock() = Some(response);
+    }
+
+    /// What was handed over, once all that hyper has written before has gone.
+    pub(super) fn take_long_response(&self) -> Option<LongResponse> {
+        if self.is_write_blocked.load(Ordering::Relaxed) {
+            return None;
+        }
+        self.long_response.lock().take()
     }
 }
 

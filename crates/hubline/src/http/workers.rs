@@ -124,7 +124,7 @@ impl Workers {
         stop: CancellationToken,
         options: HttpOptions,
     ) -> io::Result<()> {
-        let limits = Limits::new(options.clone());
+        let limits = Arc::new(Limits::new(options.clone()));
         // Links to Redis and the like belong to no connection, nor does what is run meanwhile.
         let left_by_runs = || self.left_by_runs.load(Ordering::Relaxed);
         let (before, left_before): (Vec<_>, _) =
@@ -136,7 +136,7 @@ impl Workers {
                 .zip(left)
                 .map(|((runtime, before), left)| tasks(runtime).saturating_sub(before + left));
             let Some((runtime, _)) = thread_for_one_more(loads).and_then(|at| before.get(at)) else { return };
-            let (app, limits) = (app.clone(), limits.clone());
+            let (app, limits) = (app.clone(), Arc::clone(&limits));
             // A socket belongs to the runtime that it was made in.
             match socket.into_std() {
                 Ok(socket) => {
@@ -163,7 +163,7 @@ async fn serve_moved(
     remote: SocketAddr,
     app: Router,
     stop: CancellationToken,
-    limits: Limits,
+    limits: Arc<Limits>,
 ) {
     match TcpStream::from_std(socket) {
         Ok(socket) => serve_one(socket, remote, app, stop, limits).await,

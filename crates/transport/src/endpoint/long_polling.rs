@@ -13,6 +13,7 @@ use super::transport::{Decision, NotDecided};
 use super::{Admitted, Shared, never_resumed};
 use crate::Body;
 use crate::address_limits::OverLimit;
+use crate::authentication::Expiry;
 use crate::connection_manager::{Attached, ConnectionState, Found};
 use crate::inbox::Inbox;
 use crate::long_polling::{LongPolling, LongPollingPipe, Polled};
@@ -26,21 +27,36 @@ const PURPOSE: Purpose = Purpose::Transport(TransportKind::LongPolling);
 /// How much longer than a poll, or than a DELETE, its answer may take.
 const GRACE: Duration = Duration::from_secs(10);
 
+/// A poll that waits for messages; nothing of its request is kept meanwhile.
+pub(super) struct WaitingPoll {
+    polling: Arc<LongPolling>,
+    timeout: Duration,
+    expiry: Expiry,
+}
+
+impl WaitingPoll {
+    pub(super) async fn answer(self) -> Response<Body> {
+        answer(self.polling.poll(self.timeout, self.expiry).await)
+    }
+}
+
 impl Shared {
-    pub(super) async fn poll(&self, parts: &Parts) -> Response<Body> {
-        let Some(token) = token_of(parts) else { return id_required() };
+    /// # Errors
+    /// The poll waits.
+    pub(super) async fn poll(&self, parts: &Parts) -> Result<Response<Body>, WaitingPoll> {
+        let Some(token) = token_of(parts) else { return Ok(id_required()) };
         let timeout = self.options.long_polling_poll_timeout;
         let operation =
             Operation::Poll { timeout_ms: milliseconds(timeout), expires_ms: self.expires_ms(parts) };
         let transport = TransportKind::LongPolling;
         let decision = self.decide(parts, transport, &token, operation, Some(timeout + GRACE)).await;
-        match decision {
+        Ok(match decision {
             Ok(Decision::Attach) => {
                 let begun = self.begin_polling(parts, &token).await;
                 begun.unwrap_or_else(|refusal| refused(refusal, PURPOSE))
             }
             Ok(Decision::Resume(Attached::LongPolling(polling), _)) => {
-                answer(polling.poll(timeout, self.expiry(parts)).await)
+                return Err(WaitingPoll { polling, timeout, expiry: self.expiry(parts) });
             }
             Ok(Decision::Resume(..)) => refused(Refusal::TransportChanged, PURPOSE),
             Ok(Decision::Remote(_, _, reply)) => match reply {
@@ -53,7 +69,7 @@ impl Shared {
             // The client polls again.
             Err(NotDecided::Unreachable) => text(StatusCode::OK, ""),
             Err(NotDecided::Refused(refusal)) => refused(refusal, PURPOSE),
-        }
+        })
     }
 
     /// The first poll starts the connection and is answered at once.

@@ -140,7 +140,8 @@ fn serve(server: Server, pieces: VecDeque<Vec<u8>>) -> (Vec<Received>, Vec<u16>)
 
 async fn serve_client(client: Client, app: Router) {
     let remote = SocketAddr::from(([127, 0, 0, 1], 1));
-    answer(client, remote, app, CancellationToken::new(), Limits::new(HttpOptions::default())).await;
+    answer(client, remote, app, CancellationToken::new(), Arc::new(Limits::new(HttpOptions::default())))
+        .await;
 }
 
 /// Runs it to its end, or until it waits for what does not come.
