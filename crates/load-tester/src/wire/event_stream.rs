@@ -9,6 +9,8 @@ use crate::wire::http::{self, HttpConnection, Piece};
 use crate::wire::messages::{PING, Protocol, message_type};
 use crate::wire::target::Target;
 
+const LINE_LIMIT_BYTES: usize = 1 << 20;
+
 /// A connection over server-sent events.
 #[derive(Debug)]
 pub(crate) struct EventStream {
@@ -62,25 +64,34 @@ impl Receive for EventStream {
 
 /// Finds hub messages in the lines of events; each is one `data` line, as JSON has no line ends.
 #[derive(Debug)]
-struct EventReader {
+pub(crate) struct EventReader {
     line_start: Vec<u8>,
     messages: MessageReader,
 }
 
 impl EventReader {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { line_start: Vec::new(), messages: MessageReader::new(Protocol::Json) }
     }
 
-    fn feed(&mut self, mut bytes: &[u8], on_message: &mut dyn FnMut(u8, &[u8])) -> anyhow::Result<()> {
+    pub(crate) fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        on_message: &mut dyn FnMut(u8, &[u8]),
+    ) -> anyhow::Result<()> {
         while let Some(end) = memchr::memchr(b'\n', bytes) {
-            let mut line = std::mem::take(&mut self.line_start);
-            line.extend_from_slice(&bytes[..end]);
+            let held = std::mem::take(&mut self.line_start);
+            let whole = if held.is_empty() { Vec::new() } else { [&held, &bytes[..end]].concat() };
+            let line = if held.is_empty() { &bytes[..end] } else { &whole };
             bytes = &bytes[end + 1..];
             if let Some(data) = line.strip_prefix(b"data: ") {
                 self.data(data.strip_suffix(b"\r").unwrap_or(data), on_message)?;
             }
         }
+        ensure!(
+            self.line_start.len() + bytes.len() <= LINE_LIMIT_BYTES,
+            "event over {LINE_LIMIT_BYTES} bytes"
+        );
         self.line_start.extend_from_slice(bytes);
         Ok(())
     }

@@ -81,6 +81,11 @@ impl MessageReader {
         Self { protocol, message_start: Vec::new(), shaken_hands: false }
     }
 
+    /// For a connection that was resumed, which has no handshake.
+    pub(crate) fn resumed(protocol: Protocol) -> Self {
+        Self { shaken_hands: true, ..Self::new(protocol) }
+    }
+
     /// Hands over each message without its record separator or length.
     pub(crate) fn feed(&mut self, bytes: &[u8], mut on: impl FnMut(&[u8])) -> anyhow::Result<()> {
         if self.message_start.is_empty() {
@@ -142,6 +147,11 @@ pub(crate) struct FrameReader {
 impl FrameReader {
     pub(crate) fn new(protocol: Protocol) -> Self {
         Self { frame_start: Vec::new(), messages: MessageReader::new(protocol) }
+    }
+
+    /// For a connection that was resumed, which has no handshake.
+    pub(crate) fn resumed(protocol: Protocol) -> Self {
+        Self { frame_start: Vec::new(), messages: MessageReader::resumed(protocol) }
     }
 
     pub(crate) fn feed(&mut self, bytes: &[u8], mut on: impl FnMut(Incoming<'_>)) -> anyhow::Result<()> {

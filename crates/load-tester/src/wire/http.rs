@@ -1,7 +1,7 @@
 //! The little of HTTP/1.1 that server-sent events and long polling need.
 
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
@@ -10,6 +10,7 @@ use crate::wire::socket::{self, Socket};
 use crate::wire::target::Target;
 
 const HEAD_LIMIT_BYTES: usize = 8192;
+const BODY_LIMIT_BYTES: usize = 1 << 20;
 
 /// A socket that takes one request after the other.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct HttpConnection {
 impl HttpConnection {
     pub(crate) async fn connect(target: &Target) -> anyhow::Result<Self> {
         Ok(Self { stream: socket::connect(target).await?, reader: ResponseReader::default() })
+    }
+
+    pub(crate) fn over(stream: Socket) -> Self {
+        Self { stream, reader: ResponseReader::default() }
     }
 
     /// Makes a SignalR connection and returns the path and query that belong to it.
@@ -59,16 +64,83 @@ impl HttpConnection {
         Ok(body)
     }
 
+    /// Sends a request and returns its answer, whatever that is.
+    ///
+    /// # Errors
+    /// The socket closed before the answer was whole, or this is no HTTP, or the body is over 1 MiB.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> anyhow::Result<Answer> {
+        socket::send(&mut self.stream, request).await?;
+        self.answer().await
+    }
+
+    /// Waits for the rest of an answer that has begun, or for the next one.
+    pub(crate) async fn answer(&mut self) -> anyhow::Result<Answer> {
+        let mut answer = Answer::default();
+        let mut whole = false;
+        while !whole {
+            let take = &mut |piece: Piece<'_>| answer.take(&piece, &mut whole);
+            poll_fn(|context| self.poll_receive(context, take)).await?;
+        }
+        answer.location = self.reader.location.take();
+        Ok(answer)
+    }
+
+    /// Whether the server has neither closed the socket nor sent what nobody asked for.
+    pub(crate) fn is_idle(&mut self) -> bool {
+        let mut context = Context::from_waker(Waker::noop());
+        socket::poll_read(&mut self.stream, &mut context, |_| Ok(())).is_pending()
+    }
+
+    pub(crate) fn socket(&mut self) -> &mut Socket {
+        &mut self.stream
+    }
+
     pub(crate) fn poll_receive(
         &mut self,
         context: &mut Context<'_>,
         on: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
     ) -> Poll<anyhow::Result<()>> {
+        self.poll_receive_at_most(context, usize::MAX, on)
+    }
+
+    /// As [`HttpConnection::poll_receive`], `limit` bytes at most.
+    pub(crate) fn poll_receive_at_most(
+        &mut self,
+        context: &mut Context<'_>,
+        limit: usize,
+        on: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
+    ) -> Poll<anyhow::Result<()>> {
         let reader = &mut self.reader;
-        socket::poll_read(&mut self.stream, context, |bytes| {
+        socket::poll_read_at_most(&mut self.stream, context, limit, |bytes| {
             ensure!(!bytes.is_empty(), "the socket closed");
             reader.feed(bytes, on)
         })
+    }
+}
+
+/// A whole response.
+#[derive(Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Vec<u8>,
+    /// Where a redirect of HTTP leads.
+    pub(crate) location: Option<String>,
+}
+
+impl Answer {
+    pub(crate) fn take(&mut self, piece: &Piece<'_>, whole: &mut bool) -> anyhow::Result<()> {
+        match piece {
+            Piece::Head(status) => self.status = *status,
+            Piece::Body(bytes) => {
+                ensure!(
+                    self.body.len() + bytes.len() <= BODY_LIMIT_BYTES,
+                    "answer over {BODY_LIMIT_BYTES} bytes"
+                );
+                self.body.extend_from_slice(bytes);
+            }
+            Piece::End => *whole = true,
+        }
+        Ok(())
     }
 }
 
@@ -116,9 +188,11 @@ pub(crate) enum Piece<'a> {
 
 /// Takes responses apart as they come. Copies only heads and chunk sizes that a read cut in two.
 #[derive(Debug, Default)]
-struct ResponseReader {
+pub(crate) struct ResponseReader {
     place: Place,
     held: Vec<u8>,
+    /// Of the last head that had one.
+    location: Option<String>,
 }
 
 #[derive(Debug, Default, Clone, Copy)]
@@ -135,7 +209,11 @@ enum Place {
 }
 
 impl ResponseReader {
-    fn feed(
+    pub(crate) fn location(&mut self) -> Option<String> {
+        self.location.take()
+    }
+
+    pub(crate) fn feed(
         &mut self,
         bytes: &[u8],
         on: &mut dyn FnMut(Piece<'_>) -> anyhow::Result<()>,
@@ -162,7 +240,7 @@ impl ResponseReader {
         }
         match self.place {
             Place::Head => {
-                let Some((status, size, place)) = head(bytes)? else {
+                let Some((status, size, place)) = head(bytes, &mut self.location)? else {
                     return Ok(None);
                 };
                 on(Piece::Head(status))?;
@@ -217,8 +295,8 @@ impl ResponseReader {
 }
 
 /// Status, size, and what follows; `None` while it is not whole.
-fn head(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize, Place)>> {
-    let mut headers = [httparse::EMPTY_HEADER; 32];
+fn head(bytes: &[u8], location: &mut Option<String>) -> anyhow::Result<Option<(u16, usize, Place)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 64];
     let mut response = httparse::Response::new(&mut headers);
     let httparse::Status::Complete(size) = response.parse(bytes).context("no HTTP response")? else {
         return Ok(None);
@@ -227,6 +305,7 @@ fn head(bytes: &[u8]) -> anyhow::Result<Option<(u16, usize, Place)>> {
         let header = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
         header.and_then(|header| std::str::from_utf8(header.value).ok())
     };
+    *location = value("location").map(str::to_owned);
     let place = match value("content-length") {
         _ if value("transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) => {
             Place::ChunkSize

@@ -8,6 +8,7 @@ use anyhow::{Context as _, ensure};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+use tokio_rustls::client::TlsStream;
 
 use crate::wire::target::{Scheme, Target};
 use crate::wire::tls;
@@ -20,9 +21,21 @@ thread_local! {
 }
 
 /// What carries a connection.
-pub(crate) trait Io: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+pub(crate) trait Io: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {
+    fn tcp(&self) -> &TcpStream;
+}
 
-impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Io for T {}
+impl Io for TcpStream {
+    fn tcp(&self) -> &TcpStream {
+        self
+    }
+}
+
+impl Io for TlsStream<TcpStream> {
+    fn tcp(&self) -> &TcpStream {
+        self.get_ref().0
+    }
+}
 
 pub(crate) type Socket = Box<dyn Io>;
 
@@ -41,8 +54,19 @@ pub(crate) fn poll_read(
     context: &mut Context<'_>,
     take: impl FnOnce(&[u8]) -> anyhow::Result<()>,
 ) -> Poll<anyhow::Result<()>> {
+    poll_read_at_most(stream, context, usize::MAX, take)
+}
+
+/// As [`poll_read`], `limit` bytes at most.
+pub(crate) fn poll_read_at_most(
+    stream: &mut Socket,
+    context: &mut Context<'_>,
+    limit: usize,
+    take: impl FnOnce(&[u8]) -> anyhow::Result<()>,
+) -> Poll<anyhow::Result<()>> {
     READ_BUFFER.with_borrow_mut(|buffer| {
-        let mut buffer = ReadBuf::new(buffer);
+        let limit = limit.clamp(1, buffer.len());
+        let mut buffer = ReadBuf::new(&mut buffer[..limit]);
         ready!(Pin::new(stream).poll_read(context, &mut buffer))?;
         Poll::Ready(take(buffer.filled()))
     })
