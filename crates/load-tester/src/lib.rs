@@ -28,6 +28,7 @@ pub mod client;
 pub mod measure;
 pub mod oracle;
 mod probes;
+pub mod report;
 mod wire;
 
 pub use probes::Phase;

@@ -66,11 +66,11 @@ impl OwnUse {
         let seconds = self.samples.len();
         if *busy_seconds > 0 {
             warnings.push(format!(
-                "the tester is the bottleneck: it used 90 % or more of its {threads} threads in {busy_seconds} of {seconds} s. Latencies include its own queues: give it more threads or processes, or a machine of its own"
+                "the tester is the bottleneck: it used 90% or more of its {threads} threads in {busy_seconds} of {seconds} s. Latencies include its own queues: give it more threads or processes, or a machine of its own"
             ));
         } else if *machine_busy_seconds > 0 {
             warnings.push(format!(
-                "the machine was full: all {cores} processors were 95 % busy or more in {machine_busy_seconds} of {seconds} s. If the server runs here too, each takes from the other: use two machines, or compare runs of this machine alone"
+                "the machine was full: all {cores} processors were 95% busy or more in {machine_busy_seconds} of {seconds} s. If the server runs here too, each takes from the other: use two machines, or compare runs of this machine alone"
             ));
         }
         let lag = self.lag.percentiles();

@@ -1,0 +1,19 @@
+//! What a run found: the [`Report`] and how it is shown, judged and compared.
+
+mod columns;
+mod errors;
+mod format;
+mod html;
+mod metric;
+pub mod model;
+#[cfg(test)]
+pub(crate) mod sample;
+mod table;
+mod threshold;
+mod words;
+
+pub use errors::{ErrorGroup, Errors};
+pub use html::html;
+pub use model::Report;
+pub use table::table;
+pub use threshold::{Checked, ThresholdError, Thresholds};
