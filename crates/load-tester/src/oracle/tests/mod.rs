@@ -1,3 +1,7 @@
 //! The oracle on histories whose faults are known.
 
+mod history;
+mod mutations;
+mod properties;
 mod rules;
+mod states;
