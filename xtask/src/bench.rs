@@ -126,6 +126,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let plan = Plan::new(&options);
     let load_client = load_client()?;
     let mut candidates = candidate::all(options.servers, &[Release::Ten, Release::Eleven])?;
+    if plan.protocol == "json" {
+        candidates.push(Candidate::floor(&load_client)?);
+    }
     let bench = Bench { plan: &plan, load_client: &load_client };
 
     for transport in IdleTransport::ALL {

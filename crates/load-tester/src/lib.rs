@@ -41,6 +41,7 @@ pub use probes::echo::{EchoOptions, echo};
 pub use probes::elsewhere::{ElsewhereOptions, Request, elsewhere};
 pub use probes::fleet::{FleetOptions, fleet};
 pub use probes::flood::{FloodOptions, flood};
+pub use probes::floor::{FloorOptions, floor};
 pub use probes::groups::{GroupsOptions, groups};
 pub use probes::idle::{IdleOptions, idle};
 pub use probes::navigation::{NavigationOptions, navigation};

@@ -7,9 +7,9 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use hubline_load_tester::{
-    BroadcastOptions, ChatOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, GroupsOptions,
-    History, IdleOptions, NavigationOptions, Phase, Target, broadcast, chat, echo, elsewhere, fleet, flood,
-    groups, idle, judge, missed, navigation, read_stored,
+    BroadcastOptions, ChatOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, FloorOptions,
+    GroupsOptions, History, IdleOptions, NavigationOptions, Phase, Target, broadcast, chat, echo, elsewhere,
+    fleet, flood, floor, groups, idle, judge, missed, navigation, read_stored,
 };
 use serde::Serialize;
 
@@ -42,6 +42,8 @@ enum Scenario {
     Fleet(FleetOptions),
     /// Send to all without a pause, while they read at a bounded pace
     Flood(FloodOptions),
+    /// Serve broadcasts and echoes with their system calls and nothing else, for a ratio that other servers are measured against
+    Floor(FloorOptions),
     /// Send requests to another instance than negotiated their connection
     Elsewhere(ElsewhereOptions),
     /// Hold connections to a navigation state's hub while the state is sent again and again
@@ -85,11 +87,12 @@ fn main() -> ExitCode {
 }
 
 fn start(arguments: &Arguments) -> anyhow::Result<()> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(arguments.threads.get())
-        .enable_all()
-        .build()?
-        .block_on(run(arguments))
+    // One thread has no other to wake.
+    let mut runtime = match &arguments.scenario {
+        Scenario::Floor(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    runtime.worker_threads(arguments.threads.get()).enable_all().build()?.block_on(run(arguments))
 }
 
 async fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -102,6 +105,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Scenario::Echo(options) => report(*json, echo(url, options, &mut progress).await?),
         Scenario::Fleet(options) => report(*json, fleet(url, options, &mut progress).await?),
+        Scenario::Floor(options) => floor(options).await?,
         Scenario::Flood(options) => report(*json, flood(url, options, &mut progress).await?),
         Scenario::Elsewhere(options) => report(*json, elsewhere(url, options, &mut progress).await?),
         Scenario::Chat(options) => report(*json, chat(url, options, &mut progress).await?),

@@ -1,5 +1,6 @@
 //! The servers that are compared.
 
+use std::path::Path;
 use std::str::FromStr;
 
 use anyhow::{Context, Error, Result, ensure};
@@ -12,6 +13,8 @@ pub(super) const HUBLINE: &str = "Hubline";
 /// ASP.NET Core 10, the faster of the two: ratios and limits are against it.
 pub(super) const PEER: &str = "ASP.NET Core";
 pub(super) const PEER_11: &str = "ASP.NET Core 11";
+/// The system calls of broadcasts and echoes on WebSockets in JSON, and nothing else.
+pub(super) const FLOOR: &str = "floor";
 
 const URL: &str = "{url}";
 
@@ -34,6 +37,13 @@ pub(super) enum Origin {
 impl Candidate {
     pub(super) fn new(name: &str, origin: Origin) -> Self {
         Self { name: name.to_owned(), origin, figures: Figures::default(), failed: false }
+    }
+
+    /// The load client's own server, which has broadcasts and echoes only.
+    pub(super) fn floor(load_client: &Path) -> Result<Self> {
+        let program = load_client.to_str().context("the load client's path is not UTF-8")?;
+        let words = [program, "floor", "--urls", URL];
+        Ok(Self::new(FLOOR, Origin::Command(StartCommand(words.map(str::to_owned).to_vec()))))
     }
 
     /// Whether it answers as ASP.NET Core does where Hubline does otherwise.

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::{Result, bail};
 
-use super::candidate::{Candidate, Origin, StartCommand};
+use super::candidate::{Candidate, FLOOR, Origin, StartCommand};
 use super::figures::{Figures, Measure};
 use super::load::{self, Report};
 use super::server::Server;
@@ -62,7 +62,7 @@ struct Broadcast {
     rate: u32,
     seconds: u32,
     cpu: Measure,
-    latency_median: Measure,
+    latency_median: Option<Measure>,
     latency_high: Measure,
 }
 
@@ -79,8 +79,11 @@ struct Sample {
 }
 
 impl Bench<'_> {
-    /// Memory of many connections that only keep alive, and over WebSockets their CPU.
+    /// Memory of many connections that only keep alive, and over WebSockets their CPU. The floor keeps none of what makes it one.
     pub(super) fn idle(&self, candidate: &mut Candidate, transport: IdleTransport) -> Result<()> {
+        if candidate.name == FLOOR {
+            return Ok(());
+        }
         let start_server = match transport {
             IdleTransport::WebSocketsOverTls => Server::start_with_tls,
             _ => Server::start,
@@ -137,16 +140,24 @@ impl Bench<'_> {
             rate: self.plan.rate,
             seconds: self.plan.seconds,
             cpu: Measure::DeliveryCpu,
-            latency_median: Measure::DeliveryLatencyMedian,
+            latency_median: Some(Measure::DeliveryLatencyMedian),
             latency_high: Measure::DeliveryLatencyHigh,
         };
         self.broadcast(&server, figures, &paced)?;
+        let seconds = self.plan.half_seconds();
+        for (receivers, rate, cpu, latency_high) in [
+            (99, 500, Measure::FastDeliveryCpu, Measure::FastDeliveryLatencyHigh),
+            (9, 1000, Measure::FewDeliveryCpu, Measure::FewDeliveryLatencyHigh),
+        ] {
+            let broadcast = Broadcast { receivers, rate, seconds, cpu, latency_median: None, latency_high };
+            self.broadcast(&server, figures, &broadcast)?;
+        }
         let saturated = Broadcast {
             receivers: SATURATED_RECEIVERS,
             rate: SATURATED_RATE,
             seconds: self.plan.half_seconds(),
             cpu: Measure::SaturatedCpu,
-            latency_median: Measure::SaturatedLatencyMedian,
+            latency_median: Some(Measure::SaturatedLatencyMedian),
             latency_high: Measure::SaturatedLatencyHigh,
         };
         let report = self.broadcast(&server, figures, &saturated)?;
@@ -191,7 +202,9 @@ impl Bench<'_> {
         let cpu = counted_cpu(&samples)?;
         figures.add(broadcast.cpu, cpu / report.number("deliveries")?);
         let millis = |path| report.number(path).map(|micros| micros / 1000.0);
-        figures.add(broadcast.latency_median, millis("latency.p50_micros")?);
+        if let Some(median) = broadcast.latency_median {
+            figures.add(median, millis("latency.p50_micros")?);
+        }
         figures.add(broadcast.latency_high, millis("latency.p99_micros")?);
         Ok(report)
     }

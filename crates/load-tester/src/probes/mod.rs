@@ -7,6 +7,7 @@ pub(crate) mod echo;
 pub(crate) mod elsewhere;
 pub(crate) mod fleet;
 pub(crate) mod flood;
+pub(crate) mod floor;
 pub(crate) mod groups;
 pub(crate) mod idle;
 pub(crate) mod navigation;

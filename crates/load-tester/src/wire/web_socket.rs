@@ -16,7 +16,7 @@ const HEAD_LIMIT_BYTES: usize = 8192;
 
 // The sample key of RFC 6455, section 1.3, and its answer: this client needs no nonce.
 const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
-const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+pub(crate) const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 /// One SignalR connection over a WebSocket.
 #[derive(Debug)]
