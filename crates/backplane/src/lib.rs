@@ -8,6 +8,7 @@ pub mod conformance;
 
 mod fleet;
 mod in_process;
+mod latencies;
 mod memory;
 mod publication;
 mod statistics;
@@ -23,12 +24,13 @@ pub use fleet::{
     Address, Fleet, FleetInbox, InstanceId, MemoryFleet, NotUnderstood, Unreachable, memory_fleet,
 };
 pub use in_process::InProcess;
+pub use latencies::{Latencies, LatencyCounters};
 pub use memory::{MemoryBackplane, memory_backplanes};
 pub use publication::{
     ClientInvocation, Frames, GroupAction, GroupChange, Publication, Published, Reach, ReturnAddress,
     Subject, Target, TraceParent,
 };
-pub use statistics::{Latencies, Statistics};
+pub use statistics::Statistics;
 
 /// Connects the hubs of one process with those of others.
 pub trait Backplane: fmt::Debug + Send + Sync + 'static {

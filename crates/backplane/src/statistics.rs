@@ -1,6 +1,6 @@
 //! What a backplane counts.
 
-use std::time::Duration;
+use crate::Latencies;
 
 /// Counts since the backplane was created. A message counts once for each of its targets.
 ///
@@ -32,39 +32,7 @@ pub struct Statistics {
     pub reconnects: u64,
     /// Payloads of other servers that could not be decoded.
     pub garbage: u64,
-    /// How long messages took to come back to this instance, which is how long they take to the others.
+    /// How long messages took from the hub that sent them, through the queue and the backplane, until they were back at this instance, which is
+    /// how long they take to the others. A sample: up to ten messages a second, of those that this instance's own connections are to get too.
     pub latencies: Latencies,
-}
-
-/// How long messages took from the hub that sent them, through the queue and the backplane, until they were back at the instance that
-/// sent them. A sample: up to ten messages a second, of those that the instance's own connections are to get too.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Latencies {
-    /// Number of messages.
-    pub count: u64,
-    /// Sum of their times.
-    pub sum: Duration,
-    /// How many took no longer than the bound at the same place of [`Latencies::BOUNDS`], and longer than the one before. The last is for
-    /// those that took longer than all bounds.
-    pub buckets: [u64; Self::BOUNDS.len() + 1],
-}
-
-impl Latencies {
-    /// The bounds of all buckets but the last, which has none.
-    pub const BOUNDS: [Duration; 13] = [
-        Duration::from_micros(500),
-        Duration::from_millis(1),
-        Duration::from_micros(2_500),
-        Duration::from_millis(5),
-        Duration::from_millis(10),
-        Duration::from_millis(25),
-        Duration::from_millis(50),
-        Duration::from_millis(100),
-        Duration::from_millis(250),
-        Duration::from_millis(500),
-        Duration::from_secs(1),
-        Duration::from_millis(2_500),
-        Duration::from_secs(5),
-    ];
 }

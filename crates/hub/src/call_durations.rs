@@ -1,8 +1,10 @@
 //! How long calls take.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use hubline_backplane::{Latencies, LatencyCounters};
 #[expect(
     clippy::disallowed_types,
     reason = "the duration of a call is real time, which a paused clock has none of"
@@ -17,74 +19,22 @@ use crate::striped::Striped;
 pub struct MethodStatistics {
     /// The method's name, as it was registered.
     pub name: String,
-    /// How long its calls took that have ended, since the start.
-    pub durations: CallDurations,
-}
-
-/// How long calls took: from their begin, when their turn had come, to the return of the method, filters included. A method that
-/// streams is measured until its stream begins.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CallDurations {
-    /// Number of calls.
-    pub count: u64,
-    /// Sum of their durations.
-    pub sum: Duration,
-    /// How many took no longer than the bound at the same place of [`CallDurations::BOUNDS`], and longer than the one before.
-    /// The last is for those that took longer than all bounds.
-    pub buckets: [u64; Self::BOUNDS.len() + 1],
-}
-
-impl CallDurations {
-    /// The bounds of all buckets but the last, which has none.
-    pub const BOUNDS: [Duration; 12] = [
-        Duration::from_micros(100),
-        Duration::from_micros(500),
-        Duration::from_millis(1),
-        Duration::from_millis(5),
-        Duration::from_millis(10),
-        Duration::from_millis(50),
-        Duration::from_millis(100),
-        Duration::from_millis(500),
-        Duration::from_secs(1),
-        Duration::from_secs(5),
-        Duration::from_secs(10),
-        Duration::from_secs(60),
-    ];
+    /// How long its calls took that have ended, since the start: from their begin, when their turn had come, to the return of the method, filters
+    /// included. A method that streams is measured until its stream begins.
+    pub durations: Latencies,
 }
 
 /// Counts durations.
 #[derive(Debug, Default)]
-pub(crate) struct DurationCounters(Striped<Counts>);
-
-#[derive(Debug, Default)]
-struct Counts {
-    nanoseconds: AtomicU64,
-    buckets: [AtomicU64; CallDurations::BOUNDS.len() + 1],
-}
+pub(crate) struct DurationCounters(Striped<LatencyCounters>);
 
 impl DurationCounters {
     pub(crate) fn record(&self, took: Duration) {
-        // Most calls are in the first bucket.
-        let bucket = CallDurations::BOUNDS.iter().position(|bound| took <= *bound);
-        let counts = self.0.mine();
-        counts.buckets[bucket.unwrap_or(CallDurations::BOUNDS.len())].fetch_add(1, Ordering::Relaxed);
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        counts.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        self.0.mine().record(took);
     }
 
-    pub(crate) fn sum(&self) -> CallDurations {
-        let mut durations = CallDurations::default();
-        let mut nanoseconds = 0;
-        for counts in self.0.iter() {
-            nanoseconds += counts.nanoseconds.load(Ordering::Relaxed);
-            for (sum, count) in durations.buckets.iter_mut().zip(&counts.buckets) {
-                *sum += count.load(Ordering::Relaxed);
-            }
-        }
-        durations.sum = Duration::from_nanos(nanoseconds);
-        durations.count = durations.buckets.iter().sum();
-        durations
+    pub(crate) fn sum(&self) -> Latencies {
+        LatencyCounters::sum(self.0.iter())
     }
 }
 
@@ -136,11 +86,11 @@ mod tests {
         Stopwatch::default().polled(at(0), Duration::from_micros(3), true, &counters);
         let durations = counters.sum();
         assert_eq!((durations.count, durations.sum), (2, Duration::from_micros(42_003)));
-        assert_eq!((durations.buckets[0], durations.buckets[5]), (1, 1), "{durations:?}");
+        assert_eq!((durations.buckets[0], durations.buckets[7]), (1, 1), "{durations:?}");
         let other_thread = std::thread::scope(|scope| {
             scope.spawn(|| counters.record(Duration::from_secs(61))).join().unwrap();
             counters.sum()
         });
-        assert_eq!((other_thread.count, other_thread.buckets[12]), (3, 1));
+        assert_eq!((other_thread.count, other_thread.buckets[16]), (3, 1));
     }
 }

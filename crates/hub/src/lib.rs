@@ -74,7 +74,7 @@ pub mod __private {
     pub use serde::Serialize;
 }
 
-pub use call_durations::{CallDurations, MethodStatistics};
+pub use call_durations::MethodStatistics;
 pub use caller::Caller;
 pub use cancellation::{Cancellation, Cancelled};
 pub use clients::{ClientArguments, ClientProxy, Clients, HubClients, SingleClientProxy};

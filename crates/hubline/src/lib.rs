@@ -124,13 +124,13 @@ pub use hubline_directory::{HubDirectory, SessionDirectory};
 #[doc(hidden)]
 pub use hubline_hub::__private;
 pub use hubline_hub::{
-    BackplaneFailureMode, Binding, CallDurations, Caller, Cancellation, Cancelled, ClientArguments,
-    ClientProxy, Clients, CloseReason, Cookies, Directory, Disconnected, DrainingConnection, Extension,
-    FromInvocation, FromRef, GroupError, Groups, Handler, Headers, Hub, HubClients, HubContext, HubError,
-    HubFilter, HubLimits, HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation, InvokeError,
-    ItemStream, Items, Left, LocalConnection, MethodFuture, MethodStatistics, MissingRequestParts, Next,
-    NextCallback, OrHubError, PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State,
-    StreamHandler, Upload, UploadError,
+    BackplaneFailureMode, Binding, Caller, Cancellation, Cancelled, ClientArguments, ClientProxy, Clients,
+    CloseReason, Cookies, Directory, Disconnected, DrainingConnection, Extension, FromInvocation, FromRef,
+    GroupError, Groups, Handler, Headers, Hub, HubClients, HubContext, HubError, HubFilter, HubLimits,
+    HubOptions, HubStatistics, HubStream, IntoHubResult, Invocation, InvokeError, ItemStream, Items, Left,
+    LocalConnection, MethodFuture, MethodStatistics, MissingRequestParts, Next, NextCallback, OrHubError,
+    PeerAddress, ResultFuture, Returned, SendError, SingleClientProxy, State, StreamHandler, Upload,
+    UploadError,
 };
 pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal, PrincipalBuilder};
 #[cfg(feature = "macros")]

@@ -41,7 +41,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use futures_util::future::try_join_all;
-use hubline_backplane::{Backplane, Fleet, HubBackplane, Inbox, Statistics, Status};
+use hubline_backplane::{Backplane, Fleet, HubBackplane, Inbox, LatencyCounters, Statistics, Status};
 use hubline_supervision::spawn;
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -207,7 +207,7 @@ impl Backplane for RedisBackplane {
         statistics.refused = counters.refused.get();
         statistics.reconnects = counters.reconnects.get();
         statistics.garbage = garbage.count();
-        statistics.latencies = counters.latencies.read();
+        statistics.latencies = LatencyCounters::sum([&counters.latencies]);
         statistics
     }
 

@@ -71,7 +71,7 @@ const overFleet = (join, ...lines) => (hour, times) => lines.map(([name, field])
 const CHARTS = [
   { title: "Connections", lines: perInstance("connections"), text: count },
   { title: "Messages a second", lines: overFleet(added, ["in", "messagesIn"], ["out", "messagesOut"]), text: rate },
-  { title: "Latency, slowest instance", lines: overFleet(ofKnown, ["calls, p99", "callsP99Ms"], ["Redis", "redisMs"]), text: milliseconds },
+  { title: "Latency, slowest instance", lines: overFleet(ofKnown, ["calls, p99", "callsP99Ms"], ["deliveries, p99", "deliveriesP99Ms"], ["Redis", "redisMs"]), text: milliseconds },
   { title: "Trouble in 10 s", lines: overFleet(added, ["slow clients", "slowClients"], ["dropped", "dropped"], ["refused", "refused"]), text: count },
 ];
 

@@ -53,6 +53,7 @@ export class Fleet {
       figure("Out/s", figures => figures.messagesOutPerSecond, rate),
       figure("Call p50", ({ calls }) => calls?.p50Ms, ms => milliseconds(ms, "≤ ")),
       figure("Call p99", ({ calls }) => calls?.p99Ms, ms => milliseconds(ms, "≤ ")),
+      figure("Delivery p99", ({ deliveries }) => deliveries?.p99Ms, ms => milliseconds(ms, "≤ ")),
       { head: "From here", number: true, show: (cell, { id, roundTripMs, state: is }) => write(cell, id === this.who?.instance.id ? "here" : isThere({ state: is }) ? milliseconds(roundTripMs) : "–") },
       { head: "Redis", number: true, show: (cell, { figures }) => write(cell, ofRedis(figures?.redis)) },
       figure("Outbox", ({ redis }) => redis?.outboxMessages),
@@ -130,6 +131,13 @@ export class Fleet {
   }
 }
 
+/** How long messages take to other instances; while none are sent, how long these take to answer. */
+function betweenInstances(deliveries, isAlone, slowest) {
+  if (isAlone) return ["Between instances", "–", "", "this instance is alone"];
+  if (!Number.isFinite(deliveries?.p50Ms)) return ["Between instances", milliseconds(slowest), "", "there and back, the slowest"];
+  return ["Between instances, p50", milliseconds(deliveries.p50Ms, "≤ "), "", `p99 ${milliseconds(deliveries.p99Ms, "≤ ")}`];
+}
+
 const because = why => why ? ` (${why})` : "";
 const known = value => Number.isFinite(value) ? value : null;
 const total = list => sum(list ?? [], item => item.count);
@@ -156,7 +164,7 @@ class Tiles {
       ["Messages in", rate(all.messagesInPerSecond), "/s", `${rate(all.calls?.perSecond)} calls/s`],
       ["Messages out", rate(all.messagesOutPerSecond), "/s", "to clients"],
       ["Calls, p50", milliseconds(all.calls?.p50Ms, "≤ "), "", `p99 ${milliseconds(all.calls?.p99Ms, "≤ ")}`],
-      ["Between instances", isAlone ? "–" : milliseconds(slowest), "", isAlone ? "this instance is alone" : "there and back, the slowest"],
+      betweenInstances(all.deliveries, isAlone, slowest),
       ["Slow clients", count(all.slowClients), "", "closed since the start", all.slowClients ? "wait" : ""],
       ["Refused", count(refused), "", refused ? `mostly ${spelt(most(all.refusals).reason)}` : "since the start"],
       ["Dropped", count(dropped), "", dropped ? `mostly ${spelt(most(all.dropped).reason)}` : "between instances", dropped ? "bad" : ""],

@@ -12,7 +12,7 @@ const instance = (id, name, state, connections, more = {}) => ({
     connections, consoleConnections: name === 'web-1' ? 1 : 0,
     byTransport: {}, byProtocol: {}, byHub: [],
     messagesInPerSecond: connections / 14, messagesOutPerSecond: connections / 3.1, publishedPerSecond: connections / 14,
-    calls: { perSecond: connections / 14, p50Ms: 0.25, p99Ms: 5 },
+    calls: { perSecond: connections / 14, p50Ms: 0.5, p99Ms: 5 }, deliveries: { p50Ms: 0.5, p99Ms: 2.5 },
     slowClients: name === 'web-2' ? 2 : 0, dropped: [], refusals: name === 'web-2' ? [{ reason: 'handshake_refused', count: 3 }] : [], closed: [],
     redis: { status: 'connected', why: null, roundTripMs: 0.4, outboxMessages: 0, outboxBytes: 0, reconnects: 1 },
     database: { status: 'connected', why: null },
@@ -39,7 +39,7 @@ export const SNAPSHOT = {
     messagesInPerSecond: 715.4, messagesOutPerSecond: 3_231.7, slowClients: 2, dropped: [],
     refusals: [{ reason: 'handshake_refused', count: 3 }, { reason: 'origin', count: 41 }, { reason: 'expired', count: 12 }],
     closed: [{ reason: 'client_closed', count: 18_240 }, { reason: 'transport_lost', count: 3_310 }, { reason: 'client_timeout', count: 412 }, { reason: 'slow_client', count: 2 }],
-    calls: { perSecond: 715.4, p50Ms: 0.25, p99Ms: 5 },
+    calls: { perSecond: 715.4, p50Ms: 0.5, p99Ms: 5 }, deliveries: { p50Ms: 0.5, p99Ms: 2.5 },
   },
   users: PEOPLE.map((name, n) => ({ name, connections: Math.max(2, 14 - n), instances: n < 6 ? 3 : n < 12 ? 2 : 1 })), usersMore: true,
   addresses: ['10.20.0.7', '10.20.0.9', '198.51.100.24', '203.0.113.80', '2001:db8:85a3::8a2e:370:7334'].map((name, n) => ({ name, connections: 812 - 190 * n, instances: 3 - (n > 3) })), addressesMore: true,
@@ -51,9 +51,9 @@ export const SNAPSHOT = {
 const wave = (n, seed) => Math.sin(n / 37 + seed) * 0.5 + Math.sin(n / 7.3 + seed * 3) * 0.25 + Math.sin(n * 1.7 + seed) * 0.03;
 const points = (seed, connections, from, without = []) => Array.from({ length: 360 }, (_, n) => n).filter(n => n >= from && !(n >= without[0] && n < without[1])).map(n => [
   NOW - (359 - n) * STEP, Math.round(connections * (1 + 0.06 * wave(n, seed)) * Math.min(1, (n - from + 40) / 60)), connections / 14 * (1 + 0.3 * wave(n, seed)), connections / 3.1 * (1 + 0.35 * wave(n, seed)),
-  n % 90 > 84 ? 25 : n % 40 > 33 ? 10 : 5, 0.4 + 0.25 * Math.abs(wave(n, seed + 1)), seed === 2 && (n === 200 || n === 201) ? 1 : 0, 0, n > 190 && n < 215 ? Math.round(3 * Math.sin((n - 190) / 8)) : 0,
+  0.5, n % 90 > 84 ? 25 : n % 40 > 33 ? 10 : 5, 0.5, n % 90 > 84 ? 5 : 2.5, 0.4 + 0.25 * Math.abs(wave(n, seed + 1)), seed === 2 && (n === 200 || n === 201) ? 1 : 0, 0, n > 190 && n < 215 ? Math.round(3 * Math.sin((n - 190) / 8)) : 0,
 ]);
-const FIELDS = ['at', 'connections', 'messagesIn', 'messagesOut', 'callsP99Ms', 'redisMs', 'slowClients', 'dropped', 'refused'];
+const FIELDS = ['at', 'connections', 'messagesIn', 'messagesOut', 'callsP50Ms', 'callsP99Ms', 'deliveriesP50Ms', 'deliveriesP99Ms', 'redisMs', 'slowClients', 'dropped', 'refused'];
 export const HISTORY = {
   at: NOW, stepSeconds: 10, fields: FIELDS,
   instances: [

@@ -2,7 +2,8 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::latency::Measured;
+use hubline_backplane::LatencyCounters;
+
 use super::numbering::Numbering;
 
 #[derive(Debug, Default)]
@@ -18,7 +19,7 @@ pub(super) struct Counters {
     /// Not a count of its own: the order of what goes into outboxes.
     pub(super) places: Counter,
     pub(super) numbering: Numbering,
-    pub(super) latencies: Measured,
+    pub(super) latencies: LatencyCounters,
 }
 
 #[derive(Debug, Default)]

@@ -1,10 +1,9 @@
 //! How long messages take through Redis: of some, the time from the hub that sends them until they are back here.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hubline_backplane::Latencies;
 use tokio::time::Instant;
 
 use super::echoes::Numbered;
@@ -13,30 +12,6 @@ use super::echoes::Numbered;
 pub(super) const BETWEEN_MEASURES: Duration = Duration::from_millis(100);
 /// What has not come back for so long does not, for instance because nobody here listens to its channel any more.
 const ABANDONED: Duration = Duration::from_secs(60);
-
-/// What was measured.
-#[derive(Debug, Default)]
-pub(super) struct Measured {
-    nanoseconds: AtomicU64,
-    buckets: [AtomicU64; Latencies::BOUNDS.len() + 1],
-}
-
-impl Measured {
-    pub(super) fn record(&self, took: Duration) {
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
-        let bucket = Latencies::BOUNDS.partition_point(|bound| *bound < took);
-        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn read(&self) -> Latencies {
-        let mut latencies = Latencies::default();
-        latencies.buckets = self.buckets.each_ref().map(|bucket| bucket.load(Ordering::Relaxed));
-        latencies.count = latencies.buckets.iter().sum();
-        latencies.sum = Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed));
-        latencies
-    }
-}
 
 /// Whether the next message is to be measured.
 #[derive(Debug)]
@@ -118,17 +93,5 @@ mod tests {
         assert!(due.take(|| true).is_none());
         due.set();
         assert!(due.take(|| true).is_some());
-    }
-
-    #[test]
-    fn times_are_counted_by_their_bounds() {
-        let measured = Measured::default();
-        for milliseconds in [1, 2, 5_000, 5_001] {
-            measured.record(Duration::from_millis(milliseconds));
-        }
-        let latencies = measured.read();
-        let last = Latencies::BOUNDS.len();
-        assert_eq!([1, 2, last - 1, last].map(|bucket| latencies.buckets[bucket]), [1; 4]);
-        assert_eq!((latencies.count, latencies.sum), (4, Duration::from_millis(10_004)));
     }
 }

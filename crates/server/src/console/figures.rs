@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::hash::Hash;
 use std::time::Duration;
 
-use hubline::{CallDurations, HubProtocol, Server, ServerStatistics, Status};
+use hubline::{HubProtocol, Latencies, Server, ServerStatistics, Status};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
@@ -37,6 +37,9 @@ pub(super) struct Figures {
     /// Messages that were sent to other instances.
     pub(super) published_per_second: f64,
     pub(super) calls: Calls,
+    /// From this instance's hubs to other instances.
+    #[serde(default)]
+    pub(super) deliveries: Deliveries,
     /// Clients that were closed because they read too slowly, since the start.
     pub(super) slow_clients: u64,
     /// Messages that other instances did not get, since the start.
@@ -92,6 +95,19 @@ pub(super) struct Calls {
     pub(super) buckets: Vec<u64>,
 }
 
+/// How long messages to other instances took in the last seconds, of a sample; `None` if there is none.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Deliveries {
+    pub(super) p50_ms: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) buckets: Vec<u64>,
+}
+
+/// How many things took how long: each is counted at the place of its bound in [`Latencies::BOUNDS`].
+pub(super) type Buckets = [u64; Latencies::BOUNDS.len() + 1];
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RedisLink {
@@ -131,7 +147,8 @@ pub(super) struct Named {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
     pub(super) connections: u64,
-    pub(super) calls: [u64; CallDurations::BOUNDS.len() + 1],
+    pub(super) calls: Buckets,
+    pub(super) deliveries: Buckets,
     pub(super) messages_out: u64,
     pub(super) published: u64,
     pub(super) slow_clients: u64,
@@ -161,6 +178,7 @@ impl Reading {
         }
         let backplane = &statistics.backplane;
         reading.published = backplane.published + backplane.replayed;
+        reading.deliveries = backplane.latencies.buckets;
         reading.dropped = dropped(statistics).iter().map(|count| count.count).sum();
         reading.refused = refusals.iter().map(|count| count.count).sum();
         reading
@@ -168,7 +186,12 @@ impl Reading {
 
     /// Calls between two readings, by duration.
     pub(super) fn calls_since(&self, before: &Self) -> Vec<u64> {
-        self.calls.iter().zip(before.calls).map(|(now, before)| now.saturating_sub(before)).collect()
+        between(&before.calls, &self.calls)
+    }
+
+    /// Messages to other instances between two readings, by how long they took; of a sample.
+    pub(super) fn deliveries_since(&self, before: &Self) -> Vec<u64> {
+        between(&before.deliveries, &self.deliveries)
     }
 }
 
@@ -186,6 +209,10 @@ impl Readings {
         readings.push_back((now, reading));
         (before, (now - at).as_secs_f64())
     }
+}
+
+fn between(before: &Buckets, now: &Buckets) -> Vec<u64> {
+    now.iter().zip(before).map(|(now, before)| now.saturating_sub(*before)).collect()
 }
 
 /// Reads what an instance counts now; the timeline is the caller's.
@@ -220,6 +247,7 @@ pub(super) fn read(server: &Server, host: &dyn Host, readings: &Readings) -> Fig
         messages_out_per_second: per_second(reading.messages_out, before.messages_out),
         published_per_second: per_second(reading.published, before.published),
         calls: Calls::new(buckets, seconds),
+        deliveries: Deliveries::new(reading.deliveries_since(&before)),
         slow_clients: reading.slow_clients,
         dropped: dropped(&statistics),
         refusals,
@@ -243,14 +271,43 @@ impl Calls {
         }
     }
 
-    /// Without what only the fleet's are made from.
-    pub(super) fn shown(mut self) -> Self {
-        self.buckets.clear();
-        self
+    fn add(&mut self, other: &Self) {
+        self.per_second += other.per_second;
+        add_buckets(&mut self.buckets, &other.buckets);
+        (self.p50_ms, self.p99_ms) = (quantile(&self.buckets, 0.5), quantile(&self.buckets, 0.99));
+    }
+}
+
+impl Deliveries {
+    fn new(buckets: Vec<u64>) -> Self {
+        Self { p50_ms: quantile(&buckets, 0.5), p99_ms: quantile(&buckets, 0.99), buckets }
+    }
+
+    fn add(&mut self, other: &Self) {
+        add_buckets(&mut self.buckets, &other.buckets);
+        *self = Self::new(std::mem::take(&mut self.buckets));
+    }
+}
+
+/// Those of another version, which has other bounds, are in no sum.
+fn add_buckets(sums: &mut Vec<u64>, counts: &[u64]) {
+    if counts.len() != Latencies::BOUNDS.len() + 1 {
+        return;
+    }
+    sums.resize(counts.len(), 0);
+    for (sum, count) in sums.iter_mut().zip(counts) {
+        *sum += count;
     }
 }
 
 impl Figures {
+    /// Without what only the fleet's are made from.
+    pub(super) fn shown(mut self) -> Self {
+        self.calls.buckets.clear();
+        self.deliveries.buckets.clear();
+        self
+    }
+
     /// Adds those of another instance; links are each instance's own.
     pub(super) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
@@ -269,14 +326,8 @@ impl Figures {
         self.messages_in_per_second += other.messages_in_per_second;
         self.messages_out_per_second += other.messages_out_per_second;
         self.published_per_second += other.published_per_second;
-        let longest = self.calls.buckets.len().max(other.calls.buckets.len());
-        self.calls.buckets.resize(longest, 0);
-        for (sum, count) in self.calls.buckets.iter_mut().zip(&other.calls.buckets) {
-            *sum += count;
-        }
-        self.calls.per_second += other.calls.per_second;
-        self.calls.p50_ms = quantile(&self.calls.buckets, 0.5);
-        self.calls.p99_ms = quantile(&self.calls.buckets, 0.99);
+        self.calls.add(&other.calls);
+        self.deliveries.add(&other.deliveries);
         self.slow_clients += other.slow_clients;
         add_counts(&mut self.dropped, &other.dropped);
         add_counts(&mut self.refusals, &other.refusals);
@@ -316,8 +367,7 @@ pub(super) fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
 }
 
-/// In milliseconds, the bound that so great a part of the calls did not exceed. `None` without calls; for calls longer than all bounds the
-/// greatest of these.
+/// In milliseconds, the bound that so great a part did not exceed. `None` of nothing; of what took longer than all bounds the greatest of these.
 pub(super) fn quantile(buckets: &[u64], part: f64) -> Option<f64> {
     let all: u64 = buckets.iter().sum();
     if all == 0 {
@@ -328,8 +378,8 @@ pub(super) fn quantile(buckets: &[u64], part: f64) -> Option<f64> {
         passed += count;
         passed as f64 >= part * all as f64
     });
-    let last = CallDurations::BOUNDS.len() - 1;
-    let bound = CallDurations::BOUNDS[place.unwrap_or(last).min(last)];
+    let last = Latencies::BOUNDS.len() - 1;
+    let bound = Latencies::BOUNDS[place.unwrap_or(last).min(last)];
     Some(bound.as_secs_f64() * 1_000.0)
 }
 
@@ -415,12 +465,37 @@ mod tests {
     use super::*;
 
     #[test]
+    fn latencies_of_a_fleet_are_those_of_all_its_messages() {
+        let of = |buckets: Vec<u64>| Figures {
+            calls: Calls::new(buckets.clone(), 10.0),
+            deliveries: Deliveries::new(buckets),
+            ..Figures::default()
+        };
+        let mut buckets = vec![0; Latencies::BOUNDS.len() + 1];
+        let idle = of(buckets.clone());
+        buckets[1] = 90;
+        let fast = of(buckets.clone());
+        buckets[8] = 10;
+        let mut fleet = Figures::default();
+        for figures in [&idle, &fast, &of(buckets), &of(vec![1_000; 13])] {
+            fleet.add(figures);
+        }
+        assert_eq!((fast.deliveries.p99_ms, idle.deliveries.p99_ms), (Some(0.5), None));
+        assert_eq!((fleet.deliveries.p50_ms, fleet.deliveries.p99_ms), (Some(0.5), Some(100.0)));
+        assert_eq!((fleet.calls.p50_ms, fleet.calls.p99_ms), (Some(0.5), Some(100.0)));
+        assert_eq!(
+            fleet.shown().deliveries,
+            Deliveries { p50_ms: Some(0.5), p99_ms: Some(100.0), buckets: vec![] }
+        );
+    }
+
+    #[test]
     fn quantiles_are_the_bounds_that_calls_did_not_exceed() {
-        let mut buckets = vec![0; CallDurations::BOUNDS.len() + 1];
+        let mut buckets = vec![0; Latencies::BOUNDS.len() + 1];
         assert_eq!(quantile(&buckets, 0.5), None);
-        (buckets[0], buckets[3]) = (98, 2);
+        (buckets[0], buckets[4]) = (98, 2);
         assert_eq!((quantile(&buckets, 0.5), quantile(&buckets, 0.99)), (Some(0.1), Some(5.0)));
-        buckets[CallDurations::BOUNDS.len()] = 1_000;
+        buckets[Latencies::BOUNDS.len()] = 1_000;
         assert_eq!(quantile(&buckets, 0.99), Some(60_000.0), "longer than all bounds");
     }
 

@@ -19,12 +19,15 @@ pub(super) const STEP: Duration = Duration::from_secs(10);
 const STEP_MS: u64 = 10_000;
 
 /// What the columns of a point are.
-pub(super) const FIELDS: [&str; 9] = [
+pub(super) const FIELDS: [&str; 12] = [
     "at",
     "connections",
     "messagesIn",
     "messagesOut",
+    "callsP50Ms",
     "callsP99Ms",
+    "deliveriesP50Ms",
+    "deliveriesP99Ms",
     "redisMs",
     "slowClients",
     "dropped",
@@ -46,7 +49,11 @@ struct Point {
     connections: u32,
     messages_in: f64,
     messages_out: f64,
+    calls_p50_ms: Option<f64>,
     calls_p99_ms: Option<f64>,
+    /// Of messages to other instances.
+    deliveries_p50_ms: Option<f64>,
+    deliveries_p99_ms: Option<f64>,
     redis_ms: Option<f64>,
     slow_clients: u32,
     dropped: u32,
@@ -74,14 +81,17 @@ impl History {
 
 impl Point {
     fn between(before: &Reading, now: &Reading, seconds: f64, at: u64, redis: Option<Duration>) -> Self {
-        let calls = now.calls_since(before);
+        let (calls, deliveries) = (now.calls_since(before), now.deliveries_since(before));
         let count = |now: u64, before: u64| u32::try_from(now.saturating_sub(before)).unwrap_or(u32::MAX);
         Self {
             at,
             connections: u32::try_from(now.connections).unwrap_or(u32::MAX),
             messages_in: rate(calls.iter().sum(), seconds),
             messages_out: rate(now.messages_out.saturating_sub(before.messages_out), seconds),
+            calls_p50_ms: quantile(&calls, 0.5),
             calls_p99_ms: quantile(&calls, 0.99),
+            deliveries_p50_ms: quantile(&deliveries, 0.5),
+            deliveries_p99_ms: quantile(&deliveries, 0.99),
             redis_ms: redis.map(in_ms),
             slow_clients: count(now.slow_clients, before.slow_clients),
             dropped: count(now.dropped, before.dropped),
@@ -95,7 +105,10 @@ impl Point {
             Some(self.connections.into()),
             Some(self.messages_in),
             Some(self.messages_out),
+            self.calls_p50_ms,
             self.calls_p99_ms,
+            self.deliveries_p50_ms,
+            self.deliveries_p99_ms,
             self.redis_ms,
             Some(self.slow_clients.into()),
             Some(self.dropped.into()),
@@ -150,19 +163,21 @@ mod tests {
         let (mut before, mut reading) = (Reading::default(), Reading::default());
         for step in (0..1_000_u64).rev().filter(|step| *step != 3) {
             reading.messages_out += 70;
-            reading.calls[3] += 20;
+            reading.calls[4] += 20;
+            reading.deliveries[0] += 50;
+            reading.deliveries[3] += 2;
             reading.connections = step;
             history.add(Point::between(&before, &reading, 10.0, now - step * STEP_MS, None));
             before = reading.clone();
         }
-        assert!(size_of::<Point>() * MOST_POINTS <= 200 * 1024);
+        assert!(size_of::<Point>() * history.0.lock().capacity() <= 200 * 1024);
         assert_eq!(history.0.lock().len(), MOST_POINTS);
         let last = history.last(1);
         let at: Vec<_> = last.iter().map(|point| (now as f64 - point[0].unwrap()) / 10_000.0).collect();
         assert_eq!(at, [5.0, 4.0, 2.0, 1.0, 0.0]);
-        let [_, connections, messages_in, messages_out, p99, redis, slow, ..] = last[4];
+        let [_, connections, messages_in, messages_out, latencies @ .., slow, _, _] = last[4];
         assert_eq!((connections, messages_in, messages_out), (Some(0.0), Some(2.0), Some(7.0)));
-        assert_eq!((p99, redis, slow), (Some(5.0), None, Some(0.0)));
+        assert_eq!((latencies, slow), ([Some(5.0), Some(5.0), Some(0.1), Some(2.5), None], Some(0.0)));
         history.add(Point::between(&before, &reading, 10.0, now - 2 * STEP_MS, None));
         assert_eq!(history.last(1).len(), 3, "the clock was set back");
     }

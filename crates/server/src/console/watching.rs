@@ -180,7 +180,6 @@ impl Asking {
             total.add(&answer.figures);
             seen.figures.insert(from.id.clone(), answer.figures.clone());
         }
-        total.calls = total.calls.shown();
         let others = self.fleet.others();
         seen.figures.retain(|id, _| {
             *id == self.fleet.local().about().id || others.iter().any(|other| other.about.id == *id)
@@ -190,10 +189,7 @@ impl Asking {
             .chain(others.into_iter().map(|other| (other.about, other.heard_at)));
         let instances = shown.map(|(about, heard_at)| {
             let took = asked.answers.iter().find(|answer| answer.from.id == about.id);
-            let mut figures = seen.figures.get(&about.id).cloned();
-            if let Some(figures) = &mut figures {
-                figures.calls = std::mem::take(&mut figures.calls).shown();
-            }
+            let figures = seen.figures.get(&about.id).cloned().map(Figures::shown);
             let round_trip_ms = took.and_then(|answer| answer.took).map(in_ms);
             ShownInstance { about, heard_at, round_trip_ms, figures }
         });
@@ -206,7 +202,7 @@ impl Asking {
             at: now(),
             by: own.id,
             instances,
-            total,
+            total: total.shown(),
             users,
             users_more,
             addresses,

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use hubline::{
-    CallDurations, ConnectionStatistics, Durations, HubStatistics, Latencies, Server, Statistics, Status,
+    ConnectionStatistics, Durations, HubStatistics, Latencies, Server, Statistics, Status,
     TransportStatistics,
 };
 use prometheus_client::collector::Collector;
@@ -172,11 +172,7 @@ fn durations(encoder: &mut DescriptorEncoder<'_>, hubs: &[HubStatistics]) -> fmt
     for hub in hubs {
         for method in &hub.methods {
             let labels = [("hub", hub.name.as_str()), ("method", method.name.as_str())];
-            let CallDurations { count, sum, buckets, .. } = &method.durations;
-            let bounds = CallDurations::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
-            let buckets: Vec<_> = bounds.zip(*buckets).collect();
-            let mut encoder = durations.encode_family(&labels)?;
-            encoder.encode_histogram::<NoLabelSet>(sum.as_secs_f64(), *count, &buckets, None)?;
+            latencies(durations.encode_family(&labels)?, &method.durations)?;
         }
     }
     Ok(())
@@ -346,16 +342,16 @@ fn backplane(
     for (cause, count) in causes {
         ConstCounter::new(count).encode(lost.encode_family(&[("cause", cause)])?)?;
     }
-    latencies(encoder, &statistics.latencies)
-}
-
-fn latencies(encoder: &mut DescriptorEncoder<'_>, latencies: &Latencies) -> fmt::Result {
-    let mut encoder = encoder.encode_descriptor(
+    let encoder = encoder.encode_descriptor(
         "hubline_backplane_latency",
         "From a hub that sends until its message has come back from Redis, as it comes to the other instances; of up to ten messages a second.",
         Some(&Unit::Seconds),
         MetricType::Histogram,
     )?;
+    latencies(encoder, &statistics.latencies)
+}
+
+fn latencies(mut encoder: MetricEncoder<'_>, latencies: &Latencies) -> fmt::Result {
     let bounds = Latencies::BOUNDS.iter().map(|bound| bound.as_secs_f64()).chain([f64::INFINITY]);
     let buckets: Vec<_> = bounds.zip(latencies.buckets).collect();
     encoder.encode_histogram::<NoLabelSet>(latencies.sum.as_secs_f64(), latencies.count, &buckets, None)
