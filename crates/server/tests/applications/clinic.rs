@@ -13,6 +13,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
+use crate::client;
+
 /// Longer than anything here takes; a hang fails instead of hanging.
 const PATIENCE: Duration = Duration::from_secs(30);
 const JWT_KEY: &str = "a secret of at least 32 bytes, not so secret";
@@ -88,28 +90,12 @@ async fn connect(port: u16, hub: &str, user: &str) -> TcpStream {
 
 /// A WebSocket that has not said hello.
 async fn upgraded(port: u16, hub: &str, user: &str) -> TcpStream {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-    let request = format!(
-        "GET {hub}?access_token={} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-        token(user)
-    );
-    socket.write_all(request.as_bytes()).await.unwrap();
-    until(&mut socket, b"\r\n\r\n").await;
-    socket
+    client::upgraded(port, &format!("{hub}?access_token={}", token(user)), "").await.unwrap()
 }
 
-/// Sends a short message. The mask is zero.
+/// Sends a message.
 async fn send(socket: &mut TcpStream, message: &str) {
-    let length = u8::try_from(message.len() + 1).unwrap();
-    let mut frame = match length {
-        ..126 => vec![0x81, 0x80 | length],
-        _ => vec![0x81, 0x80 | 126, 0, length],
-    };
-    frame.extend([0; 4]);
-    frame.extend(message.as_bytes());
-    frame.push(0x1e);
-    socket.write_all(&frame).await.unwrap();
+    socket.write_all(&client::frame(message)).await.unwrap();
 }
 
 /// Reads until something has come.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "what fails here is the test")]
 
+#[path = "../client/mod.rs"]
+mod client;
+
 mod admin;
 mod calls;
 mod chat;

@@ -1,17 +1,15 @@
 //! The program itself: what is closed, and what several instances of it agree on.
 
-#[path = "../../client/mod.rs"]
-mod client;
-
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use client::frame;
 use hubline_testkit::{Launch, PostgresServer, RedisServer, ServerProcess};
 use jsonwebtoken::{EncodingKey, Header, encode};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
+
+use crate::client::{self, frame};
 
 use super::{MAPPINGS, STRONG, WEAK, mapping};
 

@@ -10,6 +10,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::client::frame;
+
 /// Longer than anything here takes; a hang fails instead of hanging.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 const JWT_KEY: &str = "a secret of at least 32 bytes, not so secret";
@@ -95,16 +97,7 @@ impl Wire {
     }
 
     async fn send(&mut self, message: &Value) -> Result<()> {
-        let text = format!("{message}\u{1e}");
-        let length = u16::try_from(text.len())?;
-        let mut frame = match length {
-            ..126 => vec![0x81, 0x80 | length.to_be_bytes()[1]],
-            _ => [&[0x81, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
-        };
-        // The mask is zero.
-        frame.extend([0; 4]);
-        frame.extend(text.as_bytes());
-        Ok(self.socket.write_all(&frame).await?)
+        Ok(self.socket.write_all(&frame(&message.to_string())).await?)
     }
 
     /// The next message, whatever frames it comes in.

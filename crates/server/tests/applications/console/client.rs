@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use super::{CHAT, CONSOLE, PATIENCE, token};
+use crate::client::{frame, upgraded};
 
 /// A client of a hub, over a WebSocket and in JSON.
 pub(super) struct Client {
@@ -26,20 +27,7 @@ impl Client {
 
     /// The status, if it is not let in.
     pub(super) async fn open(port: u16, path: &str, headers: &str) -> Result<Self, u16> {
-        let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
-        let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"
-        );
-        socket.write_all(request.as_bytes()).await.unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            head.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
-        }
-        let status: u16 = std::str::from_utf8(&head[9..12]).unwrap().parse().unwrap();
-        if status != 101 {
-            return Err(status);
-        }
+        let socket = upgraded(port, path, headers).await?;
         let mut client = Self { socket, bytes: Vec::new(), messages: VecDeque::new(), next: 0 };
         client.send(r#"{"protocol":"json","version":1}"#).await;
         assert_eq!(client.message().await, Some(json!({})), "the handshake");
@@ -59,15 +47,7 @@ impl Client {
     }
 
     pub(super) async fn send(&mut self, message: &str) {
-        let length = u16::try_from(message.len() + 1).unwrap();
-        let mut frame = match length {
-            ..126 => vec![0x81, 0x80 | length.to_be_bytes()[1]],
-            _ => [&[0x81, 0x80 | 126], &length.to_be_bytes()[..]].concat(),
-        };
-        frame.extend([0; 4]);
-        frame.extend(message.as_bytes());
-        frame.push(0x1e);
-        self.socket.write_all(&frame).await.unwrap();
+        self.socket.write_all(&frame(message)).await.unwrap();
     }
 
     /// The next message; `None` at the end.
