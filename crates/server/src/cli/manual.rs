@@ -32,7 +32,9 @@ pub(crate) fn page(command: Option<&str>) -> Result<Vec<u8>, String> {
         },
     };
     let mut page = Vec::new();
-    clap_mangen::Man::new(shown).render(&mut page).map_err(|error| error.to_string())?;
+    // A command has no version of its own.
+    let source = concat!("hubline ", env!("CARGO_PKG_VERSION"));
+    clap_mangen::Man::new(shown).source(source).render(&mut page).map_err(|error| error.to_string())?;
     Ok(page)
 }
 
@@ -46,7 +48,8 @@ mod tests {
         for command in Cli::command().get_subcommands() {
             let name = command.get_name();
             let page = String::from_utf8(page(Some(name)).unwrap()).unwrap();
-            assert!(page.contains(&format!(".TH hubline-{name} 1")), "{page}");
+            let title = format!(".TH hubline-{name} 1  \"hubline {}\"", env!("CARGO_PKG_VERSION"));
+            assert!(page.contains(&title), "{page}");
             assert!(script.contains(&format!("hubline,{name})")), "{name}: {script}");
         }
         assert!(page(Some("serv")).unwrap_err().contains("there are serve, "));
