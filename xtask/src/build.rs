@@ -11,6 +11,52 @@ use serde_json::Value;
 use crate::process::cargo;
 use crate::transcript::Transcript;
 
+/// The program that is run.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct ServerOption {
+    /// The hubline program [default: a release build of this checkout]
+    #[arg(long, env = "HUBLINE_SERVER")]
+    server: Option<PathBuf>,
+}
+
+/// The load client that is run.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct LoadOption {
+    /// The load client [default: a release build of this checkout]
+    #[arg(long, env = "HUBLINE_LOAD")]
+    load: Option<PathBuf>,
+}
+
+impl ServerOption {
+    /// The one that was given, or that is built.
+    ///
+    /// # Errors
+    /// It is none, or does not compile.
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        given_or_built(self.server.as_deref(), "--server, HUBLINE_SERVER", "hubline-server", "hubline")
+    }
+}
+
+impl LoadOption {
+    /// The one that was given, or that is built.
+    ///
+    /// # Errors
+    /// It is none, or does not compile.
+    pub(crate) fn program(&self) -> Result<PathBuf> {
+        given_or_built(self.load.as_deref(), "--load, HUBLINE_LOAD", "hubline-load-tester", "hubline-load")
+    }
+}
+
+fn given_or_built(given: Option<&Path>, option: &str, package: &str, program: &str) -> Result<PathBuf> {
+    let Some(given) = given else {
+        let built =
+            Programs::build(&["-p", package, "--bin", program], &mut Transcript::on_standard_error())?;
+        return built.path(program).cloned();
+    };
+    ensure!(given.is_file(), "{} is no program ({option})", given.display());
+    Ok(std::path::absolute(given)?)
+}
+
 /// Programs by name, where cargo put them.
 #[derive(Debug, Default)]
 pub(crate) struct Programs(BTreeMap<String, PathBuf>);

@@ -6,14 +6,13 @@ mod nginx;
 mod places;
 mod running;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use tokio::io::{AsyncReadExt, stdin};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::build::Programs;
-use crate::transcript::Transcript;
+use crate::build::ServerOption;
 
 pub(crate) use running::Cluster;
 
@@ -29,9 +28,8 @@ pub(crate) struct Options {
     /// Theirs: Redis 6379, PostgreSQL 5432, instances from 5000 on, nginx 80; or free ones
     #[arg(long, value_enum, default_value_t = Ports::Theirs)]
     ports: Ports,
-    /// The hubline program [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_SERVER")]
-    server: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOption,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -64,14 +62,7 @@ pub(crate) enum Proxy {
 /// # Errors
 /// A port is taken, or a program is missing or does not come up.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let program = match &options.server {
-        Some(program) => program.clone(),
-        None => {
-            let mut transcript = Transcript::on_standard_error();
-            Programs::build(&["--bin=hubline"], &mut transcript)?.path("hubline")?.clone()
-        }
-    };
-    ensure!(program.is_file(), "{} is no program (--server, HUBLINE_SERVER)", program.display());
+    let program = options.server.program()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let result = runtime.block_on(serve(options, &program));
     // Standard input may be read by a thread that cannot be stopped.

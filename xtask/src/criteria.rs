@@ -5,12 +5,9 @@ pub(crate) mod load;
 mod navigation;
 mod table;
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
 
-use crate::build::Programs;
-use crate::transcript::Transcript;
+use crate::build::{LoadOption, ServerOption};
 use load::LoadClient;
 use table::Table;
 
@@ -29,12 +26,10 @@ pub(crate) struct Options {
     /// Messages a second, of all users together
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     rate: u32,
-    /// The hubline program [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_SERVER")]
-    server: Option<PathBuf>,
-    /// The load client [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_LOAD")]
-    load: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOption,
+    #[command(flatten)]
+    load: LoadOption,
     /// Prints the table and leaves the file as it is
     #[arg(long)]
     print: bool,
@@ -45,9 +40,7 @@ pub(crate) struct Options {
 /// # Errors
 /// Something does not build or start, or a sign is missing: the table says which.
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let server = given_or_built(options.server.as_ref(), "hubline-server", "hubline")?;
-    let load =
-        LoadClient::new(&given_or_built(options.load.as_ref(), "hubline-load-tester", "hubline-load")?);
+    let (server, load) = (options.server.program()?, LoadClient::new(&options.load.program()?));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut table = Table::default();
     runtime.block_on(async {
@@ -60,14 +53,4 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     ensure!(table.all_hold(), "not every sign is there");
     Ok(())
-}
-
-pub(crate) fn given_or_built(given: Option<&PathBuf>, package: &str, program: &str) -> Result<PathBuf> {
-    match given {
-        Some(program) => Ok(program.clone()),
-        None => {
-            let what = ["-p", package, "--bin", program];
-            Programs::build(&what, &mut Transcript::on_standard_error())?.path(program).cloned()
-        }
-    }
 }

@@ -9,9 +9,9 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
+use crate::build::{LoadOption, ServerOption};
 use crate::cluster::{Cluster, Ports, Proxy, System};
 use crate::criteria::chat::{DATABASE, STORED};
-use crate::criteria::given_or_built;
 use crate::criteria::load::LoadClient;
 use clients::OfficialClients;
 
@@ -41,12 +41,10 @@ pub(crate) struct Options {
     /// Messages to rooms in a second, of all together
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     rate: u32,
-    /// The hubline program [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_SERVER")]
-    server: Option<PathBuf>,
-    /// The load client [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_LOAD")]
-    load: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOption,
+    #[command(flatten)]
+    load: LoadOption,
     /// Keeps what happened, and the logs, in this directory
     #[arg(long)]
     keep: Option<PathBuf>,
@@ -58,8 +56,7 @@ pub(crate) struct Options {
 /// Something does not build or start, or clients missed more than they may.
 pub(crate) fn run(options: &Options) -> Result<()> {
     ensure!(options.official * 20 <= options.users, "there are not enough rooms for --official");
-    let server = given_or_built(options.server.as_ref(), "hubline-server", "hubline")?;
-    let load = given_or_built(options.load.as_ref(), "hubline-load-tester", "hubline-load")?;
+    let (server, load) = (options.server.program()?, options.load.program()?);
     clients::install()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(measure(options, &server, &LoadClient::new(&load)))?;

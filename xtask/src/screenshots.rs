@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 use hubline_testkit::Node;
 
-use crate::build::Programs;
+use crate::build::ServerOption;
 use crate::node;
 use crate::process::root;
 use crate::transcript::Transcript;
@@ -15,9 +15,8 @@ use crate::transcript::Transcript;
 pub(crate) struct Options {
     /// Views of tests/javascript/views/table.mjs [default: all of them]
     views: Vec<String>,
-    /// The hubline program [default: a release build of this checkout]
-    #[arg(long, env = "HUBLINE_SERVER")]
-    server: Option<PathBuf>,
+    #[command(flatten)]
+    server: ServerOption,
     /// Where to put them
     #[arg(long, default_value_os_t = images())]
     directory: PathBuf,
@@ -31,10 +30,7 @@ fn images() -> PathBuf {
 /// The program does not build, a page does not get into its state, or a picture is too large.
 pub(crate) fn run(options: &Options) -> Result<()> {
     let mut transcript = Transcript::on_standard_error();
-    let server = match &options.server {
-        Some(server) => std::path::absolute(server)?,
-        None => Programs::build(&["--bin=hubline"], &mut transcript)?.path("hubline")?.clone(),
-    };
+    let server = options.server.program()?;
     if !root().join("tests/javascript/node_modules/playwright-core").is_dir() {
         node::install(&mut transcript)?;
     }
