@@ -4,6 +4,7 @@
 //! measure of one right after the same measure of the others.
 
 mod candidate;
+mod console;
 mod figures;
 mod fleet;
 mod load;
@@ -67,6 +68,8 @@ enum Other {
     Program(program::Options),
     /// Many clients come at once, as after an instance has gone, while others chat: how long that takes, and how late messages are meanwhile
     Storm(storm::Options),
+    /// The console with many connections on three instances: first paint, age of what it shows, CPU of being watched, memory of the timeline
+    Console(console::Options),
 }
 
 /// The options with their defaults.
@@ -121,6 +124,7 @@ pub(crate) fn run(options: Options) -> Result<()> {
         Some(Other::Fleet(options)) => return fleet::run(options),
         Some(Other::Program(options)) => return program::run(options),
         Some(Other::Storm(options)) => return storm::run(&options),
+        Some(Other::Console(options)) => return console::run(&options),
         None => {}
     }
     let plan = Plan::new(&options);

@@ -57,6 +57,11 @@ impl Candidate {
 pub(super) struct StartCommand(Vec<String>);
 
 impl StartCommand {
+    /// The program as it ships.
+    pub(super) fn of_program(hubline: &str) -> Self {
+        Self([hubline, "serve", "--urls", URL].map(str::to_owned).to_vec())
+    }
+
     /// With more arguments.
     pub(super) fn with(&self, arguments: &[&str]) -> Self {
         Self(self.0.iter().cloned().chain(arguments.iter().map(|argument| (*argument).to_owned())).collect())
@@ -91,15 +96,7 @@ pub(super) fn programs(mut arguments: Vec<ServerArgument>) -> Result<Vec<Candida
     let replaced = arguments.iter().position(|argument| argument.name == HUBLINE);
     let hubline = match replaced {
         Some(position) => arguments.remove(position).command,
-        None => StartCommand(
-            [
-                built("hubline-server", &["--bin", "hubline"], "hubline")?,
-                "serve".to_owned(),
-                "--urls".to_owned(),
-                URL.to_owned(),
-            ]
-            .to_vec(),
-        ),
+        None => StartCommand::of_program(&built("hubline-server", &["--bin", "hubline"], "hubline")?),
     };
     let hubline = ServerArgument { name: HUBLINE.to_owned(), command: hubline };
     let candidate =

@@ -7,7 +7,9 @@ use anyhow::Result;
 
 use super::candidate::{self, ServerArgument};
 use super::{each, ensure_measured, load_client};
-use measure::{Bench, Database, Hub};
+use measure::{Bench, Database};
+
+pub(super) use measure::{Hub, idle};
 
 /// The program as it ships: memory of an idle connection on each hub of the applications, CPU of a stored message
 #[derive(Debug, clap::Args)]
@@ -77,7 +79,7 @@ pub(super) fn run(options: Options) -> Result<()> {
     if wanted("idle") {
         for hub in Hub::ALL {
             let what = format!("idle connections of {}", hub.path());
-            each(&mut candidates, &what, |candidate| bench.idle(candidate, hub));
+            each(&mut candidates, &what, |candidate| idle(&load_client, plan.connections, candidate, hub));
         }
     }
     for round in 1..=plan.rounds {

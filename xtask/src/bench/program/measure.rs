@@ -21,7 +21,7 @@ const FIRST: u32 = 200;
 const SETTLE: u32 = 3;
 
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Hub {
+pub(in crate::bench) enum Hub {
     Navigation,
     Chat,
     Calls,
@@ -79,36 +79,41 @@ pub(super) struct Bench<'a> {
     pub(super) load_client: &'a Path,
 }
 
-impl Bench<'_> {
-    /// Memory of many connections that only keep alive, without and with a user each.
-    pub(super) fn idle(&self, candidate: &mut Candidate, hub: Hub) -> Result<()> {
-        for (with_users, measure) in [false, true].into_iter().zip(hub.memory()) {
-            let directory = tempfile::tempdir()?;
-            let Some(server) = start(candidate, &directory, ":memory:".to_owned())? else { return Ok(()) };
-            let users = if with_users { vec![format!("--jwt-key={JWT_KEY}")] } else { Vec::new() };
-            let connect = |connections: u32| {
-                let url = server.url_of(hub.path());
-                let options = ["idle", "--seconds=0", &format!("--connections={connections}")];
-                let arguments =
-                    [vec![format!("--url={url}")], options.map(str::to_owned).to_vec(), users.clone()];
-                let mut resident = None;
-                let report = load::run(self.load_client, &arguments.concat(), |phase| {
-                    if phase == "connected" {
-                        resident = Some(server.resident_kilobytes()?);
-                    }
-                    Ok(())
-                })?;
-                report.ensure_none(&["lost"])?;
-                resident.map_or_else(|| bail!("the load client did not connect"), Ok)
-            };
-            connect(FIRST)?;
-            let before = server.resident_kilobytes()?;
-            let memory = difference(connect(self.plan.connections)?, before);
-            candidate.figures.add(measure, memory / f64::from(self.plan.connections));
-        }
-        Ok(())
+/// Memory of many connections that only keep alive, without and with a user each.
+pub(in crate::bench) fn idle(
+    load_client: &Path,
+    connections: u32,
+    candidate: &mut Candidate,
+    hub: Hub,
+) -> Result<()> {
+    for (with_users, measure) in [false, true].into_iter().zip(hub.memory()) {
+        let directory = tempfile::tempdir()?;
+        let Some(server) = start(candidate, &directory, ":memory:".to_owned())? else { return Ok(()) };
+        let users = if with_users { vec![format!("--jwt-key={JWT_KEY}")] } else { Vec::new() };
+        let connect = |connections: u32| {
+            let url = server.url_of(hub.path());
+            let options = ["idle", "--seconds=0", &format!("--connections={connections}")];
+            let arguments =
+                [vec![format!("--url={url}")], options.map(str::to_owned).to_vec(), users.clone()];
+            let mut resident = None;
+            let report = load::run(load_client, &arguments.concat(), |phase| {
+                if phase == "connected" {
+                    resident = Some(server.resident_kilobytes()?);
+                }
+                Ok(())
+            })?;
+            report.ensure_none(&["lost"])?;
+            resident.map_or_else(|| bail!("the load client did not connect"), Ok)
+        };
+        connect(FIRST)?;
+        let before = server.resident_kilobytes()?;
+        let memory = difference(connect(connections)?, before);
+        candidate.figures.add(measure, memory / f64::from(connections));
     }
+    Ok(())
+}
 
+impl Bench<'_> {
     /// CPU of a message that one user writes to another: called, stored, confirmed, and sent to both.
     pub(super) fn messages(&self, candidate: &mut Candidate, database: Database) -> Result<()> {
         let directory = tempfile::tempdir()?;
