@@ -1,11 +1,14 @@
 //! `cargo xtask build-time`: what a clean release build of the program costs.
 
+use std::ffi::OsStr;
 use std::fs;
 
 use anyhow::{Context, Result, ensure};
+use time::OffsetDateTime;
 use tokio::time::Instant;
 
-use crate::figures;
+use crate::build_size::BuildSize;
+use crate::figures::{self, MeasuredBuild};
 use crate::process::{cargo, root, run as run_command};
 
 /// `/proc` counts in hundredths of a second, on every Linux that Rust builds for.
@@ -30,27 +33,37 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         fs::remove_dir_all(&place)?;
     }
     let (began, before) = (Instant::now(), cpu_seconds_of_children()?);
-    run_command(
-        cargo()
-            .args(["build", "--release", "--package", "hubline-server", "--bin", "hubline"])
-            .arg("--target-dir")
-            .arg(&place),
-    )?;
+    let mut build = cargo();
+    build.args(["build", "--release", "--locked", "--package", "hubline-server", "--bin", "hubline"]);
+    // As somebody builds it who has set nothing.
+    for (name, _) in std::env::vars_os().filter(|(name, _)| changes_builds(name)) {
+        build.env_remove(name);
+    }
+    run_command(build.arg("--target-dir").arg(&place))?;
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds_of_children()? - before);
     fs::remove_dir_all(&place)?;
     let processors = std::thread::available_parallelism()?.get();
+    let size = BuildSize::measure()?;
     let stated = figures::build_cpu_seconds()?;
     println!(
-        "a clean release build of hubline: {cpu:.0} CPU seconds ({stated:.0} stated), {seconds:.0} s on {processors} processors"
+        "a clean release build of hubline: {cpu:.0} CPU seconds ({stated:.0} stated), {seconds:.0} s on {processors} processors; {size}"
     );
     if options.write {
-        return figures::set_build(cpu, seconds, processors);
+        let date = OffsetDateTime::now_utc().date().to_string();
+        return figures::set_build(&MeasuredBuild { cpu_seconds: cpu, seconds, processors, date, size });
     }
     ensure!(
         cpu <= stated * TOLERATED,
         "that is more than 15 % over what is stated: find out what has grown (cargo build --timings), or state it with --write"
     );
     Ok(())
+}
+
+/// Variables of cargo and rustc which this process may have, and that change what a build does.
+fn changes_builds(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    ["CARGO_PROFILE_", "CARGO_BUILD_"].iter().any(|prefix| name.starts_with(prefix))
+        || ["CARGO_INCREMENTAL", "RUSTFLAGS", "RUSTC_WRAPPER"].contains(&&*name)
 }
 
 /// CPU time of all children that have ended, theirs included.

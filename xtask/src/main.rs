@@ -3,6 +3,7 @@
 mod autobahn;
 mod bench;
 mod build;
+mod build_size;
 mod build_time;
 mod check;
 mod cluster;
@@ -49,7 +50,7 @@ enum Task {
         #[command(subcommand)]
         part: Option<TestPart>,
     },
-    /// Formatting, the order of crates, that links of documents lead somewhere, each test exists which docs/promises.md names and README.md has the measured figures, and clippy, whose warnings are errors
+    /// Formatting, the order of crates, that links of documents lead somewhere, each test exists which docs/promises.md names, README.md has the measured figures and the program is built of no more than is stated, and clippy, whose warnings are errors
     Check,
     /// Replays the recorded cases against the release build of examples/conformance-server
     Conformance(conformance::Options),
@@ -106,6 +107,7 @@ fn run(task: Task) -> Result<()> {
             promises::check(&mut transcript)?;
             links::check(&mut transcript)?;
             figures::check(&mut transcript)?;
+            build_size::check(&mut transcript)?;
             check::features(&mut transcript)?;
             check::clippy(&mut transcript)
         }

@@ -7,6 +7,7 @@ use anyhow::Result;
 
 use crate::autobahn;
 use crate::build::Programs;
+use crate::build_size;
 use crate::check;
 use crate::conformance;
 use crate::crate_order;
@@ -92,13 +93,14 @@ pub(crate) fn quick() -> Result<()> {
     end(&report)
 }
 
-fn style() -> [Step<'static>; 5] {
+fn style() -> [Step<'static>; 6] {
     [
         Step::new("formatting", check::formatting),
         Step::new("order of crates", crate_order::check),
         Step::new("promises", promises::check),
         Step::new("links of documents", links::check),
         Step::new("figures of README.md", figures::check),
+        Step::new("what is built", build_size::check),
     ]
 }
 
