@@ -23,6 +23,9 @@ pub(crate) struct Options {
     /// Writes what was measured to docs/performance.json and README.md
     #[arg(long)]
     write: bool,
+    /// Leaves what was built in target/build-time
+    #[arg(long)]
+    keep: bool,
 }
 
 /// # Errors
@@ -41,7 +44,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     run_command(build.arg("--target-dir").arg(&place))?;
     let (seconds, cpu) = (began.elapsed().as_secs_f64(), cpu_seconds_of_children()? - before);
-    fs::remove_dir_all(&place)?;
+    if !options.keep {
+        fs::remove_dir_all(&place)?;
+    }
     let processors = std::thread::available_parallelism()?.get();
     let size = BuildSize::measure()?;
     let stated = figures::build_cpu_seconds()?;

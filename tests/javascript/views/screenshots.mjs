@@ -20,7 +20,7 @@ try {
     await stage.each(view, async (page, scheme, width) => {
       const path = join(directory, picture(view, scheme, width));
       const height = await page.evaluate(() => document.documentElement.scrollHeight);
-      const clip = { x: 0, y: 0, width, height: Math.min(height, HIGHEST[width]) };
+      const clip = { x: 0, y: 0, width, height: Math.min(height, view.highest?.[width] ?? HIGHEST[width]) };
       await page.screenshot({ path, clip, fullPage: view.isWhole ?? true, animations: 'disabled', caret: 'hide' });
       const { size } = await stat(path);
       console.log(`${path}  ${Math.ceil(size / 1024)} KB`);

@@ -2,7 +2,8 @@
 // widths, and views.test.mjs judges each of these.
 //
 // A view has a `name`, which is that of its pictures, a `path`, and `show(page, stage)`, which brings the page into the state
-// that is looked at and returns when it is complete; `prepare(page, stage)`, with playwright's page, comes before anything is loaded. `environment` is Development unless said otherwise. Where `isWhole` is false the picture shows one screen rather than the whole page. `page` is a Page of
+// that is looked at and returns when it is complete; `prepare(page, stage)`, with playwright's page, comes before anything is loaded. `environment` is Development unless said otherwise. Where `isWhole` is false the picture shows one screen rather than the whole page;
+// `highest` bounds the picture of a width, in pixels. `page` is a Page of
 // parts/page.mjs, `stage` has three instances over one Redis, the first of which serves the page. `complaints` matches those of the console
 // that belong to the view.
 
@@ -104,6 +105,8 @@ export const VIEWS = [
     name: 'console',
     path: '/console',
     isWhole: false,
+    // To the end of the instances.
+    highest: { 1400: 836 },
     prepare: page => answerAs(page, fixed({ key: 'a key' })),
     async show({ page }) {
       await page.locator('#key').fill('a key');
