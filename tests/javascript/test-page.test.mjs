@@ -90,6 +90,26 @@ describe('the test page', { concurrency: false }, () => {
     await shown[0].says('li:first-child', 'Navigation state changed');
   });
 
+  test('what has the focus keeps it, though it waits or goes', async () => {
+    const other = await opened(browser, cluster.urls[0], cluster.urls[1]);
+    const [first, second] = cluster.urls.slice(0, 2).map(url => new Shown(other, url));
+    for (const instance of [first, second]) await instance.is('Connected');
+    await other.page.locator('#broadcast').focus();
+    for (const count of [1, 2]) {
+      await other.page.locator('#broadcast[aria-disabled=true]').waitFor({ state: 'detached' });
+      await other.press('Enter');
+      await second.receives(count);
+      await other.hasFocus('#broadcast');
+    }
+    await second.root.getByRole('button', { name: 'Remove' }).focus();
+    await other.press('Enter');
+    await other.hasFocus(`.instance[aria-label="${cluster.urls[0]}"] .remove`);
+    await other.press('Enter');
+    await other.hasFocus('#address');
+    assert.deepEqual(other.complaints, []);
+    await other.close();
+  });
+
   test('stop and start, and a state of its own for each', async () => {
     await shown[1].click('Stop');
     await shown[1].is('Disconnected');

@@ -1,58 +1,12 @@
 // Charts of the last hour, drawn by uPlot from what the instances have kept of themselves.
+import { Hour, added, ofKnown } from "/console-hour.js";
 import { element } from "/session.js";
-import { UNKNOWN, clock, count, largest, milliseconds, rate } from "/console-parts.js";
+import { UNKNOWN, clock, count, largest, milliseconds, plain, rate } from "/console-parts.js";
 
-const HOUR_MS = 3_600_000;
 // Instances beyond these share a line.
 const LINES = 6;
 const HEIGHT = 150;
 const COLOURS = Array.from({ length: LINES + 1 }, (_, n) => `var(--s${n + 1})`);
-
-/** What each instance has told of the last hour: what is known of one that is gone stays, so its lines end where it did. */
-class Hour {
-  instances = new Map();
-
-  add({ at, stepSeconds, fields, instances }) {
-    this.step = stepSeconds * 1000;
-    this.last = Math.floor(at / this.step) * this.step;
-    for (const { id, name, points } of instances) {
-      if (!this.instances.has(id)) this.instances.set(id, { id, name: name || id, points: new Map() });
-      const known = this.instances.get(id);
-      known.isLost = points === null && known.points.size === 0;
-      for (const point of points ?? []) {
-        known.points.set(point[0], Object.fromEntries(fields.map((field, n) => [field, point[n]])));
-        this.last = Math.max(this.last, point[0]);
-      }
-      for (const time of known.points.keys()) if (time <= this.last - HOUR_MS) known.points.delete(time);
-    }
-    const told = new Set(instances.map(({ id }) => id));
-    for (const [id, { points }] of this.instances) if (points.size === 0 && !told.has(id)) this.instances.delete(id);
-  }
-
-  /** The times of the hour, a step apart, oldest first. */
-  get times() {
-    const steps = HOUR_MS / this.step;
-    return Array.from({ length: steps }, (_, n) => this.last - (steps - 1 - n) * this.step);
-  }
-  /** A field of an instance at each time; `null` where nothing is known. */
-  of(instance, field, times) { return times.map(time => instance.points.get(time)?.[field] ?? null); }
-}
-
-const add = values => values.reduce((a, b) => a + b, 0);
-/** Joins lines time by time. Where one of them has a gap the whole is not known either: it would look like a fall. */
-function joined(lines, join) {
-  const spans = lines.map(line => [line.findIndex(value => value !== null), line.findLastIndex(value => value !== null)]);
-  return (lines[0] ?? []).map((_, n) => {
-    const values = lines.filter((_, l) => spans[l][0] >= 0 && spans[l][0] <= n && n <= spans[l][1]).map(line => line[n]);
-    return values.length === 0 || values.includes(null) ? null : join(values);
-  });
-}
-const added = lines => joined(lines, add);
-/** The largest, of those that are known: what is measured only where something is done has gaps of its own. */
-const ofKnown = lines => (lines[0] ?? []).map((_, n) => {
-  const values = lines.map(line => line[n]).filter(value => value !== null);
-  return values.length ? Math.max(...values) : null;
-});
 
 function perInstance(field) {
   return (hour, times) => {
@@ -133,10 +87,16 @@ class Chart {
     place.append(figure);
     this.plot.tabIndex = 0;
     this.plot.setAttribute("role", "img");
-    this.plot.setAttribute("aria-label", `${title}: nothing yet`);
-    this.plot.append(element("p", "nothing", "Nothing yet"));
+    this.#empty();
     this.plot.addEventListener("keydown", event => this.#step(event));
     this.plot.addEventListener("blur", () => this.#moveTo(null));
+  }
+
+  #empty() {
+    this.keys.replaceChildren();
+    this.when.textContent = "";
+    this.plot.replaceChildren(element("p", "nothing", "Nothing yet"));
+    this.plot.setAttribute("aria-label", `${this.title}: nothing yet`);
   }
 
   show(times, hour) {
@@ -187,8 +147,8 @@ class Chart {
   #key(name, n) {
     const item = element("li"), mark = element("i");
     mark.style.background = COLOURS[n];
-    item.append(mark, element("span", "name", name), element("b"));
-    item.title = name;
+    item.append(mark, element("span", "name", plain(name)), element("b"));
+    item.title = plain(name);
     return item;
   }
 
@@ -208,7 +168,7 @@ class Chart {
       const gaps = values.length - known.length ? `, with ${values.length - known.length} of ${values.length} times missing` : "";
       return `${name}: last ${this.text(known.at(-1))}, from ${this.text(Math.min(...known))} to ${this.text(largest(known, value => value))}${gaps}`;
     });
-    this.plot.setAttribute("aria-label", `${this.title} in the last hour. ${lines.join("; ")}. Arrow keys go through the times.`);
+    this.plot.setAttribute("aria-label", `${this.title} in the last hour. ${plain(lines.join("; "))}. Arrow keys go through the times.`);
   }
 
   /** The arrows move the mark, Home and End to the ends, Escape takes it away. */
@@ -230,5 +190,6 @@ class Chart {
   forget() {
     this.uplot?.destroy();
     this.uplot = this.names = undefined;
+    this.#empty();
   }
 }

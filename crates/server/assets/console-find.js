@@ -1,6 +1,6 @@
 // Finding a connection, there or gone, and what happened to it.
 import { element, find } from "/session.js";
-import { PROTOCOLS, TRANSPORTS, Table, clock, exactly, facts, lasting, many, options, spelt, state, unheard, write, writeTwo } from "/console-parts.js";
+import { PROTOCOLS, TRANSPORTS, Table, clock, exactly, facts, give, keepingFocus, lasting, many, options, plain, spelt, state, taken, unheard, write, writeTwo } from "/console-parts.js";
 
 const LIMIT = 100;
 const AGAIN_MS = 5000;
@@ -23,7 +23,7 @@ export class Finder {
   look(by, value) {
     find("#find-by").value = by;
     find("#find-by").onchange();
-    find("#find-value").value = value;
+    give(find("#find-value"), value);
     find("#find-hub").value = "";
     this.#find();
   }
@@ -33,13 +33,17 @@ export class Finder {
     if (!this.query || find("#connections").hidden) return;
     try {
       this.#list(this.query, await this.invoke("Find", this.query, LIMIT));
+      if (this.open) await this.#timeline();
+      // What was done may take a moment to be seen.
+      this.asked = -Infinity;
     } catch {
       // What is shown says of when it is.
     }
   }
 
   async #find() {
-    const query = { by: find("#find-by").value, value: find("#find-value").value.trim(), hub: find("#find-hub").value || null };
+    const by = find("#find-by").value, value = taken(find("#find-value"));
+    const query = { by, value: by === "id" || by === "address" ? value.trim() : value, hub: find("#find-hub").value || null };
     write(find("#find-error"), "");
     try {
       const found = await this.invoke("Find", query, LIMIT);
@@ -91,12 +95,13 @@ export class Finder {
       cell.append(button);
     }
     write(cell.firstElementChild, id);
-    cell.title = id;
+    cell.title = plain(id);
     if (id === this.open?.id) row.setAttribute("aria-current", "true");
     else row.removeAttribute("aria-current");
   }
 
   async #open(connection) {
+    if (connection.id !== this.open?.id) find("#timeline").hidden = true;
     this.open = connection;
     this.isGoingOn = false;
     this.table.show(this.found);
@@ -119,7 +124,8 @@ export class Finder {
     this.#isAsking = true;
     try {
       const timeline = await this.invoke("Timeline", connection.id);
-      if (connection === this.open) this.#showTimeline(connection, timeline);
+      if (connection.id === this.open?.id) this.#showTimeline(this.open, timeline);
+      write(find("#find-error"), "");
     } catch (error) {
       write(find("#find-error"), error.message);
     } finally {
@@ -149,35 +155,39 @@ export class Finder {
     this.#acts(connection, user, isConnected);
   }
 
-  #acts({ id, isConsole }, user, isConnected) {
+  #acts({ id, isConsole, hub }, user, isConnected) {
     const wanted = [
       isConnected && ["Close it…", () => this.act({ kind: "close", target: { kind: "connection", id }, hub: null })],
       user && ["Close all of the user…", () => this.act({ kind: "close", target: { kind: "user", id: user }, hub: null })],
       user && ["Ban the user…", () => this.compose("ban", { user })],
-      isConnected && !isConsole && ["Send to it…", () => this.compose("send", { target: "connection", id })],
+      isConnected && !isConsole && ["Send to it…", () => this.compose("send", { target: "connection", id, hub })],
     ].filter(Boolean);
     const place = find("#timeline-acts"), labels = wanted.map(([label]) => label).join();
     wanted.forEach(([, run], n) => { if (place.dataset.labels === labels) place.children[n].onclick = run; });
     if (place.dataset.labels === labels) return;
     place.dataset.labels = labels;
-    place.replaceChildren(...wanted.map(([label, run]) => {
+    const made = wanted.map(([label, run]) => {
       const button = element("button", "quiet", label);
       button.type = "button";
       button.onclick = run;
       return button;
-    }));
+    });
+    keepingFocus(place, () => place.replaceChildren(...made), () => find("#timeline-title"));
   }
 
   forget() {
     this.#close();
     this.query = undefined;
+    this.isGoingOn = false;
     this.found = [];
     this.table.show([]);
     find("#found").hidden = true;
     find("#find-hint").hidden = false;
     find("#find").reset();
-    find("#timeline-facts").replaceChildren();
-    find("#timeline-events").replaceChildren();
+    find("#find-value").given = undefined;
+    find("#timeline-acts").dataset.labels = "";
+    for (const id of ["facts", "events", "note", "acts"]) find(`#timeline-${id}`).replaceChildren();
+    for (const id of ["#found-title", "#found-note", "#find-error"]) find(id).replaceChildren();
   }
 }
 

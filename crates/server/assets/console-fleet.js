@@ -1,10 +1,12 @@
 // The fleet at a glance: figures, instances, what the connections are, what went wrong, Redis and the database.
 import { element, find } from "/session.js";
 import {
-  PROTOCOLS, TRANSPORTS, Table, bytes, clock, count, facts, largest, lasting, many, milliseconds, rate, spelt, state, sum, write, writeTwo,
+  PROTOCOLS, TRANSPORTS, Table, bytes, clock, count, facts, largest, lasting, many, milliseconds, plain, rate, spelt, state, sum, write, writeTwo,
 } from "/console-parts.js";
 
 const TONES = { up: "good", draining: "wait", drained: "wait", silent: "bad", gone: "soft" };
+// Notes that are shown; more of them have nothing more to say.
+const MOST_NOTES = 6;
 const isThere = ({ state }) => state !== "gone" && state !== "silent";
 
 /** `drain(instance)` is asked for by the button of an instance, `look(by, value)` by the name of a user or an address. */
@@ -43,6 +45,16 @@ export class Fleet {
     ]);
   }
 
+  /** Leaves nothing of what was shown. */
+  forget() {
+    this.who = undefined;
+    find("#notes").replaceChildren();
+    this.tiles.list.replaceChildren();
+    this.instances.show([]);
+    for (const one of [this.transports, this.protocols, this.hubs, this.users, this.addresses, this.refusals, this.dropped, this.closed]) one.show([], "");
+    for (const one of [this.redis, this.database]) one.show([]);
+  }
+
   #columns() {
     const figure = (head, of, text = count) => ({ head, number: true, show: (cell, { figures }) => write(cell, figures ? text(of(figures)) : "–") });
     return [
@@ -74,7 +86,7 @@ export class Fleet {
       cell.append(button);
     }
     const button = cell.firstElementChild;
-    button.setAttribute("aria-label", `Drain ${name || id}…`);
+    button.setAttribute("aria-label", `Drain ${plain(name ? `${name} (${id})` : id)}…`);
     button.hidden = is !== "up" || this.who?.scope !== "full";
     row.className = isThere({ state: is }) ? "" : "gone";
   }
@@ -93,6 +105,7 @@ export class Fleet {
     }
     if (redis?.why) notes.push(`Redis does not say how it is: ${redis.why}`);
     if (isAlone && instances.length === 1) notes.push("This instance has no Redis, so it is all that is seen here.");
+    if (notes.length > MOST_NOTES) notes.splice(MOST_NOTES - 1, Infinity, `And ${notes.length - MOST_NOTES + 1} more like these: see the table of instances.`);
     const place = find("#notes");
     while (place.children.length > notes.length) place.lastChild.remove();
     while (place.children.length < notes.length) place.append(element("p"));
@@ -169,7 +182,7 @@ class Tiles {
       ["Refused", count(refused), "", refused ? `mostly ${spelt(most(all.refusals).reason)}` : "since the start"],
       ["Dropped", count(dropped), "", dropped ? `mostly ${spelt(most(all.dropped).reason)}` : "between instances", dropped ? "bad" : ""],
       ["Redis", isAlone && !redis ? "none" : lost(links) ? "no link" : "connected", "", isAlone && !redis ? "not configured" : lost(links) ? `on ${many(lost(links), "instance")}` : redis?.memoryBytes ? `${bytes(redis.memoryBytes)}, ${redis.role ?? ""}` : "", lost(links) ? "bad" : ""],
-      ["Database", lost(databases) ? "away" : "connected", "", lost(databases) ? `on ${many(lost(databases), "instance")}` : `on ${many(databases.length, "instance")}`, lost(databases) ? "bad" : ""],
+      ["Database", lost(databases) ? "away" : databases.length ? "connected" : "–", "", lost(databases) ? `on ${many(lost(databases), "instance")}` : `on ${many(databases.length, "instance")}`, lost(databases) ? "bad" : ""],
     ]);
   }
 
@@ -200,10 +213,10 @@ function writeShare(cell, share) {
 
 /** A name, and what is done with it if it can be chosen. Rows are kept by their names, so it stays the same. */
 function writeName(cell, name, choose) {
-  cell.title = name;
+  cell.title = plain(name);
   if (!choose) return write(cell, name);
   if (cell.firstElementChild) return undefined;
-  const button = element("button", "link", name);
+  const button = element("button", "link", plain(name));
   button.type = "button";
   button.onclick = () => choose(name);
   return cell.append(button);

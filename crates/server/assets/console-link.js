@@ -5,6 +5,8 @@ const HUB = "/console/hub";
 const DELAYS_MS = [200, 500, 1000, 2000, 3000];
 // A snapshot comes every 2 s: after these many milliseconds without one the instance is left for another.
 const SILENT_MS = 15_000;
+// A connection that has not signed in by then is left for another.
+const STARTING_MS = 20_000;
 const OLD_MS = 6_000;
 const HIDDEN_MS = 60_000;
 const DISABLED = "This instance serves no console: Console:Enabled is false.";
@@ -19,6 +21,7 @@ const NOT_BELIEVED = /admin key/i, OFF = /console is off/i, NEEDED = /needs an a
 export class Link {
   #key = null;
   #hub;
+  #begun;
   #stream;
   #attempts = 0;
   #timer;
@@ -67,20 +70,23 @@ export class Link {
   async #connect() {
     const builder = new signalR.HubConnectionBuilder().withUrl(HUB).configureLogging(signalR.LogLevel.None);
     const hub = this.#hub = builder.build();
+    this.#begun = performance.now();
     hub.onclose(() => this.#gone(hub));
     try {
       await hub.start();
     } catch (error) {
+      if (this.#hub !== hub) return undefined;
       if (/\b404\b/.test(error) && !this.#wasIn) return this.#off(hub, DISABLED);
       return this.#gone(hub, /\b403\b/.test(error) ? FOREIGN : said(error));
     }
+    if (this.#hub !== hub) return hub.stop();
     let who;
     try {
       who = await hub.invoke("SignIn", this.#key);
     } catch (error) {
       return this.#refused(hub, said(error));
     }
-    this.#attempts = 0;
+    if (this.#hub !== hub) return hub.stop();
     this.isSignedIn = this.#wasIn = true;
     this.#heard = performance.now();
     this.told.signedIn(who);
@@ -130,21 +136,25 @@ export class Link {
     const next = snapshot => {
       if (this.#hub !== hub) return;
       this.#heard = performance.now();
+      // One that signs in and tells nothing is not asked again at once.
+      this.#attempts = 0;
       this.told.snapshot(snapshot);
       this.told.state("live", "");
     };
-    const over = () => {
+    const over = error => {
       if (this.#hub !== hub || !this.#stream) return;
-      this.#stream = undefined;
+      this.#gone(hub, error ? said(error) : "");
       hub.stop();
     };
-    this.#stream = hub.stream("Watch").subscribe({ next, error: over, complete: over });
+    this.#stream = hub.stream("Watch").subscribe({ next, error: over, complete: () => over() });
+    this.#watched();
   }
 
   /** A tab that nobody sees asks for nothing after a while. */
   #watched() {
     clearTimeout(this.#hiding);
     if (document.hidden) {
+      if (!this.#stream) return;
       this.#hiding = setTimeout(() => {
         const stream = this.#stream;
         this.#stream = undefined;
@@ -156,9 +166,17 @@ export class Link {
     }
   }
 
+  /** Leaves a connection without waiting for its end, which may take long on a line that is cut. */
+  #leave(why) {
+    const hub = this.#hub;
+    this.#gone(hub, why);
+    hub.stop();
+  }
+
   #look() {
+    if (this.#hub && !this.isSignedIn && performance.now() - this.#begun > STARTING_MS) return this.#leave("It does not answer.");
     if (!this.isSignedIn || !this.#stream) return;
-    if (this.age > SILENT_MS) this.#hub.stop();
+    if (this.age > SILENT_MS) this.#leave("It does not answer.");
     else if (this.age > OLD_MS) this.told.state("old", "");
   }
 }

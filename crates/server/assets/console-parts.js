@@ -50,17 +50,41 @@ export const spelt = label => label.replaceAll("_", " ");
 export const TRANSPORTS = { webSockets: "WebSockets", serverSentEvents: "Server-sent events", longPolling: "Long polling" };
 export const PROTOCOLS = { json: "JSON", messagePack: "MessagePack", messagepack: "MessagePack" };
 
+// Characters that are not seen and change how others are: controls, directions of writing, widths of zero, tags. Joiners belong to names of people.
+const UNSEEN = /[\p{Cc}\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/gu;
+/** A text that strangers have a part in, as it is: a name cannot look like another one, nor turn the words behind it around. */
+export const plain = text => text.replace(UNSEEN, unseen => `\\u{${unseen.codePointAt(0).toString(16)}}`);
+
 /** Sets the text of an element if it is another one, so that what is selected or read out is left alone. */
 export function write(target, text) {
-  if (target.textContent !== text) target.textContent = text;
+  const shown = plain(text);
+  if (target.textContent !== shown) target.textContent = shown;
+}
+
+/** Gives an input a value; `taken` returns the same, also where an input cannot show it, as it leaves out ends of lines. */
+export function give(input, value) {
+  input.value = value;
+  input.given = { value, shown: input.value };
+}
+/** What is in an input: nothing is cut off its ends, since names that differ in a space are of different users. */
+export const taken = input => input.given?.shown === input.value ? input.given.value : input.value;
+
+/** The heading of the view that is shown, which takes the focus when what had it is gone. */
+export const heading = () => document.querySelector(".view:not([hidden]) > h2[tabindex]");
+/** Does something, and returns the focus to what had it within `place`, or to what takes its place. */
+export function keepingFocus(place, change, instead = heading) {
+  const before = place.contains(document.activeElement) ? document.activeElement : null;
+  change();
+  if (!before || (before === document.activeElement && before.checkVisibility())) return;
+  [before, instead(), heading()].find(one => one?.checkVisibility())?.focus({ preventScroll: true });
 }
 
 /** Writes a cell's text, with a second text behind it that matters less. */
 export function writeTwo(target, text, less) {
   if (target.dataset.shown === `${text}\n${less}`) return;
   target.dataset.shown = `${text}\n${less}`;
-  target.replaceChildren(text);
-  if (less) target.append(" ", element("small", "", less));
+  target.replaceChildren(plain(text));
+  if (less) target.append(" ", element("small", "", plain(less)));
 }
 
 /**
@@ -81,6 +105,9 @@ export class Table {
   }
 
   show(items) {
+    keepingFocus(this.table, () => this.#show(items), () => this.table.closest(".scroll") ?? this.table.querySelector("button"));
+  }
+  #show(items) {
     const body = this.table.tBodies[0], before = this.#rows;
     this.#rows = new Map();
     items.forEach((item, index) => {
@@ -130,7 +157,7 @@ export function options(select, pairs) {
   if (select.dataset.options === wanted) return;
   select.dataset.options = wanted;
   const chosen = select.value;
-  select.replaceChildren(...pairs.map(([value, text]) => new Option(text, value)));
+  select.replaceChildren(...pairs.map(([value, text]) => new Option(plain(text), value)));
   if (pairs.some(([value]) => value === chosen)) select.value = chosen;
 }
 

@@ -5,12 +5,12 @@ import { Charts } from "/console-charts.js";
 import { Finder } from "/console-find.js";
 import { Fleet } from "/console-fleet.js";
 import { Link } from "/console-link.js";
-import { clock, lasting, write } from "/console-parts.js";
+import { clock, heading, lasting, write } from "/console-parts.js";
 
 const VIEWS = ["fleet", "connections", "act"];
 const STATUS = { connecting: ["connecting", ""], live: ["live", "connected"], old: ["no news", "reconnecting"], away: ["reconnecting", "reconnecting"] };
 
-let who, snapshot, isOld = false;
+let who, snapshot, isOld = false, hasEntered = false;
 
 const link = new Link({ signedIn, needsKey, isOff, snapshot: received, state: status });
 const invoke = (method, ...args) => link.invoke(method, ...args);
@@ -26,6 +26,7 @@ const finder = new Finder({ invoke, act: act => actor.preview(act), compose: (ki
 
 function signedIn(session) {
   who = session;
+  hasEntered = !find("#enter").hidden;
   find("#open").hidden = !who.isOpen;
   find("#leave").hidden = who.isOpen;
   for (const id of ["#enter", "#closed", "#waiting"]) find(id).hidden = true;
@@ -40,8 +41,8 @@ function signedIn(session) {
 /** Nothing of what was seen stays for somebody without a key. */
 function forget() {
   who = snapshot = undefined;
-  isOld = false;
-  for (const part of [actor, finder, charts]) part.forget();
+  isOld = hasEntered = false;
+  for (const part of [actor, finder, charts, fleet]) part.forget();
   for (const id of [...VIEWS.map(view => `#${view}`), "#tools", "#open", "#waiting", "#enter", "#closed"]) find(id).hidden = true;
 }
 
@@ -55,6 +56,7 @@ function needsKey(why) {
 
 function isOff(why, forWantOfKey) {
   forget();
+  find("#key").value = "";
   find("#closed-cure").hidden = !forWantOfKey;
   find("#closed").hidden = false;
   write(find("#closed-why"), why);
@@ -75,6 +77,9 @@ function received(news) {
   snapshot = news;
   actor.fleet(snapshot.instances);
   show();
+  // The form that had the focus is gone.
+  if (hasEntered) heading()?.focus({ preventScroll: true });
+  hasEntered = false;
   charts.refresh();
   finder.refresh();
 }
@@ -122,5 +127,7 @@ function age() {
   write(find("#fresh"), `as of ${clock(snapshot.at)}${old}`);
 }
 setInterval(age, 1000);
+// Whoever went elsewhere has left; a page that the browser had kept comes back without its key.
+addEventListener("pageshow", ({ persisted }) => { if (persisted) location.reload(); });
 
 link.start(null);

@@ -97,7 +97,12 @@ async function health() {
 for (const origin of document.querySelectorAll(".origin")) origin.textContent = location.origin;
 panels.push(new Panel("Connection A"), new Panel("Connection B"));
 document.getElementById("trigger").onclick = async () => {
-  const response = await fetch("/api/test/trigger-navigation-update", { method: "POST" });
-  document.getElementById("triggered").textContent = response.ok ? "sent" : `refused with status ${response.status}: not there in Production, start with --dev`;
+  const tell = text => { document.getElementById("triggered").textContent = text; };
+  try {
+    const { ok, status } = await fetch("/api/test/trigger-navigation-update", { method: "POST" });
+    tell(ok ? "sent" : `refused with status ${status}: not there in Production, start with --dev`);
+  } catch {
+    tell("not sent: the server does not answer");
+  }
 };
 health();

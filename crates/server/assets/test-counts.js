@@ -41,7 +41,7 @@ export class Counts {
     const found = [...this.#seen].find(([seen]) => covers(seen, timestamp));
     const expected = { at, isMissed: false };
     if (found) this.#latency(found[1] - at);
-    else this.#expected.set(timestamp, expected);
+    else remember(this.#expected, timestamp, expected);
   }
 
   /** Nobody waits longer for a broadcast. Whether it has not come. */

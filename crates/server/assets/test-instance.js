@@ -4,7 +4,7 @@ import { Counts, figures } from "/test-counts.js";
 const HUB = "/hubs/navigation-state";
 // A page that is left open finds its instances again, however long they were away.
 const RETRIES = [0, 500, 1000, 2000, 5000], RETRY_AGAIN_MS = 10000;
-const LONGEST_SHOWN = 4000;
+const LONGEST_SHOWN = 4000, LONGEST_TEXT = 300;
 
 export class Instance {
   counts = new Counts();
@@ -115,7 +115,7 @@ export class Instance {
 
   /** Asks for the state. Returns how many changes were not known. */
   async #ask() {
-    this.#held ??= [];
+    const held = this.#held = [];
     let answer;
     try {
       answer = await this.#hub.invoke("RequestCurrentState");
@@ -123,8 +123,7 @@ export class Instance {
       this.#log(`State asked for: version ${answer.version}`, answer);
       return news;
     } finally {
-      const held = this.#held ?? [];
-      this.#held = undefined;
+      if (held === this.#held) this.#held = undefined;
       for (const [state, at] of held) if (state.timestamp !== answer?.timestamp) this.#pushed(state, at);
       this.#showCounts();
     }
@@ -141,7 +140,8 @@ export class Instance {
     this.#showCounts();
   }
 
-  #log(text, value) {
+  #log(whatever, value) {
+    const text = whatever.length > LONGEST_TEXT ? `${whatever.slice(0, LONGEST_TEXT)}…` : whatever;
     const item = document.createElement("li"), time = document.createElement("time");
     time.textContent = new Date().toLocaleTimeString();
     if (value) {
@@ -160,7 +160,11 @@ export class Instance {
   /** Keeps as many messages as the page says. */
   trim() {
     const list = this.find("ol");
-    while (list.children.length > this.settings().keep) list.lastChild.remove();
+    while (list.children.length > this.settings().keep) {
+      const hasFocus = list.lastChild.contains(document.activeElement);
+      list.lastChild.remove();
+      if (hasFocus) list.focus({ preventScroll: true });
+    }
   }
 
   #show(state, note = "") {

@@ -44,10 +44,14 @@ function add(text) {
 }
 
 function remove(instance) {
-  instances.splice(instances.indexOf(instance), 1);
+  const at = instances.indexOf(instance);
+  instances.splice(at, 1);
   instance.root.remove();
   instance.stop();
   changed();
+  // What had the focus is gone.
+  (instances[at] ?? instances[at - 1])?.root.querySelector(".remove").focus();
+  if (!instances.length) find("#address").focus();
 }
 
 /** The instances are others: remembered, and the next address is proposed. */
@@ -61,6 +65,7 @@ function changed() {
 
 async function broadcast(from) {
   const tell = text => { find("#told").textContent = text; };
+  if (find("#broadcast").ariaDisabled === "true") return undefined;
   if (!from) return tell("No instance is connected.");
   const key = find("#admin-key").value.trim(), began = performance.now(), expected = instances.filter(({ isExpected }) => isExpected);
   buttons(true);
@@ -69,6 +74,7 @@ async function broadcast(from) {
     const response = await fetch(from.origin + path, { method: "POST", headers: key ? { Authorization: `Bearer ${key}` } : {} });
     if (!response.ok) return tell(await refusal(from, response));
     const { timestamp, instances: taken } = await response.json();
+    if (!Number.isFinite(timestamp) || !Number.isInteger(taken)) return tell(`${from.origin} answers, and is no Hubline.`);
     sent += 1;
     for (const instance of expected) instance.expect(timestamp, began);
     setTimeout(() => { for (const instance of expected) instance.giveUp(timestamp); }, PATIENCE_MS);
@@ -82,12 +88,13 @@ async function broadcast(from) {
 
 async function refusal({ origin }, response) {
   if (response.status === 404) return `${origin} runs in Production, where a broadcast needs an admin key: give it under Keys.`;
-  const { detail } = await response.json().catch(() => ({}));
+  const { detail } = await response.json().catch(() => ({})) ?? {};
   return `${origin} took no broadcast: ${detail ?? `status ${response.status}`}.`;
 }
 
 function buttons(areDisabled) {
-  for (const button of document.querySelectorAll("#broadcast, .from")) button.disabled = areDisabled;
+  // They keep the focus meanwhile, which buttons that are disabled would lose.
+  for (const button of document.querySelectorAll("#broadcast, .from")) button.ariaDisabled = areDisabled;
 }
 
 const reconnectAll = () => Promise.all(instances.map(instance => instance.start()));

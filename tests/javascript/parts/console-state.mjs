@@ -93,7 +93,7 @@ export const WHO = {
 };
 const PREVIEW = { words: 'Closes 3 connections of ada on 3 instances.', connections: 3, instances: 3, scope: 'write', isAllowed: true, silent: [] };
 
-/** What each method of the hub answers; what is thrown is the text of a HubException. */
+/** What each method of the hub answers, or a promise of that; what is thrown is the text of a HubException. */
 export function fixed({ key = 'an-admin-key', isOpen = false, isOff = false, who = {} } = {}) {
   const refuse = text => { throw new Error(text); };
   return {
@@ -132,11 +132,11 @@ export async function answerAs(page, methods) {
   };
 }
 
-function answer(methods, { protocol, type, invocationId, target, arguments: args }, send) {
+async function answer(methods, { protocol, type, invocationId, target, arguments: args }, send) {
   if (protocol) return send({});
   if (type !== 1 && type !== 4) return undefined;
   try {
-    const result = methods[target](...args);
+    const result = await methods[target](...args);
     // A stream has one item, and goes on.
     return send(type === 4 ? { type: 2, invocationId, item: result } : { type: 3, invocationId, result });
   } catch (error) {

@@ -290,19 +290,27 @@ impl Acts {
         let words = match about.state {
             State::Draining | State::Drained => format!("{} is being drained already.", about.name),
             _ => format!(
-                "{verb} {} of {} to other instances, and takes no new ones until it is started anew.",
+                "{verb} {} of {} to other instances, and takes no new ones until it is started anew.{}",
                 several(connections, "connection"),
-                about.name
+                about.name,
+                if self.is_last(&about) { " No other instance is up to take them." } else { "" }
             ),
         };
         Ok((words, Reached { connections, instances: 1, silent: Vec::new() }))
     }
 
     fn instance(&self, id: &str) -> Option<About> {
-        let own = self.fleet.local().about();
-        let others = self.fleet.others().into_iter().map(|seen| seen.about);
-        let found = std::iter::once(own).chain(others).find(|about| about.id == id)?;
+        let found = self.instances().find(|about| about.id == id)?;
         (found.state != State::Gone).then_some(found)
+    }
+
+    fn is_last(&self, about: &About) -> bool {
+        !self.instances().any(|other| other.id != about.id && other.state == State::Up)
+    }
+
+    fn instances(&self) -> impl Iterator<Item = About> {
+        let others = self.fleet.others().into_iter().map(|seen| seen.about);
+        std::iter::once(self.fleet.local().about()).chain(others)
     }
 
     /// The name of a key, which has to be there.
@@ -384,12 +392,11 @@ fn several(count: u64, what: &str) -> String {
 }
 
 fn span(seconds: u64) -> String {
-    match seconds {
-        0..120 => several(seconds, "second"),
-        120..7_200 => several(seconds / 60, "minute"),
-        7_200..172_800 => several(seconds / 3_600, "hour"),
-        _ => several(seconds / 86_400, "day"),
-    }
+    // The largest unit that says it exactly: who confirms 150 minutes does not mean 2 hours.
+    let larger = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    let (size, unit) =
+        larger.into_iter().find(|(size, _)| seconds.is_multiple_of(*size)).unwrap_or((1, "second"));
+    several(seconds / size, unit)
 }
 
 fn scope_word(scope: AdminScope) -> &'static str {
@@ -452,6 +459,15 @@ mod tests {
             ),
         ] {
             assert_eq!(words(&act(json), &reached(12, 3), Tense::Now), expected);
+        }
+        for (seconds, expected) in [
+            (1, "1 second"),
+            (61, "61 seconds"),
+            (9_000, "150 minutes"),
+            (86_400, "1 day"),
+            (90_000, "25 hours"),
+        ] {
+            assert_eq!(span(seconds), expected);
         }
         let one = act(r#"{"kind":"close","target":{"kind":"connection","id":"abc"},"hub":null}"#);
         assert_eq!(

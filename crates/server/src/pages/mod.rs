@@ -156,7 +156,7 @@ enum Kind {
     Style,
 }
 
-const FILES: [(&str, Kind, &str); 24] = [
+const FILES: [(&str, Kind, &str); 25] = [
     ("/home.js", Kind::Script, include_str!("../../assets/home.js")),
     ("/home.css", Kind::Style, include_str!("../../assets/home.css")),
     ("/chat.js", Kind::Script, include_str!("../../assets/chat.js")),
@@ -168,6 +168,7 @@ const FILES: [(&str, Kind, &str); 24] = [
     ("/console-charts.js", Kind::Script, include_str!("../../assets/console-charts.js")),
     ("/console-find.js", Kind::Script, include_str!("../../assets/console-find.js")),
     ("/console-fleet.js", Kind::Script, include_str!("../../assets/console-fleet.js")),
+    ("/console-hour.js", Kind::Script, include_str!("../../assets/console-hour.js")),
     ("/console-link.js", Kind::Script, include_str!("../../assets/console-link.js")),
     ("/console-parts.js", Kind::Script, include_str!("../../assets/console-parts.js")),
     ("/console.css", Kind::Style, include_str!("../../assets/console.css")),
