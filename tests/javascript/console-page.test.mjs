@@ -65,7 +65,7 @@ describe('the console', { concurrency: false }, () => {
     assert.deepEqual(asked, [turned]);
     await opened.view('fleet');
     const connections = await opened.page.locator('.plot').first().getAttribute('aria-label');
-    assert.match(connections, /web-0: nothing known; web-1: last 3,\d+, from [\d,]+ to [\d,]+; web-2: .*, with 22 of 360 times missing/);
+    assert.match(connections, /hour\. web-1: last 3,\d+, from [\d,]+ to [\d,]+; web-2: .*, with 22 of 360 times missing/);
     await opened.page.locator('.plot').first().focus();
     await opened.press('Home');
     await opened.says('.when', '08:41:10');

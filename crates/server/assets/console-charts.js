@@ -10,7 +10,7 @@ const COLOURS = Array.from({ length: LINES + 1 }, (_, n) => `var(--s${n + 1})`);
 
 function perInstance(field) {
   return (hour, times) => {
-    const all = [...hour.instances.values()].sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
+    const all = [...hour.instances.values()].filter(({ points }) => points.size).sort((a, b) => a.name.localeCompare(b.name) || a.id.localeCompare(b.id));
     const shown = all.length > LINES ? all.slice(0, LINES - 1) : all;
     const lines = shown.map(instance => ({ name: instance.name, values: hour.of(instance, field, times) }));
     const rest = all.slice(shown.length);
@@ -26,7 +26,7 @@ const CHARTS = [
   { title: "Connections", lines: perInstance("connections"), text: count },
   { title: "Messages a second", lines: overFleet(added, ["in", "messagesIn"], ["out", "messagesOut"]), text: rate },
   { title: "Latency, slowest instance", lines: overFleet(ofKnown, ["calls, p99", "callsP99Ms"], ["deliveries, p99", "deliveriesP99Ms"], ["Redis", "redisMs"]), text: milliseconds },
-  { title: "Trouble in 10 s", lines: overFleet(added, ["slow clients", "slowClients"], ["dropped", "dropped"], ["refused", "refused"]), text: count },
+  { title: "Trouble, each 10 s", lines: overFleet(added, ["slow clients", "slowClients"], ["dropped", "dropped"], ["refused", "refused"]), text: count },
 ];
 
 /** All of them. `history(minutes)` asks for what there is of the last minutes. */

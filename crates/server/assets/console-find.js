@@ -79,7 +79,7 @@ export class Finder {
       { head: "State", show: (cell, { endedAt, reason }) => state(cell, endedAt ? spelt(reason ?? "ended") : "connected", endedAt ? "soft" : "good") },
       { head: "Connected", number: true, show: (cell, { connectedAt }) => write(cell, connectedAt ? clock(connectedAt) : "–") },
       { head: "Ended", number: true, show: (cell, { endedAt }) => write(cell, endedAt ? clock(endedAt) : "–") },
-      { head: "User", show: (cell, { user }) => write(cell, user ?? "–") },
+      { head: "User", className: "after-number", show: (cell, { user }) => write(cell, user ?? "–") },
       { head: "Instance", show: (cell, { instance }) => write(cell, instance.name || instance.id) },
       { head: "Hub", show: (cell, { hub, isConsole }) => writeTwo(cell, hub ?? "–", isConsole ? "console" : "") },
       { head: "Over", show: (cell, { transport }) => write(cell, TRANSPORTS[transport] ?? transport ?? "–") },

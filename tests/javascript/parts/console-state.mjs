@@ -92,10 +92,15 @@ export const WHO = {
   hubs: ['ChatHub', 'VideoCallHub', 'NavigationStateHub'], timeline: true, updateSeconds: 2,
 };
 const PREVIEW = { words: 'Closes 3 connections of ada on 3 instances.', connections: 3, instances: 3, scope: 'write', isAllowed: true, silent: [] };
+const KEYS = [
+  { id: 'k_41', name: 'deployment', kind: 'admin', scope: 'write', user: null, isRevoked: false, expiresAt: null },
+  { id: 'k_52', name: 'tablets', kind: 'virtual', scope: null, user: 'reception', isRevoked: false, expiresAt: null },
+];
 
 /** What each method of the hub answers, or a promise of that; what is thrown is the text of a HubException. */
-export function fixed({ key = 'an-admin-key', isOpen = false, isOff = false, who = {} } = {}) {
+export function fixed({ key = 'an-admin-key', isOpen = false, isOff = false, who = {}, done = 'Closed 3 connections of ada on 3 instances.' } = {}) {
   const refuse = text => { throw new Error(text); };
+  let keys = KEYS;
   return {
     SignIn(given) {
       if (isOff) refuse('The console is off, because no admin key is configured; Admin__ApiKey sets one.');
@@ -107,9 +112,12 @@ export function fixed({ key = 'an-admin-key', isOpen = false, isOff = false, who
     History: () => HISTORY,
     Find: ({ value }) => value === 'nobody' ? { ...FOUND, connections: [] } : FOUND,
     Timeline: id => ({ ...TIMELINE, id }),
-    Keys: () => [{ id: 'k_41', name: 'deployment', kind: 'admin', scope: 'write', user: null, isRevoked: false, expiresAt: null }],
+    Keys: () => keys,
     Preview: () => PREVIEW,
-    Act: () => ({ ...PREVIEW, words: 'Closed 3 connections of ada on 3 instances.' }),
+    Act: ({ key: revoked }) => {
+      keys = keys.filter(({ id }) => id !== revoked);
+      return { ...PREVIEW, words: done };
+    },
   };
 }
 

@@ -15,6 +15,9 @@ export const WIDTHS = [360, 1400];
 export const LARGEST_PICTURE = 150 * 1024;
 export const LARGEST_TOTAL = 5 * 1024 * 1024;
 
+/** The hub of the console in the view that is looked at. */
+let hub;
+
 export const VIEWS = [
   {
     name: 'home',
@@ -132,10 +135,48 @@ export const VIEWS = [
     },
   },
   {
+    name: 'console-old',
+    path: '/console',
+    isWhole: false,
+    async prepare(page) {
+      // How old it is counts by another clock than the time of day.
+      await page.addInitScript(() => { performance.now = () => globalThis.later ?? 1; });
+      hub = await answerAs(page, fixed({ isOpen: true }));
+    },
+    async show(opened) {
+      const { page } = opened;
+      await page.locator('.uplot').nth(3).waitFor();
+      hub.leave();
+      await opened.says('#status', 'reconnecting');
+      await page.evaluate(() => { globalThis.later = 12_000; });
+      await opened.says('#fresh', '12 s old');
+    },
+    // The browser tells of each attempt.
+    complaints: /ERR_FAILED/,
+  },
+  {
     name: 'console-act',
     path: '/console#act',
-    prepare: page => answerAs(page, fixed({ isOpen: true })),
-    async show({ page }) { await page.locator('#act-arguments').waitFor(); },
+    prepare: page => answerAs(page, fixed({ isOpen: true, done: 'Sent Notice to 3 connections of ada to ChatHub on 3 instances.' })),
+    async show(opened) {
+      const { page } = opened;
+      await page.locator('#act-target').selectOption('user');
+      await page.locator('#act-id').fill('ada');
+      await page.locator('#act-method').fill('Notice');
+      await page.locator('#act-arguments').fill('["The results of bed 3 are in."]');
+      await carryOut(opened);
+    },
+  },
+  {
+    name: 'console-revoke',
+    path: '/console#act',
+    prepare: page => answerAs(page, fixed({ isOpen: true, done: 'Revoked the admin key deployment.' })),
+    async show(opened) {
+      const { page } = opened;
+      await page.locator('#act-kind').selectOption('revokeKey');
+      await page.locator('#act-key option', { hasText: 'deployment' }).waitFor({ state: 'attached' });
+      await carryOut(opened);
+    },
   },
   {
     name: 'console-sign-in',
@@ -150,6 +191,15 @@ export const VIEWS = [
     async show({ page }) { await page.locator('#closed').waitFor(); },
   },
 ];
+
+/** Does what the form says, and leaves what is said of it. */
+async function carryOut(opened) {
+  await opened.click('Preview');
+  await opened.page.locator('#confirm-do').click();
+  await opened.says('#confirm-title', 'Done');
+  await opened.click('OK');
+  await opened.page.locator('#done li').first().waitFor();
+}
 
 /** Finds the connections of somebody, and opens the one that ended because it read too slowly. */
 async function timeline(page) {
