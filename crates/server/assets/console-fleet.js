@@ -148,7 +148,7 @@ export class Fleet {
 function betweenInstances(deliveries, isAlone, slowest) {
   if (isAlone) return ["Between instances", "–", "", "this instance is alone"];
   if (!Number.isFinite(deliveries?.p50Ms)) return ["Between instances", milliseconds(slowest), "", "there and back, the slowest"];
-  return ["Between instances, p50", milliseconds(deliveries.p50Ms, "≤ "), "", `p99 ${milliseconds(deliveries.p99Ms, "≤ ")}`];
+  return ["Deliveries, p50", milliseconds(deliveries.p50Ms, "≤ "), "", `p99 ${milliseconds(deliveries.p99Ms, "≤ ")}, between instances`];
 }
 
 const because = why => why ? ` (${why})` : "";

@@ -138,13 +138,16 @@ export const VIEWS = [
     name: 'console-old',
     path: '/console',
     isWhole: false,
+    highest: { 1400: 836 },
     async prepare(page) {
       // How old it is counts by another clock than the time of day.
       await page.addInitScript(() => { performance.now = () => globalThis.later ?? 1; });
-      hub = await answerAs(page, fixed({ isOpen: true }));
+      hub = await answerAs(page, fixed({ key: 'a key' }));
     },
     async show(opened) {
       const { page } = opened;
+      await page.locator('#key').fill('a key');
+      await page.keyboard.press('Enter');
       await page.locator('.uplot').nth(3).waitFor();
       hub.leave();
       await opened.says('#status', 'reconnecting');
