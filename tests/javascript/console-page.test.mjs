@@ -54,6 +54,16 @@ describe('the console', { concurrency: false }, () => {
     await opened.close();
   });
 
+  test('an instance that lets somebody in and then tells nothing is asked less and less often', async () => {
+    const times = [], methods = fixed({ isOpen: true });
+    const opened = await at({ ...methods, SignIn: key => { times.push(performance.now()); return methods.SignIn(key); }, Watch: () => { throw new Error('Too many questions.'); } });
+    await poll(async () => times.length, length => length >= 4, 'asked again');
+    // Each wait is at least three quarters of 200, 500 and 1,000 ms.
+    assert.ok(times[3] - times[0] > 1200, `asked at ${times}`);
+    await opened.says('#waiting', 'Too many questions. Trying again…');
+    await opened.close();
+  });
+
   test('a gap is a gap, and what others chose is text', async () => {
     const name = '<img src=x onerror=alert(1)>', turned = 'adm\u202enim\u200b';
     const users = [{ name, connections: 3, instances: 1 }, { name: turned, connections: 2, instances: 1 }];

@@ -64,14 +64,14 @@ export const HISTORY = {
   ],
 };
 
-const found = (id, name, ended, reason) => ({
+const found = (id, name, connected, ended, reason) => ({
   id, hub: 'ChatHub', user: 'ada', address: '10.20.0.7', transport: 'webSockets', protocol: 'json', instance: { id: '3f2a9c01', name },
-  connectedAt: NOW - 90 * MINUTE + id.length * 1000, endedAt: ended ? NOW - ended : null, reason: reason ?? null, isConsole: false,
+  connectedAt: NOW - connected, endedAt: ended ? NOW - ended : null, reason: reason ?? null, isConsole: false,
 });
 export const FOUND = {
   connections: [
-    found('kW3sT0qN8vYxHf2LdZ6mUA', 'web-1'), found('f9PzR1cJb7XoQe5TgWn4yQ', 'web-2'), found('Zt6uHm2KpV0sLx8DaCj3eg', 'web-3'),
-    found('b1YvNq7RkE4wGz9MfSo2XA', 'web-2', 11_000, 'slow_client'), found('Qx5cTd8JhU3nBv6WlPy0Kg', 'web-0', 21 * MINUTE, 'transport_lost'),
+    found('kW3sT0qN8vYxHf2LdZ6mUA', 'web-1', 10_400), found('f9PzR1cJb7XoQe5TgWn4yQ', 'web-2', 20.7 * MINUTE), found('Zt6uHm2KpV0sLx8DaCj3eg', 'web-3', 94 * MINUTE),
+    found('b1YvNq7RkE4wGz9MfSo2XA', 'web-2', 733_390, 11_000, 'slow_client'), found('Qx5cTd8JhU3nBv6WlPy0Kg', 'web-0', 98 * MINUTE, 21 * MINUTE, 'transport_lost'),
   ],
   isMore: false, silent: [],
 };
