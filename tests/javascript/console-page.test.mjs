@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { Browser } from './matrix/chromium.mjs';
 import { Console, KEY } from './parts/console.mjs';
-import { fixed, FOUND, SNAPSHOT } from './parts/console-state.mjs';
+import { fixed, FOUND, SNAPSHOT, TIMELINE } from './parts/console-state.mjs';
 import { Fleet } from './parts/fleet.mjs';
 import { Page } from './parts/page.mjs';
 import { Server } from './parts/server.mjs';
@@ -97,6 +97,21 @@ describe('the console', { concurrency: false }, () => {
     await opened.says('#confirm-note', 'web-3 did not answer');
     await opened.says('#confirm-note', 'needs a key of the scope write, and yours has read');
     await opened.page.locator('#confirm-do').waitFor({ state: 'hidden' });
+    await opened.close();
+  });
+
+  test('what was refused is told from what was there', async () => {
+    const opened = await at({ ...fixed({ isOpen: true }), Timeline: id => ({ ...TIMELINE, id, entries: [] }) });
+    await opened.becomes('connected');
+    await opened.view('connections');
+    await opened.fill('#find-value', 'ada');
+    await opened.press('Enter');
+    await opened.says('#found-title', '3 connections, 2 that ended and 1 refused');
+    const cells = await opened.page.locator('#found-table tbody tr', { hasText: 'refused-' }).locator('td').allTextContents();
+    assert.deepEqual(cells.slice(0, 3), ['refused: expired', '–', '09:40:56']);
+    await opened.reach('#found-table tbody tr:nth-child(4) .link');
+    await opened.press('Enter');
+    await opened.says('#timeline-facts', 'refused at 09:40:56');
     await opened.close();
   });
 

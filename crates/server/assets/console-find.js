@@ -4,6 +4,9 @@ import { PROTOCOLS, TRANSPORTS, Table, clock, exactly, facts, give, keepingFocus
 
 const LIMIT = 100;
 const AGAIN_MS = 5000;
+const LIST = new Intl.ListFormat("en-GB", { type: "conjunction" });
+/** Whether it never was a connection: its request or its handshake was refused. */
+const isRefused = ({ endedAt, transport }) => Boolean(endedAt) && !transport;
 const LABELS = { user: "User", id: "Connection id", group: "Group", address: "Address" };
 
 /** `invoke(method, ...args)` asks the hub, `act(act)` begins an act, which somebody has to confirm. */
@@ -63,8 +66,9 @@ export class Finder {
     this.open = connections.find(({ id }) => id === this.open?.id) ?? this.open;
     find("#found").hidden = false;
     find("#find-hint").hidden = true;
-    const there = connections.filter(({ endedAt }) => !endedAt).length, ended = connections.length - there;
-    const counted = connections.length === 0 ? `Nothing of ${query.value}` : `${many(there, "connection")}${ended ? ` and ${ended} that ended` : ""}`;
+    const there = connections.filter(({ endedAt }) => !endedAt).length, refused = connections.filter(isRefused).length, ended = connections.length - there - refused;
+    const kinds = [many(there, "connection"), ended && `${ended} that ended`, refused && `${refused} refused`].filter(Boolean);
+    const counted = connections.length === 0 ? `Nothing of ${query.value}` : LIST.format(kinds);
     write(find("#found-title"), `${counted}, as of ${clock(Date.now())}`);
     const nothing = query.by === "group" ? "Only connections that are there now are found by their group." : "One that ended is found as long as its instance remembers it, and has not gone itself.";
     const rest = [isMore && `These are the newest ${connections.length}; look for something narrower to see others.`, unheard(silent), connections.length === 0 && nothing];
@@ -76,8 +80,8 @@ export class Finder {
   #columns() {
     return [
       { head: "Connection", show: (cell, { id }, row) => this.#openButton(cell, id, row) },
-      { head: "State", show: (cell, { endedAt, reason }) => state(cell, endedAt ? spelt(reason ?? "ended") : "connected", endedAt ? "soft" : "good") },
-      { head: "Connected", number: true, show: (cell, { connectedAt }) => write(cell, connectedAt ? clock(connectedAt) : "–") },
+      { head: "State", show: (cell, connection) => showState(cell, connection) },
+      { head: "Connected", number: true, show: (cell, connection) => write(cell, connection.connectedAt && !isRefused(connection) ? clock(connection.connectedAt) : "–") },
       { head: "Ended", number: true, show: (cell, { endedAt }) => write(cell, endedAt ? clock(endedAt) : "–") },
       { head: "User", className: "after-number", show: (cell, { user }) => write(cell, user ?? "–") },
       { head: "Instance", show: (cell, { instance }) => write(cell, instance.name || instance.id) },
@@ -141,7 +145,7 @@ export class Finder {
     facts(find("#timeline-facts"), [
       ["Connection", connection.id], ["User", user ?? "not signed in"], ["Hub", hub],
       ["Over", [TRANSPORTS[connection.transport], PROTOCOLS[connection.protocol]].filter(Boolean).join(", ")], ["Address", address],
-      ["State", isConnected ? "connected" : connection.endedAt ? `ended at ${clock(connection.endedAt)}` : "ended"],
+      ["State", isConnected ? "connected" : connection.endedAt ? `${isRefused(connection) ? "refused" : "ended"} at ${clock(connection.endedAt)}` : "ended"],
     ]);
     const list = find("#timeline-events");
     while (list.children.length > entries.length) list.lastChild.remove();
@@ -189,6 +193,12 @@ export class Finder {
     for (const id of ["facts", "events", "note", "acts"]) find(`#timeline-${id}`).replaceChildren();
     for (const id of ["#found-title", "#found-note", "#find-error"]) find(id).replaceChildren();
   }
+}
+
+function showState(cell, connection) {
+  const { endedAt, reason } = connection, why = spelt(reason ?? "ended");
+  if (isRefused(connection)) return state(cell, why.startsWith("refused") ? why : `refused: ${why}`, "bad");
+  return state(cell, endedAt ? why : "connected", endedAt ? "soft" : "good");
 }
 
 const TONES = { connected: "good", resumed: "good", slow: "wait", callFailed: "wait", lost: "bad", refused: "bad" };

@@ -71,6 +71,7 @@ const found = (id, name, connected, ended, reason) => ({
 export const FOUND = {
   connections: [
     found('kW3sT0qN8vYxHf2LdZ6mUA', 'web-1', 10_400), found('f9PzR1cJb7XoQe5TgWn4yQ', 'web-2', 20.7 * MINUTE), found('Zt6uHm2KpV0sLx8DaCj3eg', 'web-3', 94 * MINUTE),
+    { ...found('refused-004211890312', 'web-3', 4_000, 4_000, 'expired'), transport: null, protocol: null },
     found('b1YvNq7RkE4wGz9MfSo2XA', 'web-2', 733_390, 11_000, 'slow_client'), found('Qx5cTd8JhU3nBv6WlPy0Kg', 'web-0', 98 * MINUTE, 21 * MINUTE, 'transport_lost'),
   ],
   isMore: false, silent: [],
@@ -80,7 +81,7 @@ export const TIMELINE = {
   id: 'b1YvNq7RkE4wGz9MfSo2XA', hub: 'ChatHub', user: 'ada', address: '10.20.0.7', isConnected: false, isOn: true, silent: [],
   entries: [
     { at: NOW - 733_412, instance: { id: '3f2a9c01', name: 'web-1' }, kind: 'negotiated', words: 'negotiated', detail: null, isProblem: false },
-    { at: NOW - 733_390, instance: at, kind: 'connected', words: 'connected to ChatHub over webSockets, json', detail: null, isProblem: false },
+    { at: NOW - 733_390, instance: at, kind: 'connected', words: 'connected to ChatHub as ada from 10.20.0.7 over webSockets, json', detail: null, isProblem: false },
     { at: NOW - 402_118, instance: at, kind: 'resumed', words: 'resumed after 4 s away', detail: null, isProblem: false },
     { at: NOW - 61_004, instance: at, kind: 'callFailed', words: 'a call of SendToRoom failed', detail: 'HubException', isProblem: true },
     { at: NOW - 12_730, instance: at, kind: 'slow', words: 'reads slower than it is sent to: more than half of its queue is full', detail: null, isProblem: true },
