@@ -29,6 +29,7 @@ pub mod measure;
 pub mod oracle;
 mod probes;
 pub mod report;
+pub mod self_test;
 mod wire;
 
 pub use probes::Phase;

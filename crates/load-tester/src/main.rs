@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use hubline_load_tester::self_test::{SelfTestOptions, self_test};
 use hubline_load_tester::{
     BroadcastOptions, ChatOptions, EchoOptions, ElsewhereOptions, FleetOptions, FloodOptions, FloorOptions,
     GroupsOptions, History, IdleOptions, NavigationOptions, Phase, Target, broadcast, chat, echo, elsewhere,
@@ -67,6 +68,8 @@ enum Scenario {
     },
     /// Join many groups on one connection, and leave them
     Groups(GroupsOptions),
+    /// Let the oracle find faults that a server of this program plants; the exit code is 1 if it does not
+    SelfTest(SelfTestOptions),
 }
 
 #[derive(Serialize)]
@@ -118,6 +121,12 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         }
         Scenario::Missed { history } => report(*json, missed(&History::read(history)?)),
         Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
+        Scenario::SelfTest(options) => {
+            let found = self_test(options, &mut |_| ()).await?;
+            let is_good = found.is_good();
+            report(*json, found);
+            anyhow::ensure!(is_good, "the oracle did not find what was planted");
+        }
     }
     Ok(())
 }

@@ -143,7 +143,8 @@ fn push_json(out: &mut Vec<u8>, message: &Value) {
     out.push(RECORD_SEPARATOR);
 }
 
-fn push_packed(out: &mut Vec<u8>, message: Vec<Packed>) {
+/// Appends a message of MessagePack behind its length.
+pub(crate) fn push_packed(out: &mut Vec<u8>, message: Vec<Packed>) {
     let mut body = Vec::new();
     let _ = rmpv::encode::write_value(&mut body, &Packed::Array(message));
     let mut length = body.len();

@@ -79,7 +79,7 @@ impl History {
             }
         }
         let expects = |receiver: u32| {
-            let group = (receiver % 2 == 0).then_some(1);
+            let group = receiver.is_multiple_of(2).then_some(1);
             [Some(0), group, Some(2 + receiver)].into_iter().flatten().collect::<Vec<u32>>()
         };
         let expects: Vec<Vec<u32>> = (0..receivers).map(expects).collect();
@@ -99,7 +99,7 @@ impl History {
     /// Somebody who does not get that origin.
     fn stranger(&self, origin: u32) -> u32 {
         let is_stranger = |receiver: &u32| !self.expects(*receiver).contains(&origin);
-        (0..self.arrivals.len() as u32).find(is_stranger).expect("somebody is not in the group")
+        (0..).take(self.arrivals.len()).find(is_stranger).expect("somebody is not in the group")
     }
 
     /// Puts one fault in. No other may be within [`Fault::REACH`] numbers of the same origin at the same receiver.
