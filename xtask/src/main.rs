@@ -16,6 +16,7 @@ mod document;
 mod failures;
 mod figures;
 mod fuzz;
+mod instructions;
 mod links;
 mod markdown;
 mod node;
@@ -70,6 +71,8 @@ enum Task {
     Figures,
     /// Builds the program from nothing, and prints the CPU seconds beside those that README.md states
     BuildTime(build_time::Options),
+    /// Counts the instructions of a call, a delivery, a poll and a new connection, and compares them with what is stated
+    Instructions,
     /// Takes a picture of each page, light and dark, wide and narrow, for docs/images: needs Chromium, redis-server and Node
     Screenshots(screenshots::Options),
     /// Measures the eight signs of a backplane that works, and writes docs/success-criteria.md
@@ -120,6 +123,7 @@ fn run(task: Task) -> Result<()> {
         Task::Docs => site::build(),
         Task::Figures => figures::write(),
         Task::BuildTime(options) => build_time::run(&options),
+        Task::Instructions => instructions::run(),
         Task::Screenshots(options) => screenshots::run(&options),
         Task::Criteria(options) => criteria::run(&options),
         Task::RollingRestart(options) => rolling_restart::run(&options),

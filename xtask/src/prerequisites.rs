@@ -24,7 +24,7 @@ const BY_HAND: [Program; 3] = [
 ];
 
 // The Rust tests need the first two alone.
-const PROGRAMS: [Program; 11] = [
+const PROGRAMS: [Program; 12] = [
     Program { name: "redis-server", package: "redis-server", probe: &["redis-server", "--version"] },
     // Debian has the server's programs in no directory of PATH.
     Program {
@@ -45,6 +45,7 @@ const PROGRAMS: [Program; 11] = [
     Program { name: "openssl", package: "openssl", probe: &["openssl", "version"] },
     Program { name: "systemd-analyze", package: "systemd", probe: &["systemd-analyze", "--version"] },
     Program { name: "chromium", package: "chromium", probe: &["chromium", "--version"] },
+    Program { name: "valgrind", package: "valgrind", probe: &["valgrind", "--version"] },
     // libFuzzer is C++.
     Program { name: "c++", package: "g++", probe: &["c++", "--version"] },
     // Without its package the module is there, but cannot make an environment with pip in it. The versions of

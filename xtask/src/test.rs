@@ -16,6 +16,7 @@ use crate::document;
 use crate::failures::Format;
 use crate::figures;
 use crate::fuzz;
+use crate::instructions;
 use crate::links;
 use crate::node;
 use crate::peers;
@@ -155,6 +156,9 @@ fn recorded(report: &mut Report, programs: &Programs, results: &Results) {
             conformance::replay(programs.path("conformance-server")?, &[], results, transcript)
         }),
         Step::new("Python clients", |transcript| python::run(programs, results, transcript)),
+        Step::new("instructions", |transcript| {
+            instructions::check(programs.path("conformance-server")?, transcript)
+        }),
     ]);
 }
 
