@@ -46,4 +46,5 @@ pub use cross_origin::{
 pub use host_filter::{AllowedHost, HostFilter, HostFilterService, InvalidHost};
 pub use hubline_identity::{Claim, ExpiredPrincipal, Principal};
 pub use keys::{KeyError, RemoteKeys, RemoteKeysError, Unsuitable, VerificationKey};
+pub use refusals::LayerRefusal;
 pub use verifier::{TokenError, Verifier};

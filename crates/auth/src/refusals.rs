@@ -1,7 +1,10 @@
-//! Counts of what a layer refused, the first of which are logged.
+//! Counts of what a layer refused, the first of which are logged, and who is told of each.
 
+use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use http::{Extensions, Request};
 use parking_lot::Mutex;
 
 /// How many different causes are logged. Clients can make up causes, so there is a bound.
@@ -9,6 +12,42 @@ const TOLD: usize = 10;
 
 /// Longest part of a cause that is logged, in bytes.
 const TOLD_BYTES: usize = 200;
+
+/// A request that a layer has refused, as it came.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct LayerRefusal<'a> {
+    /// The path of the request, which is anything that the client has made up.
+    pub path: &'a str,
+    /// What middleware outside of the layer has put there, such as the address of the client.
+    pub extensions: &'a Extensions,
+    /// Why, in one of a fixed number of words.
+    pub reason: &'static str,
+}
+
+type Told = dyn Fn(&LayerRefusal<'_>) + Send + Sync;
+
+/// Who is told of each request that a layer refuses.
+#[derive(Clone, Default)]
+pub(crate) struct Hook(Option<Arc<Told>>);
+
+impl Hook {
+    pub(crate) fn new(told: impl Fn(&LayerRefusal<'_>) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(told)))
+    }
+
+    pub(crate) fn tell<B>(&self, request: &Request<B>, reason: &'static str) {
+        if let Some(told) = &self.0 {
+            told(&LayerRefusal { path: request.uri().path(), extensions: request.extensions(), reason });
+        }
+    }
+}
+
+impl fmt::Debug for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hook").field(&self.0.is_some()).finish()
+    }
+}
 
 /// Counts refusals, and remembers the first causes to log each once.
 #[derive(Debug, Default)]

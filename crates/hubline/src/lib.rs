@@ -136,8 +136,8 @@ pub use hubline_identity::{Access, Claim, ExpiredPrincipal, Policy, Principal, P
 #[cfg(feature = "macros")]
 pub use hubline_macros::method;
 pub use hubline_pipe::{
-    CloseCode, ConnectionInfo, LifecycleEvent, LifecycleKind, LifecycleObserver, PipeEnd, RequestContext,
-    RequestParts,
+    CloseCode, ConnectionInfo, LifecycleEvent, LifecycleKind, LifecycleObserver, PipeEnd, RefusedRequest,
+    RequestContext, RequestParts,
 };
 pub use hubline_protocol::handshake::DetailedErrors;
 pub use hubline_protocol::negotiate::TransportKind;

@@ -16,7 +16,7 @@ mod resume;
 
 pub use frame::Frame;
 pub use handler::{Accepted, ConnectionHandler, ConnectionInfo};
-pub use lifecycle::{LifecycleEvent, LifecycleKind, LifecycleObserver};
+pub use lifecycle::{LifecycleEvent, LifecycleKind, LifecycleObserver, RefusedRequest};
 pub use memory::{MemoryClient, MemorySender, memory};
 pub use pipe::{CloseCode, CloseOutcome, Pipe, PipeEnd};
 pub use request::{RequestContext, RequestParts};

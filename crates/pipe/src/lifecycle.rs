@@ -30,6 +30,53 @@ pub trait LifecycleObserver: fmt::Debug + Send + Sync + 'static {
     /// Takes note of an event. It is called on the thread of the connection, which waits for it, and perhaps with locks held: it has to
     /// be quick, and must not call the server.
     fn observe(&self, event: &LifecycleEvent<'_>);
+
+    /// Takes note of a request that was refused: nothing was done for it. Anybody may send as many of these as he likes, so an observer
+    /// that keeps them bounds what it keeps. It is called as [`observe`](Self::observe) is. The default does nothing.
+    fn refused(&self, request: &RefusedRequest<'_>) {
+        _ = request;
+    }
+}
+
+/// A negotiation, or another request of a client, that was refused.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RefusedRequest<'a> {
+    /// The path of the request, with `/negotiate` if it is one.
+    pub path: &'a str,
+    /// Why, such as `another_user`: one of a fixed number of names, all of which the program's `docs/console-hub.md` lists.
+    pub reason: &'static str,
+    /// Whom its token names, which was believed, or has been until it expired.
+    pub user: Option<&'a UserId>,
+    /// Where it came from, if the host tells.
+    pub address: Option<IpAddr>,
+    /// What others may be shown in the place of the id of its connection, if it named one that was negotiated here or in the fleet.
+    pub connection: Option<&'a ConnectionId>,
+}
+
+impl<'a> RefusedRequest<'a> {
+    /// A request of an unknown client, for parts that refuse some.
+    pub fn new(path: &'a str, reason: &'static str) -> Self {
+        Self { path, reason, user: None, address: None, connection: None }
+    }
+
+    /// Sets [`RefusedRequest::user`].
+    #[must_use]
+    pub fn user(self, user: Option<&'a UserId>) -> Self {
+        Self { user, ..self }
+    }
+
+    /// Sets [`RefusedRequest::address`].
+    #[must_use]
+    pub fn address(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
+    }
+
+    /// Sets [`RefusedRequest::connection`].
+    #[must_use]
+    pub fn connection(self, connection: Option<&'a ConnectionId>) -> Self {
+        Self { connection, ..self }
+    }
 }
 
 /// What has happened to a connection.

@@ -3,6 +3,7 @@
 mod long_polling;
 mod negotiate;
 mod refresh;
+mod refused;
 mod send;
 mod server_sent_events;
 mod transport;
@@ -32,7 +33,7 @@ use crate::relay::{Relay, RemoteConnection};
 use crate::request::{RequestKind, public_query};
 use crate::request_context::request_context;
 use crate::requester::{Purpose, Requester};
-use crate::response::{empty, not_stored, text};
+use crate::response::{because, empty, not_stored, text};
 use crate::tickets::Verified;
 use crate::{Body, Connections, EndpointOptions, ExpiredPrincipals, RemoteAddress};
 
@@ -137,21 +138,37 @@ impl Shared {
         B::Data: Send,
         B::Error: Send,
     {
-        let (parts, body) = request.into_parts();
-        let kind = RequestKind::of(&parts, self.options.enable_authentication_refresh);
-        match self.access(&parts, kind) {
+        let (mut parts, body) = request.into_parts();
+        let answered = self.respond(&mut parts, body).await;
+        if let Ok(response) = &answered {
+            self.tell_refused(&parts, response);
+        }
+        answered
+    }
+
+    async fn respond<B: http_body::Body>(
+        self: &Arc<Self>,
+        parts: &mut Parts,
+        body: B,
+    ) -> Result<Response<Body>, WaitingPoll> {
+        let kind = RequestKind::of(parts, self.options.enable_authentication_refresh);
+        match self.access(parts, kind) {
             Access::Granted => {}
-            Access::Unauthenticated => return Ok(empty(StatusCode::UNAUTHORIZED)),
-            Access::Forbidden => return Ok(empty(StatusCode::FORBIDDEN)),
+            Access::Unauthenticated => {
+                let is_expired = matches!(Presented::of(parts), Presented::Expired(_));
+                let reason = if is_expired { "expired" } else { "unauthenticated" };
+                return Ok(because(reason, empty(StatusCode::UNAUTHORIZED)));
+            }
+            Access::Forbidden => return Ok(because("forbidden", empty(StatusCode::FORBIDDEN))),
         }
         Ok(match kind {
-            RequestKind::Negotiate => self.negotiate(&parts).await,
-            RequestKind::Refresh => self.refresh(&parts).await,
+            RequestKind::Negotiate => self.negotiate(parts).await,
+            RequestKind::Refresh => self.refresh(parts).await,
             RequestKind::WebSocket => self.web_socket(parts).await,
-            RequestKind::ServerSentEvents => self.server_sent_events(&parts).await,
-            RequestKind::Poll => not_stored(self.poll(&parts).await?),
-            RequestKind::Send => self.send(&parts, body).await,
-            RequestKind::Delete => self.delete(&parts).await,
+            RequestKind::ServerSentEvents => self.server_sent_events(parts).await,
+            RequestKind::Poll => not_stored(self.poll(parts).await?),
+            RequestKind::Send => self.send(parts, body).await,
+            RequestKind::Delete => self.delete(parts).await,
             RequestKind::NotAllowed => text(StatusCode::METHOD_NOT_ALLOWED, ""),
             RequestKind::NotThere => empty(StatusCode::NOT_FOUND),
         })

@@ -34,3 +34,23 @@ pub(crate) enum Refusal {
     /// As many connections wait for their transports as may on this instance.
     TooMany,
 }
+
+impl Refusal {
+    /// What an observer is told; `None` where it is a step that the protocol has, which the client follows.
+    pub(crate) fn reason(self) -> Option<&'static str> {
+        Some(match self {
+            Self::Unknown => "unknown_connection",
+            Self::NotOffered => "transport_not_offered",
+            Self::NoTransport => "no_transport",
+            Self::NoPost | Self::NoDelete | Self::TransportChanged => "other_transport",
+            Self::Attached => "connected_already",
+            Self::AnotherUser => "another_user",
+            Self::Expired => "expired",
+            Self::RefreshRequired => return None,
+            Self::NotRefreshable => "not_refreshable",
+            Self::Rejected => "refresh_rejected",
+            Self::Failed => "refresh_failed",
+            Self::TooMany => "too_many_pending",
+        })
+    }
+}

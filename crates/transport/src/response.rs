@@ -17,6 +17,16 @@ use crate::server_sent_events::EventStream;
 /// nginx's word for "do not hold the response back".
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
+/// Why a request was refused, in the extensions of its response, for who is told of that.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Because(pub(crate) &'static str);
+
+/// Notes why a request was refused.
+pub(crate) fn because(reason: &'static str, mut response: Response<Body>) -> Response<Body> {
+    response.extensions_mut().insert(Because(reason));
+    response
+}
+
 pub(crate) fn text(status: StatusCode, body: &'static str) -> Response<Body> {
     with_type(status, "text/plain", Body::whole(Bytes::from_static(body.as_bytes())))
 }
@@ -57,7 +67,7 @@ pub(crate) fn not_stored(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// An address has all that it may have; after `seconds` it may have more.
-pub(crate) fn over_limit(body: &'static str, seconds: u16) -> Response<Body> {
+fn over_limit(body: &'static str, seconds: u16) -> Response<Body> {
     let mut response = text(StatusCode::TOO_MANY_REQUESTS, body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
     response
@@ -68,25 +78,35 @@ pub(crate) fn draining() -> Response<Body> {
     let body = "This server is draining and takes no new clients: negotiate again, which reaches another one";
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, body);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
+    because("draining", response)
 }
 
 /// An address has as many connections as it may have.
 pub(crate) fn too_many_connections() -> Response<Body> {
-    over_limit("Too many connections from this address", 10)
+    because("connections_per_address", over_limit("Too many connections from this address", 10))
+}
+
+/// An address has negotiated as often as it may.
+pub(crate) fn too_many_negotiations() -> Response<Body> {
+    because("negotiations_per_address", over_limit("Too many negotiations from this address", 1))
+}
+
+/// As many connections wait for their transports as may.
+pub(crate) fn too_many_pending() -> Response<Body> {
+    refused(Refusal::TooMany, Purpose::Refresh)
 }
 
 pub(crate) fn id_required() -> Response<Body> {
-    text(StatusCode::BAD_REQUEST, "Connection ID required")
+    because("no_connection_id", text(StatusCode::BAD_REQUEST, "Connection ID required"))
 }
 
 /// What a client is told that has to come again later.
-pub(crate) const TOO_MANY_WAIT: &str = "Too many connections wait for their transport";
+const TOO_MANY_WAIT: &str = "Too many connections wait for their transport";
 
 /// What a client is told whose request the gate has not let through.
 pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
     let error = |status, code| json(status, negotiate::refresh_error_json(code));
-    match refusal {
+    let response = match refusal {
         Refusal::Unknown if purpose == Purpose::Refresh => {
             error(StatusCode::NOT_FOUND, "connection_not_found")
         }
@@ -111,6 +131,10 @@ pub(crate) fn refused(refusal: Refusal, purpose: Purpose) -> Response<Body> {
         Refusal::Rejected => error(StatusCode::FORBIDDEN, "permission_change_rejected"),
         Refusal::Failed => empty(StatusCode::INTERNAL_SERVER_ERROR),
         Refusal::TooMany => text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT),
+    };
+    match refusal.reason() {
+        Some(reason) => because(reason, response),
+        None => response,
     }
 }
 
@@ -137,12 +161,13 @@ fn not_offered(purpose: Purpose) -> &'static str {
 
 /// Another instance has the connection, or may have it, and cannot be asked.
 pub(crate) fn unreachable_now() -> Response<Body> {
-    text(StatusCode::SERVICE_UNAVAILABLE, "The server with this connection cannot be reached")
+    let response = text(StatusCode::SERVICE_UNAVAILABLE, "The server with this connection cannot be reached");
+    because("unreachable", response)
 }
 
 /// For a connection that ended while the request was under way.
 pub(crate) fn ended_meanwhile() -> Response<Body> {
-    text(StatusCode::NOT_FOUND, "")
+    because("unknown_connection", text(StatusCode::NOT_FOUND, ""))
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: Body) -> Response<Body> {

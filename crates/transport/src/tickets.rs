@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use self::keys::{Key, KeyRing};
 use self::ticket::Unverified;
 use crate::ConnectionToken;
+use crate::identity::EndpointId;
 use crate::refusal::Refusal;
 use crate::requester::{Requester, UserMatch};
 use crate::token::DISCONNECT_TIMEOUT;
@@ -97,6 +98,12 @@ impl Tickets {
         }
         let user_match = ticket.user_match(&self.keys, requester)?;
         Some(Verified { ticket, user_match })
+    }
+
+    /// The id of the connection that a token is for, if it is a good one of this endpoint. Only the keys that are known here count.
+    pub(crate) fn id_in(&self, token: &str, endpoint: EndpointId) -> Option<ConnectionId> {
+        let ticket = self.verify(&Unverified::read(token)?)?;
+        (ticket.endpoint == endpoint).then_some(ticket.id)
     }
 
     /// Whether a connection may begin here with this token, unless one has: this process made it, 15 s ago at most.

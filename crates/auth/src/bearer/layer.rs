@@ -10,6 +10,7 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{BearerOptions, BearerOptionsError, TokenRefusals, challenge, presented};
+use crate::refusals::{Hook, LayerRefusal};
 use crate::verifier::Refused;
 use crate::{TokenError, Verifier};
 
@@ -24,6 +25,7 @@ use crate::{TokenError, Verifier};
 pub struct BearerAuthentication {
     verifier: Arc<Verifier>,
     refusals: TokenRefusals,
+    hook: Hook,
 }
 
 impl BearerAuthentication {
@@ -32,7 +34,16 @@ impl BearerAuthentication {
     /// # Errors
     /// As [`Verifier::new`].
     pub fn new(options: BearerOptions) -> Result<Self, BearerOptionsError> {
-        Ok(Self { verifier: Arc::new(Verifier::new(options)?), refusals: TokenRefusals::default() })
+        let verifier = Arc::new(Verifier::new(options)?);
+        Ok(Self { verifier, refusals: TokenRefusals::default(), hook: Hook::default() })
+    }
+
+    /// Has something told of each request that is [refused](BearerOptions::refuse_invalid_tokens) for its token, by the kinds of
+    /// [`TokenRefusals::counts`] behind `token_`, such as `token_signature_invalid`. It is called on the thread of the request and has to be
+    /// quick.
+    #[must_use]
+    pub fn on_refusal(self, told: impl Fn(&LayerRefusal<'_>) + Send + Sync + 'static) -> Self {
+        Self { hook: Hook::new(told), ..self }
     }
 
     /// Counts of the requests whose token was refused, by reason.
@@ -85,7 +96,10 @@ where
             let shown = authentication.authenticate(&mut request).await;
             let options = authentication.verifier.options();
             let mut response = match &shown {
-                Shown::Invalid(_) if options.refuse_invalid_tokens => unauthorized(),
+                Shown::Invalid(error) if options.refuse_invalid_tokens => {
+                    authentication.hook.tell(&request, TokenRefusals::reason(error));
+                    unauthorized()
+                }
                 _ => inner.call(request).await?,
             };
             authentication.count(&shown, response.status());

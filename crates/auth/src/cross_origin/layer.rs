@@ -19,7 +19,7 @@ use tower_service::Service;
 
 use super::{AllowedOrigins, Origin};
 use crate::authority;
-use crate::refusals::Refusals;
+use crate::refusals::{Hook, LayerRefusal, Refusals};
 
 /// A [`Layer`] that lets pages of some origins use a server, with credentials, and keeps those of others out.
 ///
@@ -48,7 +48,7 @@ use crate::refusals::Refusals;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct CrossOrigin(Arc<Shared>);
+pub struct CrossOrigin(Arc<Shared>, Hook);
 
 #[derive(Debug)]
 struct Shared {
@@ -59,7 +59,14 @@ struct Shared {
 impl CrossOrigin {
     /// A layer that allows these origins.
     pub fn new(allowed: AllowedOrigins) -> Self {
-        Self(Arc::new(Shared { allowed, refusals: Refusals::default() }))
+        Self(Arc::new(Shared { allowed, refusals: Refusals::default() }), Hook::default())
+    }
+
+    /// Has something told of each request of a page that is not let in, with the reason `origin`. It is called on the thread of the request
+    /// and has to be quick.
+    #[must_use]
+    pub fn on_refusal(self, told: impl Fn(&LayerRefusal<'_>) + Send + Sync + 'static) -> Self {
+        Self(self.0, Hook::new(told))
     }
 
     /// How many requests came from pages of other origins, through this layer and its clones.
@@ -72,7 +79,7 @@ impl<S> Layer<S> for CrossOrigin {
     type Service = CrossOriginService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        CrossOriginService { inner, shared: Arc::clone(&self.0) }
+        CrossOriginService { inner, shared: Arc::clone(&self.0), hook: self.1.clone() }
     }
 }
 
@@ -81,6 +88,7 @@ impl<S> Layer<S> for CrossOrigin {
 pub struct CrossOriginService<S> {
     inner: S,
     shared: Arc<Shared>,
+    hook: Hook,
 }
 
 /// The origin of a request, judged.
@@ -115,6 +123,7 @@ where
         let caller = self.shared.caller(&request);
         if caller == Caller::Foreign {
             self.shared.refuse(&request);
+            self.hook.tell(&request, "origin");
         }
         let response = match caller {
             Caller::Own => return Box::pin(self.inner.call(request)),

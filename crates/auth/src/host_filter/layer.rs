@@ -11,7 +11,7 @@ use tower_service::Service;
 
 use super::AllowedHost;
 use crate::authority::{self, host_and_port};
-use crate::refusals::Refusals;
+use crate::refusals::{Hook, LayerRefusal, Refusals};
 
 /// A [`Layer`] that answers 400 to requests for other hosts, as ASP.NET Core's host filtering does.
 ///
@@ -38,7 +38,7 @@ use crate::refusals::Refusals;
 /// # }
 /// ```
 #[derive(Debug, Clone)]
-pub struct HostFilter(Arc<Shared>);
+pub struct HostFilter(Arc<Shared>, Hook);
 
 #[derive(Debug)]
 struct Shared {
@@ -49,7 +49,14 @@ struct Shared {
 impl HostFilter {
     /// A layer that passes on requests for these hosts, and those without a host.
     pub fn new(allowed: Vec<AllowedHost>) -> Self {
-        Self(Arc::new(Shared { allowed, refusals: Refusals::default() }))
+        Self(Arc::new(Shared { allowed, refusals: Refusals::default() }), Hook::default())
+    }
+
+    /// Has something told of each request for another host, with the reason `host`. It is called on the thread of the request and has to be
+    /// quick.
+    #[must_use]
+    pub fn on_refusal(self, told: impl Fn(&LayerRefusal<'_>) + Send + Sync + 'static) -> Self {
+        Self(self.0, Hook::new(told))
     }
 
     /// How many requests were for other hosts, through this layer and its clones.
@@ -62,7 +69,7 @@ impl<S> Layer<S> for HostFilter {
     type Service = HostFilterService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        HostFilterService { inner, shared: Arc::clone(&self.0) }
+        HostFilterService { inner, shared: Arc::clone(&self.0), hook: self.1.clone() }
     }
 }
 
@@ -71,6 +78,7 @@ impl<S> Layer<S> for HostFilter {
 pub struct HostFilterService<S> {
     inner: S,
     shared: Arc<Shared>,
+    hook: Hook,
 }
 
 impl<S, B, R> Service<Request<B>> for HostFilterService<S>
@@ -93,6 +101,7 @@ where
             None => Box::pin(self.inner.call(request)),
             Some(host) => {
                 self.shared.refuse(host);
+                self.hook.tell(&request, "host");
                 Box::pin(std::future::ready(Ok(refusal())))
             }
         }
@@ -178,5 +187,16 @@ mod tests {
         assert_eq!(answer(&filter, "http://evil.org/", &["example.org"]).await, refused);
         assert_eq!(answer(&filter, "http://evil.org/", &[]).await, refused);
         assert_eq!(filter.refused(), 10);
+    }
+
+    #[tokio::test]
+    async fn whoever_wants_is_told_of_each_request_that_is_refused() {
+        let told = Arc::new(parking_lot::Mutex::new(Vec::new()));
+        let into = Arc::clone(&told);
+        let filter = HostFilter::new(vec!["chat.example.org".parse().unwrap()])
+            .on_refusal(move |refusal| into.lock().push(format!("{} {}", refusal.path, refusal.reason)));
+        assert_eq!(answer(&filter, "/hub?id=secret", &["evil.example"]).await.0, 400);
+        assert_eq!(answer(&filter, "/hub", &["chat.example.org"]).await.0, 200);
+        assert_eq!(*told.lock(), ["/hub host"], "nothing of the query");
     }
 }

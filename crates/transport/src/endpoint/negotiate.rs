@@ -10,7 +10,7 @@ use crate::address_limits::OverLimit;
 use crate::connection_manager::{Negotiated, TooManyPending};
 use crate::request::{is_true, query_values};
 use crate::requester::Purpose;
-use crate::response::{TOO_MANY_WAIT, draining, json, over_limit, text};
+use crate::response::{because, draining, json, too_many_negotiations, too_many_pending};
 use crate::token::random_id;
 use crate::{Body, ConnectionToken};
 
@@ -21,7 +21,7 @@ impl Shared {
             return draining();
         }
         if let Err(OverLimit) = self.count_negotiation(parts) {
-            return over_limit("Too many negotiations from this address", 1);
+            return too_many_negotiations();
         }
         self.connections.turn().await;
         if self.connections.refuses_negotiation() {
@@ -32,7 +32,7 @@ impl Shared {
         let requested = requested.iter().map(|value| &**value);
         let version = match negotiate::version(requested, self.options.minimum_protocol_version) {
             Ok(version) => version,
-            Err(error) => return json(StatusCode::OK, error.to_json()),
+            Err(error) => return because("negotiate_version", json(StatusCode::OK, error.to_json())),
         };
         let is_stateful = self.options.allow_stateful_reconnects && is_true(query, "useStatefulReconnect");
         let transport = self.options.transports.first().copied().unwrap_or(TransportKind::WebSockets);
@@ -62,7 +62,7 @@ impl Shared {
                 self.owner(&requester, || self.info(parts, id.clone(), token.as_str(), transport), false);
             let negotiated = Negotiated { id: id.clone(), is_stateful, owner, is_looked_for: true };
             if let Err(TooManyPending) = self.connections.negotiate_version_0(negotiated) {
-                return text(StatusCode::SERVICE_UNAVAILABLE, TOO_MANY_WAIT);
+                return too_many_pending();
             }
             if let Some(relay) = self.relay.as_deref() {
                 relay.record_negotiation(&id, is_stateful, &requester).await;

@@ -18,7 +18,7 @@ use crate::refusal::Refusal;
 use crate::relay::{Operation, Relay, RemoteConnection, Reply};
 use crate::request::{public_query, token_of};
 use crate::requester::Purpose;
-use crate::response::{ended_meanwhile, refused, text, too_many_connections, unreachable_now};
+use crate::response::{because, ended_meanwhile, refused, text, too_many_connections, unreachable_now};
 use crate::token::random_id;
 use crate::upgrade::Upgrade;
 use crate::web_socket::Settings;
@@ -26,10 +26,10 @@ use crate::web_socket::Settings;
 const PURPOSE: Purpose = Purpose::Transport(TransportKind::WebSockets);
 
 impl Shared {
-    pub(super) async fn web_socket(self: &Arc<Self>, parts: Parts) -> Response<Body> {
-        let Some(token) = token_of(&parts) else { return self.open_unnegotiated(parts).await };
+    pub(super) async fn web_socket(self: &Arc<Self>, parts: &mut Parts) -> Response<Body> {
+        let Some(token) = token_of(parts) else { return self.open_unnegotiated(parts).await };
         let transport = TransportKind::WebSockets;
-        match self.decide(&parts, transport, &token, Operation::Connect, None).await {
+        match self.decide(parts, transport, &token, Operation::Connect, None).await {
             Ok(Decision::Attach) => self.open_negotiated(parts, &token).await,
             Ok(Decision::Resume(Attached::WebSocket(Some(resumption)), owner)) => {
                 self.resume(parts, &token, &resumption, owner).await
@@ -43,43 +43,43 @@ impl Shared {
         }
     }
 
-    async fn open_negotiated(self: &Arc<Self>, mut parts: Parts, token: &str) -> Response<Body> {
-        if let Err(refusal) = self.may_open(&parts) {
+    async fn open_negotiated(self: &Arc<Self>, parts: &mut Parts, token: &str) -> Response<Body> {
+        if let Err(refusal) = self.may_open(parts) {
             return refused(refusal, PURPOSE);
         }
-        let counted = match self.count(&parts) {
+        let counted = match self.count(parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return too_many_connections(),
         };
-        let expires = self.expires(&parts);
-        let upgrade = Upgrade::begin(&mut parts, &self.options);
+        let expires = self.expires(parts);
+        let upgrade = Upgrade::begin(parts, &self.options);
         let attached = self.connections.attach(token, |negotiated| with_web_socket(negotiated, expires));
         let ((negotiated, resumable), mut place) = match attached {
             Ok(attached) => attached,
             Err(error) => return refused(error.refusal(TransportKind::WebSockets), PURPOSE),
         };
         place.count(counted);
-        let info = self.info(&parts, negotiated.id, token, TransportKind::WebSockets);
+        let info = self.info(parts, negotiated.id, token, TransportKind::WebSockets);
         self.open(upgrade, self.settings(expires), info, resumable, negotiated.owner, place).await
     }
 
     /// Opens a connection that comes without a negotiation.
-    async fn open_unnegotiated(self: &Arc<Self>, mut parts: Parts) -> Response<Body> {
+    async fn open_unnegotiated(self: &Arc<Self>, parts: &mut Parts) -> Response<Body> {
         if !self.options.offers(TransportKind::WebSockets) {
             return refused(Refusal::NotOffered, PURPOSE);
         }
         self.connections.turn().await;
-        let counted = match self.count(&parts) {
+        let counted = match self.count(parts) {
             Ok(counted) => counted,
             Err(OverLimit) => return too_many_connections(),
         };
-        let upgrade = Upgrade::begin(&mut parts, &self.options);
+        let upgrade = Upgrade::begin(parts, &self.options);
         let id = random_id();
-        let info = self.info(&parts, id.clone(), id.as_str(), TransportKind::WebSockets);
-        let owner = self.owner(&self.requester(&parts, PURPOSE), || info.clone(), false);
+        let info = self.info(parts, id.clone(), id.as_str(), TransportKind::WebSockets);
+        let owner = self.owner(&self.requester(parts, PURPOSE), || info.clone(), false);
         let mut place = self.connections.attach_new(&info.id, owner.clone());
         place.count(counted);
-        self.open(upgrade, self.settings(self.expires(&parts)), info, None, owner, place).await
+        self.open(upgrade, self.settings(self.expires(parts)), info, None, owner, place).await
     }
 
     async fn open(
@@ -109,12 +109,12 @@ impl Shared {
     /// Puts a new WebSocket in the place of a connection's older one.
     async fn resume(
         &self,
-        mut parts: Parts,
+        parts: &mut Parts,
         token: &str,
         resumption: &Resumption,
         owner: Owner,
     ) -> Response<Body> {
-        let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
+        let Some((upgrade, response)) = Upgrade::begin(parts, &self.options) else {
             return cannot_upgrade();
         };
         let permit = match resumption.resumer.request().await {
@@ -122,8 +122,8 @@ impl Shared {
             Err(ResumeError::NotResumable) => return refused(Refusal::Attached, PURPOSE),
             Err(ResumeError::Ended) => return ended_meanwhile(),
         };
-        let info = self.info(&parts, resumption.id.clone(), token, TransportKind::WebSockets);
-        let expires = resumption.expires(self.expiry(&parts));
+        let info = self.info(parts, resumption.id.clone(), token, TransportKind::WebSockets);
+        let expires = resumption.expires(self.expiry(parts));
         let opening = accepted(upgrade, self.settings(expires), info, None);
         self.tasks.spawn(finish_resume(permit, opening, owner.authentication));
         response
@@ -132,17 +132,17 @@ impl Shared {
     /// The same for a connection of another instance.
     async fn resume_remotely(
         &self,
-        mut parts: Parts,
+        parts: &mut Parts,
         relay: &Relay,
         remote: &RemoteConnection,
     ) -> Response<Body> {
-        let Some((upgrade, response)) = Upgrade::begin(&mut parts, &self.options) else {
+        let Some((upgrade, response)) = Upgrade::begin(parts, &self.options) else {
             return cannot_upgrade();
         };
         let operation = Operation::Resume {
             path: parts.uri.path().to_owned(),
             query: public_query(parts.uri.query().unwrap_or_default()).into(),
-            expires_ms: self.expires_ms(&parts),
+            expires_ms: self.expires_ms(parts),
         };
         let end = match relay.resume(remote, operation).await {
             Ok((Reply::Resumed, end)) => end,
@@ -150,7 +150,7 @@ impl Shared {
             Ok((Reply::Unknown | Reply::EndedMeanwhile, _)) => return ended_meanwhile(),
             Ok(_) | Err(_) => return unreachable_now(),
         };
-        let settings = self.settings(self.expires(&parts));
+        let settings = self.settings(self.expires(parts));
         self.tasks.spawn(async move {
             match upgrade.finish(settings).await {
                 Ok(pipe) => end.serve(pipe).await,
@@ -206,5 +206,6 @@ async fn finish_resume(
 }
 
 fn cannot_upgrade() -> Response<Body> {
-    text(StatusCode::BAD_REQUEST, "The request cannot be upgraded to a WebSocket")
+    let response = text(StatusCode::BAD_REQUEST, "The request cannot be upgraded to a WebSocket");
+    because("not_upgraded", response)
 }

@@ -10,6 +10,7 @@ mod hub;
 mod long_polling;
 mod posts;
 mod refresh;
+mod refused;
 mod request_parts;
 mod resumption;
 mod server_sent_events;
