@@ -10,15 +10,17 @@ mod options;
 mod sign_in;
 mod told;
 
+use std::sync::Arc;
+
 use anyhow::Result;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::routing::get;
-use hubline::Server;
+use hubline::{LifecycleObserver, Server};
 use hubline_redis::{RawChannels, RedisClient};
 use hubline_store::Store;
 
-use crate::admin::KeysConfig;
+use crate::admin::{Admin, KeysConfig};
 use crate::calls::{self, CallsOptions};
 use crate::chat::{self, Chat, ChatConfig};
 use crate::check::Check;
@@ -32,6 +34,7 @@ use crate::observe::health::{self, Health};
 use crate::observe::metrics::{self, Metrics, RedisFigures};
 use crate::observe::{Database, Output, Readiness, Telemetry};
 use crate::paths::{self, HEALTH, HEALTH_LIVE, HEALTH_READY};
+use crate::refused::Refusals;
 use crate::{management, pages};
 use applications::Applications;
 pub(crate) use applications::chat_name;
@@ -117,10 +120,12 @@ pub(crate) struct Routers {
 /// # Errors
 /// The keys of tokens cannot be fetched, because this is no thread of a Tokio runtime.
 pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
-    let Parts { config, clinic, door, .. } = parts;
+    let Parts { config, clinic, ring, .. } = parts;
+    let told = Refusals::new(ring.clone().map(|ring| Arc::new(ring) as Arc<dyn LifecycleObserver>));
+    let door = parts.door.clone().telling(&told);
     let applications = Applications::start(parts);
-    let admin = http_api::admin(parts, applications.mappings.clone());
-    let sign_in = SignIn::new(config, clinic, applications.development.clone())?;
+    let admin = http_api::admin(parts, applications.mappings.clone()).telling(told.clone());
+    let sign_in = SignIn::new(config, clinic, applications.development.clone(), told)?;
     let check = Check::start(&parts.server, config, parts.redis.clone());
     let check = admin.protect(check.routes(options::operator_options(config, &parts.observed.telemetry)));
     let (hubs, described) = applications.routes(parts, &sign_in, &admin);
@@ -128,12 +133,13 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
     let redis_figures = parts.redis.clone().map(RedisFigures::start);
     let refusals = figures::refusals(parts, &sign_in, &admin);
     let console = console::start(parts, &admin, refusals.clone(), redis_figures.clone());
+    let front = [Some(refusals), console.as_ref().map(console::figures)].into_iter().flatten();
     let (metrics_of_all, metrics_of_operators) =
-        metrics_routes(config, figures::metrics(parts, &applications, refusals, redis_figures));
+        metrics_routes(config, figures::metrics(parts, &applications, front, redis_figures));
     let (health_of_all, health_of_operators) = health_routes(parts);
 
     let public = Router::new()
-        .merge(pages::routes(&front_door::front_door(config), |page| admin.serve_unless_off(page)))
+        .merge(pages(config, &admin))
         .merge(health_of_all)
         .merge(hubs)
         .merge(api)
@@ -150,6 +156,18 @@ pub(crate) fn routers(parts: &Parts) -> Result<Routers> {
         chat: applications.chat,
         console,
     })
+}
+
+/// The pages, the first of which says what is open: a key in the database may have opened more since the start.
+fn pages(config: &Config, admin: &Admin) -> Router {
+    let [front, with_key] = [false, true].map(|has_key| front_door::front_door(config, has_key));
+    let asked = admin.clone();
+    let has_key = move || {
+        let asked = asked.clone();
+        // What is not known is not called off: the database, which would know, is away.
+        async move { asked.has_keys().await.unwrap_or(true) }
+    };
+    pages::routes(&front, &with_key, has_key, |page| admin.serve_unless_off(page))
 }
 
 /// At `Urls`, and at `Management:Urls`.

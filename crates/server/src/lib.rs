@@ -26,6 +26,7 @@ pub mod navigation;
 mod observe;
 mod pages;
 mod paths;
+mod refused;
 mod serve;
 mod starting;
 mod user_ids;

@@ -39,6 +39,17 @@ pub(crate) fn spelt_freely() -> impl Iterator<Item = &'static str> {
     pages::paths().filter(|path| *path != pages::HOME).chain(HUBS_AND_MORE)
 }
 
+/// The hub of users that a request with this path is for, in any letter case.
+pub(crate) fn hub_at(path: &str) -> Option<&'static str> {
+    [CHAT, CALLS, NAVIGATION].into_iter().find(|hub| {
+        path.split_at_checked(hub.len()).is_some_and(|(start, rest)| {
+            let rest = rest.trim_end_matches('/');
+            let is_part = |part: &str| rest.eq_ignore_ascii_case(part);
+            start.eq_ignore_ascii_case(hub) && ["", "/negotiate", "/refresh"].into_iter().any(is_part)
+        })
+    })
+}
+
 /// Whether something is served at this path, or may be, in any letter case.
 pub(crate) fn is_taken(path: &str) -> bool {
     let is_at_or_below = |taken: &str| {

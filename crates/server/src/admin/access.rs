@@ -119,8 +119,11 @@ impl Access {
 
     /// Whether nobody gets in, for want of any key.
     async fn is_off(&self) -> Result<bool, Problem> {
-        let needs_key = !self.config.is_open_without_keys && self.config.keys.is_empty();
-        Ok(needs_key && !self.ever_had_stored_keys().await?)
+        Ok(!self.config.is_open_without_keys && !self.has_keys().await?)
+    }
+
+    pub(super) async fn has_keys(&self) -> Result<bool, Problem> {
+        Ok(!self.config.keys.is_empty() || self.ever_had_stored_keys().await?)
     }
 
     /// Who a key belongs to that was brought in another way than by a request to the API.

@@ -22,6 +22,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::api::{AdminPrincipal, Problem, with_known_parameters, with_problems};
+use crate::refused::Refusals;
 use access::Access;
 pub use access::AdminStatistics;
 pub(crate) use config::KeysConfig;
@@ -39,6 +40,7 @@ pub const PATH: &str = "/api/admin";
 pub struct Admin {
     access: Arc<Access>,
     virtual_keys: Arc<VirtualKeys>,
+    told: Refusals,
     keys: KeyManagement,
     navigation: NavigationStore,
 }
@@ -49,6 +51,7 @@ impl Admin {
     pub fn new(config: AdminConfig, store: Store, navigation: NavigationStore) -> Self {
         Self {
             virtual_keys: Arc::new(VirtualKeys::new(store.clone(), &config)),
+            told: Refusals::default(),
             access: Arc::new(Access::new(config, store.clone())),
             keys: KeyManagement::new(store),
             navigation,
@@ -69,7 +72,8 @@ impl Admin {
     /// Lets who brings a virtual key use these routes as its user, and nobody else where one is required. It stands in front of what
     /// verifies other tokens.
     pub fn identify(&self, routes: Router) -> Router {
-        routes.route_layer(from_fn_with_state(Arc::clone(&self.virtual_keys), virtual_keys::authenticate))
+        let state = (Arc::clone(&self.virtual_keys), self.told.clone());
+        routes.route_layer(from_fn_with_state(state, virtual_keys::authenticate))
     }
 
     /// Serves the routes of this application, and those of others below [`PATH`], to who has a key. Each request has an `AdminPrincipal`, and
@@ -105,6 +109,20 @@ impl Admin {
     /// The management of keys, for who does not come by HTTP.
     pub(crate) fn keys(&self) -> &KeyManagement {
         &self.keys
+    }
+
+    /// Has somebody told of requests to hubs that are refused.
+    #[must_use]
+    pub(crate) fn telling(self, told: Refusals) -> Self {
+        Self { told, ..self }
+    }
+
+    /// Whether there is a key that opens the API, or was one in the database.
+    ///
+    /// # Errors
+    /// The database cannot be asked.
+    pub(crate) async fn has_keys(&self) -> Result<bool, Problem> {
+        self.access.has_keys().await
     }
 
     /// Serves what belongs to administrators and holds no secret, such as a page, unless the API is off for want of any key.

@@ -24,6 +24,7 @@ use super::AdminConfig;
 use super::wrong_keys::WrongKeys;
 use crate::access_token;
 use crate::api::Problem;
+use crate::refused::Refusals;
 
 /// How long an answer of the database is good.
 const FRESH: Duration = Duration::from_secs(10);
@@ -64,7 +65,7 @@ pub(crate) fn user_of(key_id: &str) -> String {
 
 /// Middleware in front of what verifies other tokens: a virtual key becomes a principal, and is taken out of the request.
 pub(super) async fn authenticate(
-    State(keys): State<Arc<VirtualKeys>>,
+    State((keys, told)): State<(Arc<VirtualKeys>, Refusals)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -84,7 +85,14 @@ pub(super) async fn authenticate(
             access_token::take(&mut request);
             next.run(request).await
         }
-        Err(problem) => keys.refusal(client, problem),
+        Err(problem) => {
+            let reason = match problem.status() {
+                StatusCode::SERVICE_UNAVAILABLE => "virtual_key_unknown",
+                _ => "virtual_key",
+            };
+            told.tell(request.uri().path(), request.extensions(), reason, None);
+            keys.refusal(client, problem)
+        }
     }
 }
 

@@ -13,14 +13,15 @@ use hubline_store::Timestamp;
 use hubline_store::keys::{AdminScope, Key, KeyKind, KeyScope};
 
 use super::options::operator_options;
-use super::{Config, Parts};
+use super::{Config, HUB_NAMES, Parts};
 use crate::admin::{self, Admin};
 use crate::api::{AdminPrincipal, Problem};
 use crate::clinic::Clinic;
 use crate::console::{Console, ConsoleParts, Host, Ring, Served, ShownKey, Stage};
 use crate::drain::{self, Drain};
 use crate::observe::Database;
-use crate::observe::metrics::{Figures, RedisFigures};
+use crate::observe::metrics::{Figure, Figures, RedisFigures};
+use crate::paths::{CALLS, CHAT, NAVIGATION};
 
 /// Keys of each kind that are listed.
 const MOST_KEYS: u32 = 500;
@@ -59,14 +60,30 @@ pub(super) fn start(
             ring: ring.clone(),
             instance: instance_name(config),
             environment: config.server.environment.to_string(),
+            hubs: hubs(config),
             host: Arc::new(host),
         })
     })
 }
 
+/// The paths of the hubs of users, with the names that the hubs have here.
+fn hubs(config: &Config) -> Vec<(&'static str, String)> {
+    let named = |name: &str| config.redis.hub_names.get(name).unwrap_or(name).to_owned();
+    [CHAT, CALLS, NAVIGATION].into_iter().zip(HUB_NAMES.map(named)).collect()
+}
+
 pub(super) fn routes(parts: &Parts, console: Option<&Served>) -> Router {
     let options = operator_options(&parts.config, &parts.observed.telemetry);
     console.map_or_else(Router::new, |console| console.routes(options))
+}
+
+/// What is counted of the console's channel.
+pub(super) fn figures(console: &Served) -> Figures {
+    let console = console.clone();
+    let help = "What came on the channels of consoles on Redis and is not understood: of another version, or of somebody who should not publish there.";
+    Figures::new(move || {
+        vec![Figure::counter("hubline_console_messages_not_understood", help, console.not_understood())]
+    })
 }
 
 /// The application's name, if it has one, and else the machine's, with the first port.

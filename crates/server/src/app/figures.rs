@@ -21,7 +21,7 @@ use crate::observe::{self, Database, Readiness};
 pub(super) fn metrics(
     parts: &Parts,
     applications: &Applications,
-    refusals: Figures,
+    others: impl IntoIterator<Item = Figures>,
     redis: Option<RedisFigures>,
 ) -> Metrics {
     let Parts { server, store, clinic, observed, .. } = parts;
@@ -35,8 +35,8 @@ pub(super) fn metrics(
         Figures::new(move || is_connected(&database)),
         Figures::new(move || is_ready(&readiness)),
         observe::database::figures(store),
-        refusals,
     ];
+    figures.extend(others);
     figures.extend(observed.telemetry.figures());
     let metrics = Metrics::new(server, &observed.log, redis, figures);
     observed.telemetry.export(&metrics);

@@ -9,10 +9,10 @@ use crate::paths::{
     CALLS, CHAT, DEVELOPMENT_TOKEN, HEALTH, HEALTH_LIVE, HEALTH_READY, NAVIGATION, OPENAPI, STATE, TRIGGER,
 };
 
-/// Reads it off the configuration. Keys in the database may open more.
-pub(super) fn front_door(config: &Config) -> FrontDoor {
+/// Reads it off the configuration, and whether there is an admin key, there or in the database.
+pub(super) fn front_door(config: &Config, has_key: bool) -> FrontDoor {
     let is_development = config.server.environment.is_development();
-    let is_off = !is_development && config.applications.admin.keys.is_empty();
+    let is_off = !is_development && !has_key;
     FrontDoor {
         environment: config.server.environment.to_string(),
         is_development,
@@ -20,7 +20,7 @@ pub(super) fn front_door(config: &Config) -> FrontDoor {
         operators_are_shut_out: is_off.then(|| {
             "Needs an admin key: Admin__ApiKey sets one, and a key in the database is as good. --dev needs none.".to_owned()
         }),
-        offers: hubs(config).into_iter().chain(of_operators(config)).chain(of_trial(config)).collect(),
+        offers: hubs(config).into_iter().chain(of_operators(config, has_key)).chain(of_trial(config)).collect(),
     }
 }
 
@@ -63,9 +63,9 @@ fn hubs(config: &Config) -> Vec<Offer> {
     ]
 }
 
-fn of_operators(config: &Config) -> Vec<Offer> {
+fn of_operators(config: &Config, has_key: bool) -> Vec<Offer> {
     let is_development = config.server.environment.is_development();
-    let (management, has_key) = (&config.management, !config.applications.admin.keys.is_empty());
+    let management = &config.management;
     let of_admins = || match (has_key, is_development) {
         (true, _) => Access::Key("An admin key, as Authorization: Bearer."),
         (false, true) => Access::Open("Until there is an admin key (Admin__ApiKey), which is then needed."),

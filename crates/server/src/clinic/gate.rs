@@ -23,6 +23,7 @@ use tokio::time::timeout;
 use super::announcements::Announcement;
 use super::known_bans::KnownBans;
 use super::sign_ins::SignIns;
+use crate::refused::Refusals;
 use crate::user_ids::LONGEST_USER_ID;
 
 /// How often the database is asked who is kept out: so late, at most, an instance knows that no announcement has reached.
@@ -233,11 +234,21 @@ impl Gate {
 
 /// Middleware behind the one that authenticates: refuses every request of a user who is kept out, or whose id the database could not keep. Negotiations, first transports,
 /// refreshes and resumptions are requests, whichever instance has the connection.
-pub(super) async fn refuse(State(gate): State<Gate>, request: Request, next: Next) -> Response {
+pub(super) async fn refuse(
+    State((gate, told)): State<(Gate, Refusals)>,
+    request: Request,
+    next: Next,
+) -> Response {
     let out = signed_in(request.extensions()).and_then(|principal| {
         let user = principal.name_identifier.clone()?;
-        let kept_out = || gate.out_until(&user).map(|until| gate.refusal(&user, until));
-        gate.unusable(&user).or_else(kept_out)
+        let tell = |reason| told.tell(request.uri().path(), request.extensions(), reason, Some(&user));
+        if let Some(refusal) = gate.unusable(&user) {
+            tell("unusable_user_id");
+            return Some(refusal);
+        }
+        let until = gate.out_until(&user)?;
+        tell("banned");
+        Some(gate.refusal(&user, until))
     });
     match out {
         Some(refusal) => refusal,

@@ -23,6 +23,7 @@ use hubline_supervision::spawn;
 use tokio_util::task::AbortOnDropHandle;
 use utoipa_axum::router::OpenApiRouter;
 
+use crate::refused::Refusals;
 use announcements::{Announcement, Listening};
 pub use config::RetentionConfig;
 use gate::{Admission, Gate, Reloading, refuse};
@@ -102,9 +103,9 @@ impl Clinic {
         Admission { gate: self.gate.clone(), sign_ins: Arc::clone(&self.sign_ins), hub: path }
     }
 
-    /// Puts the routes of hubs behind the gate. The layer that authenticates comes before it.
-    pub fn guard(&self, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(self.gate.clone(), refuse))
+    /// Puts the routes of hubs behind the gate, which tells `told` of whom it refuses. The layer that authenticates comes before it.
+    pub(crate) fn guard(&self, routes: Router, told: Refusals) -> Router {
+        routes.layer(from_fn_with_state((self.gate.clone(), told), refuse))
     }
 
     /// The routes of the admin API.

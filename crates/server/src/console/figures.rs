@@ -1,7 +1,6 @@
 //! What an instance counts, as consoles show it: no more than what the metrics have.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use hubline::{HubProtocol, Latencies, Server, ServerStatistics, Status};
@@ -9,15 +8,14 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::NAME;
 use super::host::Host;
+use super::{CHECK, NAME};
 
 /// Rates are those of so long, or less.
 const WINDOW: Duration = Duration::from_secs(10);
-/// Readings that are kept for that.
-const MOST_READINGS: usize = 16;
-/// Users and addresses that an instance names by itself.
-const MOST_NAMED: usize = 20;
+/// Readings that are kept for that, and how far they are apart at least, however many ask.
+const MOST_READINGS: usize = 24;
+const APART: Duration = Duration::from_millis(500);
 
 /// Figures of one instance, or of several together.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -134,15 +132,6 @@ pub(super) struct TimelineFill {
     pub(super) oldest_at: Option<u64>,
 }
 
-/// Users, or addresses, with their connections, the most first.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Named {
-    /// Those with most, and those that were asked for.
-    pub(super) counts: Vec<(String, u64)>,
-    pub(super) is_more: bool,
-}
-
 /// What is counted at one time.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reading {
@@ -206,7 +195,9 @@ impl Readings {
             readings.pop_front();
         }
         let (at, before) = readings.front().cloned().unwrap_or_else(|| (now, reading.clone()));
-        readings.push_back((now, reading));
+        if readings.back().is_none_or(|(at, _)| now - *at >= APART) {
+            readings.push_back((now, reading));
+        }
         (before, (now - at).as_secs_f64())
     }
 }
@@ -227,6 +218,8 @@ pub(super) fn read(server: &Server, host: &dyn Host, readings: &Readings) -> Fig
     let by_hub: Vec<_> = statistics
         .hubs
         .iter()
+        // The hub of `hubline check` has clients now and then.
+        .filter(|hub| hub.name != CHECK || hub.connections > 0)
         .map(|hub| OfHub {
             hub: hub.name.clone(),
             connections: hub.connections as u64,
@@ -341,20 +334,6 @@ fn add_counts(sums: &mut Vec<Count>, counts: &[Count]) {
             Some(sum) => sum.count += count.count,
             None => sums.push(count.clone()),
         }
-    }
-}
-
-impl Named {
-    /// The first of all that are counted, and those that were asked for by name.
-    pub(super) fn of<K: Hash + Eq + AsRef<str>>(counts: HashMap<K, u64>, asked: &[String]) -> Self {
-        let mut all: Vec<_> = counts.into_iter().collect();
-        all.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.as_ref().cmp(b.as_ref())));
-        let is_more = all.len() > MOST_NAMED;
-        let named = |(place, (name, _)): &(usize, (K, u64))| {
-            *place < MOST_NAMED || asked.iter().any(|asked| asked == name.as_ref())
-        };
-        let counts = all.into_iter().enumerate().filter(named);
-        Self { counts: counts.map(|(_, (name, count))| (name.as_ref().to_owned(), count)).collect(), is_more }
     }
 }
 
@@ -515,14 +494,11 @@ mod tests {
         tokio::time::advance(Duration::from_secs(3600)).await;
         let (before, seconds) = readings.add(reading(now + 3600));
         assert_eq!(rate(now + 3600 - before.messages_out, seconds), 1.0, "since it was read last");
-    }
-
-    #[test]
-    fn the_first_are_named_and_those_that_are_asked_for() {
-        let counts = (0..30_u64).map(|user| (format!("u{user:02}"), user.min(25))).collect();
-        let named = Named::of(counts, &["u03".to_owned(), "nobody".to_owned()]);
-        assert_eq!((named.counts.len(), named.is_more), (21, true));
-        assert_eq!(named.counts[0], ("u25".to_owned(), 25), "the same count is in order of the names");
-        assert_eq!(named.counts[20], ("u03".to_owned(), 3));
+        let mut span = 0.0;
+        for _ in 0..300 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            span = readings.add(reading(now + 3600)).1;
+        }
+        assert!(span > 9.0, "{span}, however many ask");
     }
 }

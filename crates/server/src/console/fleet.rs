@@ -23,7 +23,7 @@ use super::ring::milliseconds;
 /// Behind the channel prefix.
 const CHANNEL: &str = "hubline:console";
 /// How long an instance may take to answer.
-const PATIENCE: Duration = Duration::from_millis(1_500);
+pub(super) const PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long is waited for more once all that are known have answered.
 const LATECOMERS: Duration = Duration::from_millis(200);
 /// How long an instance that does not answer counts as there, and as silent. One that Redis does not deliver to is gone sooner.
@@ -36,6 +36,10 @@ const MOST_INSTANCES: usize = 256;
 /// Bytes of a question, and of an answer, that are read.
 pub(super) const LARGEST_QUESTION: usize = 64 * 1024;
 pub(super) const LARGEST_ANSWER: usize = 1024 * 1024;
+/// Bytes of figures, the last of which are kept of each instance.
+const LARGEST_FIGURES: usize = 128 * 1024;
+/// Bytes of what an instance says of itself.
+const LONGEST_ABOUT: usize = 512;
 
 /// An instance as it says itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,7 +103,9 @@ struct Shared {
     local: Local,
     channels: Option<RawChannels>,
     number: AtomicU64,
-    asked: Mutex<HashMap<u64, mpsc::Sender<Reply>>>,
+    /// Who waits for answers, and how large these may be.
+    asked: Mutex<HashMap<u64, (mpsc::Sender<Reply>, usize)>>,
+    not_understood: AtomicU64,
     others: Mutex<HashMap<String, Other>>,
 }
 
@@ -115,9 +121,19 @@ struct Other {
     about: About,
     heard: Instant,
     heard_at: SystemTime,
-    /// Since when it has not answered, and whether Redis delivers nothing to it.
-    missed: Option<(Instant, bool)>,
+    /// Since when it has not answered, and why that may be.
+    missed: Option<(Instant, Missed)>,
     has_ended: bool,
+}
+
+/// Why an instance may not have answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missed {
+    /// Redis delivered the question to all that listen, and it is none of these.
+    NotListening,
+    NotAnswered,
+    /// The question has not come to Redis, so nothing is known.
+    NotAsked,
 }
 
 /// Another instance, as it is shown.
@@ -149,6 +165,11 @@ impl About {
     pub(super) fn instance(&self) -> Instance {
         Instance { id: self.id.clone(), name: self.name.clone() }
     }
+
+    /// Whether it is no longer than an instance says it.
+    pub(super) fn is_bounded(&self) -> bool {
+        [&self.id, &self.name, &self.version].into_iter().all(|text| text.len() <= LONGEST_ABOUT)
+    }
 }
 
 impl Fleet {
@@ -159,6 +180,7 @@ impl Fleet {
             channels,
             number: AtomicU64::new(0),
             asked: Mutex::default(),
+            not_understood: AtomicU64::new(0),
             others: Mutex::default(),
         }))
     }
@@ -213,23 +235,27 @@ impl Fleet {
         let Some(channels) = &self.0.channels else { return Default::default() };
         let number = self.0.number.fetch_add(1, Ordering::Relaxed);
         let (sender, mut replies) = mpsc::channel(MOST_INSTANCES);
-        self.0.asked.lock().insert(number, sender);
+        let largest =
+            if matches!(question, Question::Figures { .. }) { LARGEST_FIGURES } else { LARGEST_ANSWER };
+        self.0.asked.lock().insert(number, (sender, largest));
         let _forgotten = Forgotten { fleet: self, number };
         let (begun, asked) = (Instant::now(), self.known());
         let published = Published::Asked { from: self.0.local.about(), number, question: question.clone() };
+        let mut until = begun + PATIENCE;
         let heard = match serde_json::to_vec(&published) {
-            Ok(text) => channels.publish(CHANNEL, text).await,
-            Err(_) => Ok(0),
+            Ok(text) => timeout_at(until, channels.publish(CHANNEL, text)).await.ok().and_then(Result::ok),
+            Err(_) => None,
         };
         // This instance hears itself. How many the others are is not known while Redis is away; then none will answer.
-        let expected =
-            heard.as_ref().map_or(0, |heard| usize::try_from(heard.saturating_sub(1)).unwrap_or(0));
+        let expected = heard.map_or(0, |heard| usize::try_from(heard.saturating_sub(1)).unwrap_or(0));
         let mut answered: Vec<(Reply, Option<Duration>)> = Vec::new();
-        let mut until = begun + PATIENCE;
         while answered.len() < expected
             && let Ok(Some(reply)) = timeout_at(until, replies.recv()).await
         {
             self.heard(&reply.from);
+            if answered.iter().any(|(known, _)| known.from.id == reply.from.id) {
+                continue;
+            }
             answered.push((reply, Some(begun.elapsed())));
             let has_answered = |id: &String| answered.iter().any(|(reply, _)| reply.from.id == *id);
             if asked.iter().all(has_answered) {
@@ -237,9 +263,13 @@ impl Fleet {
                 until = until.min(Instant::now() + LATECOMERS);
             }
         }
-        let all_answered = heard.is_ok() && answered.len() >= expected;
+        let why = match heard {
+            None => Missed::NotAsked,
+            Some(_) if answered.len() >= expected => Missed::NotListening,
+            Some(_) => Missed::NotAnswered,
+        };
         let missing = asked.into_iter().filter(|id| !answered.iter().any(|(reply, _)| reply.from.id == *id));
-        let missing = missing.filter_map(|id| self.missed(&id, all_answered)).collect();
+        let missing = missing.filter_map(|id| self.missed(&id, why)).collect();
         (answered, missing)
     }
 
@@ -273,19 +303,24 @@ impl Fleet {
         }
     }
 
-    /// An instance did not answer, perhaps because Redis does not deliver to it. Returns it, unless it is gone.
-    fn missed(&self, id: &str, is_not_listening: bool) -> Option<Instance> {
+    /// An instance did not answer. Returns it, unless it is gone.
+    fn missed(&self, id: &str, why: Missed) -> Option<Instance> {
         let mut others = self.0.others.lock();
         let other = others.get_mut(id)?;
-        let (since, _) = other.missed.unwrap_or((Instant::now(), false));
-        other.missed = Some((since, is_not_listening));
+        let since = match other.missed {
+            // Once Redis is back, the others have as long as ever to answer.
+            Some((_, Missed::NotAsked)) if why != Missed::NotAsked => Instant::now(),
+            Some((since, _)) => since,
+            None => Instant::now(),
+        };
+        other.missed = Some((since, why));
         (other.state() != State::Gone).then(|| other.about.instance())
     }
 
-    /// An answer has come.
-    pub(super) fn answered(&self, from: About, number: u64, answer: Value) {
+    /// An answer of so many bytes has come.
+    pub(super) fn answered(&self, from: About, number: u64, answer: Value, bytes: usize) {
         let asked = self.0.asked.lock().get(&number).cloned();
-        if let Some(asked) = asked {
+        if let Some((asked, _)) = asked.filter(|(_, largest)| bytes <= *largest) {
             // What does not fit is one answer too many.
             _ = asked.try_send(Reply { from, answer });
         }
@@ -300,6 +335,15 @@ impl Fleet {
         if let Err(error) = channels.publish(&format!("{CHANNEL}:{}", to.id), text).await {
             tracing::debug!(%error, instance = to.id, "an answer for a console was not sent");
         }
+    }
+
+    /// Counts a message that makes no sense. Whether it is the first.
+    pub(super) fn misunderstands(&self) -> bool {
+        self.0.not_understood.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    pub(super) fn not_understood(&self) -> u64 {
+        self.0.not_understood.load(Ordering::Relaxed)
     }
 
     /// Tells the others that this instance ends.
@@ -328,9 +372,9 @@ impl Other {
     fn state(&self) -> State {
         match self.missed {
             _ if self.has_ended => State::Gone,
-            Some((since, is_not_listening)) => match since.elapsed() {
-                missed if missed >= SILENT => State::Gone,
-                missed if missed >= QUIET && is_not_listening => State::Gone,
+            Some((since, why)) => match since.elapsed() {
+                missed if missed >= SILENT && why != Missed::NotAsked => State::Gone,
+                missed if missed >= QUIET && why == Missed::NotListening => State::Gone,
                 missed if missed >= QUIET => State::Silent,
                 _ => self.about.state,
             },
@@ -341,5 +385,33 @@ impl Other {
     fn seen(&self) -> Seen {
         let about = About { state: self.state(), ..self.about.clone() };
         Seen { about, heard_at: milliseconds(self.heard_at) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_instance_is_silent_then_gone_unless_nobody_could_ask_it() {
+        let about = About {
+            id: "a".to_owned(),
+            name: "one".to_owned(),
+            version: "1".to_owned(),
+            started_at: 0,
+            state: State::Draining,
+        };
+        let (heard, heard_at, now) = (Instant::now(), SystemTime::now(), Instant::now());
+        let other = |missed| Other { about: about.clone(), heard, heard_at, missed, has_ended: false };
+        let state = |why| other(Some((now, why))).state();
+        let all = || [Missed::NotListening, Missed::NotAnswered, Missed::NotAsked].map(state);
+        assert_eq!(other(None).state(), State::Draining);
+        assert_eq!(all(), [State::Draining; 3]);
+        tokio::time::advance(QUIET).await;
+        assert_eq!(all(), [State::Gone, State::Silent, State::Silent]);
+        tokio::time::advance(SILENT).await;
+        assert_eq!(all(), [State::Gone, State::Gone, State::Silent]);
+        let ended = Other { has_ended: true, ..other(None) };
+        assert_eq!(ended.state(), State::Gone);
     }
 }

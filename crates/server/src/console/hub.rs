@@ -13,17 +13,16 @@ use super::acts::{Act, Done, Preview, checked_name};
 use super::fleet::{Instance, State as InstanceState};
 use super::history::{FIELDS, STEP, Shown};
 use super::host::{ShownKey, Stage};
-use super::local::{By, Query, Question, now};
+use super::local::{By, MOST_FOUND, Query, Question, now};
 use super::session::{self, signed_in};
 use super::timeline::{Connection, Event, Found, OfConnection};
 use super::watching::{Sent, UPDATE};
 use super::{Console, NAME};
 
-/// Connections that may be asked for, and minutes of history.
-const MOST_FOUND: usize = 200;
+/// Minutes of history that may be asked for.
 const MOST_MINUTES: u32 = 60;
 /// How often a key is looked at again of who only watches.
-const LOOK_AGAIN: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
 
 /// Who has signed in, and where.
 #[derive(Debug, Serialize)]
@@ -133,7 +132,7 @@ async fn watch(
     State(console): State<Console>,
     caller: Caller,
 ) -> Result<impl Stream<Item = Result<Sent, HubError>>, HubError> {
-    signed_in(console.0.fleet.local().host(), &caller, AdminScope::Read).await?;
+    may_ask(&console, &caller, AdminScope::Read).await?;
     let snapshots = Box::pin(console.0.watching.watch());
     let looked = tokio::time::Instant::now();
     Ok(stream::unfold(Some((snapshots, console, caller, looked)), async |state| {

@@ -49,7 +49,7 @@ impl Vital for Listening {
                 if let Some(Published::Answered { from, number, answer }) =
                     self.read(&message, LARGEST_ANSWER)
                 {
-                    self.fleet.answered(from, number, answer);
+                    self.fleet.answered(from, number, answer, message.payload.len());
                 }
             }
         };
@@ -71,15 +71,29 @@ impl Listening {
         let own = self.fleet.local().about().id;
         match read {
             Ok(Published::Asked { from, .. } | Published::Answered { from, .. }) if from.id == own => None,
-            Ok(published) => Some(published),
-            Err(error) => {
-                tracing::debug!(
-                    channel = &*message.channel,
-                    error,
-                    "What was published for consoles is not understood; another version, or another program, publishes there"
-                );
+            Ok(Published::Asked { from, .. } | Published::Answered { from, .. }) if !from.is_bounded() => {
+                self.misunderstand(message, "an instance says too much of itself");
                 None
             }
+            Ok(published) => Some(published),
+            Err(error) => {
+                self.misunderstand(message, &error);
+                None
+            }
+        }
+    }
+
+    /// Counts a message that makes no sense; the first is told to the operator.
+    fn misunderstand(&self, message: &RawMessage, error: &str) {
+        let channel = &*message.channel;
+        if self.fleet.misunderstands() {
+            tracing::warn!(
+                channel,
+                error,
+                "What was published for consoles is not understood: while instances have different versions that passes; else somebody                  publishes there who should not, whom a user and a password of Redis keep out. Further ones are counted in                  hubline_console_messages_not_understood_total"
+            );
+        } else {
+            tracing::debug!(channel, error, "what was published for consoles is not understood");
         }
     }
 }

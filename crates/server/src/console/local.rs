@@ -5,17 +5,21 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use hubline::{ConnectionId, HubContext, LocalConnection, Server, UserId};
+use hubline::{Caller, ConnectionId, HubContext, LocalConnection, Server, UserId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::NAME;
-use super::figures::{self, ByProtocol, Figures, Named, Readings, TimelineFill, count_protocol};
+use super::figures::{self, ByProtocol, Figures, Readings, TimelineFill, count_protocol};
 use super::fleet::{About, State};
 use super::history::{History, Shown};
 use super::host::{Host, Stage};
+use super::named::Named;
 use super::ring::{Ring, milliseconds};
 use super::timeline::{self, Found, OfConnection};
+
+/// Connections that an instance names at most.
+pub(super) const MOST_FOUND: usize = 200;
 
 /// What an instance may be asked.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -111,6 +115,7 @@ struct Shared {
     ring: Option<Ring>,
     history: History,
     readings: Readings,
+    hubs: Vec<(&'static str, String)>,
 }
 
 impl Local {
@@ -120,8 +125,10 @@ impl Local {
         host: Arc<dyn Host>,
         ring: Option<Ring>,
         history: History,
+        hubs: Vec<(&'static str, String)>,
     ) -> Self {
-        Self(Arc::new(Shared { about, server, host, ring, history, readings: Readings::default() }))
+        let readings = Readings::default();
+        Self(Arc::new(Shared { about, server, host, ring, history, readings, hubs }))
     }
 
     pub(super) fn about(&self) -> About {
@@ -153,6 +160,12 @@ impl Local {
         names.map(str::to_owned).collect()
     }
 
+    /// The name of the hub at a path, or the path.
+    fn hub_at(&self, path: &str) -> String {
+        let hub = self.0.hubs.iter().find(|(known, _)| *known == path);
+        hub.map_or_else(|| path.to_owned(), |(_, name)| name.clone())
+    }
+
     /// Answers a question; null if it could not.
     pub(super) async fn answer(&self, question: &Question) -> Value {
         let answer = match question {
@@ -161,7 +174,9 @@ impl Local {
             Question::History { minutes } => {
                 serde_json::to_value::<Vec<Shown>>(self.0.history.last(*minutes))
             }
-            Question::Find { query, limit } => serde_json::to_value(self.find(query, *limit).await),
+            Question::Find { query, limit } => {
+                serde_json::to_value(self.find(query, (*limit).min(MOST_FOUND)).await)
+            }
             Question::Timeline { id } => serde_json::to_value(self.timeline(id).await),
             Question::Count { target, hub } => Ok(self.connections(target, hub.as_deref()).len().into()),
             Question::Close { target, hub } => Ok(self.close(target, hub.as_deref()).into()),
@@ -194,7 +209,7 @@ impl Local {
                 if hub.name() == NAME {
                     continue;
                 }
-                if let Some(user) = caller.user_id() {
+                if let Some(user) = user(caller) {
                     *of_users.entry(user.clone()).or_default() += 1;
                 }
                 if let Some(address) = caller.info().remote_address {
@@ -227,7 +242,9 @@ impl Local {
         });
         let here = connections.iter().map(|(hub, connection)| shown(hub, connection)).collect();
         let ended = match &self.0.ring {
-            Some(ring) if query.by != By::Group => timeline::ended(ring, query, address, limit).await,
+            Some(ring) if query.by != By::Group => {
+                timeline::ended(ring, query, address, limit, |path| self.hub_at(path)).await
+            }
             _ => Vec::new(),
         };
         Found::new(here, ended, limit)
@@ -261,8 +278,11 @@ impl Local {
         hubs.flat_map(of_hub).collect()
     }
 
-    /// Closes the connections of a target here, but for consoles, unless one is named. Returns how many.
+    /// Closes the connections of a target here, which no console asks for all of. Returns how many.
     fn close(&self, target: &Target, hub: Option<&str>) -> usize {
+        if *target == Target::All {
+            return 0;
+        }
         let connections = self.connections(target, hub);
         for (_, connection) in &connections {
             connection.caller().abort();
@@ -290,7 +310,7 @@ fn shown(hub: &str, connection: &LocalConnection) -> timeline::Connection {
     timeline::Connection {
         id: info.public_id().as_str().to_owned(),
         hub: Some(hub.to_owned()),
-        user: caller.user_id().map(|user| user.as_str().to_owned()),
+        user: user(caller).map(|user| user.as_str().to_owned()),
         address: info.remote_address.map(|address| address.to_string()),
         transport: Some(timeline::transport_word(info.transport)),
         protocol: Some(timeline::protocol_word(caller.protocol())),
@@ -299,6 +319,11 @@ fn shown(hub: &str, connection: &LocalConnection) -> timeline::Connection {
         reason: None,
         is_console: hub == NAME,
     }
+}
+
+/// Whom a connection belongs to; `None` if nobody has signed in, whom the applications know by the id of the connection.
+fn user(caller: &Caller) -> Option<&UserId> {
+    caller.user_id().filter(|user| user.as_str() != caller.public_id().as_str())
 }
 
 /// The time now, in milliseconds since 1970.

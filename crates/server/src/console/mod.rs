@@ -5,6 +5,7 @@
 //! before they are done. It needs of the rest of the program what [`host`] says. An instance asks nothing of others while nobody watches.
 
 mod acts;
+mod alike;
 mod config;
 mod figures;
 mod fleet;
@@ -13,7 +14,9 @@ mod host;
 mod hub;
 mod listening;
 mod local;
+mod named;
 mod own_origin;
+mod reasons;
 mod ring;
 mod session;
 mod timeline;
@@ -48,6 +51,9 @@ pub(crate) const HUB: &str = "/console/hub";
 /// The hub of `hubline check`, whose clients are no users either.
 const CHECK: &str = "HublineCheck";
 
+/// Characters of what people call an instance.
+const LONGEST_INSTANCE: usize = 100;
+
 /// What a console is made from.
 #[derive(Debug)]
 pub(crate) struct ConsoleParts {
@@ -61,6 +67,8 @@ pub(crate) struct ConsoleParts {
     /// What people call this instance.
     pub(crate) instance: String,
     pub(crate) environment: String,
+    /// The paths of the hubs, with the hubs' names.
+    pub(crate) hubs: Vec<(&'static str, String)>,
     pub(crate) host: Arc<dyn Host>,
 }
 
@@ -91,16 +99,16 @@ impl Console {
     /// # Panics
     /// Outside a tokio runtime.
     pub(crate) fn start(parts: ConsoleParts) -> Served {
-        let ConsoleParts { server, store, redis, channels, ring, instance, environment, host } = parts;
+        let ConsoleParts { server, store, redis, channels, ring, instance, environment, hubs, host } = parts;
         let history = History::default();
         let about = About {
             id: new_id(),
-            name: instance,
+            name: instance.chars().take(LONGEST_INSTANCE).collect(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: now(),
             state: State::Up,
         };
-        let local = Local::new(about, server.clone(), Arc::clone(&host), ring, history.clone());
+        let local = Local::new(about, server.clone(), Arc::clone(&host), ring, history.clone(), hubs);
         let fleet = Fleet::new(local, channels.clone());
         let watching = Watching::new();
         let console = Self(Arc::new(Shared {
@@ -128,6 +136,11 @@ impl Served {
     pub(crate) fn routes(&self, options: EndpointOptions) -> Router {
         let routes = self.hub.map_with(HUB, options.keep_headers());
         routes.route_layer(from_fn_with_state((), own_origin::require))
+    }
+
+    /// Messages of other consoles that made no sense.
+    pub(crate) fn not_understood(&self) -> u64 {
+        self.console.0.fleet.not_understood()
     }
 
     /// Tells the other instances that this one ends.

@@ -2,19 +2,28 @@
 //!
 //! The ring is made of segments, each with the time that its records count from. A record has its length, what it says, when that was, and
 //! a hash of the connection's id, by which all records of a connection are found; ids of 128 bits are kept as such.
+//!
+//! Requests that are refused are in memory of their own, a sixteenth of the whole for those of known users and as much for those of
+//! strangers, so that none of these push out others.
+
+mod records;
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, RandomState};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hubline::{HubProtocol, LifecycleEvent, LifecycleKind, LifecycleObserver, TransportKind};
+use hubline::{HubProtocol, LifecycleEvent, LifecycleKind, LifecycleObserver, RefusedRequest, TransportKind};
 use parking_lot::Mutex;
 
-/// Bytes of a segment at most; the ring is never smaller than two.
+use super::alike::{Alike, network};
+use records::Reader;
+pub(super) use records::{Connected, Contents, Entry, Record, Refused, What};
+
+/// Bytes of a segment at most.
 const SEGMENT_BYTES: usize = 64 * 1024;
 /// The least that a ring may be.
 pub(super) const LEAST_BYTES: usize = 2 * SEGMENT_BYTES;
@@ -28,6 +37,21 @@ const HASH_BYTES: usize = 6;
 /// Different names of hubs, paths and reasons that are known; further ones are left out.
 const MOST_NAMES: usize = 250;
 const UNKNOWN: u8 = u8::MAX;
+/// What part of the memory refused requests have of known users, and of strangers.
+const PART_OF_REFUSED: usize = 16;
+/// What the ids of refused requests without a connection begin with; behind it is their hash.
+const REFUSED_ID: &str = "refused-";
+
+/// Kinds of records.
+const NEGOTIATED: u8 = 0;
+const HANDSHAKE_FAILED: u8 = 1;
+const CONNECTED: u8 = 2;
+const TRANSPORT_LOST: u8 = 3;
+const RESUMED: u8 = 4;
+const SLOW: u8 = 5;
+const CALL_FAILED: u8 = 6;
+const CLOSED: u8 = 7;
+const REFUSED: u8 = 8;
 
 /// Remembers what happens to connections. Cloning shares it.
 #[derive(Debug, Clone)]
@@ -37,11 +61,22 @@ pub(crate) struct Ring(Arc<Shared>);
 struct Shared {
     limit_bytes: usize,
     hasher: RandomState,
+    connections: Mutex<Segments>,
+    of_users: Refusals,
+    of_strangers: Refusals,
+}
+
+/// Requests that were refused.
+#[derive(Debug)]
+struct Refusals {
+    alike: Alike,
     segments: Mutex<Segments>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Segments {
+    limit_bytes: usize,
+    segment_bytes: usize,
     full: VecDeque<Arc<[u8]>>,
     open: Vec<u8>,
     /// What the open one's times count from, in milliseconds since 1970.
@@ -49,46 +84,8 @@ struct Segments {
     names: Vec<Box<str>>,
 }
 
-/// What a record says.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Entry {
-    /// In milliseconds since 1970.
-    pub(super) at: u64,
-    pub(super) connection: Hash,
-    pub(super) what: What,
-}
-
 /// A connection, within one ring.
-pub(super) type Hash = [u8; HASH_BYTES];
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum What {
-    Negotiated { id: String, address: Option<IpAddr>, path: String },
-    HandshakeFailed { id: String, address: Option<IpAddr>, hub: String, reason: String },
-    Connected(Connected),
-    TransportLost,
-    Resumed { address: Option<IpAddr> },
-    Slow,
-    CallFailed { method: String },
-    Closed { reason: String, calls: u32, failed: u32 },
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Connected {
-    pub(super) id: String,
-    pub(super) address: Option<IpAddr>,
-    pub(super) hub: String,
-    pub(super) user: Option<String>,
-    pub(super) transport: TransportKind,
-    pub(super) protocol: HubProtocol,
-}
-
-/// What a ring holds at one time, to be read without keeping connections waiting.
-#[derive(Debug)]
-pub(super) struct Contents {
-    segments: Vec<Arc<[u8]>>,
-    names: Vec<Box<str>>,
-}
+pub(in crate::console) type Hash = [u8; HASH_BYTES];
 
 /// How full a ring is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,47 +97,73 @@ pub(super) struct Fill {
 }
 
 impl Ring {
-    /// A ring of so many bytes, two segments at least. They are taken as they are needed.
+    /// A ring of so many bytes, 128 KiB at least. They are taken as they are needed.
     pub(crate) fn new(limit_bytes: usize) -> Self {
+        let limit_bytes = limit_bytes.max(LEAST_BYTES);
+        let of_refused = limit_bytes / PART_OF_REFUSED;
         Self(Arc::new(Shared {
-            limit_bytes: limit_bytes.max(LEAST_BYTES),
+            limit_bytes,
             hasher: RandomState::new(),
-            segments: Mutex::default(),
+            connections: Mutex::new(Segments::new(limit_bytes - 2 * of_refused)),
+            of_users: Refusals::new(of_refused),
+            of_strangers: Refusals::new(of_refused),
         }))
     }
 
+    /// What records of a connection, or of a refused request, have.
     pub(super) fn hash(&self, id: &str) -> Hash {
-        let hash = self.0.hasher.hash_one(id).to_le_bytes();
-        std::array::from_fn(|place| hash[place])
+        hash_in(id).unwrap_or_else(|| shortened(self.0.hasher.hash_one(id)))
     }
 
+    /// What has happened to connections.
     pub(super) fn contents(&self) -> Contents {
-        let segments = self.0.segments.lock();
-        let mut all: Vec<_> = segments.full.iter().cloned().collect();
-        all.push(segments.open.as_slice().into());
-        Contents { segments: all, names: segments.names.clone() }
+        self.0.connections.lock().contents()
+    }
+
+    /// What was refused.
+    pub(super) fn refusals(&self) -> [Contents; 2] {
+        [&self.0.of_users, &self.0.of_strangers].map(|refusals| refusals.segments.lock().contents())
     }
 
     pub(super) fn fill(&self) -> Fill {
-        let segments = self.0.segments.lock();
-        let full: usize = segments.full.iter().map(|segment| segment.len()).sum();
+        let refused = [&self.0.of_users, &self.0.of_strangers];
+        let of_refused: usize = refused.map(|refusals| refusals.segments.lock().bytes()).iter().sum();
+        let segments = self.0.connections.lock();
         let oldest = segments.full.front().map_or(segments.open.as_slice(), |segment| &**segment);
         let oldest_at = Reader(oldest).u64().map(|base| base + u64::from(first_offset(oldest)));
-        Fill { bytes: full + segments.open.len(), limit_bytes: self.0.limit_bytes, oldest_at }
+        Fill { bytes: segments.bytes() + of_refused, limit_bytes: self.0.limit_bytes, oldest_at }
     }
 
     /// Adds a record at a time in milliseconds since 1970.
     fn add_at(&self, now: u64, event: &LifecycleEvent<'_>) {
         let hash = self.hash(event.connection.as_str());
-        let mut segments = self.0.segments.lock();
-        let mut record = vec![0, 0];
-        record.extend([0; 4]);
-        record.extend(hash);
+        let mut segments = self.0.connections.lock();
+        let mut record = begun(hash);
         let kind = segments.write(event, &mut record);
-        record[1] = kind;
-        let Ok(length) = u8::try_from(record.len()) else { return };
-        record[0] = length;
-        segments.append(now, &mut record, self.0.limit_bytes);
+        segments.append(now, kind, &mut record);
+    }
+
+    /// Adds a request that was refused at a time in milliseconds since 1970, unless it is one of many.
+    fn refuse_at(&self, now: u64, request: &RefusedRequest<'_>) {
+        let RefusedRequest { path, reason, user, address, connection, .. } = *request;
+        let path = hub_path(path);
+        let hasher = &self.0.hasher;
+        let key = match user {
+            Some(user) => hasher.hash_one((user.as_str(), reason, &*path)),
+            None => hasher.hash_one((address.map(network), reason, &*path)),
+        };
+        let refusals = if user.is_some() { &self.0.of_users } else { &self.0.of_strangers };
+        let Some(times) = refusals.alike.count(key, now) else { return };
+        let id = connection.map(|id| id.as_str());
+        let mut record = begun(id.map_or_else(|| shortened(key), |id| self.hash(id)));
+        let mut segments = refusals.segments.lock();
+        put_id(&mut record, id.unwrap_or_default());
+        put_address(&mut record, address);
+        record.extend([segments.name(&path), segments.name(reason)]);
+        put_text(&mut record, user.map(|user| user.as_str()), USER_BYTES);
+        record.extend(times.count.to_le_bytes());
+        record.extend(times.seconds.to_le_bytes());
+        segments.append(now, REFUSED, &mut record);
     }
 }
 
@@ -148,6 +171,50 @@ impl LifecycleObserver for Ring {
     fn observe(&self, event: &LifecycleEvent<'_>) {
         self.add_at(milliseconds(SystemTime::now()), event);
     }
+
+    fn refused(&self, request: &RefusedRequest<'_>) {
+        self.refuse_at(milliseconds(SystemTime::now()), request);
+    }
+}
+
+impl Refusals {
+    fn new(limit_bytes: usize) -> Self {
+        Self { alike: Alike::default(), segments: Mutex::new(Segments::new(limit_bytes)) }
+    }
+}
+
+fn shortened(hash: u64) -> Hash {
+    let bytes = hash.to_le_bytes();
+    std::array::from_fn(|place| bytes[place])
+}
+
+/// The id of a refused request without a connection.
+fn id_of(hash: Hash) -> String {
+    hash.iter().fold(REFUSED_ID.to_owned(), |id, byte| id + &format!("{byte:02x}"))
+}
+
+/// The hash in such an id.
+fn hash_in(id: &str) -> Option<Hash> {
+    let digits = id.strip_prefix(REFUSED_ID).filter(|digits| digits.len() == 2 * HASH_BYTES)?;
+    let mut hash = Hash::default();
+    for (place, byte) in hash.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(digits.get(2 * place..2 * place + 2)?, 16).ok()?;
+    }
+    Some(hash)
+}
+
+/// The path of a hub.
+fn hub_path(path: &str) -> String {
+    let path = path.trim_end_matches('/').to_ascii_lowercase();
+    let hub = path.strip_suffix("/negotiate").or_else(|| path.strip_suffix("/refresh"));
+    hub.unwrap_or(&path).to_owned()
+}
+
+/// A record with room for its length, its kind and its time.
+fn begun(hash: Hash) -> Vec<u8> {
+    let mut record = vec![0; HEAD_BYTES - HASH_BYTES];
+    record.extend(hash);
+    record
 }
 
 /// Since 1970.
@@ -164,13 +231,36 @@ fn first_offset(segment: &[u8]) -> u32 {
 }
 
 impl Segments {
-    fn append(&mut self, now: u64, record: &mut [u8], limit_bytes: usize) {
+    fn new(limit_bytes: usize) -> Self {
+        Self {
+            limit_bytes,
+            segment_bytes: SEGMENT_BYTES.min(limit_bytes / 2),
+            full: VecDeque::new(),
+            open: Vec::new(),
+            base: 0,
+            names: Vec::new(),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.full.iter().map(|segment| segment.len()).sum::<usize>() + self.open.len()
+    }
+
+    fn contents(&self) -> Contents {
+        let mut segments: Vec<_> = self.full.iter().cloned().collect();
+        segments.push(self.open.as_slice().into());
+        Contents { segments, names: self.names.clone() }
+    }
+
+    fn append(&mut self, now: u64, kind: u8, record: &mut [u8]) {
+        let Ok(length) = u8::try_from(record.len()) else { return };
+        (record[0], record[1]) = (length, kind);
         let offset = now.checked_sub(self.base).and_then(|offset| u32::try_from(offset).ok());
-        let has_room = !self.open.is_empty() && self.open.len() + record.len() <= SEGMENT_BYTES;
+        let has_room = !self.open.is_empty() && self.open.len() + record.len() <= self.segment_bytes;
         let offset = match offset.filter(|_| has_room) {
             Some(offset) => offset,
             None => {
-                self.begin(now, limit_bytes);
+                self.begin(now);
                 0
             }
         };
@@ -179,12 +269,12 @@ impl Segments {
     }
 
     /// Begins a segment, for which the oldest ones go that have no room beside it.
-    fn begin(&mut self, now: u64, limit_bytes: usize) {
+    fn begin(&mut self, now: u64) {
         if !self.open.is_empty() {
             self.full.push_back(self.open.as_slice().into());
             self.open.clear();
         }
-        while !self.full.is_empty() && (self.full.len() + 1) * SEGMENT_BYTES > limit_bytes {
+        while !self.full.is_empty() && (self.full.len() + 1) * self.segment_bytes > self.limit_bytes {
             self.full.pop_front();
         }
         self.base = now;
@@ -196,17 +286,16 @@ impl Segments {
         let id = event.connection.as_str();
         match event.kind {
             LifecycleKind::Negotiated { path, address, .. } => {
-                let path = path.trim_end_matches("/negotiate").to_ascii_lowercase();
                 put_id(record, id);
                 put_address(record, address);
-                record.push(self.name(&path));
-                0
+                record.push(self.name(&hub_path(path)));
+                NEGOTIATED
             }
             LifecycleKind::HandshakeFailed { hub, reason, address, .. } => {
                 put_id(record, id);
                 put_address(record, address);
                 record.extend([self.name(hub), self.name(reason)]);
-                1
+                HANDSHAKE_FAILED
             }
             LifecycleKind::Connected { hub, user, transport, protocol, address, .. } => {
                 put_id(record, id);
@@ -216,24 +305,26 @@ impl Segments {
                     transport_number(transport),
                     u8::from(protocol != HubProtocol::Json),
                 ]);
-                put_text(record, user.map(|user| user.as_str()), USER_BYTES);
-                2
+                // The applications know by the id of the connection who has not signed in.
+                let user = user.map(|user| user.as_str()).filter(|user| *user != id);
+                put_text(record, user, USER_BYTES);
+                CONNECTED
             }
-            LifecycleKind::TransportLost => 3,
+            LifecycleKind::TransportLost => TRANSPORT_LOST,
             LifecycleKind::Resumed { address, .. } => {
                 put_address(record, address);
-                4
+                RESUMED
             }
-            LifecycleKind::Slow => 5,
+            LifecycleKind::Slow => SLOW,
             LifecycleKind::CallFailed { method, .. } => {
                 put_text(record, Some(method), METHOD_BYTES);
-                6
+                CALL_FAILED
             }
             LifecycleKind::Closed { reason, calls, failed_calls, .. } => {
                 record.push(self.name(reason));
                 record.extend(calls.to_le_bytes());
                 record.extend(failed_calls.to_le_bytes());
-                7
+                CLOSED
             }
             _ => UNKNOWN,
         }
@@ -299,110 +390,6 @@ fn transport_number(transport: TransportKind) -> u8 {
         TransportKind::WebSockets => 0,
         TransportKind::ServerSentEvents => 1,
         TransportKind::LongPolling => 2,
-    }
-}
-
-impl Contents {
-    /// The segments, oldest first; each has some hundred records.
-    pub(super) fn segments(&self) -> impl Iterator<Item = impl Iterator<Item = Entry>> {
-        self.segments.iter().map(move |segment| {
-            let mut reader = Reader(segment);
-            let base = reader.u64().unwrap_or_default();
-            std::iter::from_fn(move || reader.record()).filter_map(move |(kind, offset, connection, body)| {
-                let what = self.read(kind, Reader(body))?;
-                Some(Entry { at: base + u64::from(offset), connection, what })
-            })
-        })
-    }
-
-    fn read(&self, kind: u8, mut body: Reader<'_>) -> Option<What> {
-        let name = |place: u8| {
-            self.names.get(usize::from(place)).map_or_else(String::new, |name| String::from(&**name))
-        };
-        Some(match kind {
-            0 => What::Negotiated { id: body.id()?, address: body.address()?, path: name(body.u8()?) },
-            1 => What::HandshakeFailed {
-                id: body.id()?,
-                address: body.address()?,
-                hub: name(body.u8()?),
-                reason: name(body.u8()?),
-            },
-            2 => {
-                let (id, address, hub) = (body.id()?, body.address()?, name(body.u8()?));
-                let transport = match body.u8()? {
-                    0 => TransportKind::WebSockets,
-                    1 => TransportKind::ServerSentEvents,
-                    _ => TransportKind::LongPolling,
-                };
-                let protocol = if body.u8()? == 0 { HubProtocol::Json } else { HubProtocol::MessagePack };
-                What::Connected(Connected { id, address, hub, user: body.text()?, transport, protocol })
-            }
-            3 => What::TransportLost,
-            4 => What::Resumed { address: body.address()? },
-            5 => What::Slow,
-            6 => What::CallFailed { method: body.text()?.unwrap_or_default() },
-            7 => What::Closed { reason: name(body.u8()?), calls: body.u32()?, failed: body.u32()? },
-            _ => return None,
-        })
-    }
-}
-
-/// Reads from the front.
-struct Reader<'a>(&'a [u8]);
-
-impl<'a> Reader<'a> {
-    fn bytes(&mut self, count: usize) -> Option<&'a [u8]> {
-        let (bytes, rest) = self.0.split_at_checked(count)?;
-        self.0 = rest;
-        Some(bytes)
-    }
-
-    fn array<const COUNT: usize>(&mut self) -> Option<[u8; COUNT]> {
-        self.bytes(COUNT)?.try_into().ok()
-    }
-
-    fn u8(&mut self) -> Option<u8> {
-        self.array().map(u8::from_le_bytes)
-    }
-
-    fn u32(&mut self) -> Option<u32> {
-        self.array().map(u32::from_le_bytes)
-    }
-
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
-    }
-
-    /// Kind, time, connection and what follows.
-    fn record(&mut self) -> Option<(u8, u32, Hash, &'a [u8])> {
-        let (length, kind, offset, hash) = (self.u8()?, self.u8()?, self.u32()?, self.array()?);
-        Some((kind, offset, hash, self.bytes(usize::from(length).checked_sub(HEAD_BYTES)?)?))
-    }
-
-    fn id(&mut self) -> Option<String> {
-        match self.u8()? {
-            UNKNOWN => self.bytes(16).map(|bits| URL_SAFE_NO_PAD.encode(bits)),
-            length => self.text_of(length),
-        }
-    }
-
-    fn text(&mut self) -> Option<Option<String>> {
-        match self.u8()? {
-            UNKNOWN => Some(None),
-            length => self.text_of(length).map(Some),
-        }
-    }
-
-    fn text_of(&mut self, length: u8) -> Option<String> {
-        self.bytes(length.into()).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
-    }
-
-    fn address(&mut self) -> Option<Option<IpAddr>> {
-        Some(match self.u8()? {
-            4 => Some(Ipv4Addr::from(self.array::<4>()?).into()),
-            16 => Some(Ipv6Addr::from(self.array::<16>()?).into()),
-            _ => None,
-        })
     }
 }
 

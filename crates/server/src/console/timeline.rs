@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 use tokio::task::yield_now;
 
 use super::NAME;
+use super::alike::Times;
 use super::local::{By, Query};
-use super::ring::{Connected, Entry, Hash, Ring, What, kept_user};
+use super::reasons::reason_words;
+use super::ring::{Connected, Contents, Entry, Hash, Record, Refused, Ring, What, kept_user};
 
 /// What an instance knows of a connection.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -62,7 +64,7 @@ pub(super) struct Connection {
     pub(super) address: Option<String>,
     pub(super) transport: Option<String>,
     pub(super) protocol: Option<String>,
-    /// In milliseconds since 1970; of one that was refused, when that was.
+    /// In milliseconds since 1970; of one that was refused, when that was, for the first time if it was more often.
     pub(super) connected_at: u64,
     pub(super) ended_at: Option<u64>,
     pub(super) reason: Option<String>,
@@ -93,60 +95,136 @@ impl Found {
     }
 }
 
-/// What has happened to the connection with this public id, oldest first.
+/// What has happened to the connection with this public id, or to requests for it that were refused, oldest first.
 pub(super) async fn of(ring: &Ring, id: &str) -> Vec<Event> {
-    let (hash, contents) = (ring.hash(id), ring.contents());
+    let hash = ring.hash(id);
     let (mut events, mut connected_at) = (Vec::new(), None);
-    for segment in contents.segments() {
-        for entry in segment.filter(|entry| entry.connection == hash) {
-            if matches!(entry.what, What::Connected(_)) {
-                connected_at = Some(entry.at);
+    for contents in std::iter::once(ring.contents()).chain(ring.refusals()) {
+        for segment in contents.segments() {
+            let of_it = segment.filter(|record| record.connection == hash);
+            for entry in of_it.filter_map(|record| contents.read(record)) {
+                if matches!(entry.what, What::Connected(_)) {
+                    connected_at = Some(entry.at);
+                }
+                events.push(event(entry, connected_at));
             }
-            events.push(event(entry, connected_at));
+            // Others of this thread have their turn.
+            yield_now().await;
         }
-        // Others of this thread have their turn.
-        yield_now().await;
     }
+    // The sort is stable: what happened in the same millisecond stays in its order.
+    events.sort_by_key(|event| event.at);
     events
 }
 
-/// The newest connections that have ended, or were refused, and fit a query; one more than `limit` at most.
+/// The newest connections that have ended, and requests that were refused, which fit a query; one more than `limit` of each at most.
+/// `hub_at` names the hub at a path.
 pub(super) async fn ended(
     ring: &Ring,
     query: &Query,
     address: Option<IpAddr>,
     limit: usize,
+    hub_at: impl Fn(&str) -> String,
 ) -> Vec<Connection> {
-    let contents = ring.contents();
-    let mut found = Vec::new();
-    let mut open = HashMap::<Hash, Connection>::new();
-    for segment in contents.segments() {
-        for Entry { at, connection: hash, what } in segment {
-            match what {
-                What::Connected(connected) if fits(&connected, query, address) => {
-                    open.insert(hash, shown(connected, at));
-                }
-                What::HandshakeFailed { id, address: from, hub, reason }
-                    if is_of(query, &id, None, &hub, from, address) =>
-                {
-                    let shown = shown(refused(id, from, hub), at);
-                    let (transport, protocol) = (None, None);
-                    let (ended_at, reason) = (Some(at), Some(reason));
-                    found.push(Connection { transport, protocol, ended_at, reason, ..shown });
-                }
-                What::Closed { reason, .. } => {
-                    if let Some(connection) = open.remove(&hash) {
-                        found.push(Connection { ended_at: Some(at), reason: Some(reason), ..connection });
-                    }
-                }
-                _ => {}
-            }
-        }
-        let surplus = found.len().saturating_sub(limit + 1);
-        found.drain(..surplus);
-        yield_now().await;
+    let search = Search { query, address, id: ring.hash(&query.value), limit };
+    let mut found = search.lives(&ring.contents()).await;
+    for contents in ring.refusals() {
+        found.extend(search.refused(&contents, &hub_at).await);
     }
     found
+}
+
+/// What is looked for in a ring.
+struct Search<'a> {
+    query: &'a Query,
+    address: Option<IpAddr>,
+    /// The hash of what is looked for, if that is an id.
+    id: Hash,
+    limit: usize,
+}
+
+impl Search<'_> {
+    /// Whether a record is worth reading.
+    fn may_fit(&self, record: &Record<'_>) -> bool {
+        match self.query.by {
+            By::Id => record.connection == self.id,
+            By::User => record.has(kept_user(&self.query.value)),
+            By::Address => true,
+            By::Group => false,
+        }
+    }
+
+    async fn lives(&self, contents: &Contents) -> Vec<Connection> {
+        let (mut found, mut open) = (Vec::new(), HashMap::<Hash, Connection>::new());
+        for segment in contents.segments() {
+            for record in segment.filter(Record::is_of_a_life) {
+                let is_wanted = match record.is_end() {
+                    true => open.contains_key(&record.connection),
+                    false => self.may_fit(&record),
+                };
+                let Some(Entry { at, connection: hash, what }) =
+                    is_wanted.then(|| contents.read(record)).flatten()
+                else {
+                    continue;
+                };
+                match what {
+                    What::Connected(connected) if fits(&connected, self.query, self.address) => {
+                        open.insert(hash, shown(connected, at));
+                    }
+                    What::HandshakeFailed { id, address: from, hub, reason }
+                        if is_of(self.query, &id, None, &hub, from, self.address) =>
+                    {
+                        let shown = shown(refused(id, from, hub), at);
+                        let (transport, protocol) = (None, None);
+                        let (ended_at, reason) = (Some(at), Some(reason));
+                        found.push(Connection { transport, protocol, ended_at, reason, ..shown });
+                    }
+                    What::Closed { reason, .. } => {
+                        if let Some(connection) = open.remove(&hash) {
+                            found.push(Connection { ended_at: Some(at), reason: Some(reason), ..connection });
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            self.leave_newest(&mut found);
+            yield_now().await;
+        }
+        found
+    }
+
+    /// Requests that are alike are one.
+    async fn refused(&self, contents: &Contents, hub_at: &impl Fn(&str) -> String) -> Vec<Connection> {
+        let mut found = Vec::<Connection>::new();
+        for segment in contents.segments() {
+            let records = segment.filter(|record| self.may_fit(record));
+            for Entry { at, what, .. } in records.filter_map(|record| contents.read(record)) {
+                let What::Refused(Refused { id, address, path, reason, user, times }) = what else {
+                    continue;
+                };
+                let hub = hub_at(&path);
+                if !is_of(self.query, &id, user.as_deref(), &hub, address, self.address) {
+                    continue;
+                }
+                let one = Connection { user, ..shown(refused(id, address, hub), times.since(at)) };
+                let is_alike = |known: &Connection| {
+                    (&known.id, &known.user, known.reason.as_ref()) == (&one.id, &one.user, Some(&reason))
+                };
+                found.retain(|known| !is_alike(known));
+                let (transport, protocol) = (None, None);
+                let (ended_at, reason) = (Some(at), Some(reason));
+                found.push(Connection { transport, protocol, ended_at, reason, ..one });
+            }
+            self.leave_newest(&mut found);
+            yield_now().await;
+        }
+        found
+    }
+
+    fn leave_newest(&self, found: &mut Vec<Connection>) {
+        let surplus = found.len().saturating_sub(self.limit.saturating_add(1));
+        found.drain(..surplus);
+    }
 }
 
 /// Of a connection whose transport and protocol do not matter.
@@ -211,6 +289,13 @@ fn event(entry: Entry, connected_at: Option<u64>) -> Event {
                 format!("did not get into {hub}{}: {}", from(address), reason_words(&reason).0),
             )
         },
+        What::Refused(Refused { address, path, reason, user, times, .. }) => {
+            let (why, is_problem) = reason_words(&reason);
+            let user = user.map(|user| format!(" as {user}")).unwrap_or_default();
+            let many = many_times(times);
+            let words = format!("refused at {path}{user}{}: {why}{many}", from(address));
+            Event { detail: Some(reason), is_problem, ..plain(Kind::Refused, words) }
+        }
         What::Connected(connected) => {
             let shown = shown(connected, at);
             let [transport, protocol, hub] = [&shown.transport, &shown.protocol, &shown.hub]
@@ -249,32 +334,10 @@ fn event(entry: Entry, connected_at: Option<u64>) -> Event {
     }
 }
 
-/// Why a connection has ended, in words, and whether somebody should care.
-fn reason_words(reason: &str) -> (&str, bool) {
-    match reason {
-        "handshake_refused" => ("its handshake was refused", true),
-        "handshake_lost" => ("the transport ended before the handshake", true),
-        "client_closed" => ("the client said good-bye", false),
-        "transport_closed" => ("the client closed the transport", false),
-        "input_ended" => ("the client ended it", false),
-        "transport_lost" => ("the transport was lost without a word", true),
-        "transport_violation" => ("the client broke the rules of the transport", true),
-        "truncated" => ("the transport ended within a message", true),
-        "not_resumed" => ("the client did not come back in time", true),
-        "authentication_expired" => ("the client's authentication has expired", true),
-        "refresh_refused" => ("the client's newer sign-in was refused", true),
-        "foreign_answer" => ("the client answered what another one was asked", true),
-        "sequence_gap" => ("the client left messages out when it came back", true),
-        "aborted" => ("the server closed it: the application, a ban or an operator", true),
-        "server_shutdown" => ("the instance handed its clients over", false),
-        "protocol_error" => ("the client sent what is no message", true),
-        "client_timeout" => ("the client was silent for too long", true),
-        "unwritable" => ("what a method returned cannot be written", true),
-        "slow_client" => ("the client read its messages too slowly", true),
-        "send_timeout" => ("the client took nothing for 10 s", true),
-        "protocol_missing" => ("another server sent a message without the client's protocol", true),
-        "on_connected_failed" => ("the application failed when the client connected", true),
-        other => (other, true),
+fn many_times(Times { count, seconds }: Times) -> String {
+    match count {
+        ..=1 => String::new(),
+        count => format!(", {count} times in {}", span(u64::from(seconds) * 1_000)),
     }
 }
 
@@ -308,9 +371,7 @@ pub(super) fn protocol_word(protocol: HubProtocol) -> String {
 
 #[cfg(test)]
 mod tests {
-    use hubline::{
-        ConnectionId, HubStatistics, LifecycleEvent, LifecycleKind, LifecycleObserver, Server, UserId,
-    };
+    use hubline::{ConnectionId, LifecycleEvent, LifecycleKind, LifecycleObserver, RefusedRequest, UserId};
 
     use super::*;
 
@@ -337,7 +398,8 @@ mod tests {
 
         let ids = async |query: Query, limit| {
             let address = query.value.parse().ok();
-            let found = Found::new(Vec::new(), ended(&ring, &query, address, limit).await, limit);
+            let found =
+                Found::new(Vec::new(), ended(&ring, &query, address, limit, str::to_owned).await, limit);
             let ids: Vec<_> = found.connections.iter().map(|found| found.id.clone()).collect();
             (ids, found.is_more)
         };
@@ -364,16 +426,22 @@ mod tests {
         assert!(closed.words.ends_with("341 calls, 2 of which failed)"), "{closed:?}");
         assert_eq!((closed.detail.as_deref(), closed.is_problem), (Some("slow_client"), true));
         assert!(of(&ring, "nobody").await.is_empty());
-    }
 
-    #[tokio::test]
-    async fn every_reason_has_words() {
-        let server = Server::new();
-        let hub = server.add_hub(hubline::Hub::<()>::new("Example"));
-        let HubStatistics { closed, .. } = hub.context().statistics();
-        for reason in closed.keys() {
-            assert_ne!(reason_words(reason).0, *reason);
-        }
-        assert!(closed.len() > 20);
+        // So is a request that was refused, and among what happened to the connection that it was for.
+        let bob = UserId::from("bob");
+        ring.refused(&RefusedRequest::new("/chathub/negotiate", "banned").user(Some(&bob)).address(address));
+        let another = RefusedRequest::new("/chathub", "another_user").user(Some(&bob));
+        ring.refused(&another.connection(Some(&ConnectionId::from("one"))));
+        let found = ended(&ring, &query(By::User, "bob"), None, 9, |_| "ChatHub".to_owned()).await;
+        let [banned, another] = &found[..] else { panic!("{found:?}") };
+        assert_eq!((banned.reason.as_deref(), banned.hub.as_deref()), (Some("banned"), Some("ChatHub")));
+        assert_eq!((banned.ended_at.is_some(), &banned.transport), (true, &None));
+        assert_eq!((&*another.id, another.reason.as_deref()), ("one", Some("another_user")));
+        let words = of(&ring, &banned.id).await[0].words.clone();
+        assert_eq!(words, "refused at /chathub as bob from 10.0.0.7: the user is kept out");
+        let last = of(&ring, "one").await.pop().unwrap();
+        assert_eq!((last.kind, last.is_problem), (Kind::Refused, true));
+        assert_eq!(ids(query(By::Address, "10.0.0.7"), 9).await.0.len(), 4);
+        assert_eq!(ids(query(By::Id, &banned.id), 9).await.0, [&*banned.id]);
     }
 }

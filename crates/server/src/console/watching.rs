@@ -11,11 +11,12 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde_json::Value;
 use tokio::sync::{Notify, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::figures::{Figures, Named, in_ms};
-use super::fleet::{About, Answer, Fleet, State};
+use super::figures::{Figures, in_ms};
+use super::fleet::{About, Answer, Fleet, PATIENCE, State};
 use super::local::{OfInstance, Question, now};
+use super::named::Named;
 
 /// How often the fleet is asked.
 pub(super) const UPDATE: Duration = Duration::from_secs(2);
@@ -218,9 +219,10 @@ impl Asking {
         if let Some((_, info)) = known.filter(|(asked, _)| asked.elapsed() < ASK_REDIS) {
             return Some(info);
         }
-        let info = match client.query::<String>(redis::cmd("INFO")).await {
-            Ok(text) => RedisInfo::parse(&text),
-            Err(error) => RedisInfo { why: Some(error.to_string()), ..RedisInfo::default() },
+        let info = match timeout(PATIENCE, client.query::<String>(redis::cmd("INFO"))).await {
+            Ok(Ok(text)) => RedisInfo::parse(&text),
+            Ok(Err(error)) => RedisInfo { why: Some(error.to_string()), ..RedisInfo::default() },
+            Err(_) => RedisInfo { why: Some("it does not answer".to_owned()), ..RedisInfo::default() },
         };
         self.seen.lock().redis = Some((Instant::now(), info.clone()));
         Some(info)

@@ -14,13 +14,14 @@ use hubline_auth::TokenError;
 use super::keys::ID_PREFIX;
 use super::{DevelopmentSignIn, token};
 use crate::access_token;
+use crate::refused::Refusals;
 
 static IS_LOGGED: AtomicBool = AtomicBool::new(false);
 
 /// Middleware in front of what verifies all other tokens: one for development becomes a principal, and is taken out of the
 /// request, in which nobody else could make sense of it.
 pub(crate) async fn authenticate(
-    State(sign_in): State<DevelopmentSignIn>,
+    State((sign_in, told)): State<(DevelopmentSignIn, Refusals)>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -34,7 +35,10 @@ pub(crate) async fn authenticate(
             access_token::take(&mut request);
             next.run(request).await
         }
-        Err(error) => refusal(&error),
+        Err(error) => {
+            told.tell(request.uri().path(), request.extensions(), "development_token", None);
+            refusal(&error)
+        }
     }
 }
 

@@ -188,17 +188,32 @@ const FILES: [(&str, Kind, &str); 25] = [
     ),
 ];
 
-/// All of them. `guard` stands before the test page, which is not for everybody's server.
-pub(crate) fn routes(front: &FrontDoor, guard: impl Fn(Router) -> Router) -> Router {
-    let pages = PAGES.map(|page| {
-        let html = if page.path == HOME { front.fill(&page.html()) } else { page.html() };
+/// All of them. The first page says `front`, or `with_key` while `has_key`. `guard` stands before the test page, which is not for
+/// everybody's server.
+pub(crate) fn routes<F>(
+    front: &FrontDoor,
+    with_key: &FrontDoor,
+    has_key: impl Fn() -> F + Clone + Send + Sync + 'static,
+    guard: impl Fn(Router) -> Router,
+) -> Router
+where
+    F: Future<Output = bool> + Send,
+{
+    let file = |page: Page, html: String| {
         let policy = format!("{POLICY} {}", page.reach.sources(front.is_development));
-        (page.path, File { kind: Kind::Page, text: html.into(), policy: Some(policy) })
+        File { kind: Kind::Page, text: html.into(), policy: Some(policy) }
+    };
+    let [home, others @ ..] = PAGES;
+    let homes = [front, with_key].map(|front| file(home, front.fill(&home.html())));
+    let home = get(move || async move {
+        let [without, with] = homes;
+        if has_key().await { with } else { without }
     });
+    let pages = others.map(|page| (page.path, file(page, page.html())));
     let files = FILES.map(|(path, kind, text)| {
         (path, File { kind, text: Bytes::from_static(text.as_bytes()), policy: None })
     });
-    pages.into_iter().chain(files).fold(Router::new(), |router, (path, file)| {
+    pages.into_iter().chain(files).fold(Router::new().route(HOME, home), |router, (path, file)| {
         let route = Router::new().route(path, get(move || async move { file.clone() }));
         router.merge(if path == TEST { guard(route) } else { route })
     })

@@ -24,7 +24,12 @@ pub(crate) async fn connect_with(port: u16, path: &str, headers: &str) -> TcpStr
 
 /// A WebSocket that has not said hello, or the status with which it is refused.
 pub(crate) async fn upgraded(port: u16, path: &str, headers: &str) -> Result<TcpStream, u16> {
-    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    upgrade(TcpStream::connect(("127.0.0.1", port)).await.unwrap(), path, headers).await
+}
+
+/// Makes a WebSocket of a connection.
+pub(crate) async fn upgrade(mut socket: TcpStream, path: &str, headers: &str) -> Result<TcpStream, u16> {
+    let port = socket.peer_addr().unwrap().port();
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n{headers}\r\n"

@@ -1,11 +1,16 @@
 use hubline::{ConnectionId, UserId};
 
 use super::*;
+use crate::console::alike::Times;
 
 const ID: &str = "AAECAwQFBgcICQoLDA0ODw";
 
 fn all(ring: &Ring) -> Vec<Entry> {
-    ring.contents().segments().flatten().collect()
+    read(&ring.contents())
+}
+
+fn read(contents: &Contents) -> Vec<Entry> {
+    contents.segments().flatten().filter_map(|record| contents.read(record)).collect()
 }
 
 fn life<'a>(user: &'a UserId, address: Option<IpAddr>) -> [LifecycleKind<'a>; 8] {
@@ -95,4 +100,68 @@ fn the_oldest_is_overwritten_and_the_bound_holds() {
         panic!("{entries:?}")
     };
     assert_eq!((user.as_deref(), id.len()), (Some(kept_user(&"ü".repeat(200))), ID_BYTES));
+}
+
+#[test]
+fn who_has_not_signed_in_is_no_user() {
+    let ring = Ring::new(0);
+    let (json, sockets) = (HubProtocol::Json, TransportKind::WebSockets);
+    let (user, id) = (UserId::from(ID), ConnectionId::from(ID));
+    let kind = LifecycleKind::connected("ChatHub", Some(&user), sockets, json, None);
+    ring.add_at(1, &LifecycleEvent::new(&id, kind));
+    let What::Connected(connected) = &all(&ring)[0].what else { panic!() };
+    assert_eq!((&*connected.id, &connected.user), (ID, &None));
+}
+
+#[test]
+fn a_flood_of_refusals_leaves_connections_and_users_alone() {
+    let ring = Ring::new(0);
+    let (user, id) = (UserId::from("ada"), ConnectionId::from(ID));
+    let address = |n: u64| Some(IpAddr::V6(((0x2001_0db8_u128 << 96) + (u128::from(n) << 64)).into()));
+    for kind in life(&user, address(0)) {
+        ring.add_at(1, &LifecycleEvent::new(&id, kind));
+    }
+    let expired = RefusedRequest::new("/ChatHub/negotiate", "expired").user(Some(&user)).address(address(0));
+    for n in 0..9 {
+        ring.refuse_at(2_000 + n * 1_000, &expired);
+    }
+    ring.refuse_at(
+        20_000,
+        &RefusedRequest::new("/chathub", "another_user").user(Some(&user)).connection(Some(&id)),
+    );
+    for n in 0..100_000 {
+        ring.refuse_at(30_000 + n, &RefusedRequest::new("/chathub", "unauthenticated").address(address(n)));
+        ring.refuse_at(30_000 + n, &RefusedRequest::new("/chathub", "origin").address(address(1)));
+        let fill = ring.fill();
+        assert!(fill.bytes <= fill.limit_bytes, "{fill:?}");
+    }
+    assert_eq!((all(&ring).len(), ring.fill().oldest_at), (8, Some(1)));
+
+    let [of_users, of_strangers] = ring.refusals().map(|contents| read(&contents));
+    let counts = of_users.iter().filter_map(|entry| match &entry.what {
+        What::Refused(refused) => Some((&*refused.reason, refused.times.count)),
+        _ => None,
+    });
+    let counts: Vec<_> = counts.collect();
+    assert_eq!(counts, [("expired", 1), ("expired", 2), ("expired", 4), ("expired", 8), ("another_user", 1)]);
+    assert_eq!(of_users[4].connection, ring.hash(ID), "it is among what happened to the connection");
+    let What::Refused(refused) = &of_users[3].what else { panic!() };
+    let Refused { id: own, path, reason, user, times, .. } = refused;
+    assert_eq!((&**path, &**reason, user.as_deref()), ("/chathub", "expired", Some("ada")));
+    assert_eq!(*times, Times { count: 8, seconds: 7 });
+    assert_eq!(ring.hash(own), of_users[3].connection, "it is found by an id of its own");
+    assert!(own.starts_with("refused-") && ring.hash("refused-x") != ring.hash("refused-y"));
+
+    // The newest of the others are there, the address that comes again and again a few times.
+    let came = |wanted: &str| {
+        let is = |entry: &&Entry| matches!(&entry.what, What::Refused(refused) if refused.reason == wanted);
+        of_strangers.iter().filter(is).count()
+    };
+    assert!(
+        came("unauthenticated") > 50 && came("origin") < 20,
+        "{} {}",
+        came("unauthenticated"),
+        came("origin")
+    );
+    assert_eq!(of_strangers.last().unwrap().at, 129_999);
 }

@@ -5,11 +5,25 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
 
 use super::{CHAT, CONSOLE, PATIENCE, token};
-use crate::client::{frame, upgraded};
+use crate::client::{frame, upgrade, upgraded};
+
+const JSON: &str = r#"{"protocol":"json","version":1}"#;
+
+/// Sends a request without a body, and reads the head of its answer. Returns the status.
+pub(super) async fn begun(socket: &mut TcpStream, line: &str, headers: &str) -> u16 {
+    let port = socket.peer_addr().unwrap().port();
+    let request = format!("{line} HTTP/1.1\r\nHost: localhost:{port}\r\n{headers}\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(timeout(PATIENCE, socket.read_u8()).await.unwrap().unwrap());
+    }
+    std::str::from_utf8(&head[9..12]).unwrap().parse().unwrap()
+}
 
 /// A client of a hub, over a WebSocket and in JSON.
 pub(super) struct Client {
@@ -27,11 +41,34 @@ impl Client {
 
     /// The status, if it is not let in.
     pub(super) async fn open(port: u16, path: &str, headers: &str) -> Result<Self, u16> {
-        let socket = upgraded(port, path, headers).await?;
-        let mut client = Self { socket, bytes: Vec::new(), messages: VecDeque::new(), next: 0 };
-        client.send(r#"{"protocol":"json","version":1}"#).await;
-        assert_eq!(client.message().await, Some(json!({})), "the handshake");
+        let mut client = Self::upgraded(port, path, headers).await?;
+        client.shake_hands(JSON).await;
         Ok(client)
+    }
+
+    /// A WebSocket before its handshake.
+    pub(super) async fn upgraded(port: u16, path: &str, headers: &str) -> Result<Self, u16> {
+        upgraded(port, path, headers).await.map(Self::over)
+    }
+
+    fn over(socket: TcpStream) -> Self {
+        Self { socket, bytes: Vec::new(), messages: VecDeque::new(), next: 0 }
+    }
+
+    pub(super) async fn shake_hands(&mut self, handshake: &str) {
+        self.send(handshake).await;
+        assert_eq!(self.message().await, Some(json!({})), "the handshake");
+    }
+
+    /// A user of the chat of whom the kernel takes little that is not read.
+    pub(super) async fn reading_little(port: u16, user: &str) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        let socket = socket.connect(([127, 0, 0, 1], port).into()).await.unwrap();
+        let path = format!("{CHAT}?access_token={}", token(user));
+        let mut client = Self::over(upgrade(socket, &path, "").await.unwrap());
+        client.shake_hands(JSON).await;
+        client
     }
 
     /// A user of the chat.
@@ -143,6 +180,25 @@ impl Client {
         let found = self.call("Find", query).await.unwrap();
         assert_eq!((&found["silent"], &found["isMore"]), (&json!([]), &json!(false)), "{found}");
         found["connections"].as_array().unwrap().clone()
+    }
+
+    /// The timeline of a connection once something of this kind is in it.
+    pub(super) async fn timeline_with(&mut self, id: &str, kind: &str) -> (Vec<String>, Value) {
+        let mut last = Value::Null;
+        let told = async {
+            loop {
+                let (kinds, timeline) = self.timeline(id).await;
+                if kinds.iter().any(|known| known == kind) {
+                    return (kinds, timeline);
+                }
+                last = timeline;
+                sleep(Duration::from_millis(150)).await;
+            }
+        };
+        match timeout(PATIENCE, told).await {
+            Ok(told) => told,
+            Err(_) => panic!("nothing is told as {kind}: {last:#}"),
+        }
     }
 
     /// The kinds of what has happened to a connection, and in what way it has ended.

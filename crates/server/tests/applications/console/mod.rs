@@ -1,6 +1,9 @@
 //! The console, asked as its page asks, of real instances.
 
+mod away;
 mod client;
+mod refusals;
+mod transports;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -20,12 +23,12 @@ const ADMIN_KEY: &str = "0123456789abcdef0123456789abcdef";
 const CHAT: &str = "/chathub";
 const CONSOLE: &str = "/console/hub";
 
-async fn started(redis: Option<&RedisServer>, name: &str, args: &[&str]) -> ServerProcess {
+async fn started(redis: Option<&str>, name: &str, args: &[&str]) -> ServerProcess {
     let launch =
         Launch::new(env!("CARGO_BIN_EXE_hubline")).arg("serve").arg(format!("--ApplicationName={name}"));
     let launch = args.iter().fold(launch, |launch, arg| launch.arg(*arg));
     let launch = match redis {
-        Some(redis) => launch.arg("--redis").arg(redis.connection_string()),
+        Some(redis) => launch.arg("--redis").arg(redis),
         None => launch,
     };
     ServerProcess::start(launch).await.unwrap()
@@ -33,8 +36,13 @@ async fn started(redis: Option<&RedisServer>, name: &str, args: &[&str]) -> Serv
 
 /// Instances of a fleet, `one`, `two` and so on, that need keys.
 async fn fleet(redis: &RedisServer, names: &[&str]) -> Vec<ServerProcess> {
+    fleet_at(&redis.connection_string(), names, "--Drain:Delay=0").await
+}
+
+/// The same over any Redis, with one setting more.
+async fn fleet_at(redis: &str, names: &[&str], setting: &str) -> Vec<ServerProcess> {
     let (jwt, admin) = (format!("--Jwt:Key={JWT_KEY}"), format!("--Admin:ApiKey={ADMIN_KEY}"));
-    let args = [&*jwt, &*admin, "--Drain:Delay=0"];
+    let args = [&*jwt, &*admin, "--Drain:Delay=0", setting];
     futures_util::future::join_all(names.iter().map(|name| started(Some(redis), name, &args))).await
 }
 
@@ -43,9 +51,23 @@ fn port(server: &ServerProcess) -> u16 {
 }
 
 fn token(user: &str) -> String {
+    signed(user, 600, JWT_KEY)
+}
+
+/// A token that ends in so many seconds, signed with a key.
+fn signed(user: &str, seconds: i64, key: &str) -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let claims = json!({ "sub": user, "exp": now + 600 });
-    encode(&Header::default(), &claims, &EncodingKey::from_secret(JWT_KEY.as_bytes())).unwrap()
+    let claims = json!({ "sub": user, "exp": i64::try_from(now).unwrap() + seconds });
+    encode(&Header::default(), &claims, &EncodingKey::from_secret(key.as_bytes())).unwrap()
+}
+
+/// Negotiates. Returns the connection's id, and the path that brings its transport.
+async fn negotiated(port: u16, user: &str, query: &str) -> (String, String) {
+    let line = format!("POST {CHAT}/negotiate?negotiateVersion=1{query}");
+    let (status, answer) = ask(port, &line, &token(user), &Value::Null).await;
+    assert_eq!(status, 200, "{answer}");
+    let [id, secret] = ["connectionId", "connectionToken"].map(|name| answer[name].as_str().unwrap());
+    (id.to_owned(), format!("{CHAT}?id={secret}"))
 }
 
 /// Status and body of an answer.
@@ -62,6 +84,16 @@ async fn ask(port: u16, line: &str, key: &str, body: &Value) -> (u16, Value) {
     timeout(PATIENCE, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.split(' ').nth(1).unwrap().parse().unwrap(), serde_json::from_str(body).unwrap_or_default())
+}
+
+/// An answer to a GET, its head too.
+async fn page(port: u16, path: &str) -> String {
+    let mut socket = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(PATIENCE, socket.read_to_string(&mut answer)).await.unwrap().unwrap();
+    answer
 }
 
 fn instances(snapshot: &Value) -> Vec<(&str, &str)> {
@@ -209,15 +241,8 @@ async fn a_connection_is_found_and_its_end_is_told_with_the_true_reason() {
     let mut console = Client::console(two, ADMIN_KEY).await;
 
     // Negotiated at one instance, connected at the other.
-    let (_, negotiated) =
-        ask(one, &format!("POST {CHAT}/negotiate?negotiateVersion=1"), &token("ada"), &Value::Null).await;
-    let id = negotiated["connectionId"].as_str().unwrap().to_owned();
-    let path = format!(
-        "{CHAT}?id={}&access_token={}",
-        negotiated["connectionToken"].as_str().unwrap(),
-        token("ada")
-    );
-    let mut ada = Client::connect(two, &path, "").await;
+    let (id, path) = negotiated(one, "ada", "").await;
+    let mut ada = Client::connect(two, &format!("{path}&access_token={}", token("ada")), "").await;
     for (by, value) in [("user", "ada"), ("id", &*id), ("address", "127.0.0.1")] {
         let found = console.find(by, value).await;
         let found: Vec<_> = found.iter().filter(|found| found["hub"] == "ChatHub").collect();
@@ -238,7 +263,7 @@ async fn a_connection_is_found_and_its_end_is_told_with_the_true_reason() {
     assert_eq!(console.find("user", "nobody").await.len(), 0);
     ada.send(r#"{"type":7}"#).await;
     ada.closed().await;
-    let (kinds, timeline) = ended(&mut console, &id).await;
+    let (kinds, timeline) = console.timeline_with(&id, "closed").await;
     assert_eq!(kinds, ["negotiated", "connected", "callFailed", "closed"], "{timeline}");
     let entries = &timeline["entries"];
     assert_eq!(
@@ -281,7 +306,7 @@ async fn a_connection_is_found_and_its_end_is_told_with_the_true_reason() {
                 assert!(client.closed().await, "it is to come back");
             }
         }
-        let (kinds, timeline) = ended(&mut console, &id).await;
+        let (kinds, timeline) = console.timeline_with(&id, "closed").await;
         assert_eq!(
             (kinds, &timeline["entries"][1]["detail"]),
             (vec!["connected".to_owned(), "closed".to_owned()], &json!(reason)),
@@ -295,20 +320,6 @@ async fn a_connection_is_found_and_its_end_is_told_with_the_true_reason() {
     servers[0].terminate().unwrap();
     // It says so, before it could be missed.
     console.watch_until("gone", |snapshot| instances(snapshot)[1] == ("one", "gone")).await;
-}
-
-/// The timeline of a connection once it has ended.
-async fn ended(console: &mut Client, id: &str) -> (Vec<String>, Value) {
-    let ended = async {
-        loop {
-            let (kinds, timeline) = console.timeline(id).await;
-            if kinds.last().is_some_and(|kind| kind == "closed") {
-                return (kinds, timeline);
-            }
-            sleep(Duration::from_millis(150)).await;
-        }
-    };
-    timeout(PATIENCE, ended).await.unwrap()
 }
 
 #[tokio::test]
@@ -473,11 +484,45 @@ async fn without_a_key_it_is_open_in_development_and_off_elsewhere() {
     assert_eq!(signed_in["environment"], "Development");
     let snapshot = console.watch_until("one", |snapshot| snapshot["total"]["connections"] == 1).await;
     assert_eq!((&snapshot["isAlone"], &snapshot["redis"]), (&json!(true), &Value::Null));
+    // Who has not signed in is no user, and what `hubline check` connects to is no hub of theirs.
+    let _nobody = Client::connect(port(&open), CHAT, "").await;
+    let snapshot = console.watch_until("nobody", |snapshot| hub(&snapshot["total"], "ChatHub") == 1).await;
+    assert_eq!((&snapshot["users"], &snapshot["addresses"][0]["connections"]), (&json!([]), &json!(1)));
+    let hubs = snapshot["total"]["byHub"].as_array().unwrap().iter();
+    let hubs: Vec<_> = hubs.map(|hub| hub["hub"].as_str().unwrap()).collect();
+    assert_eq!(hubs, ["ChatHub", "VideoCallHub", "NavigationStateHub", "ConsoleHub"]);
     assert_eq!(snapshot["instances"][0]["figures"]["timeline"], Value::Null);
     assert_eq!(console.timeline("x").await.1["isOn"], false);
 
     let mut console = Client::connect(port(&off), CONSOLE, "").await;
     let error = console.call("SignIn", json!([null])).await.unwrap_err();
     assert_eq!(error, "The console is off, because no admin key is configured; Admin__ApiKey sets one.");
+    assert!(page(port(&off), "/").await.contains("<strong>Console <span class=\"access off\">off</span>"));
     assert_eq!(Client::open(port(&none), CONSOLE, "").await.err(), Some(404));
+}
+
+#[tokio::test]
+async fn a_key_in_the_database_alone_opens_console_and_test_page_and_the_first_page_says_so() {
+    let directory = tempfile::tempdir().unwrap();
+    let database =
+        format!("--ConnectionStrings:Database=Data Source={}", directory.path().join("a.db").display());
+    let admin = format!("--Admin:ApiKey={ADMIN_KEY}");
+    let both = [&*database, &*admin];
+    let (with_key, without) = tokio::join!(started(None, "a", &both), started(None, "b", &both[..1]));
+    let (front, closed) = (page(port(&without), "/").await, "<span class=\"access off\">off</span>");
+    assert!(front.contains(closed) && !front.contains("class=\"tile\" href=\"/console/test\""), "{front}");
+    let key = json!({ "name": "first", "scope": "read" });
+    let (status, made) = ask(port(&with_key), "POST /api/admin/keys", ADMIN_KEY, &key).await;
+    assert_eq!(status, 201, "{made}");
+    // That there was none is good for a second.
+    let opened = async {
+        while page(port(&without), "/").await.contains(&format!("Console {closed}")) {
+            sleep(Duration::from_millis(100)).await;
+        }
+    };
+    timeout(PATIENCE, opened).await.unwrap();
+    assert!(page(port(&without), "/").await.contains("class=\"tile\" href=\"/console/test\""));
+    assert!(page(port(&without), "/console/test").await.starts_with("HTTP/1.1 200"));
+    let console = Client::console(port(&without), made["secret"].as_str().unwrap()).await;
+    drop(console);
 }
