@@ -3,6 +3,7 @@
 
 use std::fmt::Write;
 
+use crate::report::format::Length;
 use crate::report::html::escaped;
 
 /// Lines over one horizontal axis.
@@ -44,12 +45,16 @@ impl Axis {
         Self { from: 0.0, to: steps * step, is_logarithmic: false, ticks }
     }
 
-    /// From 0 to exactly `most`, with up to 5 labels.
-    pub(super) fn exact(most: f64, label: impl Fn(f64) -> String) -> Self {
-        let step = round_up(most.max(1e-9) / 4.0);
-        let ticks =
-            counted_to((most / step).floor()).map(|number| (number * step, label(number * step))).collect();
-        Self { from: 0.0, to: most.max(1e-9), is_logarithmic: false, ticks }
+    /// Seconds from 0 to exactly `most`, with up to 5 labels.
+    pub(super) fn seconds(most: f64) -> Self {
+        const STEPS: [f64; 17] = [
+            1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1_800.0, 3_600.0, 7_200.0,
+            14_400.0, 21_600.0, 43_200.0,
+        ];
+        let step = STEPS.into_iter().find(|step| step * 4.5 >= most).unwrap_or_else(|| round_up(most / 4.0));
+        let tick = |number| (number * step, Length(number * step).to_string());
+        let ticks = counted_to((most / step).floor()).map(tick).collect();
+        Self { from: 0.0, to: most.max(1.0), is_logarithmic: false, ticks }
     }
 
     /// With these labels, in the order of their values.
@@ -86,6 +91,9 @@ impl Chart<'_> {
         let _ = write!(write, "<figure class=\"chart\"><figcaption><h3>{}</h3><ul>", escaped(self.title));
         for (number, line) in self.lines.iter().enumerate() {
             let _ = write!(write, "<li class=\"c{}\">{}</li>", number % COLORS, escaped(&line.name));
+        }
+        if !self.marks.is_empty() {
+            write.push_str("<li class=\"mark\">from here on so many connections</li>");
         }
         let summary = escaped(&self.summary);
         let _ = write!(
@@ -185,7 +193,10 @@ mod tests {
         let number = |value: f64| value.to_string();
         assert_eq!(labels(&Axis::linear(37.0, number)), ["0", "10", "20", "30", "40"]);
         assert_eq!(labels(&Axis::linear(0.0, number)).len(), 2);
-        assert_eq!(labels(&Axis::exact(37.0, number)), ["0", "10", "20", "30"]);
+        assert_eq!(labels(&Axis::seconds(37.0)), ["0 s", "10 s", "20 s", "30 s"]);
+        assert_eq!(labels(&Axis::seconds(181.0)), ["0 s", "1 min", "2 min", "3 min"]);
+        assert_eq!(labels(&Axis::seconds(0.0)), ["0 s"]);
+        assert_eq!(labels(&Axis::seconds(86_400.0)).len(), 5);
         assert_eq!(
             labels(&Axis::logarithmic(30.0, 800.0, number)),
             ["10", "20", "50", "100", "200", "500", "1000"]
@@ -208,7 +219,7 @@ mod tests {
             title: "a < b",
             summary: "\"c\"".to_owned(),
             y: Axis::linear(10.0, |value| value.to_string()),
-            x: Axis::exact(4.0, |value| value.to_string()),
+            x: Axis::seconds(4.0),
             lines: vec![
                 Line { name: "one".to_owned(), points: vec![(0.0, 0.0), (2.0, 5.0), (4.0, 10.0)] },
                 Line { name: "two".to_owned(), points: vec![(1.0, 5.0)] },

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::measure::{Recorder, Second};
-use crate::report::format::{Count, Length, Rate, Time};
+use crate::report::format::{Count, Rate, Time};
 use crate::report::html::chart::{Axis, Chart, Line};
 use crate::report::html::escaped;
 use crate::report::model::Report;
@@ -11,7 +11,7 @@ use crate::report::words;
 
 pub(super) fn charts(report: &Report) -> String {
     let timeline = Timeline::of(report);
-    let mut out = String::from("<section class=\"charts\" aria-label=\"Charts\">\n");
+    let mut out = String::from("<section class=\"charts\"><h2>Charts</h2>\n");
     if !timeline.seconds.is_empty() {
         out.push_str(&timeline.latency().html());
         out.push_str(&timeline.messages().html());
@@ -54,7 +54,7 @@ impl Timeline {
 
     fn chart(&self, title: &'static str, summary: String, y: Axis, lines: Vec<Line>) -> Chart<'static> {
         let end = self.seconds.last().map_or(1.0, |second| f64::from(second.second));
-        let x = Axis::exact(end, |seconds| Length(seconds).to_string());
+        let x = Axis::seconds(end);
         Chart { title, summary, y, x, lines, marks: self.marks.clone() }
     }
 
@@ -118,8 +118,8 @@ fn one(seconds: &[Second]) -> Second {
 fn distribution(report: &Report) -> Option<Chart<'static>> {
     const MOST: usize = 6;
     // From nothing to 4 nines.
-    const TICKS: [(f64, &str); 6] =
-        [(0.0, "p0"), (0.301, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"), (4.0, "p99.99")];
+    const TICKS: [(f64, &str); 5] =
+        [(0.301, "p50"), (1.0, "p90"), (2.0, "p99"), (3.0, "p99.9"), (4.0, "p99.99")];
     let measured: Vec<_> = report.steps.iter().filter(|step| !step.latency().1.is_empty()).collect();
     let (_, slowest) = measured.last()?.latency();
     let points = |recorder: &Recorder| {
@@ -135,7 +135,7 @@ fn distribution(report: &Report) -> Option<Chart<'static>> {
     let times = slowest.percentiles();
     let ticks = TICKS.iter().map(|(place, label)| (*place, (*label).to_owned())).collect();
     Some(Chart {
-        title: "Latency by percentile and connections",
+        title: "Latency by percentile, for each number of connections",
         summary: format!(
             "Latency by percentile, of the largest step: p50 {}, p90 {}, p99 {}, p99.9 {}",
             Time(times.p50_micros),
@@ -195,7 +195,7 @@ fn own(report: &Report) -> Option<Chart<'static>> {
             report.own.machine_busiest * 100.0
         ),
         y: Axis::linear(100.0, |percent| format!("{percent:.0}%")),
-        x: Axis::exact(end, |seconds| Length(seconds).to_string()),
+        x: Axis::seconds(end),
         lines: vec![line("tester", |sample| sample.busy), line("machine", |sample| sample.machine_busy)],
         marks: Vec::new(),
     })

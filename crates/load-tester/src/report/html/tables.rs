@@ -142,12 +142,12 @@ fn errors(page: &mut String, report: &Report) {
         return;
     }
     let mut body = String::from(
-        "<div class=\"scrolls\" tabindex=\"0\" role=\"region\" aria-label=\"Errors\"><table><thead><tr><th scope=\"col\">Count</th><td>Cause, the first of them, and what helps</td></tr></thead><tbody>",
+        "<div class=\"scrolls\" tabindex=\"0\" role=\"region\" aria-label=\"Errors\"><table><thead><tr><th scope=\"col\">Count</th><th scope=\"col\" class=\"text\">Cause, the first of them, and what helps</th></tr></thead><tbody>",
     );
     for group in &report.errors {
         let _ = write!(
             body,
-            "<tr><td>{}</td><td class=\"text\"><b>{}</b>",
+            "<tr><th scope=\"row\">{}</th><td class=\"text\"><b>{}</b>",
             Count(group.count),
             escaped(&group.cause)
         );
