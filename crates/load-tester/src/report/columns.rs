@@ -4,15 +4,24 @@
 #[derive(Debug)]
 pub(crate) struct Columns {
     /// Names, and how dispensable each column is: 0 always stays.
-    heads: Vec<(&'static str, u8)>,
+    heads: Vec<(String, u8)>,
     rows: Vec<Vec<String>>,
 }
 
 impl Columns {
     const GAP: usize = 2;
 
-    pub(crate) fn new(heads: &[(&'static str, u8)]) -> Self {
-        Self { heads: heads.to_vec(), rows: Vec::new() }
+    pub(crate) fn new(heads: &[(&str, u8)]) -> Self {
+        Self {
+            heads: heads.iter().map(|(head, least)| ((*head).to_owned(), *least)).collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    /// The first column, which always stays, has the name of the table.
+    pub(crate) fn titled(title: &str, heads: &[(&str, u8)]) -> Self {
+        let heads: Vec<_> = [(title, 0)].into_iter().chain(heads.iter().copied()).collect();
+        Self::new(&heads)
     }
 
     pub(crate) fn row(&mut self, cells: &[String]) {
@@ -38,7 +47,7 @@ impl Columns {
                 _ => break,
             };
         }
-        let heads: Vec<String> = self.heads.iter().map(|(head, _)| (*head).to_owned()).collect();
+        let heads: Vec<String> = self.heads.iter().map(|(head, _)| head.clone()).collect();
         let is_number = |row: &Vec<String>| row[0].bytes().all(|byte| byte.is_ascii_digit() || byte == b',');
         let first_is_number = self.rows.iter().all(is_number);
         let line = |cells: &Vec<String>| {

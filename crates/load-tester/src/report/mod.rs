@@ -1,6 +1,7 @@
 //! What a run found: the [`Report`] and how it is shown, judged and compared.
 
 mod columns;
+mod compare;
 mod errors;
 mod format;
 mod html;
@@ -12,6 +13,7 @@ mod table;
 mod threshold;
 mod words;
 
+pub use compare::{compare, not_comparable};
 pub use errors::{ErrorGroup, Errors};
 pub use html::html;
 pub use model::Report;
