@@ -25,6 +25,7 @@
 
 #[allow(dead_code, reason = "the run of a load test, which comes next, uses the rest")]
 pub mod client;
+pub mod live;
 pub mod measure;
 pub mod oracle;
 mod probes;

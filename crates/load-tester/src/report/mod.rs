@@ -3,7 +3,7 @@
 mod columns;
 mod compare;
 mod errors;
-mod format;
+pub(crate) mod format;
 mod html;
 mod metric;
 pub mod model;
