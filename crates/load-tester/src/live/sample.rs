@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use crate::measure::{OwnSample, Percentiles, Second};
+use crate::measure::OwnSample;
+#[cfg(feature = "live")]
+use crate::measure::{Percentiles, Second};
 use crate::report::model::{LatencyOf, Snapshot, Stage};
 use crate::report::sample;
 
@@ -31,6 +33,7 @@ pub(super) fn running() -> Snapshot {
     }
 }
 
+#[cfg(feature = "live")]
 pub(super) fn in_trouble() -> Snapshot {
     let (report, running) = (sample::bad(), running());
     Snapshot {

@@ -15,7 +15,7 @@ use crate::live::terminal::Taken;
 use crate::live::words;
 use crate::measure::Second;
 use crate::report::format::{Bytes, Count, Rate, Time, wrapped};
-use crate::report::model::Snapshot;
+use crate::report::model::{LatencyOf, Snapshot, Stage};
 
 /// The terminal, as long as the view has it.
 pub(super) struct Screen {
@@ -74,8 +74,8 @@ fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, color: bool) {
     let width = usize::from(area.width);
     let errors = u16::try_from(snapshot.errors.len().min(4)).unwrap_or(0);
     let warnings = u16::try_from(snapshot.warnings.len().min(2)).unwrap_or(0);
-    let verdict_words = words::verdict(snapshot);
-    let verdict_rows = u16::try_from(wrapped(&verdict_words, width).len()).unwrap_or(1);
+    let verdict_text = verdict_words(snapshot);
+    let verdict_rows = u16::try_from(wrapped(&verdict_text, width).len()).unwrap_or(1);
     let charts = if area.height >= 19 + verdict_rows + errors + warnings * 2 { 8 } else { 0 };
     let rows = Layout::vertical([
         Constraint::Length(2),
@@ -90,7 +90,7 @@ fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, color: bool) {
     ])
     .split(area);
     head(frame, rows[0], snapshot, look);
-    verdict(frame, rows[1], snapshot, &verdict_words, look);
+    verdict(frame, rows[1], snapshot, &verdict_text, look);
     figures(frame, rows[2], snapshot, look);
     latency(frame, rows[3], snapshot, look);
     recent(frame, rows[4], snapshot, look);
@@ -107,7 +107,7 @@ fn head(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, look: Look) {
     ]);
     frame.render_widget(title, Rect { height: area.height.min(1), ..area });
     let below = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
-    let progress = words::progress(snapshot);
+    let progress = progress(snapshot);
     let gauge = LineGauge::default()
         .ratio(progress)
         .label(format!("{:>3.0}%  {}", progress * 100.0, words::left(snapshot)))
@@ -167,7 +167,7 @@ fn figure_rows(width: usize) -> u16 {
 }
 
 fn latency(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, look: Look) {
-    let (of, times) = words::latency(snapshot);
+    let (of, times) = latency_words(snapshot);
     let mut spans = vec![Span::styled(format!("{of:<12}"), look.soft())];
     if times.is_empty() {
         spans.push(Span::styled("none timed yet", look.soft()));
@@ -272,6 +272,45 @@ fn foot(frame: &mut Frame<'_>, area: Rect, snapshot: &Snapshot, look: Look) {
     };
     let lines = vec![Line::styled(tester, look.soft()), Line::styled(help, look.soft())];
     frame.render_widget(Paragraph::new(lines), area);
+}
+
+/// The verdict so far.
+fn verdict_words(snapshot: &Snapshot) -> String {
+    match words::has_verdict(snapshot) {
+        true => format!("{} so far", snapshot.verdict),
+        false => "no message was looked at yet".to_owned(),
+    }
+}
+
+/// Share of the run that is over, 0 to 1.
+fn progress(snapshot: &Snapshot) -> f64 {
+    let elapsed = snapshot.elapsed.as_secs_f64();
+    match (snapshot.stage, snapshot.left) {
+        (Stage::Done, _) => 1.0,
+        (_, Some(left)) => (elapsed / (elapsed + left.as_secs_f64()).max(f64::EPSILON)).clamp(0.0, 1.0),
+        _ => 0.0,
+    }
+}
+
+/// Whose latencies, and the times by name; nothing before the first.
+fn latency_words(snapshot: &Snapshot) -> (&'static str, Vec<(&'static str, String)>) {
+    let of = match snapshot.latency_of {
+        LatencyOf::Delivery => "deliveries",
+        LatencyOf::Call => "calls",
+    };
+    let times = &snapshot.latency;
+    if times.count == 0 {
+        return (of, Vec::new());
+    }
+    let times = [
+        ("p50", times.p50_micros),
+        ("p90", times.p90_micros),
+        ("p95", times.p95_micros),
+        ("p99", times.p99_micros),
+        ("p99.9", times.p999_micros),
+        ("max", times.max_micros),
+    ];
+    (of, times.map(|(name, micros)| (name, Time(micros).to_string())).to_vec())
 }
 
 #[cfg(test)]

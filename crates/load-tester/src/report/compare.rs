@@ -117,10 +117,12 @@ fn steps(one: &Step, other: &Step) -> Comparison {
     let mut table = columns(&counted(one.connections, "connection"));
     table.counts("open", one.connected, other.connected);
     table.counts("cut off", one.disconnects, other.disconnects);
-    let rates: [(&str, fn(&Step) -> u64); 3] =
-        [("sent/s", |step| step.sent), ("received/s", |step| step.received), ("calls/s", |step| step.calls)];
-    for (name, count) in rates {
-        let (a, b) = (one.rate(count(one)), other.rate(count(other)));
+    for (name, a, b) in [
+        ("sent/s", one.sent, other.sent),
+        ("received/s", one.received, other.received),
+        ("calls/s", one.calls, other.calls),
+    ] {
+        let (a, b) = (one.rate(a), other.rate(b));
         if a + b > 0.0 {
             table.row(name, Rate(a).to_string(), Rate(b).to_string(), ratio(a, b));
         }
