@@ -60,7 +60,7 @@ impl Basis {
         }
         if verdict.lost_in_faults.total() > 0 {
             say(
-                "A loss is put down to a fault if it was sent while the receiver or the sender was away, or up to a second before: the server may have lost it by itself \
+                "A loss is put down to a fault if it was sent while the receiver or the sender was away, or up to --late before: the server may have lost it by itself \
                  at the same time.",
             );
         }

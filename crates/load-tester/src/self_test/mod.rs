@@ -15,7 +15,7 @@ mod tests;
 
 use clap::Args;
 
-use crate::oracle::Rules;
+use crate::oracle::{MOST_REMEMBERED, Rules};
 pub use report::{Kind, Part, SelfTestReport};
 
 /// What the self-test of the oracle does.
@@ -36,12 +36,14 @@ pub struct SelfTestOptions {
 
 /// How many messages go through the oracle alone for each one over sockets.
 const ALONE: u64 = 10;
+/// Times `one_in`: with more messages some receiver would have more gaps than the oracle remembers one by one.
+const MOST_MESSAGES: u64 = 3_000;
 
 /// Plants faults at known places, alone in memory and over sockets through a server of its own, and compares what the oracle finds, message by
 /// message. Without faults it must find nothing.
 ///
 /// # Errors
-/// The server or a client of the test could not go on.
+/// More faults are asked for than can be told from each other, or the server or a client of the test could not go on.
 ///
 /// # Cancel safety
 /// Safe: server and clients end with it.
@@ -50,6 +52,13 @@ pub async fn self_test(
     progress: &mut (dyn FnMut(&str) + Send),
 ) -> anyhow::Result<SelfTestReport> {
     let SelfTestOptions { seed, messages, one_in } = *options;
+    let most = one_in.saturating_mul(MOST_MESSAGES);
+    anyhow::ensure!(
+        messages <= most,
+        "faults at 1 in {one_in} of {messages} messages are more than the oracle remembers one by one ({MOST_REMEMBERED} gaps a receiver): \
+         --messages may be {most} at most, or --one-in {} at least",
+        messages.div_ceil(MOST_MESSAGES)
+    );
     // Short, so that it is easily typed again.
     let seed = seed.map_or_else(|| random().map(|number| number >> 40), Ok)?;
     let run = u32::try_from(random()? >> 32)?;

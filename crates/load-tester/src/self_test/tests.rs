@@ -18,6 +18,13 @@ async fn what_the_server_does_wrong_is_found_at_its_place() {
     assert!(report.to_string().ends_with("nothing else (seed 19)."), "{report}");
 }
 
+#[tokio::test]
+async fn more_faults_than_the_oracle_remembers_are_refused() {
+    let options = SelfTestOptions { seed: None, messages: 30_001, one_in: 10 };
+    let error = self_test(&options, &mut |_| ()).await.unwrap_err().to_string();
+    assert!(error.ends_with("--messages may be 30000 at most, or --one-in 11 at least"), "{error}");
+}
+
 /// The same seed plants the same, another one something else.
 #[test]
 fn faults_are_where_the_seed_puts_them() {
