@@ -130,10 +130,10 @@ struct Other {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Missed {
     /// Redis delivered the question to all that listen, and it is none of these.
-    NotListening,
-    NotAnswered,
+    Absent,
+    NoAnswer,
     /// The question has not come to Redis, so nothing is known.
-    NotAsked,
+    Unasked,
 }
 
 /// Another instance, as it is shown.
@@ -264,9 +264,9 @@ impl Fleet {
             }
         }
         let why = match heard {
-            None => Missed::NotAsked,
-            Some(_) if answered.len() >= expected => Missed::NotListening,
-            Some(_) => Missed::NotAnswered,
+            None => Missed::Unasked,
+            Some(_) if answered.len() >= expected => Missed::Absent,
+            Some(_) => Missed::NoAnswer,
         };
         let missing = asked.into_iter().filter(|id| !answered.iter().any(|(reply, _)| reply.from.id == *id));
         let missing = missing.filter_map(|id| self.missed(&id, why)).collect();
@@ -309,7 +309,7 @@ impl Fleet {
         let other = others.get_mut(id)?;
         let since = match other.missed {
             // Once Redis is back, the others have as long as ever to answer.
-            Some((_, Missed::NotAsked)) if why != Missed::NotAsked => Instant::now(),
+            Some((_, Missed::Unasked)) if why != Missed::Unasked => Instant::now(),
             Some((since, _)) => since,
             None => Instant::now(),
         };
@@ -373,8 +373,8 @@ impl Other {
         match self.missed {
             _ if self.has_ended => State::Gone,
             Some((since, why)) => match since.elapsed() {
-                missed if missed >= SILENT && why != Missed::NotAsked => State::Gone,
-                missed if missed >= QUIET && why == Missed::NotListening => State::Gone,
+                missed if missed >= SILENT && why != Missed::Unasked => State::Gone,
+                missed if missed >= QUIET && why == Missed::Absent => State::Gone,
                 missed if missed >= QUIET => State::Silent,
                 _ => self.about.state,
             },
@@ -404,7 +404,7 @@ mod tests {
         let (heard, heard_at, now) = (Instant::now(), SystemTime::now(), Instant::now());
         let other = |missed| Other { about: about.clone(), heard, heard_at, missed, has_ended: false };
         let state = |why| other(Some((now, why))).state();
-        let all = || [Missed::NotListening, Missed::NotAnswered, Missed::NotAsked].map(state);
+        let all = || [Missed::Absent, Missed::NoAnswer, Missed::Unasked].map(state);
         assert_eq!(other(None).state(), State::Draining);
         assert_eq!(all(), [State::Draining; 3]);
         tokio::time::advance(QUIET).await;
