@@ -81,7 +81,7 @@ export const TIMELINE = {
   id: 'b1YvNq7RkE4wGz9MfSo2XA', hub: 'ChatHub', user: 'ada', address: '10.20.0.7', isConnected: false, isOn: true, silent: [],
   entries: [
     { at: NOW - 733_412, instance: { id: '3f2a9c01', name: 'web-1' }, kind: 'negotiated', words: 'negotiated', detail: null, isProblem: false },
-    { at: NOW - 733_390, instance: at, kind: 'connected', words: 'connected to ChatHub as ada from 10.20.0.7 over webSockets, json', detail: null, isProblem: false },
+    { at: NOW - 733_390, instance: at, kind: 'connected', words: 'connected to ChatHub as ada from 10.20.0.7 over a WebSocket, in JSON', detail: null, isProblem: false },
     { at: NOW - 402_118, instance: at, kind: 'resumed', words: 'resumed after 4 s away', detail: null, isProblem: false },
     { at: NOW - 61_004, instance: at, kind: 'callFailed', words: 'a call of SendToRoom failed', detail: 'HubException', isProblem: true },
     { at: NOW - 12_730, instance: at, kind: 'slow', words: 'reads slower than it is sent to: more than half of its queue is full', detail: null, isProblem: true },

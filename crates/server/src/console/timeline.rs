@@ -297,13 +297,20 @@ fn event(entry: Entry, connected_at: Option<u64>) -> Event {
             Event { detail: Some(reason), is_problem, ..plain(Kind::Refused, words) }
         }
         What::Connected(connected) => {
+            let Connected { hub, transport, protocol, .. } = &connected;
+            let over = match transport {
+                TransportKind::WebSockets => "a WebSocket",
+                TransportKind::ServerSentEvents => "server-sent events",
+                TransportKind::LongPolling => "long polling",
+            };
+            let protocol = match protocol {
+                HubProtocol::Json => "JSON",
+                HubProtocol::MessagePack => "MessagePack",
+            };
+            let user = connected.user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
+            let words =
+                format!("connected to {hub}{user}{} over {over}, in {protocol}", from(connected.address));
             let shown = shown(connected, at);
-            let [transport, protocol, hub] = [&shown.transport, &shown.protocol, &shown.hub]
-                .map(|part| part.as_deref().unwrap_or_default());
-            let user = shown.user.as_ref().map(|user| format!(" as {user}")).unwrap_or_default();
-            let address =
-                shown.address.as_ref().map(|address| format!(" from {address}")).unwrap_or_default();
-            let words = format!("connected to {hub}{user}{address} over {transport}, {protocol}");
             Event { connection: Some(Box::new(shown)), ..plain(Kind::Connected, words) }
         }
         What::TransportLost => Event {
@@ -417,7 +424,7 @@ mod tests {
         let timeline = of(&ring, "one").await;
         let kinds: Vec<_> = timeline.iter().map(|event| event.kind).collect();
         assert_eq!(kinds, [Kind::Negotiated, Kind::Connected, Kind::Slow, Kind::Closed]);
-        assert_eq!(timeline[1].words, "connected to ChatHub as ada from 10.0.0.7 over webSockets, json");
+        assert_eq!(timeline[1].words, "connected to ChatHub as ada from 10.0.0.7 over a WebSocket, in JSON");
         let closed = &timeline[3];
         assert!(
             closed.words.starts_with("closed: the client read its messages too slowly (after "),
