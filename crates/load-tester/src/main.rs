@@ -122,7 +122,7 @@ async fn run(arguments: &Arguments) -> anyhow::Result<()> {
         Scenario::Missed { history } => report(*json, missed(&History::read(history)?)),
         Scenario::Groups(options) => report(*json, groups(url, options, &mut progress).await?),
         Scenario::SelfTest(options) => {
-            let found = self_test(options, &mut |_| ()).await?;
+            let found = self_test(options, &mut |line| eprintln!("{line}")).await?;
             let is_good = found.is_good();
             report(*json, found);
             anyhow::ensure!(is_good, "the oracle did not find what was planted");

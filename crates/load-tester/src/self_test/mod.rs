@@ -26,7 +26,7 @@ pub struct SelfTestOptions {
     pub seed: Option<u64>,
     /// Messages over sockets, each counted for each receiver; through the oracle alone
     /// ten times as many
-    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10_000..=1_000_000_000))]
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10_000..=100_000_000))]
     #[arg(verbatim_doc_comment)]
     pub messages: u64,
     /// Faults at one of so many messages
@@ -34,13 +34,16 @@ pub struct SelfTestOptions {
     pub one_in: u64,
 }
 
+const ALONE_WAY: &str = "through the oracle alone";
+const SOCKETS_WAY: &str = "over sockets";
+
 /// How many messages go through the oracle alone for each one over sockets.
 const ALONE: u64 = 10;
 /// Times `one_in`: with more messages some receiver would have more gaps than the oracle remembers one by one.
 const MOST_MESSAGES: u64 = 3_000;
 
 /// Plants faults at known places, alone in memory and over sockets through a server of its own, and compares what the oracle finds, message by
-/// message. Without faults it must find nothing.
+/// message. Without faults it must find nothing. `progress` is told what begins.
 ///
 /// # Errors
 /// More faults are asked for than can be told from each other, or the server or a client of the test could not go on.
@@ -63,17 +66,20 @@ pub async fn self_test(
     let seed = seed.map_or_else(|| random().map(|number| number >> 40), Ok)?;
     let run = u32::try_from(random()? >> 32)?;
     let alone = messages.saturating_mul(ALONE);
-    progress(&format!("seed {seed}"));
     let mut parts = Vec::new();
+    let begins = |way: &str, one_in: u64| match one_in {
+        0 => format!("seed {seed}: {way}, without faults"),
+        one_in => format!("seed {seed}: {way}, faults at 1 in {one_in}"),
+    };
     for one_in in [0, one_in] {
+        progress(&begins(ALONE_WAY, one_in));
         let (compared, nanos) = alone::alone(seed, alone, one_in, run);
-        parts.push(Part::new("through the oracle alone", one_in, &compared, Some(nanos)));
-        progress(&parts.last().map(ToString::to_string).unwrap_or_default());
+        parts.push(Part::new(ALONE_WAY, one_in, &compared, Some(nanos)));
     }
     for one_in in [0, one_in] {
+        progress(&begins(SOCKETS_WAY, one_in));
         let compared = clients::over_sockets(seed, messages, one_in, Rules::new(run)).await?;
-        parts.push(Part::new("over sockets", one_in, &compared, None));
-        progress(&parts.last().map(ToString::to_string).unwrap_or_default());
+        parts.push(Part::new(SOCKETS_WAY, one_in, &compared, None));
     }
     Ok(SelfTestReport { seed, parts })
 }
