@@ -105,7 +105,7 @@ impl Watching {
         Self(Arc::new(Shared { begun: Notify::new(), latest }))
     }
 
-    /// Snapshots, the first as soon as it is there. Who is behind gets the newest.
+    /// Snapshots, the first as soon as there is one that is not older than the time between two. Who is behind gets the newest.
     pub(super) fn watch(&self) -> impl Stream<Item = Sent> + use<> {
         let receiver = self.0.latest.subscribe();
         self.0.begun.notify_one();
@@ -116,7 +116,7 @@ impl Watching {
             loop {
                 receiver.changed().await.ok()?;
                 let latest = receiver.borrow_and_update().clone();
-                if let Some(latest) = latest.filter(|latest| latest.made.elapsed() < UPDATE * 2) {
+                if let Some(latest) = latest.filter(|latest| latest.made.elapsed() < UPDATE) {
                     return Some((Sent(latest.json), (receiver, false)));
                 }
             }
@@ -268,7 +268,23 @@ impl RedisInfo {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::{FutureExt, StreamExt};
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_comes_gets_nothing_that_is_older_than_an_update() {
+        let watching = Watching::new();
+        let latest = |number: u32| Some(Latest { made: Instant::now(), json: Arc::new(number.into()) });
+        watching.0.latest.send_replace(latest(1));
+        let mut first = std::pin::pin!(watching.watch());
+        assert_eq!(*first.next().await.unwrap().0, 1);
+        tokio::time::advance(UPDATE).await;
+        let mut second = std::pin::pin!(watching.watch());
+        assert!(second.next().now_or_never().is_none());
+        watching.0.latest.send_replace(latest(2));
+        assert_eq!(*second.next().await.unwrap().0, 2);
+    }
 
     #[test]
     fn users_of_several_instances_are_added_up() {
