@@ -31,6 +31,7 @@ pub mod oracle;
 mod probes;
 pub mod report;
 pub mod self_test;
+pub mod tools;
 mod wire;
 
 pub use probes::Phase;

@@ -37,6 +37,7 @@ use std::process::ExitCode;
 
 use cli::{CheckArgs, Cli, Command, ConfigArgs};
 use config::{Config, Loaded};
+use hubline_load_tester::tools;
 use observe::{Output, Telemetry};
 
 /// Exit code for a configuration that cannot be used.
@@ -58,6 +59,9 @@ pub fn main() -> ExitCode {
         Command::Drain(arguments) => with_configuration(&arguments.config, &log, |loaded| {
             block_on(&log, drain::command(&loaded.config, &log))
         }),
+        Command::Ping(arguments) => ExitCode::from(tools::ping(&arguments).code()),
+        Command::Send(arguments) => ExitCode::from(tools::send(&arguments).code()),
+        Command::Listen(arguments) => ExitCode::from(tools::listen(&arguments).code()),
         Command::Completions { shell } => {
             _ = std::io::stdout().write_all(&cli::manual::completions(shell));
             ExitCode::SUCCESS

@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::config;
 pub(crate) use check::CheckArgs;
+use hubline_load_tester::tools::{ListenArgs, PingArgs, SendArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -58,6 +59,15 @@ pub(crate) enum Command {
     /// clocks, versions and configuration.
     #[command(verbatim_doc_comment)]
     Check(Box<CheckArgs>),
+    /// Connect to a hub of any SignalR server and time each phase
+    ///
+    /// Says which phase failed, and what helps.
+    #[command(verbatim_doc_comment)]
+    Ping(Box<PingArgs>),
+    /// Call a method of a hub and print its result
+    Send(Box<SendArgs>),
+    /// Print the events of a hub as JSON lines
+    Listen(Box<ListenArgs>),
     /// Print what completes commands in a shell
     ///
     /// hubline completions bash > /etc/bash_completion.d/hubline

@@ -15,3 +15,4 @@ mod console;
 mod database;
 mod fleet;
 mod navigation;
+mod tools;
