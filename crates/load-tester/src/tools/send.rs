@@ -34,7 +34,7 @@ pub struct SendArgs {
     /// The method streams: print each item
     #[arg(long)]
     pub stream: bool,
-    /// Seconds until a result, or the next item, has to be there
+    /// Seconds that a result, or the next item, may take
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
