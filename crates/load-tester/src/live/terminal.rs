@@ -6,7 +6,7 @@ use std::sync::Once;
 use parking_lot::Mutex;
 use ratatui::crossterm::cursor::{Hide, Show};
 use ratatui::crossterm::execute;
-use ratatui::crossterm::terminal::{EnterAlternateScreen, LeaveAlternateScreen};
+use ratatui::crossterm::terminal::{Clear, ClearType, EnterAlternateScreen, LeaveAlternateScreen};
 
 /// The terminal is ours as long as this is there.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ impl Taken {
         *before = Some(Before::change());
         drop(before);
         let taken = Self(());
-        execute!(io::stderr(), EnterAlternateScreen, Hide)?;
+        // A terminal without another screen still shows what was there, and only what differs from nothing is drawn.
+        execute!(io::stderr(), EnterAlternateScreen, Clear(ClearType::All), Hide)?;
         Ok(taken)
     }
 
