@@ -68,6 +68,7 @@ struct RedisInfo {
     memory_bytes: Option<u64>,
     memory_limit_bytes: Option<u64>,
     clients: Option<u64>,
+    commands_per_second: Option<u64>,
     /// Why it says nothing.
     why: Option<String>,
 }
@@ -261,6 +262,7 @@ impl RedisInfo {
             memory_bytes: number("used_memory"),
             memory_limit_bytes: number("maxmemory"),
             clients: number("connected_clients"),
+            commands_per_second: number("instantaneous_ops_per_sec"),
             why: None,
         }
     }
@@ -303,9 +305,10 @@ mod tests {
 
     #[test]
     fn redis_says_what_it_is() {
-        let text = "# Server\r\nredis_version:7.2.4\r\n# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\n# Replication\r\nrole:master\r\n";
+        let text = "# Server\r\nredis_version:7.2.4\r\n# Memory\r\nused_memory:1024\r\nmaxmemory:0\r\n# Stats\r\ninstantaneous_ops_per_sec:12\r\n# Replication\r\nrole:master\r\n";
         let info = RedisInfo::parse(text);
         assert_eq!((info.role.as_deref(), info.version.as_deref()), (Some("master"), Some("7.2.4")));
         assert_eq!((info.memory_bytes, info.memory_limit_bytes, info.clients), (Some(1024), Some(0), None));
+        assert_eq!(info.commands_per_second, Some(12));
     }
 }
