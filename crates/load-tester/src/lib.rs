@@ -1,7 +1,8 @@
-//! Load on a SignalR server: idle connections, paced broadcasts, echo calls; broadcasts through a fleet, groups; users that chat,
-//! and the judge of what they saw.
+//! Load on a SignalR server. [`run::load`] is `hubline load`, for any server; the functions at this level are single probes of this
+//! machine's servers: idle connections, paced broadcasts, echo calls; broadcasts through a fleet, groups; users that chat, and the
+//! judge of what they saw.
 //!
-//! The client speaks just enough WebSocket, HTTP and hub protocol to be cheaper than the server it
+//! The probes' client speaks just enough WebSocket, HTTP and hub protocol to be cheaper than the server it
 //! measures, and shares no code with it. WebSockets skip negotiation, so one socket is one connection.
 //! Idle connections may also be server-sent events or long polls, with JSON.
 //!
@@ -17,19 +18,19 @@
 //! # }
 //! ```
 //!
-//! The server needs a hub with `Echo(value)`, which returns the value, and `Broadcast(value)`, which
+//! For a probe the server needs a hub with `Echo(value)`, which returns the value, and `Broadcast(value)`, which
 //! sends `OnBroadcast(value)` to all connections, the caller too; for groups one with `JoinGroup(name)` and `LeaveGroup(name)`.
 //!
-//! It does not judge protocol details and does not leave the machine: a target that is not a loopback
-//! address is refused.
+//! Probes do not leave the machine: a target that is not a loopback address is refused. `hubline load` does so with `--allow-remote`.
 
-#[allow(dead_code, reason = "the run of a load test, which comes next, uses the rest")]
 pub mod client;
 pub mod live;
 pub mod measure;
 pub mod oracle;
+pub mod plan;
 mod probes;
 pub mod report;
+pub mod run;
 pub mod self_test;
 pub mod tools;
 mod wire;

@@ -59,6 +59,7 @@ pub fn main() -> ExitCode {
         Command::Drain(arguments) => with_configuration(&arguments.config, &log, |loaded| {
             block_on(&log, drain::command(&loaded.config, &log))
         }),
+        Command::Load(arguments) => ExitCode::from(hubline_load_tester::run::load(&arguments).code()),
         Command::Ping(arguments) => ExitCode::from(tools::ping(&arguments).code()),
         Command::Send(arguments) => ExitCode::from(tools::send(&arguments).code()),
         Command::Listen(arguments) => ExitCode::from(tools::listen(&arguments).code()),

@@ -25,9 +25,23 @@ const KEPT_ROOM_BYTES: usize = 1024;
 
 #[derive(Debug)]
 pub(crate) enum Carrier {
-    WebSocket { socket: Socket, reader: Box<FrameReader> },
-    Events { http: Box<HttpConnection>, events: EventReader, post: Box<Post> },
-    Polls { http: Box<HttpConnection>, request: Box<[u8]>, messages: Box<MessageReader>, post: Box<Post> },
+    WebSocket {
+        socket: Socket,
+        reader: Box<FrameReader>,
+    },
+    Events {
+        http: Box<HttpConnection>,
+        events: EventReader,
+        post: Box<Post>,
+    },
+    Polls {
+        http: Box<HttpConnection>,
+        request: Box<[u8]>,
+        messages: Box<MessageReader>,
+        post: Box<Post>,
+    },
+    /// The socket is gone.
+    Cut,
 }
 
 impl Carrier {
@@ -83,6 +97,7 @@ impl Carrier {
         match self {
             Self::WebSocket { .. } => push_data(outbox, protocol, message),
             Self::Events { .. } | Self::Polls { .. } => outbox.extend_from_slice(message),
+            Self::Cut => {}
         }
     }
 
@@ -114,6 +129,7 @@ impl Carrier {
                 Pin::new(socket).poll_flush(context).map_err(|error| lost(&error))
             }
             Self::Events { post, .. } | Self::Polls { post, .. } => post.poll(context, outbox),
+            Self::Cut => Poll::Ready(Err(lost(&"it was cut"))),
         }
     }
 
@@ -157,6 +173,7 @@ impl Carrier {
                 }
                 Poll::Ready(Ok(()))
             }
+            Self::Cut => Poll::Ready(Err(anyhow::anyhow!("it was cut"))),
         }
     }
 
@@ -175,14 +192,16 @@ impl Carrier {
         }
     }
 
-    /// Has the socket reset as soon as this is dropped, as when a network or a program goes away.
+    /// Resets the socket, as when a network or a program goes away.
     pub(crate) fn cut(&mut self) {
         let socket = match self {
             Self::WebSocket { socket, .. } => socket,
             Self::Events { http, .. } | Self::Polls { http, .. } => http.socket(),
+            Self::Cut => return,
         };
         // If it cannot be reset it is closed.
         let _ = socket.tcp().set_zero_linger();
+        *self = Self::Cut;
     }
 }
 

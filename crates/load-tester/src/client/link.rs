@@ -163,11 +163,6 @@ impl Link {
         is_full || self.outbox.len() > OUTBOX_LIMIT_BYTES
     }
 
-    /// Whether something waits to be sent.
-    pub(crate) fn has_unsent(&self) -> bool {
-        !self.outbox.is_empty()
-    }
-
     /// Gives a hub message, with its framing of the hub protocol, to be sent by [`Link::receive`] or [`Link::flush`].
     pub(crate) fn push(&mut self, kind: u8, message: &[u8]) {
         if let Some(parts) = &mut self.resumable {
@@ -207,6 +202,27 @@ impl Link {
         on_message: &mut (dyn FnMut(u8, &[u8]) + Send),
     ) -> Result<(), Disconnected> {
         poll_fn(|context| self.poll_receive(context, limit, on_message)).await
+    }
+
+    /// As [`Link::receive`]; without a limit it only sends, and does not end but with an error.
+    ///
+    /// # Errors
+    /// The connection is over.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read has been handed over.
+    pub(crate) async fn exchange(
+        &mut self,
+        limit: Option<usize>,
+        on_message: &mut (dyn FnMut(u8, &[u8]) + Send),
+    ) -> Result<(), Disconnected> {
+        match limit {
+            Some(limit) => self.receive(limit, on_message).await,
+            None => {
+                self.flush().await?;
+                std::future::pending().await
+            }
+        }
     }
 
     /// Sends what waits, without reading.
@@ -313,7 +329,7 @@ impl Link {
                     while is_said && self.receive(usize::MAX, &mut |_, _| ()).await.is_ok() {}
                 }
                 Carrier::Polls { post, .. } => end_polls(&post.route).await,
-                Carrier::Events { .. } => {}
+                Carrier::Events { .. } | Carrier::Cut => {}
             }
         };
         // A server that is gone needs no goodbye.

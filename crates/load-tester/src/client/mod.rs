@@ -16,6 +16,7 @@ mod stateful;
 mod tests;
 
 pub use arguments::ConnectArgs;
+pub(crate) use arguments::header;
 pub use error::{CallError, ConnectError, ConnectPhase, Disconnected};
 pub use network::{Network, NetworkOptions};
 pub use options::{ConnectOptions, TokenPlace, TransportChoice};

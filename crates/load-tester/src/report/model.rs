@@ -268,7 +268,7 @@ pub fn command_line(arguments: impl IntoIterator<Item = String>) -> String {
     shown.join(" ")
 }
 
-const SECRET: [&str; 4] = ["--token", "--header", "-H", "--token-template"];
+const SECRET: [&str; 5] = ["--token", "--header", "-H", "--token-template", "--jwt-key"];
 
 /// Of a header its name stays.
 fn hidden(value: &str) -> String {

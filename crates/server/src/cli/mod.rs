@@ -9,6 +9,7 @@ use clap::{CommandFactory, Parser};
 
 use crate::config;
 pub(crate) use check::CheckArgs;
+use hubline_load_tester::plan::LoadArgs;
 use hubline_load_tester::tools::{ListenArgs, PingArgs, SendArgs};
 
 const EXAMPLES: &str = "\
@@ -59,6 +60,11 @@ pub(crate) enum Command {
     /// clocks, versions and configuration.
     #[command(verbatim_doc_comment)]
     Check(Box<CheckArgs>),
+    /// Load a SignalR server, prove what arrives, measure how fast
+    ///
+    /// Any SignalR server; those on other machines need --allow-remote.
+    #[command(verbatim_doc_comment)]
+    Load(Box<LoadArgs>),
     /// Connect to a hub of any SignalR server and time each phase
     ///
     /// Says which phase failed, and what helps.

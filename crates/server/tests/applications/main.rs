@@ -14,5 +14,6 @@ mod connection_mapping;
 mod console;
 mod database;
 mod fleet;
+mod load;
 mod navigation;
 mod tools;
