@@ -223,18 +223,12 @@ fn error_text(protocol: Protocol, message: &[u8]) -> String {
     }
 }
 
-/// Version of a navigation state or of a change; where there is none, its time in microseconds.
+/// Version of a navigation state or of a change. A server whose states have none may make each anew for who asks, so that nobody else
+/// has to get it: nothing is proved of these.
 fn version(state: &serde_json::Value) -> Option<u64> {
-    let field = |name: &str| {
-        let fields = state.as_object()?;
-        fields.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
-    };
-    let whole = field("version").and_then(serde_json::Value::as_u64);
-    whole.or_else(|| {
-        let micros = field("timestamp")?.as_f64()? * 1e6;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a time in this era")]
-        (micros.is_finite() && micros >= 0.0).then_some(micros as u64)
-    })
+    let fields = state.as_object()?;
+    let version = fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("version"));
+    version.and_then(|(_, version)| version.as_u64())
 }
 
 /// Whether an invocation has an id, and so wants a result. Servers write it before the arguments.
@@ -293,10 +287,10 @@ mod tests {
     }
 
     #[test]
-    fn a_state_has_a_version_or_a_time() {
+    fn a_state_without_a_version_is_not_judged() {
         assert_eq!(version(&json!({"timestamp": 1.5, "version": 7})), Some(7));
-        assert_eq!(version(&json!({"Timestamp": 1.5})), Some(1_500_000));
-        assert_eq!(version(&json!({"timestamp": "x"})), None);
+        assert_eq!(version(&json!({"Version": 8})), Some(8));
+        assert_eq!(version(&json!({"timestamp": 1.5})), None);
         assert_eq!(version(&json!(7)), None);
     }
 }
