@@ -12,12 +12,12 @@ use crate::wire::messages::Protocol;
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Connection")]
 pub struct ConnectArgs {
-    /// How messages travel: auto, ws, sse or lp
-    #[arg(long, value_enum, default_value_t, hide_possible_values = true)]
-    pub transport: TransportChoice,
-    /// How hub messages are written: json or messagepack
-    #[arg(long, value_enum, default_value_t = Protocol::Json, hide_possible_values = true)]
-    pub protocol: Protocol,
+    /// How messages travel: auto, ws, sse or lp [default: auto]
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub transport: Option<TransportChoice>,
+    /// Hub protocol: json or messagepack [default: json]
+    #[arg(long, value_enum, hide_possible_values = true)]
+    pub protocol: Option<Protocol>,
     /// A WebSocket without a negotiation before it
     #[arg(long)]
     pub skip_negotiation: bool,
@@ -74,8 +74,8 @@ impl ConnectArgs {
     /// Options that do not go together, or a header or token that cannot be sent.
     pub fn options(&self) -> anyhow::Result<ConnectOptions> {
         let mut options = ConnectOptions {
-            transport: self.transport,
-            protocol: self.protocol,
+            transport: self.transport.unwrap_or_default(),
+            protocol: self.protocol.unwrap_or(Protocol::Json),
             skip_negotiation: self.skip_negotiation,
             headers: self.headers.iter().map(|text| header(text)).collect::<anyhow::Result<_>>()?,
             token: self.token.clone(),

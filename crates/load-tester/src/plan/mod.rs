@@ -90,6 +90,9 @@ impl Plan {
         let mut command_line = args.role.clone();
         // Options of the connection are those of the command line where they were given.
         command_line.token.clone_from(&args.connect.token);
+        command_line.transport = args.connect.transport;
+        command_line.protocol = args.connect.protocol;
+        command_line.skip_negotiation = args.connect.skip_negotiation.then_some(true);
         let all = command_line.or(&scenario.all);
         let roles = if scenario.role.is_empty() { vec![RoleSettings::default()] } else { scenario.role };
         ensure!(roles.len() <= 200, "a scenario may have 200 roles");

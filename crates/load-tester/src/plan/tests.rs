@@ -98,6 +98,7 @@ fn roles_take_turns_from_the_first_connection_on() {
         [all]
         url = ["http://localhost:1/hub", "http://localhost:2/hub"]
         interval = 50
+        transport = "ws"
         [[role]]
         name = "listener"
         share = 3
@@ -121,6 +122,19 @@ fn roles_take_turns_from_the_first_connection_on() {
     assert_eq!(writer.proof, Proof::Stamps(Audience::All));
     assert_eq!(writer.options().headers, [("X-Tenant".to_owned(), "7".to_owned())]);
     assert_eq!(writer.options().transport, crate::client::TransportChoice::LongPolling);
+    assert_eq!(
+        plan.roles[0].options().transport,
+        crate::client::TransportChoice::WebSockets,
+        "[all] says so"
+    );
+    let over = ["--scenario", path, "--transport", "sse", "--ramp", "8"];
+    let over = super::tests::plan(&over).unwrap();
+    assert_eq!(over.roles[0].options().transport, crate::client::TransportChoice::ServerSentEvents);
+    assert_eq!(
+        over.roles[1].options().transport,
+        crate::client::TransportChoice::LongPolling,
+        "the role's own"
+    );
     assert_eq!((writer.url(0).port(), writer.url(1).port(), writer.url(2).port()), (1, 2, 1));
     assert_eq!(Memory::of(&plan).pairs, 80 * 20);
 }

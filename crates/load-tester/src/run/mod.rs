@@ -5,6 +5,7 @@ mod conductor;
 mod faults;
 mod inbox;
 mod member;
+mod opening;
 mod processes;
 mod shared;
 
