@@ -75,6 +75,7 @@ async fn of_two_calls_that_cross_the_smaller_id_goes_on() {
     let (here, there) =
         (CallServer::of_fleet(&at, options()).await, CallServer::of_fleet(&at, options()).await);
     let (ada, bob) = (here.connect("ada").await, there.connect("bob").await);
+    let mut all_lost = Vec::new();
     for _ in 0..20 {
         let (of_ada, of_bob): (String, String) = tokio::join!(
             ada.invoke("InitiateCall", ("bob", "offer")),
@@ -83,7 +84,8 @@ async fn of_two_calls_that_cross_the_smaller_id_goes_on() {
         let (id, caller, callee, lost) =
             if of_ada < of_bob { (&of_ada, &ada, &bob, &of_bob) } else { (&of_bob, &bob, &ada, &of_ada) };
         rejected(callee, lost, "busy").await;
-        // A call that lost may have rung first, of this turn or one before; then it was told to stop.
+        all_lost.push(lost.clone());
+        // A call that lost may have rung, of this turn or one before; then its devices were told to stop.
         while callee.expect::<(String, String, String)>("IncomingCall").await.1 != *id {}
         callee.invoke::<()>("AcceptCall", (id, "answer")).await;
         caller.expect::<(String, String)>("CallAccepted").await;
@@ -92,8 +94,15 @@ async fn of_two_calls_that_cross_the_smaller_id_goes_on() {
             assert_eq!((active.len(), &active[0]["callId"]), (1, &json!(id)));
         }
         caller.invoke::<()>("EndCall", (id,)).await;
-        ended(caller, id).await;
-        ended(callee, id).await;
+        for client in [caller, callee] {
+            loop {
+                let (over, _): (String, String) = client.expect("CallEnded").await;
+                if over == *id {
+                    break;
+                }
+                assert!(all_lost.contains(&over), "{over} is none that has lost");
+            }
+        }
     }
 }
 
