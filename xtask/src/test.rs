@@ -156,10 +156,11 @@ fn recorded(report: &mut Report, programs: &Programs, results: &Results) {
             conformance::replay(programs.path("conformance-server")?, &[], results, transcript)
         }),
         Step::new("Python clients", |transcript| python::run(programs, results, transcript)),
-        Step::new("instructions", |transcript| {
-            instructions::check(programs.path("conformance-server")?, transcript)
-        }),
     ]);
+    // Alone, because what runs beside it has a server wake up more often.
+    report.group([Step::new("instructions", |transcript| {
+        instructions::check(programs.path("conformance-server")?, transcript)
+    })]);
 }
 
 /// Runs the tests with other people's clients, and what waits as they do; the longest first.
