@@ -2,6 +2,8 @@
 
 mod away;
 mod client;
+mod keys;
+mod latency;
 mod refusals;
 mod transports;
 
@@ -181,56 +183,6 @@ async fn figures_agree_with_what_was_done_and_a_killed_instance_is_gone() {
     let history = history.await.unwrap();
     assert_eq!(points(&history, "one"), Some(Value::Null), "its history went with it: {history}");
     assert_eq!(points(&history, "two").unwrap()[0][0].as_f64().unwrap() % 10_000.0, 0.0, "{history}");
-}
-
-#[tokio::test]
-async fn how_long_messages_take_to_other_instances_is_in_the_figures_and_in_the_last_hour() {
-    const ONE_WAY: Duration = Duration::from_millis(30);
-    /// The bound above what a message takes to Redis and back.
-    const AT_LEAST_MS: f64 = 100.0;
-    let redis = RedisServer::start().await.unwrap();
-    let link = SlowLink::to(redis.port()).await.unwrap();
-    let (jwt, admin) = (format!("--Jwt:Key={JWT_KEY}"), format!("--Admin:ApiKey={ADMIN_KEY}"));
-    let way = link.connection_string();
-    let args = [&*jwt, &*admin, "--redis", &*way];
-    let (one, two) = tokio::join!(started(None, "one", &args), started(None, "two", &args));
-    link.delay(ONE_WAY);
-    let (mut ada, mut bob) = (Client::chat(port(&one), "ada").await, Client::chat(port(&two), "bob").await);
-    for client in [&mut ada, &mut bob] {
-        client.call("JoinRoom", json!(["kitchen"])).await.unwrap();
-    }
-    let mut console = Client::console(port(&two), ADMIN_KEY).await;
-    console.watch_until("both", |snapshot| instances(snapshot) == [("one", "up"), ("two", "up")]).await;
-    ada.call("SendToRoom", json!(["kitchen", "tea"])).await.unwrap();
-    bob.message_with(|message| message["target"] == "ReceiveRoomMessage").await;
-
-    let is_slow = |ms: &Value| ms.as_f64().is_some_and(|ms| ms >= AT_LEAST_MS);
-    let snapshot = console
-        .watch_until("how long it took", |snapshot| {
-            let figures = [&snapshot["instances"][0]["figures"], &snapshot["total"]];
-            figures.iter().all(|figures| {
-                is_slow(&figures["deliveries"]["p50Ms"]) && is_slow(&figures["deliveries"]["p99Ms"])
-            })
-        })
-        .await;
-    assert_eq!(snapshot["total"]["deliveries"]["buckets"], Value::Null, "what it is made from is not shown");
-    let in_history = async {
-        loop {
-            let history = console.call("History", json!([60])).await.unwrap();
-            let fields = history["fields"].as_array().unwrap();
-            let place = |name: &str| fields.iter().position(|field| field == name).unwrap();
-            let (p50, p99) = (place("deliveriesP50Ms"), place("deliveriesP99Ms"));
-            let instances = history["instances"].as_array().unwrap();
-            let points = instances.iter().find(|instance| instance["name"] == "one").unwrap()["points"]
-                .as_array()
-                .unwrap();
-            if points.iter().any(|point| is_slow(&point[p50]) && is_slow(&point[p99])) {
-                break;
-            }
-            sleep(Duration::from_millis(300)).await;
-        }
-    };
-    timeout(PATIENCE, in_history).await.expect("a point of the last hour has it");
 }
 
 #[tokio::test]
@@ -466,63 +418,4 @@ async fn acts_do_what_they_say_are_in_the_audit_and_need_a_key_that_may() {
         assert!(acts < 31);
     };
     assert_eq!(error, "Too many acts: 30 a minute are allowed.");
-}
-
-#[tokio::test]
-async fn without_a_key_it_is_open_in_development_and_off_elsewhere() {
-    let (open, off, none) = tokio::join!(
-        started(None, "open", &["--dev", "--Console:TimelineBytes=0"]),
-        started(None, "off", &[]),
-        started(None, "none", &["--dev", "--Console:Enabled=false"]),
-    );
-    let mut console = Client::connect(port(&open), CONSOLE, "").await;
-    let signed_in = console.call("SignIn", json!([null])).await.unwrap();
-    assert_eq!(
-        (&signed_in["isOpen"], &signed_in["scope"], &signed_in["timeline"]),
-        (&json!(true), &json!("full"), &json!(false))
-    );
-    assert_eq!(signed_in["environment"], "Development");
-    let snapshot = console.watch_until("one", |snapshot| snapshot["total"]["connections"] == 1).await;
-    assert_eq!((&snapshot["isAlone"], &snapshot["redis"]), (&json!(true), &Value::Null));
-    // Who has not signed in is no user, and what `hubline check` connects to is no hub of theirs.
-    let _nobody = Client::connect(port(&open), CHAT, "").await;
-    let snapshot = console.watch_until("nobody", |snapshot| hub(&snapshot["total"], "ChatHub") == 1).await;
-    assert_eq!((&snapshot["users"], &snapshot["addresses"][0]["connections"]), (&json!([]), &json!(1)));
-    let hubs = snapshot["total"]["byHub"].as_array().unwrap().iter();
-    let hubs: Vec<_> = hubs.map(|hub| hub["hub"].as_str().unwrap()).collect();
-    assert_eq!(hubs, ["ChatHub", "VideoCallHub", "NavigationStateHub", "ConsoleHub"]);
-    assert_eq!(snapshot["instances"][0]["figures"]["timeline"], Value::Null);
-    assert_eq!(console.timeline("x").await.1["isOn"], false);
-
-    let mut console = Client::connect(port(&off), CONSOLE, "").await;
-    let error = console.call("SignIn", json!([null])).await.unwrap_err();
-    assert_eq!(error, "The console is off, because no admin key is configured; Admin__ApiKey sets one.");
-    assert!(page(port(&off), "/").await.contains("<strong>Console <span class=\"access off\">off</span>"));
-    assert_eq!(Client::open(port(&none), CONSOLE, "").await.err(), Some(404));
-}
-
-#[tokio::test]
-async fn a_key_in_the_database_alone_opens_console_and_test_page_and_the_first_page_says_so() {
-    let directory = tempfile::tempdir().unwrap();
-    let database =
-        format!("--ConnectionStrings:Database=Data Source={}", directory.path().join("a.db").display());
-    let admin = format!("--Admin:ApiKey={ADMIN_KEY}");
-    let both = [&*database, &*admin];
-    let (with_key, without) = tokio::join!(started(None, "a", &both), started(None, "b", &both[..1]));
-    let (front, closed) = (page(port(&without), "/").await, "<span class=\"access off\">off</span>");
-    assert!(front.contains(closed) && !front.contains("class=\"tile\" href=\"/console/test\""), "{front}");
-    let key = json!({ "name": "first", "scope": "read" });
-    let (status, made) = ask(port(&with_key), "POST /api/admin/keys", ADMIN_KEY, &key).await;
-    assert_eq!(status, 201, "{made}");
-    // That there was none is good for a second.
-    let opened = async {
-        while page(port(&without), "/").await.contains(&format!("Console {closed}")) {
-            sleep(Duration::from_millis(100)).await;
-        }
-    };
-    timeout(PATIENCE, opened).await.unwrap();
-    assert!(page(port(&without), "/").await.contains("class=\"tile\" href=\"/console/test\""));
-    assert!(page(port(&without), "/console/test").await.starts_with("HTTP/1.1 200"));
-    let console = Client::console(port(&without), made["secret"].as_str().unwrap()).await;
-    drop(console);
 }
