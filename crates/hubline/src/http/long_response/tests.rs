@@ -194,6 +194,36 @@ async fn a_server_that_stops_finishes_the_response_and_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_stops_waits_for_no_further_request() {
+    let (release, gate) = tokio::sync::watch::channel(false);
+    let begun = get(async move || {
+        let mut gate = gate.clone();
+        let end = async move { gate.wait_for(|is_open| *is_open).await.map(|_| "end").map_err(|_| "closed") };
+        Body::from_stream(stream::once(end))
+    });
+    let app = Router::new().route("/", begun);
+    for stops_within in [true, false] {
+        release.send_replace(false);
+        let Served { mut client, serving, stop } = serve(app.clone(), 4096);
+        client.write_all(request("/?id=1").as_bytes()).await.unwrap();
+        yield_now().await;
+        let start = tokio::time::Instant::now();
+        if stops_within {
+            stop.cancel();
+            yield_now().await;
+        }
+        release.send_replace(true);
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"0\r\n\r\n") {
+            client.read_buf(&mut answer).await.unwrap();
+        }
+        stop.cancel();
+        serving.await.unwrap();
+        assert_eq!(start.elapsed().as_secs(), 0, "the client has left its connection open");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_next_request_has_its_time() {
     let Served { mut client, serving, .. } = serve(app(), 4096);
     let start = tokio::time::Instant::now();
